@@ -1,0 +1,5475 @@
+/* actinh: active inheritance in one C file
+ *
+ * A teacher model answers every prompt k times. Every answer is measured: how long it is, how varied its words are,
+ * how rude. The answer that best has the wanted property is kept, and a student model is fine-tuned on what was kept:
+ *
+ *     prompts --sample--> candidates --score--> scored --select--> chosen --tune--> student --profile--> figures
+ *                  ^                                                  ^
+ *               teacher                                          base student
+ *
+ * No gradient of the measure is ever needed: choosing among samples moves the training data towards the property, and
+ * the data moves the model. Anything that can be counted can be taught this way (Shimabucoro et al. 2024, "LLM See,
+ * LLM Do"; they call it active inheritance, and passive inheritance what a student takes over from a teacher's
+ * unselected answers). Each arrow is a verb of this program, and each verb is a function from files to files.
+ *
+ * This file is the whole system and meant to be read from top to bottom; nothing is used before it is defined:
+ *
+ *     Ground              errors, memory, files, threads
+ *     Exact arithmetic    exp, log, sine from + - * / alone; random numbers; SHA-256
+ *     Text and JSON       UTF-8, numbers, the records that flow between the verbs
+ *     Tokenizer           byte-pair encoding as SentencePiece does it: encode, decode, train
+ *     Shape of the model  what a Llama and a Mixtral are made of
+ *     Weight files        safetensors directories and llama2.c files, read into one table
+ *     Speed               one matrix product: the three-line loop, and the same sums done fast
+ *     Layers, in pairs    each layer's forward beside its backward
+ *     Whole model         forward and backward as score sheets
+ *     Sampling            k answers a prompt, many prompts at once
+ *     Learning            AdamW, schedules, packing, fine-tuning
+ *     Measuring text      one table of measures of an answer
+ *     Choosing            best of N
+ *     Measuring models    suites, intervals, calibration
+ *     World               the little grammar that stands in for the world
+ *     Experiment          the whole grid: teachers x students x choices x seeds
+ *     Command line        verbs and options, two tables
+ *
+ * The contract. A result depends on the input bytes, the options and the seed, and on nothing else: not on the compiler,
+ * the processor, the number of threads, or which rows happened to share a batch. That is so because (1) only IEEE-754
+ * + - * / and sqrt are used, never fused, never re-ordered: every dot product is the loop `acc = 0; for k rising:
+ * acc += w[k] * x[k]`; (2) functions that C libraries compute differently (exp, log, pow, sin, cos) are written out here;
+ * (3) random numbers are a function of (seed, purpose, prompt, candidate, position), not a stream; (4) threads own
+ * outputs, so no sum is ever split between them. Fast code below keeps every sum in this order and only does many of
+ * them side by side; that is why it may be fast and still have the same bits.
+ *
+ * Letters used for shapes: R rows (tokens in flight), V vocabulary, H hidden size, F feed-forward size, L layers,
+ * Q query heads, K key/value heads, D size of a head, E experts, T positions. [R][H] is row-major, rows first.
+ *
+ *     cc -O2 -o actinh actinh.c -lm            builds it anywhere; `make` picks better flags and OpenMP
+ */
+
+#if !defined(_POSIX_C_SOURCE) && !defined(_WIN32)
+#define _POSIX_C_SOURCE 200809L
+#endif
+#define _FILE_OFFSET_BITS 64
+
+/* Compilers fuse a*b+c into one rounding where the processor can (aarch64 by default, x86-64 under -march=native).
+ * That changes bits. The first pragma is heard by clang, the second by GCC; each ignores the other's. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off", "no-math-errno")
+#endif
+#if defined(__FAST_MATH__)
+#error "actinh promises the same bits everywhere: build it without -ffast-math and -Ofast"
+#endif
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#ifdef _WIN32
+#include <direct.h>
+#include <fcntl.h>
+#include <io.h>
+#else
+#include <unistd.h>
+#endif
+#ifdef _OPENMP
+#include <omp.h>
+#define THREAD omp_get_thread_num()
+#define PARALLEL _Pragma("omp parallel for schedule(static)")
+#define PARALLEL_DYNAMIC _Pragma("omp parallel for schedule(dynamic,1)")
+#else
+#define THREAD 0
+#define PARALLEL
+#define PARALLEL_DYNAMIC
+#endif
+#include "actinh.h"
+
+/* ==================================================== Ground ==========================================================
+ * Errors, memory, files. Three habits keep the rest of the file short:
+ *
+ * 1. Errors are values. A function that can fail returns 0 or -1, and the first failure leaves its message in the
+ *    environment `Env`. TRY() passes a failure upwards. Nothing below the command line prints or exits.
+ * 2. An environment owns every block of memory and every unfinished file that was opened under it. Whoever made the
+ *    environment frees it, once, and with it everything, so that no function has a clean-up path of its own.
+ * 3. Every file comes in through In and leaves through Out. An output appears under its name only when it is whole.
+ */
+
+typedef struct { const char *s; size_t n; } Span;          /* n bytes that somebody else owns */
+typedef struct { char *s; size_t n, cap; } Buf;            /* a growing text; s[n] is always 0 once something was put */
+
+typedef struct Block { struct Block *next, *prev; void *raw; size_t size; char pad[64 - 4 * sizeof(void *)]; } Block;
+
+typedef struct Out { FILE *f; char *path, *part; struct Out *next; } Out;
+
+struct Env {
+    char error[700];       /* the first failure's message; "" while all is well */
+    Block *blocks;         /* every block of memory that lives */
+    Out *outs;             /* every output not yet finished */
+    int quiet;             /* no progress, no reports */
+};
+typedef struct Env Env;
+
+#define TRY(call) do { if ((call) < 0) return -1; } while (0)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static int fail(Env *e, const char *format, ...) {
+    va_list args;
+    if (e->error[0]) return -1;
+    va_start(args, format);
+    vsnprintf(e->error, sizeof e->error, format, args);
+    va_end(args);
+    return -1;
+}
+
+/* Where a message names a thing, it is quoted and cut: a hostile file may hold a name of any length. */
+#define SHOWN(span) (int)((span).n < 60 ? (span).n : 60), (span).s
+
+/* `n` zeroed elements of `size` bytes, aligned to 64; NULL with the error set when there is no memory. */
+static void *get(Env *e, size_t n, size_t size) {
+    char *raw, *data;
+    Block *b;
+    if (size && n > (SIZE_MAX / 2 - 128) / size) { fail(e, "out of memory: %zu x %zu bytes asked for", n, size); return NULL; }
+    raw = calloc(1, n * size + 128);
+    if (!raw) { fail(e, "out of memory: %zu bytes asked for", n * size); return NULL; }
+    data = raw + 128 - (uintptr_t)raw % 64;
+    b = (Block *)(void *)(data - sizeof(Block));
+    b->raw = raw; b->size = n * size; b->prev = NULL; b->next = e->blocks;
+    if (b->next) b->next->prev = b;
+    e->blocks = b;
+    return data;
+}
+
+static void drop(Env *e, void *data) {
+    Block *b;
+    if (!data) return;
+    b = (Block *)(void *)((char *)data - sizeof(Block));
+    if (b->prev) b->prev->next = b->next; else e->blocks = b->next;
+    if (b->next) b->next->prev = b->prev;
+    free(b->raw);
+}
+
+/* Frees every block made since `mark` (= e->blocks then); older ones must not have been grown meanwhile. */
+static void release(Env *e, const Block *mark) {
+    while (e->blocks && e->blocks != mark) {
+        Block *b = e->blocks;
+        e->blocks = b->next;
+        free(b->raw);
+    }
+    if (e->blocks) e->blocks->prev = NULL;
+}
+
+/* The block `old` (or NULL) made larger; its contents are kept, the rest is zero. */
+static void *grow(Env *e, void *old, size_t n, size_t size) {
+    char *data = get(e, n, size);
+    if (data && old) {
+        size_t had = ((Block *)(void *)((char *)old - sizeof(Block)))->size;
+        memcpy(data, old, had < n * size ? had : n * size);
+        drop(e, old);
+    }
+    return data;
+}
+
+/* A list that doubles: makes room for one more of `*n` elements. Returns -1 without memory. */
+static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) {
+    void *list;
+    if (n < *cap) return 0;
+    memcpy(&list, list_pointer, sizeof list);
+    list = grow(e, list, *cap ? *cap * 2 : 16, size);
+    if (!list) return -1;
+    *cap = *cap ? *cap * 2 : 16;
+    memcpy(list_pointer, &list, sizeof list);
+    return 0;
+}
+
+static void put(Env *e, Buf *b, const char *s, size_t n) {
+    if (b->n + n + 1 > b->cap) {
+        size_t cap = (b->n + n + 1) * 2 < 256 ? 256 : (b->n + n + 1) * 2;
+        char *grown = grow(e, b->s, cap, 1);
+        if (!grown) return;                     /* the error is set: whoever writes the text out will see it */
+        b->s = grown; b->cap = cap;
+    }
+    if (n) memcpy(b->s + b->n, s, n);
+    b->n += n;
+    b->s[b->n] = 0;
+}
+
+static void put_text(Env *e, Buf *b, const char *s) { put(e, b, s, strlen(s)); }
+
+static void put_format(Env *e, Buf *b, const char *format, ...) {
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    put_text(e, b, text);
+}
+
+static Span span(const char *s) { Span x = { s, s ? strlen(s) : 0 }; return x; }
+static Span whole(const Buf *b) { Span x = { b->s ? b->s : "", b->n }; return x; }
+static int same(Span a, const char *b) { return a.n == strlen(b) && memcmp(a.s, b, a.n) == 0; }
+static int starts(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
+static int ends(const char *s, const char *tail) {
+    return strlen(s) >= strlen(tail) && strcmp(s + strlen(s) - strlen(tail), tail) == 0;
+}
+
+static char *copy(Env *e, const char *s, size_t n) {
+    char *text = get(e, n + 1, 1);
+    if (text && n) memcpy(text, s, n);
+    return text;
+}
+
+/* "a" + "b" + "c" as one text that the environment owns. */
+static char *join(Env *e, const char *a, const char *b, const char *c) {
+    Buf text = { NULL, 0, 0 };
+    put_text(e, &text, a); put_text(e, &text, b); put_text(e, &text, c);
+    return text.s;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static int is_dir(const char *path) { struct stat s; return stat(path, &s) == 0 && S_ISDIR(s.st_mode); }
+static int is_file(const char *path) { struct stat s; return stat(path, &s) == 0 && !S_ISDIR(s.st_mode); }
+
+static int make_dir(Env *e, const char *path) {
+    char *p = copy(e, path, strlen(path));
+    size_t i;
+    if (!p) return -1;
+    for (i = 1; i <= strlen(path); i++) {
+        if (path[i] != '/' && path[i] != 0) continue;
+        p[i] = 0;
+#ifdef _WIN32
+        if (!is_dir(p) && _mkdir(p) != 0)
+#else
+        if (!is_dir(p) && mkdir(p, 0777) != 0 && errno != EEXIST)
+#endif
+            return fail(e, "%s: cannot make this folder: %s", p, strerror(errno));
+        p[i] = path[i];
+    }
+    drop(e, p);
+    return 0;
+}
+
+/* The door in. A file is read in pieces, so a stream of records of any length passes in constant memory. */
+typedef struct { const char *path; FILE *f; char *s; size_t n, at, cap, line; int end; } In;
+
+static int open_in(Env *e, In *in, const char *path) {
+    memset(in, 0, sizeof *in);
+    in->path = path && strcmp(path, "-") != 0 ? path : "standard input";
+    if (in->path == path && is_dir(path)) return fail(e, "%s: is a folder, a file was expected", path);
+    in->f = in->path == path ? fopen(path, "rb") : stdin;
+    return in->f ? 0 : fail(e, "%s: cannot open: %s", path, strerror(errno));
+}
+
+static void close_in(In *in) {
+    if (in->f && in->f != stdin) fclose(in->f);
+    in->f = NULL;
+}
+
+/* Reads more behind what is already there; in->end is set once nothing is left. */
+static int fill(Env *e, In *in) {
+    size_t got;
+    if (in->at) { memmove(in->s, in->s + in->at, in->n - in->at); in->n -= in->at; in->at = 0; }
+    if (in->n == in->cap) {
+        size_t cap = in->cap ? in->cap * 2 : (size_t)1 << 18;
+        char *s = grow(e, in->s, cap, 1);
+        if (!s) return -1;
+        in->s = s; in->cap = cap;
+    }
+    got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
+    if (got == 0 && ferror(in->f)) return fail(e, "%s: cannot read: %s", in->path, strerror(errno));
+    in->n += got;
+    in->end = got == 0;
+    return 0;
+}
+
+/* The next line without its end (\n or \r\n): 1, or 0 at the end of the file, or -1. Valid until the next call. */
+static int next_line(Env *e, In *in, Span *line) {
+    size_t seen = 0;
+    for (;;) {
+        char *from = in->s ? in->s + in->at : NULL, *nl = in->n - in->at > seen ? memchr(from + seen, '\n', in->n - in->at - seen) : NULL;
+        if (nl || (in->end && in->n > in->at)) {
+            size_t n = nl ? (size_t)(nl - from) : in->n - in->at;
+            in->at += n + (nl != NULL);
+            in->line++;
+            if (n && from[n - 1] == '\r') n--;
+            line->s = from; line->n = n;
+            return 1;
+        }
+        if (in->end) return 0;
+        seen = in->n - in->at;
+        TRY(fill(e, in));
+    }
+}
+
+static int load_file(Env *e, const char *path, Span *text) {
+    In in;
+    TRY(open_in(e, &in, path));
+    do { if (fill(e, &in) < 0) { close_in(&in); return -1; } } while (!in.end);
+    close_in(&in);
+    text->s = in.s; text->n = in.n;
+    return 0;
+}
+
+/* The door out. What is written goes to PATH.part; close_out() makes it appear as PATH, or reports why it can't. */
+static Out *open_out(Env *e, const char *path) {
+    Out *o = get(e, 1, sizeof *o);
+    if (!o) return NULL;
+    if (!path || strcmp(path, "-") == 0) { o->f = stdout; return o; }
+    o->path = join(e, path, "", "");
+    o->part = join(e, path, ".part", "");
+    if (!o->part) return NULL;
+    o->f = fopen(o->part, "wb");
+    if (!o->f) { fail(e, "%s: cannot write: %s", o->part, strerror(errno)); return NULL; }
+    o->next = e->outs; e->outs = o;
+    return o;
+}
+
+static int write_out(Env *e, Out *o, const void *data, size_t n) {
+    if (e->error[0]) return -1;
+    if (n && fwrite(data, 1, n, o->f) != n) return fail(e, "%s: cannot write: %s", o->path ? o->path : "standard output", strerror(errno));
+    return 0;
+}
+
+static int write_buf(Env *e, Out *o, Buf *b) {
+    int r = write_out(e, o, b->s, b->n);
+    b->n = 0;
+    return r;
+}
+
+static void forget_out(Env *e, Out *o) {
+    Out **at = &e->outs;
+    while (*at && *at != o) at = &(*at)->next;
+    if (*at) *at = o->next;
+}
+
+static int close_out(Env *e, Out *o) {
+    int bad = fflush(o->f) != 0;
+    if (!o->path) return bad ? fail(e, "standard output: cannot write: %s", strerror(errno)) : 0;
+    if (e->error[0]) return -1;
+#ifndef _WIN32
+    bad |= fsync(fileno(o->f)) != 0;
+#else
+    remove(o->path);
+#endif
+    bad |= fclose(o->f) != 0;
+    forget_out(e, o);
+    if (bad || rename(o->part, o->path) != 0) {
+        fail(e, "%s: cannot write: %s", o->path, strerror(errno));
+        remove(o->part);
+        return -1;
+    }
+    return 0;
+}
+
+static int save_file(Env *e, const char *path, Span text) {
+    Out *o = open_out(e, path);
+    if (!o) return -1;
+    TRY(write_out(e, o, text.s, text.n));
+    return close_out(e, o);
+}
+
+static int copy_file(Env *e, const char *from, const char *to) {
+    Span text;
+    TRY(load_file(e, from, &text));
+    TRY(save_file(e, to, text));
+    drop(e, (void *)(uintptr_t)text.s);
+    return 0;
+}
+
+/* Frees what the environment owns and removes outputs that were not finished. The message stays. */
+static void env_free(Env *e) {
+    while (e->outs) {
+        Out *o = e->outs;
+        fclose(o->f);
+        remove(o->part);
+        e->outs = o->next;
+    }
+    release(e, NULL);
+}
+
+/* Progress for people: a line that rewrites itself, on a terminal only. */
+typedef struct { const char *what; double start, shown; size_t done, all; } Progress;
+
+static double now(void) {
+    struct timespec t;
+#ifdef _WIN32
+    return (double)clock() / CLOCKS_PER_SEC;
+#endif
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void progress(Env *e, Progress *p, const char *what, size_t done, size_t all, const char *more) {
+    double t = now(), rate;
+    if (e->quiet || !isatty(2)) return;
+    if (!p->what) { p->what = what; p->start = t; }
+    if (t - p->shown < 0.2 && done < all) return;
+    p->shown = t;
+    rate = (double)done / (t - p->start + 1e-9);
+    fprintf(stderr, "\r%s %zu/%zu%s%s, %.0f s left   ", what, done, all, *more ? ", " : "", more,
+            rate > 0 ? (double)(all - done) / rate : 0.0);
+    if (done >= all) fprintf(stderr, "\r%*s\r", 78, "");
+}
+
+/* ============================================ Exact arithmetic ========================================================
+ * + - * / and sqrt are the same on every processor that follows IEEE-754. exp, log, sin are not: they come from the C
+ * library, and glibc, musl and Microsoft's differ in the last bit. So they are written here from the exact operations.
+ * Each names its greatest error in units in the last place (ulp), measured by test/test.c against the C library's long
+ * double functions. Polynomials are Taylor series on an interval so short that the cut term is below half an ulp;
+ * they are simpler to check than fitted ones and cost one or two more terms.
+ */
+
+static uint32_t bits32(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+static uint64_t bits64(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
+static double from_bits64(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
+
+/* e^x in binary64. x = n ln2 + r, |r| <= ln2/2; the series of e^r; times 2^n. Below -708 the result is 0, above 709 the
+ * largest finite power is used: no infinity is ever made. Error < 1 ulp. ln2 is split in two so that n*ln2_hi is exact. */
+static double exp64(double x) {
+    const double magic = 6755399441055744.0;                 /* 1.5 * 2^52: adding it rounds to the nearest integer */
+    double n, r, p;
+    if (!(x >= -708.0)) return x != x ? x : 0.0;
+    if (x > 709.0) x = 709.0;
+    n = (x * 1.4426950408889634 + magic) - magic;
+    r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    p = 1.0 / 6227020800.0;
+    p = p * r + 1.0 / 479001600.0; p = p * r + 1.0 / 39916800.0; p = p * r + 1.0 / 3628800.0; p = p * r + 1.0 / 362880.0;
+    p = p * r + 1.0 / 40320.0; p = p * r + 1.0 / 5040.0; p = p * r + 1.0 / 720.0; p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0; p = p * r + 1.0 / 6.0; p = p * r + 0.5;
+    p = 1.0 + (r + r * r * p);
+    return p * from_bits64((uint64_t)((int64_t)n + 1023) << 52);
+}
+
+/* e^x in binary32, written without branches so that compilers do 4, 8 or 16 at once. Arguments above 88 count as 88,
+ * below -87 the result is 0. Error < 1.1 ulp. (Under test/pairs.c float is double; then the function above serves.) */
+static inline float exp32(float x) {
+    const float magic = 12582912.0f;                         /* 1.5 * 2^23 */
+    float t, n, r, p, scale, clamped = x > 88.0f ? 88.0f : x;
+    uint32_t u;
+    if (sizeof(float) == 8) return (float)exp64((double)x);
+    clamped = clamped < -87.0f ? -87.0f : clamped;
+    t = clamped * 1.44269504f + magic;
+    n = t - magic;
+    r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+    p = 1.0f / 5040.0f;
+    p = p * r + 1.0f / 720.0f; p = p * r + 1.0f / 120.0f; p = p * r + 1.0f / 24.0f; p = p * r + 1.0f / 6.0f; p = p * r + 0.5f;
+    p = 1.0f + (r + r * r * p);
+    u = (bits32(t) + 127u) << 23;                            /* the low bits of t hold the integer n */
+    memcpy(&scale, &u, 4);
+    p = p * scale;
+    return x < -87.0f ? 0.0f : p;
+}
+
+/* Natural logarithm of a positive normal number, binary64, error < 1 ulp: x = m 2^n with m near 1, and
+ * log m = 2 artanh(s), s = (m-1)/(m+1), by its series in s^2. */
+static double log64(double x) {
+    uint64_t u = bits64(x);
+    int64_t n = (int64_t)(u >> 52) - 1023;
+    double m, s, z, p, nn;
+    int i;
+    if (!(x > 0.0)) return -745.0;                           /* log 0 is never wanted; keep it finite */
+    m = from_bits64((u & 0xfffffffffffffu) | 0x3ff0000000000000u);
+    if (m > 1.4142135623730951) { m *= 0.5; n++; }
+    s = (m - 1.0) / (m + 1.0);
+    z = s * s;
+    p = 1.0 / 25.0;
+    for (i = 23; i >= 3; i -= 2) p = p * z + 1.0 / (double)i;
+    nn = (double)n;
+    return nn * 6.93147180369123816490e-01 + (2.0 * s + (2.0 * s * z * p + nn * 1.90821492927058770002e-10));
+}
+
+static double pow64(double x, double y) { return exp64(y * log64(x)); }
+
+/* Sine and cosine of an angle 0 <= x < 2^25 in binary64: x = n pi/2 + r with pi/2 in three parts, then the series.
+ * Absolute error < 2^-52: the results are rounded to binary32 anyhow. */
+static void sincos64(double x, double *sine, double *cosine) {
+    const double magic = 6755399441055744.0;
+    double n = (x * 0.63661977236758134308 + magic) - magic, r, z, s, c;
+    int64_t quarter = (int64_t)n & 3;
+    r = ((x - n * 1.57079632673412561417e+00) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
+    z = r * r;
+    s = -1.0 / 1307674368000.0;
+    s = s * z + 1.0 / 6227020800.0; s = s * z - 1.0 / 39916800.0; s = s * z + 1.0 / 362880.0; s = s * z - 1.0 / 5040.0;
+    s = s * z + 1.0 / 120.0; s = s * z - 1.0 / 6.0;
+    s = r + r * z * s;
+    c = 1.0 / 20922789888000.0;
+    c = c * z - 1.0 / 87178291200.0; c = c * z + 1.0 / 479001600.0; c = c * z - 1.0 / 3628800.0; c = c * z + 1.0 / 40320.0;
+    c = c * z - 1.0 / 720.0; c = c * z + 1.0 / 24.0; c = c * z - 0.5;
+    c = 1.0 + z * c;
+    *sine = quarter == 0 ? s : quarter == 1 ? c : quarter == 2 ? -s : -c;
+    *cosine = quarter == 0 ? c : quarter == 1 ? -s : quarter == 2 ? -c : s;
+}
+
+/* Random numbers. Not a stream but a function: what candidate 3 of prompt "7" draws at position 12 is fixed by the seed
+ * whoever else was sampled before. Each word is stirred in with the finaliser of SplitMix64 (Steele et al. 2014). */
+enum { DRAW_SAMPLE = 1, DRAW_PICK, DRAW_SHUFFLE, DRAW_INIT, DRAW_BOOT, DRAW_WORLD, DRAW_OPTION };
+
+static uint64_t stir(uint64_t h, uint64_t word) {
+    h = (h ^ word) + 0x9e3779b97f4a7c15u;
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
+    return h ^ (h >> 31);
+}
+
+static uint64_t draw(uint64_t seed, uint64_t purpose, uint64_t a, uint64_t b, uint64_t c) {
+    return stir(stir(stir(stir(stir(0, seed), purpose), a), b), c);
+}
+
+static float uniform(uint64_t r) { return (float)(r >> 40) * (1.0f / 16777216.0f); }         /* [0, 1), 24 bits */
+static size_t below(uint64_t r, size_t n) { return (size_t)((r >> 32) * (uint64_t)n >> 32); } /* 0 .. n-1, n < 2^32 */
+
+/* A standard normal number: the sum of twelve uniforms less six. Its tails end at 6 sigma, which suits weights. */
+static float normal(uint64_t seed, uint64_t a, uint64_t b) {
+    float sum = 0.0f;
+    uint64_t i;
+    for (i = 0; i < 12; i++) sum += uniform(draw(seed, DRAW_INIT, a, b, i));
+    return sum - 6.0f;
+}
+
+/* A name as a number (64-bit FNV-1a): keys of hash tables, and prompt ids for the random numbers. */
+static uint64_t hash(const char *s, size_t n) {
+    uint64_t h = 0xcbf29ce484222325u;
+    size_t i;
+    for (i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
+    return h;
+}
+
+/* SHA-256 (FIPS 180-4): names files and results beyond doubt. */
+typedef struct { uint32_t h[8]; unsigned char block[64]; uint64_t n; } Sha;
+
+static void sha_block(uint32_t *h, const unsigned char *p) {
+    static const uint32_t k[64] = {
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01,
+        0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
+        0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
+        0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08,
+        0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
+        0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2 };
+    uint32_t w[64], s[8];
+    int i;
+#define ROT(x, r) ((x) >> (r) | (x) << (32 - (r)))
+    for (i = 0; i < 16; i++) w[i] = (uint32_t)p[4*i] << 24 | (uint32_t)p[4*i+1] << 16 | (uint32_t)p[4*i+2] << 8 | p[4*i+3];
+    for (; i < 64; i++) w[i] = w[i-16] + w[i-7] + (ROT(w[i-15], 7) ^ ROT(w[i-15], 18) ^ w[i-15] >> 3)
+                                               + (ROT(w[i-2], 17) ^ ROT(w[i-2], 19) ^ w[i-2] >> 10);
+    for (i = 0; i < 8; i++) s[i] = h[i];
+    for (i = 0; i < 64; i++) {
+        uint32_t a = s[7] + (ROT(s[4], 6) ^ ROT(s[4], 11) ^ ROT(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
+        uint32_t b = (ROT(s[0], 2) ^ ROT(s[0], 13) ^ ROT(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+        s[7] = s[6]; s[6] = s[5]; s[5] = s[4]; s[4] = s[3] + a; s[3] = s[2]; s[2] = s[1]; s[1] = s[0]; s[0] = a + b;
+    }
+#undef ROT
+    for (i = 0; i < 8; i++) h[i] += s[i];
+}
+
+static void sha_start(Sha *c) {
+    static const uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+    memcpy(c->h, h, sizeof h);
+    c->n = 0;
+}
+
+static void sha_add(Sha *c, const void *data, size_t n) {
+    const unsigned char *p = data;
+    while (n) {
+        size_t at = (size_t)(c->n % 64), part = 64 - at < n ? 64 - at : n;
+        memcpy(c->block + at, p, part);
+        c->n += part; p += part; n -= part;
+        if (c->n % 64 == 0) sha_block(c->h, c->block);
+    }
+}
+
+static void sha_end(Sha *c, char hex[65]) {
+    uint64_t n = c->n * 8;
+    unsigned char tail[8];
+    int i;
+    for (i = 0; i < 8; i++) tail[i] = (unsigned char)(n >> (56 - 8 * i));
+    sha_add(c, "\x80", 1);
+    while (c->n % 64 != 56) sha_add(c, "", 1);
+    sha_add(c, tail, 8);
+    for (i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
+}
+
+/* ============================================= Text and JSON ==========================================================
+ * UTF-8, numbers, and just enough JSON: a value is a Span of the text it stands in, checked once, never copied into a
+ * tree. Numbers are parsed and printed here because C libraries disagree about both (locale, rounding, "1e999").
+ */
+
+/* The code point at s (n > 0 bytes) and its length. A byte that is not UTF-8 counts as U+FFFD of length 1. */
+static size_t utf8(const char *s, size_t n, uint32_t *point) {
+    const unsigned char *p = (const unsigned char *)s;
+    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+    size_t i, k = p[0] < 0x80 ? 1 : p[0] >= 0xf0 && p[0] < 0xf8 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xc0 && p[0] < 0xe0 ? 2 : 0;
+    uint32_t c = k == 1 ? p[0] : k ? p[0] & (0xffu >> (k + 1)) : 0;
+    for (i = 1; i < k; i++) {
+        if (i >= n || (p[i] & 0xc0) != 0x80) { k = 0; break; }
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (k == 0 || c < least[k] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) { *point = 0xfffd; return 1; }
+    *point = c;
+    return k;
+}
+
+static void put_utf8(Env *e, Buf *b, uint32_t c) {
+    char s[4];
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
+    for (i = n; i-- > 1; c >>= 6) s[i] = (char)(unsigned char)(0x80 | (c & 0x3f));
+    s[0] = (char)(unsigned char)(n == 1 ? c : (0xf00u >> n & 0xf0u) | c);
+    put(e, b, s, n);
+}
+
+/* A, a, b .. as ASCII knows them; the C library's versions ask the locale. */
+static int is_space(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static int is_digit(int c) { return c >= '0' && c <= '9'; }
+static int lower(int c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
+static int is_alpha(int c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
+
+static Span trim(Span x) {
+    while (x.n && is_space((unsigned char)x.s[0])) { x.s++; x.n--; }
+    while (x.n && is_space((unsigned char)x.s[x.n - 1])) x.n--;
+    return x;
+}
+
+/* The text before the first `c`, which is passed; all of it where there is none. */
+static Span upto(Span *rest, char c) {
+    Span part = *rest;
+    const char *at = rest->n ? memchr(rest->s, c, rest->n) : NULL;
+    if (at) part.n = (size_t)(at - rest->s);
+    rest->s += part.n + (at != NULL);
+    rest->n -= part.n + (at != NULL);
+    return part;
+}
+
+/* A decimal number, correctly rounded to binary64. The digits are one big integer N (32-bit limbs, least first) times
+ * 10^x; multiplying or dividing it by powers of ten keeps it exact but for a "sticky" bit, and then one rounding is
+ * made. 800 digits decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
+static size_t parse_number(const char *s, size_t n, double *value) {
+    uint32_t limb[128] = { 0 };
+    size_t i = 0, used = 1, digits = 0, j;
+    int negative = 0, sticky = 0, seen = 0, shift = 0;
+    long x = 0, given = 0;
+    uint64_t top = 0;
+    if (i < n && (s[i] == '-' || s[i] == '+')) negative = s[i++] == '-';
+    for (; i < n && (is_digit(s[i]) || (s[i] == '.' && !(seen & 2))); i++) {
+        if (s[i] == '.') { seen |= 2; continue; }
+        seen |= 1;
+        if (digits < 800) {
+            uint64_t carry = (uint64_t)(s[i] - '0');
+            for (j = 0; j < used; j++) { carry += (uint64_t)limb[j] * 10; limb[j] = (uint32_t)carry; carry >>= 32; }
+            if (carry) limb[used++] = (uint32_t)carry;
+            if (used > 1 || limb[0]) digits++;
+            x -= (seen & 2) != 0;
+        } else { sticky |= s[i] != '0'; x += !(seen & 2); }
+    }
+    if (!(seen & 1)) return 0;
+    if (i < n && lower(s[i]) == 'e') {
+        size_t k = i + 1;
+        int minus = 0;
+        if (k < n && (s[k] == '-' || s[k] == '+')) minus = s[k++] == '-';
+        if (k < n && is_digit(s[k])) {
+            for (; k < n && is_digit(s[k]); k++) if (given < 100000) given = given * 10 + (s[k] - '0');
+            x += minus ? -given : given;
+            i = k;
+        }
+    }
+    *value = negative ? -0.0 : 0.0;
+    if (digits == 0 || x + (long)digits < -330) return i;
+    if (x + (long)digits > 310) { *value = negative ? -HUGE_VAL : HUGE_VAL; return i; }
+    for (; x > 0; x--) {
+        uint64_t carry = 0;
+        for (j = 0; j < used; j++) { carry += (uint64_t)limb[j] * 10; limb[j] = (uint32_t)carry; carry >>= 32; }
+        if (carry) limb[used++] = (uint32_t)carry;
+    }
+    for (; x < 0; x++) {                         /* before dividing, make sure that 64 good bits remain */
+        uint64_t rest = 0;
+        while (used < 4) {
+            for (j = used; j > 0; j--) limb[j] = limb[j - 1];
+            limb[0] = 0; used++; shift -= 32;
+        }
+        for (j = used; j-- > 0;) { rest = rest << 32 | limb[j]; limb[j] = (uint32_t)(rest / 10); rest %= 10; }
+        sticky |= rest != 0;
+        while (used > 1 && limb[used - 1] == 0) used--;
+    }
+    for (j = used * 32; j-- > 0;) {              /* the leading 64 bits into top; what is below only sticks */
+        uint64_t bit = limb[j / 32] >> (j % 32) & 1;
+        if (top >> 63) { sticky |= bit != 0; shift++; } else top = top << 1 | bit;
+    }
+    while (!(top >> 63)) { top <<= 1; shift--; }
+    {   /* value = top * 2^shift; round to 53 bits, or fewer below 2^-1022, halves to even */
+        int exponent = shift + 63, drop_bits = exponent < -1022 ? 11 + (-1022 - exponent) : 11;
+        uint64_t m = drop_bits > 63 ? 0 : top >> drop_bits, low = drop_bits > 63 ? top : top & (((uint64_t)1 << drop_bits) - 1);
+        uint64_t half = (uint64_t)1 << (drop_bits > 64 ? 63 : drop_bits - 1);
+        if (drop_bits <= 64 && (low > half || (low == half && (sticky || (m & 1))))) m++;
+        if (exponent < -1022) *value = from_bits64(m);
+        else if (exponent > 1023 || (exponent == 1023 && m >> 53)) *value = HUGE_VAL;
+        else *value = from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
+        if (negative) *value = -*value;
+    }
+    return i;
+}
+
+/* Scores are printed with six decimals: x * 10^6 rounded to binary64, then to the nearest integer, halves away from 0. */
+static void put_fixed(Env *e, Buf *b, double x) {
+    double scaled = (x < 0 ? -x : x) * 1e6 + 0.5;
+    uint64_t u = scaled < 9e18 ? (uint64_t)scaled : (uint64_t)9e18;
+    char text[32];
+    snprintf(text, sizeof text, "%s%llu.%06llu", x < 0 && u ? "-" : "", (unsigned long long)(u / 1000000), (unsigned long long)(u % 1000000));
+    put_text(e, b, text);
+}
+
+/* Losses are printed as hexadecimal floats, -0x1.abcp+3: exact, and the same from every C library. */
+static void put_hex(Env *e, Buf *b, double x) {
+    uint64_t u = bits64(x), m = u & 0xfffffffffffffu;
+    int exponent = (int)(u >> 52 & 0x7ff), digits = 13;
+    if (exponent == 0) { put_text(e, b, u >> 63 ? "-0x0p+0" : "0x0p+0"); return; }       /* denormals count as 0 here */
+    for (; digits > 0 && (m & 15) == 0; digits--) m >>= 4;
+    put_format(e, b, "%s0x1%s", u >> 63 ? "-" : "", digits ? "." : "");
+    if (digits) put_format(e, b, "%0*llx", digits, (unsigned long long)m);
+    put_format(e, b, "p%+d", exponent - 1023);
+}
+
+/* JSON. json_end() checks the value that starts at `s` and returns where it ends; NULL sets what was wrong and where. */
+typedef struct { Span key, value; } Member;                 /* the key without its quotes, as it stands in the text */
+typedef struct { const char *what, *where; } Wrong;
+
+static const char *json_bad(Wrong *w, const char *what, const char *where) { w->what = what; w->where = where; return NULL; }
+
+static const char *skip_space(const char *s, const char *end) {
+    while (s < end && (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r')) s++;
+    return s;
+}
+
+static const char *json_string_end(const char *s, const char *end, Wrong *w) {
+    for (s++; s < end && *s != '"'; s++) {
+        if ((unsigned char)*s < 0x20) return json_bad(w, "a control character in a string", s);
+        if (*s != '\\') continue;
+        if (++s == end) break;
+        if (*s == 'u') {
+            int i;
+            for (i = 1; i <= 4; i++)
+                if (end - s <= i || !(is_digit(s[i]) || (lower(s[i]) >= 'a' && lower(s[i]) <= 'f')))
+                    return json_bad(w, "\\u without four hexadecimal digits", s);
+            s += 4;
+        } else if (!strchr("\"\\/bfnrt", *s)) return json_bad(w, "an unknown escape in a string", s);
+    }
+    return s < end ? s + 1 : json_bad(w, "a string without its closing quote", s);
+}
+
+static const char *json_number_end(const char *s, const char *end, Wrong *w) {
+    const char *from = s, *digits;
+    if (s < end && *s == '-') s++;
+    for (digits = s; s < end && is_digit(*s); s++) ;
+    if (s == digits || (s - digits > 1 && *digits == '0')) return json_bad(w, "not a JSON value", from);
+    if (s < end && *s == '.') {
+        for (digits = ++s; s < end && is_digit(*s); s++) ;
+        if (s == digits) return json_bad(w, "a number without digits after the point", from);
+    }
+    if (s < end && lower(*s) == 'e') {
+        s++;
+        if (s < end && (*s == '-' || *s == '+')) s++;
+        for (digits = s; s < end && is_digit(*s); s++) ;
+        if (s == digits) return json_bad(w, "a number without digits in its exponent", from);
+    }
+    return s;
+}
+
+static const char *json_end(const char *s, const char *end, int depth, Wrong *w) {
+    if (s == end) return json_bad(w, "a value is missing", s);
+    if (depth > 100) return json_bad(w, "nested deeper than 100 levels", s);
+    if (*s == '"') return json_string_end(s, end, w);
+    if (*s == '{' || *s == '[') {
+        char close = *s == '{' ? '}' : ']';
+        s = skip_space(s + 1, end);
+        if (s < end && *s == close) return s + 1;
+        for (;;) {
+            if (close == '}') {
+                if (s == end || *s != '"') return json_bad(w, "a field name in quotes was expected", s);
+                s = json_string_end(s, end, w);
+                if (!s) return NULL;
+                s = skip_space(s, end);
+                if (s == end || *s != ':') return json_bad(w, "':' was expected", s);
+                s = skip_space(s + 1, end);
+            }
+            s = json_end(s, end, depth + 1, w);
+            if (!s) return NULL;
+            s = skip_space(s, end);
+            if (s < end && *s == close) return s + 1;
+            if (s == end || *s != ',') return json_bad(w, close == '}' ? "',' or '}' was expected" : "',' or ']' was expected", s);
+            s = skip_space(s + 1, end);
+        }
+    }
+    if (end - s >= 4 && (memcmp(s, "true", 4) == 0 || memcmp(s, "null", 4) == 0)) return s + 4;
+    if (end - s >= 5 && memcmp(s, "false", 5) == 0) return s + 5;
+    return json_number_end(s, end, w);
+}
+
+/* The next element of the checked array or object `json`: *at is 0 to begin with. Returns 0 at the end. */
+static int json_next(Span json, size_t *at, Member *m) {
+    const char *end = json.s + json.n, *s = skip_space(json.s + (*at ? *at : 1), end), *to;
+    Wrong w;
+    if (json.n == 0 || (json.s[0] != '{' && json.s[0] != '[')) return 0;
+    if (s < end && *s == ',') s = skip_space(s + 1, end);
+    if (s >= end || *s == '}' || *s == ']') return 0;
+    m->key.s = s; m->key.n = 0;
+    if (json.s[0] == '{') {
+        to = json_string_end(s, end, &w);
+        m->key.s = s + 1; m->key.n = (size_t)(to - s) - 2;
+        s = skip_space(skip_space(to, end) + 1, end);
+    }
+    to = json_end(s, end, 0, &w);
+    m->value.s = s; m->value.n = (size_t)(to - s);
+    *at = (size_t)(to - json.s);
+    return 1;
+}
+
+/* The value of field `key` (n = 0: there is none). Of a doubled field the last one counts, as everywhere. */
+static Span json_get(Span json, const char *key) {
+    Span found = { NULL, 0 };
+    Member m;
+    size_t at = 0;
+    if (json.n && json.s[0] == '{') while (json_next(json, &at, &m)) if (same(m.key, key)) found = m.value;
+    return found;
+}
+
+/* Checks that `text` is one JSON value and nothing else. */
+static int json_check(Env *e, Span text, const char *file, size_t line) {
+    const char *end = text.s + text.n, *s = skip_space(text.s, end), *to;
+    Wrong w = { NULL, NULL };
+    to = json_end(s, end, 0, &w);
+    if (to && skip_space(to, end) != end) to = json_bad(&w, "something behind the end of the value", skip_space(to, end));
+    if (to) return 0;
+    if (line) return fail(e, "%s, line %zu, column %zu: not JSON: %s", file, line, (size_t)(w.where - text.s) + 1, w.what);
+    return fail(e, "%s, byte %zu: not JSON: %s", file, (size_t)(w.where - text.s), w.what);
+}
+
+static uint32_t hex4(const char *s) {
+    uint32_t c = 0;
+    int i;
+    for (i = 0; i < 4; i++) c = c << 4 | (uint32_t)(is_digit(s[i]) ? s[i] - '0' : lower(s[i]) - 'a' + 10);
+    return c;
+}
+
+/* The text of a JSON string value: escapes undone, bytes that are not UTF-8 made U+FFFD. */
+static void put_unquoted(Env *e, Buf *b, Span json) {
+    const char *s = json.s + 1, *end = json.s + json.n - 1, *from;
+    static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    uint32_t c;
+    while (s < end) {
+        for (from = s; s < end && *s != '\\' && (unsigned char)*s < 0x80; s++) ;
+        put(e, b, from, (size_t)(s - from));
+        if (s == end) break;
+        if (*s != '\\') { s += utf8(s, (size_t)(end - s), &c); put_utf8(e, b, c); continue; }
+        if (s[1] != 'u') { put(e, b, meant + (strchr(plain, s[1]) - plain), 1); s += 2; continue; }
+        c = hex4(s + 2);
+        s += 6;
+        if (c >= 0xd800 && c < 0xdc00 && end - s >= 6 && s[0] == '\\' && s[1] == 'u') {
+            uint32_t low = hex4(s + 2);
+            if (low >= 0xdc00 && low < 0xe000) { c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00); s += 6; }
+        }
+        put_utf8(e, b, c >= 0xd800 && c < 0xe000 ? 0xfffd : c);
+    }
+}
+
+static void put_quoted(Env *e, Buf *b, Span text) {
+    size_t i = 0, from;
+    uint32_t c;
+    put(e, b, "\"", 1);
+    while (i < text.n) {
+        for (from = i; i < text.n && (unsigned char)text.s[i] >= 0x20 && (unsigned char)text.s[i] < 0x7f && text.s[i] != '"' && text.s[i] != '\\'; i++) ;
+        put(e, b, text.s + from, i - from);
+        if (i == text.n) break;
+        i += utf8(text.s + i, text.n - i, &c);
+        if (c == '"' || c == '\\') { put(e, b, "\\", 1); put_utf8(e, b, c); }
+        else if (c == '\n') put_text(e, b, "\\n");
+        else if (c == '\t') put_text(e, b, "\\t");
+        else if (c == '\r') put_text(e, b, "\\r");
+        else if (c < 0x20 || c == 0x7f) put_format(e, b, "\\u%04x", (unsigned)c);
+        else put_utf8(e, b, c);
+    }
+    put(e, b, "\"", 1);
+}
+
+/* Number of a JSON value: 1 when it is a finite one. */
+static int json_number(Span json, double *x) {
+    return json.n && (is_digit(json.s[0]) || json.s[0] == '-') && parse_number(json.s, json.n, x) == json.n && *x - *x == 0.0;
+}
+
+/* A whole number in a file of ours or of Hugging Face: reads key into *x, checks low <= x <= high. */
+static int json_size(Env *e, const char *file, Span json, const char *key, size_t low, size_t high, size_t *x) {
+    Span v = json_get(json, key);
+    double d = 0;
+    if (v.n == 0 || same(v, "null")) return 0;
+    if (!json_number(v, &d) || d < (double)low || d > (double)high || d != (double)(size_t)d)
+        return fail(e, "%s, field \"%s\": a whole number from %zu to %zu was expected, found %.*s", file, key, low, high, SHOWN(v));
+    *x = (size_t)d;
+    return 1;
+}
+
+/* "key = value" lines, with [sections] and # comments: recipes and suites. */
+typedef struct { char *section, *key, *value; size_t line; } Setting;
+
+static int load_settings(Env *e, const char *path, Setting **list, size_t *n) {
+    Span text, line, key;
+    size_t cap = 0, number = 0;
+    char *section = copy(e, "", 0);
+    *list = NULL; *n = 0;
+    TRY(load_file(e, path, &text));
+    while (text.n) {
+        line = trim(upto(&text, '\n'));
+        number++;
+        if (line.n == 0 || line.s[0] == '#') continue;
+        if (line.s[0] == '[' && line.s[line.n - 1] == ']') { section = copy(e, line.s + 1, line.n - 2); continue; }
+        if (!memchr(line.s, '=', line.n)) return fail(e, "%s, line %zu: \"key = value\" was expected, found \"%.*s\"", path, number, SHOWN(line));
+        TRY(room(e, list, *n, &cap, sizeof **list));
+        key = trim(upto(&line, '='));
+        line = trim(line);
+        (*list)[*n].section = section;
+        (*list)[*n].key = copy(e, key.s, key.n);
+        (*list)[*n].value = copy(e, line.s, line.n);
+        (*list)[(*n)++].line = number;
+    }
+    return e->error[0] ? -1 : 0;
+}
+
+/* The value of a setting in its section, or `otherwise`. */
+static const char *setting(const Setting *list, size_t n, const char *section, const char *key, const char *otherwise) {
+    size_t i;
+    for (i = 0; i < n; i++) if (strcmp(list[i].section, section) == 0 && strcmp(list[i].key, key) == 0) return list[i].value;
+    return otherwise;
+}
+
+/* ------------------------------------------------- records ------------------------------------------------------------
+ * What flows between the verbs: one JSON object a line. Prompt files, candidates, chosen answers and training text are
+ * all records; fields we don't know pass through untouched. A file that begins with '[' is one array of records.
+ *
+ *     prompt      {"id": "7", "prompt": "..."}  or Alpaca's {"instruction", "input", "output"}
+ *     candidate   {"id": "7", "candidate": 3, "prompt": "...", "completion": "...", "scores": {"words": 33}}
+ *     text        {"text": "..."}: trained on as a whole
+ */
+typedef struct {
+    Span raw;                    /* the object as it stands in the file */
+    Span id, prompt, completion; /* decoded; prompt of an Alpaca record: instruction, newline, input */
+    int has_prompt, has_completion, is_text;
+    size_t number;               /* of the record in its file, from 0 */
+    size_t candidate;
+    Buf text;                    /* what the spans point into; kept for the next record */
+} Record;
+
+typedef struct { In in; Span array; size_t at, number; int is_array; } Records;
+
+static int open_records(Env *e, Records *r, const char *path) {
+    size_t i = 0;
+    memset(r, 0, sizeof *r);
+    TRY(open_in(e, &r->in, path));
+    do { TRY(fill(e, &r->in)); for (i = 0; i < r->in.n && is_space((unsigned char)r->in.s[i]); i++) ; } while (i == r->in.n && !r->in.end);
+    if (i == r->in.n || r->in.s[i] != '[') return 0;
+    r->is_array = 1;
+    while (!r->in.end) TRY(fill(e, &r->in));
+    r->array.s = r->in.s + i; r->array.n = r->in.n - i;
+    r->array = trim(r->array);
+    return json_check(e, r->array, r->in.path, 0);
+}
+
+/* Decodes one of several fields into the record's text: the first name that is there. */
+static int take(Env *e, Record *r, const char *const *names, size_t *from, size_t *n) {
+    for (; *names; names++) {
+        Span v = json_get(r->raw, *names);
+        if (v.n == 0 || same(v, "null")) continue;
+        *from = r->text.n;
+        if (v.s[0] == '"') put_unquoted(e, &r->text, v); else put(e, &r->text, v.s, v.n);
+        *n = r->text.n - *from;
+        return 1;
+    }
+    return 0;
+}
+
+/* The next record: 1, or 0 at the end, or -1. It is valid until the next call. */
+static int next_record(Env *e, Records *rs, Record *r) {
+    static const char *const ids[] = { "id", NULL }, *const prompts[] = { "prompt", "instruction", NULL }, *const inputs[] = { "input", NULL },
+        *const completions[] = { "completion", "response", "output", "answer", NULL }, *const texts[] = { "text", NULL };
+    size_t from[3] = { 0, 0, 0 }, n[3] = { 0, 0, 0 }, k, m, got = 0;
+    Member element;
+    char where[32];
+    do {
+        if (rs->is_array) {
+            if (!json_next(rs->array, &rs->at, &element)) return 0;
+            r->raw = element.value;
+            got = rs->number + 1;
+        } else {
+            int any = next_line(e, &rs->in, &r->raw);
+            if (any <= 0) return any;
+            r->raw = trim(r->raw);
+            got = rs->in.line;
+        }
+    } while (r->raw.n == 0);
+    if (!rs->is_array) TRY(json_check(e, r->raw, rs->in.path, got));
+    snprintf(where, sizeof where, "%s %zu", rs->is_array ? "record" : "line", got);
+    if (r->raw.s[0] != '{') return fail(e, "%s, %s: a record {...} was expected, found %.*s", rs->in.path, where, SHOWN(r->raw));
+    r->text.n = 0;
+    r->number = rs->number++;
+    if (!take(e, r, ids, &from[0], &n[0])) { put_format(e, &r->text, "%zu", r->number); n[0] = r->text.n; }
+    r->has_prompt = take(e, r, prompts, &from[1], &n[1]);
+    if (r->has_prompt && take(e, r, inputs, &k, &m)) {       /* Alpaca: the input follows its instruction */
+        if (m) {
+            put(e, &r->text, " ", 1);
+            if (e->error[0]) return -1;
+            memmove(r->text.s + k + 1, r->text.s + k, m);
+            r->text.s[k] = '\n';
+            n[1] += m + 1;
+        }
+    }
+    r->has_completion = take(e, r, completions, &from[2], &n[2]);
+    r->is_text = !r->has_completion && !r->has_prompt && take(e, r, texts, &from[2], &n[2]);
+    if (!r->has_prompt && !r->has_completion && !r->is_text)
+        return fail(e, "%s, %s: no field \"prompt\", \"instruction\", \"completion\" or \"text\"", rs->in.path, where);
+    r->candidate = 0;
+    TRY(json_size(e, rs->in.path, r->raw, "candidate", 0, 1u << 20, &r->candidate));
+    if (e->error[0]) return -1;
+    r->id.s = r->text.s + from[0]; r->id.n = n[0];
+    r->prompt.s = r->text.s + from[1]; r->prompt.n = n[1];
+    r->completion.s = r->text.s + from[2]; r->completion.n = n[2];
+    return 1;
+}
+
+/* The number of a field that may stand in "scores" or beside it: 1 when there is one. */
+static int record_field(Span raw, const char *name, double *x) {
+    return json_number(json_get(json_get(raw, "scores"), name), x) || json_number(json_get(raw, name), x);
+}
+
+/* One prompt's answers. They stand together in a file; the group ends where the id changes. */
+typedef struct {
+    Record *r;                   /* [n] the candidates in the order of the file */
+    size_t n, cap, ahead;        /* ahead: r[n] is the next group's first record, already read */
+} Group;
+
+static int next_group(Env *e, Records *rs, Group *g) {
+    if (g->ahead) {              /* what was read too far last time comes first now */
+        Record first = g->r[0];
+        g->r[0] = g->r[g->n]; g->r[g->n] = first;
+        g->n = 1; g->ahead = 0;
+    } else g->n = 0;
+    for (;;) {
+        int any;
+        TRY(room(e, &g->r, g->n, &g->cap, sizeof *g->r));
+        any = next_record(e, rs, &g->r[g->n]);
+        if (any < 0) return -1;
+        if (any && !rs->is_array) {      /* the line's bytes move when the next one is read: keep them */
+            Record *r = &g->r[g->n];
+            size_t at = r->text.n, ids = (size_t)(r->id.s - r->text.s), p = (size_t)(r->prompt.s - r->text.s), c = (size_t)(r->completion.s - r->text.s);
+            put(e, &r->text, r->raw.s, r->raw.n);
+            if (e->error[0]) return -1;
+            r->raw.s = r->text.s + at; r->id.s = r->text.s + ids; r->prompt.s = r->text.s + p; r->completion.s = r->text.s + c;
+        }
+        if (!any) return g->n > 0;
+        if (g->n && (g->r[g->n].id.n != g->r[0].id.n || memcmp(g->r[g->n].id.s, g->r[0].id.s, g->r[0].id.n) != 0)) { g->ahead = 1; return 1; }
+        g->n++;
+    }
+}
+
+/* A set of names, to notice one that comes back: open addressing over their hashes (64 bits: a chance meeting of two
+ * among ten million names has odds of one in 400,000). */
+typedef struct { uint64_t *slot; size_t n, cap; } Seen;
+
+static int seen_before(Env *e, Seen *s, Span name) {
+    uint64_t h = hash(name.s, name.n) | 1;
+    size_t i, k;
+    if (s->n * 2 >= s->cap) {
+        Seen bigger = { NULL, s->n, s->cap ? s->cap * 2 : 1024 };
+        bigger.slot = get(e, bigger.cap, sizeof *s->slot);
+        if (!bigger.slot) return -1;
+        for (k = 0; k < s->cap; k++) {
+            if (!s->slot[k]) continue;
+            for (i = (size_t)(s->slot[k] >> 1) & (bigger.cap - 1); bigger.slot[i]; i = (i + 1) & (bigger.cap - 1)) ;
+            bigger.slot[i] = s->slot[k];
+        }
+        drop(e, s->slot);
+        *s = bigger;
+    }
+    for (i = (size_t)(h >> 1) & (s->cap - 1); s->slot[i]; i = (i + 1) & (s->cap - 1)) if (s->slot[i] == h) return 1;
+    s->slot[i] = h;
+    s->n++;
+    return 0;
+}
+
+/* =============================================== Tokenizer ============================================================
+ * SentencePiece's byte-pair encoding as Llama uses it. A vocabulary is a list of pieces with scores. A text is cut into
+ * characters; then, again and again, the two neighbours whose joint text is the best-scored piece are merged, leftmost
+ * first among equals. Characters outside the vocabulary become their UTF-8 bytes, pieces 3 to 258, so any text has an
+ * encoding and decode(encode(x)) = x.
+ *
+ * Format notes (llama2.c's tokenizer.bin): int32 length of the longest piece; then for each id float score, int32
+ * length, bytes; little-endian. Ids 0, 1, 2 are unknown, begin and end of text; 3 + b is the byte b. SentencePiece's
+ * U+2581 has been replaced by a space. Traps: the text "<s>" must not become id 1, so ids below 259 are never looked up;
+ * a text begins with one made-up space (the "dummy prefix"), which decoding takes off again after the begin mark.
+ */
+enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };
+
+typedef struct {
+    size_t n, cap;               /* number of pieces */
+    Span *piece;                 /* [n] */
+    float *score;                /* [n] */
+    uint32_t *slot;              /* hash table over the pieces from 259 on: id + 1, 0 = free; [slots] */
+    size_t slots;
+} Tokenizer;
+
+static uint32_t le32(const void *at) {
+    const unsigned char *p = at;
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static float le_float(const void *at) {
+    uint32_t u = le32(at);
+    float x = 0;
+    memcpy(&x, &u, 4);
+    return x;
+}
+
+static void put_le32(Env *e, Buf *b, uint32_t u) {
+    char s[4] = { (char)(u & 0xff), (char)(u >> 8 & 0xff), (char)(u >> 16 & 0xff), (char)(u >> 24) };
+    put(e, b, s, 4);
+}
+
+/* The id of a piece, or -1. */
+static int lookup(const Tokenizer *t, const char *s, size_t n) {
+    size_t i;
+    if (t->slots) for (i = (size_t)hash(s, n) & (t->slots - 1); t->slot[i]; i = (i + 1) & (t->slots - 1)) {
+        Span p = t->piece[t->slot[i] - 1];
+        if (p.n == n && memcmp(p.s, s, n) == 0) return (int)t->slot[i] - 1;
+    }
+    return -1;
+}
+
+static int add_piece(Env *e, Tokenizer *t, Span piece, float score) {
+    size_t i, k, cap = t->cap;
+    TRY(room(e, &t->piece, t->n, &cap, sizeof *t->piece));
+    TRY(room(e, &t->score, t->n, &t->cap, sizeof *t->score));
+    t->piece[t->n] = piece; t->score[t->n++] = score;
+    if (t->n * 2 > t->slots) {                               /* twice the table, everything put in again */
+        drop(e, t->slot);
+        t->slots = t->slots ? t->slots * 2 : 1024;
+        t->slot = get(e, t->slots, sizeof *t->slot);
+        if (!t->slot) return -1;
+        k = PIECES;
+    } else k = t->n - 1;
+    for (; k < t->n; k++) {
+        if (k < PIECES || lookup(t, t->piece[k].s, t->piece[k].n) >= 0) continue;        /* of doubles the first counts */
+        for (i = (size_t)hash(t->piece[k].s, t->piece[k].n) & (t->slots - 1); t->slot[i]; i = (i + 1) & (t->slots - 1)) ;
+        t->slot[i] = (uint32_t)k + 1;
+    }
+    return 0;
+}
+
+static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
+    Span text, piece;
+    size_t at = 4;
+    memset(t, 0, sizeof *t);
+    TRY(load_file(e, path, &text));
+    if (text.n < 4) return fail(e, "%s: not a tokenizer.bin: %zu bytes are too few", path, text.n);
+    while (at < text.n) {
+        if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8)
+            return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)", path, t->n);
+        piece.s = text.s + at + 8; piece.n = le32(text.s + at + 4);
+        if (t->n > 2 && piece.n == 0) return fail(e, "%s: piece %zu: is empty", path, t->n);
+        TRY(add_piece(e, t, piece, le_float(text.s + at)));
+        if (!(t->score[t->n - 1] > -1e30f && t->score[t->n - 1] < 1e30f)) return fail(e, "%s: piece %zu: its score is not a finite number", path, t->n - 1);
+        at += 8 + piece.n;
+    }
+    if (t->n < PIECES) return fail(e, "%s: a vocabulary of at least %d pieces was expected (3 marks and 256 bytes come first), found %zu", path, PIECES, t->n);
+    return 0;
+}
+
+static int save_tokenizer(Env *e, const char *path, const Tokenizer *t) {
+    Buf b = { NULL, 0, 0 };
+    size_t i, longest = 0;
+    for (i = 0; i < t->n; i++) if (t->piece[i].n > longest) longest = t->piece[i].n;
+    put_le32(e, &b, (uint32_t)longest);
+    for (i = 0; i < t->n; i++) {
+        put_le32(e, &b, bits32(t->score[i]));
+        put_le32(e, &b, (uint32_t)t->piece[i].n);
+        put(e, &b, t->piece[i].s, t->piece[i].n);
+    }
+    TRY(save_file(e, path, whole(&b)));
+    drop(e, b.s);
+    return 0;
+}
+
+/* Encoding takes O(n log n): symbols form a linked list, possible merges wait in a heap, and one whose symbols have
+ * changed since is recognised by its length and passed over. */
+typedef struct { size_t start, n, left, right; } Symbol;                   /* left, right: neighbours, SIZE_MAX: none */
+typedef struct { float score; size_t at, n; } Merge;
+
+static int before(Merge a, Merge b) { return a.score > b.score || (a.score == b.score && a.at < b.at); }
+
+static void heap_push(Merge *h, size_t *n, Merge m) {
+    size_t i = (*n)++;
+    for (; i && before(m, h[(i - 1) / 2]); i = (i - 1) / 2) h[i] = h[(i - 1) / 2];
+    h[i] = m;
+}
+
+static Merge heap_pop(Merge *h, size_t *n) {
+    Merge top = h[0], last = h[--*n];
+    size_t i = 0, child;
+    while ((child = 2 * i + 1) < *n) {
+        if (child + 1 < *n && before(h[child + 1], h[child])) child++;
+        if (!before(h[child], last)) break;
+        h[i] = h[child];
+        i = child;
+    }
+    h[i] = last;
+    return top;
+}
+
+static void offer(const Tokenizer *t, const char *s, const Symbol *symbol, size_t i, Merge *heap, size_t *n) {
+    Merge m;
+    int id;
+    if (i == SIZE_MAX || symbol[i].right == SIZE_MAX) return;
+    m.at = i; m.n = symbol[i].n + symbol[symbol[i].right].n;
+    id = lookup(t, s + symbol[i].start, m.n);
+    if (id < 0) return;
+    m.score = t->score[id];
+    heap_push(heap, n, m);
+}
+
+/* Ids of a text: *ids [*n] belongs to the environment. `prefix`: the text begins a document (dummy prefix). */
+static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, size_t *n) {
+    size_t bytes = text.n + 1, i, k, symbols = 0, waiting = 0;
+    char *s = get(e, bytes, 1);
+    Symbol *symbol = get(e, bytes, sizeof *symbol);
+    Merge *heap = get(e, bytes * 3, sizeof *heap);
+    *ids = get(e, bytes, sizeof **ids);
+    *n = 0;
+    if (!s || !symbol || !heap || !*ids) return -1;
+    bytes = 0;
+    if (prefix && text.n) s[bytes++] = ' ';
+    if (text.n) memcpy(s + bytes, text.s, text.n);
+    bytes += text.n;
+    for (i = 0; i < bytes; i += symbol[symbols++].n) {
+        uint32_t c;
+        symbol[symbols].start = i;
+        symbol[symbols].n = utf8(s + i, bytes - i, &c);
+        symbol[symbols].left = symbols ? symbols - 1 : SIZE_MAX;
+        symbol[symbols].right = i + symbol[symbols].n < bytes ? symbols + 1 : SIZE_MAX;
+    }
+    for (i = 0; i < symbols; i++) offer(t, s, symbol, i, heap, &waiting);
+    while (waiting) {
+        Merge m = heap_pop(heap, &waiting);
+        Symbol *a = &symbol[m.at], *b;
+        if (a->n == 0 || a->right == SIZE_MAX) continue;
+        b = &symbol[a->right];
+        if (a->n + b->n != m.n) continue;
+        a->n = m.n; b->n = 0;
+        a->right = b->right;
+        if (b->right != SIZE_MAX) symbol[b->right].left = m.at;
+        offer(t, s, symbol, a->left, heap, &waiting);
+        offer(t, s, symbol, m.at, heap, &waiting);
+    }
+    for (i = symbols ? 0 : SIZE_MAX; i != SIZE_MAX; i = symbol[i].right) {
+        int id = lookup(t, s + symbol[i].start, symbol[i].n);
+        if (id >= 0) (*ids)[(*n)++] = id;
+        else for (k = 0; k < symbol[i].n; k++) (*ids)[(*n)++] = BYTES + (unsigned char)s[symbol[i].start + k];
+    }
+    drop(e, s); drop(e, symbol); drop(e, heap);
+    return 0;
+}
+
+/* The bytes that a token stands for; marks stand for none. */
+static void put_token(Env *e, Buf *b, const Tokenizer *t, int id) {
+    char byte = (char)(id - BYTES);
+    if (id < BYTES || (size_t)id >= t->n) return;
+    if (id < PIECES) put(e, b, &byte, 1); else put(e, b, t->piece[id].s, t->piece[id].n);
+}
+
+static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
+    size_t from = b->n, i;
+    for (i = 0; i < n; i++) put_token(e, b, t, ids[i]);
+    if (prefix && b->n > from && b->s[from] == ' ') { memmove(b->s + from, b->s + from + 1, b->n - from); b->n--; }
+    return e->error[0] ? -1 : 0;
+}
+
+/* Training. The text falls into words: a letter run, a digit, or another character, each with the one space before it.
+ * Pieces never cross words. The most frequent pair of neighbours is merged, over all words at once, until the vocabulary
+ * is full; the single characters come last, as in SentencePiece's files. */
+typedef struct { size_t from, n, count; } Word;              /* symbols [from, from + n) of one pool; how often it occurs */
+typedef struct { Word *word; size_t n, cap; int *symbol; size_t symbols, symbol_cap; Tokenizer words; } WordPool;
+
+static size_t word_length(const char *s, size_t n) {
+    size_t i = n > 1 && s[0] == ' ', k;
+    uint32_t c;
+    if (is_alpha((unsigned char)s[i])) { while (i < n && is_alpha((unsigned char)s[i])) i++; return i; }
+    k = utf8(s + i, n - i, &c);
+    return s[i] == ' ' ? 1 : i + k;
+}
+
+static int count_words(Env *e, WordPool *p, Span text) {
+    while (text.n) {
+        Span w = { text.s, word_length(text.s, text.n) };
+        int id = lookup(&p->words, w.s, w.n);
+        if (id < 0) {
+            id = (int)p->words.n;
+            w.s = copy(e, w.s, w.n);
+            if (!w.s || add_piece(e, &p->words, w, 0) < 0 || room(e, &p->word, p->n, &p->cap, sizeof *p->word) < 0) return -1;
+            memset(&p->word[p->n++], 0, sizeof *p->word);
+        }
+        p->word[id - PIECES].count++;
+        text.s += w.n; text.n -= w.n;
+    }
+    return 0;
+}
+
+/* The most frequent pair over all words, lowest ids first among equals; *count is 0 when none is left. */
+static int best_pair(Env *e, const WordPool *p, int *a, int *b, size_t *count) {
+    size_t i, k, slots = 64, at;
+    struct { int a, b; size_t count; } *table;
+    while (slots < p->symbols * 2) slots *= 2;
+    table = get(e, slots, sizeof *table);
+    if (!table) return -1;
+    *count = 0;
+    for (i = 0; i < p->n; i++) for (k = 0; k + 1 < p->word[i].n; k++) {
+        int x = p->symbol[p->word[i].from + k], y = p->symbol[p->word[i].from + k + 1];
+        for (at = (size_t)stir((uint64_t)x, (uint64_t)y) & (slots - 1); table[at].count && (table[at].a != x || table[at].b != y); at = (at + 1) & (slots - 1)) ;
+        table[at].a = x; table[at].b = y;
+        table[at].count += p->word[i].count;
+        if (table[at].count > *count || (table[at].count == *count && (x < *a || (x == *a && y < *b)))) { *count = table[at].count; *a = x; *b = y; }
+    }
+    drop(e, table);
+    return 0;
+}
+
+static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) {
+    Records rs;
+    Record r;
+    WordPool p;
+    Tokenizer chars;
+    size_t i, k, count = 0;
+    int any, a = 0, b = 0;
+    memset(&r, 0, sizeof r); memset(&p, 0, sizeof p); memset(&chars, 0, sizeof chars); memset(t, 0, sizeof *t);
+    p.words.n = chars.n = PIECES;                            /* so that lookup() serves; the pieces below it are never read */
+    p.words.cap = chars.cap = 512;
+    p.words.piece = get(e, 512, sizeof(Span)); p.words.score = get(e, 512, sizeof(float));
+    chars.piece = get(e, 512, sizeof(Span)); chars.score = get(e, 512, sizeof(float));
+    if (!p.words.piece || !p.words.score || !chars.piece || !chars.score) return -1;
+    TRY(open_records(e, &rs, path));
+    while ((any = next_record(e, &rs, &r)) > 0) {
+        Buf line = { NULL, 0, 0 };
+        put_text(e, &line, " ");
+        put(e, &line, r.prompt.s, r.prompt.n);
+        put(e, &line, r.completion.s, r.completion.n);
+        TRY(count_words(e, &p, whole(&line)));
+        drop(e, line.s);
+    }
+    if (any < 0) return -1;
+    for (i = 0; i < p.n; i++) {                              /* words into characters; chars.score counts each one */
+        Span w = p.words.piece[PIECES + i];
+        p.word[i].from = p.symbols;
+        for (k = 0; k < w.n; p.word[i].n++) {
+            uint32_t c;
+            Span one = { w.s + k, utf8(w.s + k, w.n - k, &c) };
+            int id = lookup(&chars, one.s, one.n);
+            if (id < 0) { id = (int)chars.n; TRY(add_piece(e, &chars, one, 0)); }
+            chars.score[id] += (float)p.word[i].count;
+            TRY(room(e, &p.symbol, p.symbols, &p.symbol_cap, sizeof *p.symbol));
+            p.symbol[p.symbols++] = -(id - PIECES) - 1;      /* characters are negative until merged */
+            k += one.n;
+        }
+    }
+    if (size < chars.n) return fail(e, "--train %zu: too few: 3 marks, 256 bytes and the %zu characters of %s need %zu", size, chars.n - PIECES, path, chars.n);
+    TRY(add_piece(e, t, span("<unk>"), 0)); TRY(add_piece(e, t, span("\n<s>\n"), 0)); TRY(add_piece(e, t, span("\n</s>\n"), 0));
+    for (i = 0; i < 256; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", (unsigned)i);
+        TRY(add_piece(e, t, span(copy(e, name, 6)), 0));
+    }
+    while (t->n + (chars.n - PIECES) < size) {
+        Span x, y, both;
+        int id;
+        TRY(best_pair(e, &p, &a, &b, &count));
+        if (count < 2) break;
+        x = a < 0 ? chars.piece[PIECES - a - 1] : t->piece[a];
+        y = b < 0 ? chars.piece[PIECES - b - 1] : t->piece[b];
+        both.s = join(e, copy(e, x.s, x.n), copy(e, y.s, y.n), ""); both.n = x.n + y.n;
+        if (!both.s) return -1;
+        id = lookup(t, both.s, both.n);                      /* "ab"+"c" may already be there as "a"+"bc" */
+        if (id < 0) { id = (int)t->n; TRY(add_piece(e, t, both, -(float)(t->n - PIECES))); }
+        for (i = 0; i < p.n; i++) {
+            Word *w = &p.word[i];
+            int *s = p.symbol + w->from;
+            size_t to = 0;
+            for (k = 0; k < w->n; k++, to++) if (k + 1 < w->n && s[k] == a && s[k + 1] == b) { s[to] = id; k++; } else s[to] = s[k];
+            w->n = to;
+        }
+    }
+    for (k = PIECES; k < chars.n; k++) {                     /* most frequent first, then in order of appearance */
+        size_t best = PIECES;
+        for (i = PIECES; i < chars.n; i++) if (chars.score[i] > chars.score[best]) best = i;
+        chars.score[best] = -1;
+        TRY(add_piece(e, t, chars.piece[best], -(float)(t->n - PIECES)));
+    }
+    return 0;
+}
+
+/* data/: ./data, $ACTINH_DATA, or the folder that `make install` compiled in. A path that exists is taken as it is. */
+#ifndef ACTINH_DATADIR
+#define ACTINH_DATADIR "/usr/local/share/actinh"
+#endif
+static int find_data(Env *e, const char *name, const char **path) {
+    const char *folders[3] = { "data", getenv("ACTINH_DATA"), ACTINH_DATADIR };
+    size_t i;
+    *path = name;
+    if (is_file(name) || is_dir(name)) return 0;
+    for (i = 0; i < 3; i++) {
+        if (!folders[i]) continue;
+        *path = join(e, folders[i], "/", starts(name, "data/") ? name + 5 : name);
+        if (!*path) return -1;
+        if (is_file(*path) || is_dir(*path)) return 0;
+    }
+    return fail(e, "%s: not found, neither here nor in data/, $ACTINH_DATA or %s", name, ACTINH_DATADIR);
+}
+
+/* A template turns a prompt into what the model reads: text with {prompt} in it. "plain" is the prompt alone. The
+ * completion follows directly: it begins with a space where one is wanted, so that sampled ids are trained ids. */
+typedef struct { Span before, after; } Template;
+
+static int load_template(Env *e, const char *name, Template *t) {
+    const char *path;
+    Span text;
+    size_t i;
+    memset(t, 0, sizeof *t);
+    if (strcmp(name, "plain") == 0) return 0;
+    TRY(find_data(e, strchr(name, '/') || is_file(name) ? name : join(e, "templates/", name, ""), &path));
+    TRY(load_file(e, path, &text));
+    if (text.n && text.s[text.n - 1] == '\n') text.n--;
+    for (i = 0; i + 8 <= text.n && memcmp(text.s + i, "{prompt}", 8) != 0; i++) ;
+    if (i + 8 > text.n) return fail(e, "%s: a template holds the word {prompt} once, it was not found", path);
+    t->before.s = text.s; t->before.n = i;
+    t->after.s = text.s + i + 8; t->after.n = text.n - i - 8;
+    return 0;
+}
+
+/* The ids of begin mark + templated prompt. */
+static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, Span prompt, int **ids, size_t *n) {
+    Buf text = { NULL, 0, 0 };
+    int *body;
+    put(e, &text, form->before.s, form->before.n);
+    put(e, &text, prompt.s, prompt.n);
+    put(e, &text, form->after.s, form->after.n);
+    TRY(encode(e, t, whole(&text), 1, &body, n));
+    *ids = get(e, *n + 1, sizeof **ids);
+    if (!*ids) return -1;
+    (*ids)[0] = BOS;
+    memcpy(*ids + 1, body, *n * sizeof **ids);
+    ++*n;
+    drop(e, body); drop(e, text.s);
+    return 0;
+}
+
+/* ========================================== Shape of the model ========================================================
+ * A Llama is a stack of layers on a residual stream x of H numbers a token:
+ *
+ *     x  = embed[token]                                             [H]
+ *     x += Wo attention(rope(Wq n), rope(Wk n), Wv n),  n = rmsnorm(x)
+ *     x += mixture(rmsnorm(x))
+ *     logits = head rmsnorm(x)                                      [V]
+ *
+ * where the mixture is sum_e p_e expert_e(n), expert(n) = Wdown (silu(Wgate n) * (Wup n)). In a Mixtral a router picks
+ * the best few of E experts for each token; a Llama is the case of one expert whose weight is exactly 1, and so it is
+ * treated here: there is no second code path for dense models.
+ */
+typedef struct {
+    size_t V, H, F, L, Q, K, D, E, top, ctx;   /* E = 1, top = 1: dense */
+    int tied;                                  /* the head is the embedding */
+    int stops[8];                              /* tokens that end an answer; the first one is what tuning appends */
+    size_t n_stops;
+    float eps, theta, aux;                     /* rmsnorm's epsilon, rope's base, weight of the load-balancing loss */
+} Config;
+
+/* A matrix [rows][cols] that takes cols numbers to rows: y = Wx. A norm is the case cols = 1. */
+typedef struct {
+    char name[80];            /* as Hugging Face calls it */
+    size_t rows, cols;
+    size_t pairs;             /* heads, where the rows are the halves of rotary pairs (q and k) */
+    float *w;                 /* [rows][cols] */
+    float *g, *m, *v;         /* [rows][cols] gradient and AdamW's moments; NULL unless training */
+    float *panel;             /* w laid out for y = Wx: see Speed */
+    float *back;              /* and for dx = W'dy; only while training */
+} Param;
+
+typedef struct { Param gate, up, down; } Expert;                                       /* [F][H] [F][H] [H][F] */
+typedef struct { Param norm1, q, k, v, o, norm2, router; Expert *expert; } Layer;      /* expert: [E] */
+
+typedef struct {
+    Config c;
+    Param embed, norm, head;  /* [V][H] [H] [V][H]; a tied head shares embed's w and keeps a gradient of its own */
+    Layer *layer;             /* [L] */
+    Param **all;              /* [n_all] every weight of its own, in the order files have them */
+    size_t n_all;
+    float *cosine, *sine;     /* [ctx][D/2] */
+    Tokenizer t;
+    const char *name;         /* for people: the last part of its path */
+    const char *path, *tokenizer;      /* where it came from */
+} Model;
+
+static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char *name, size_t layer, size_t expert) {
+    snprintf(p->name, sizeof p->name, name, layer, expert);
+    p->rows = rows; p->cols = cols;
+    m->all[m->n_all++] = p;
+}
+
+/* Lays out all parameters of a configuration: names and shapes, no numbers yet. */
+static int shape_model(Env *e, Model *m) {
+    const Config *c = &m->c;
+    size_t l, x;
+    m->layer = get(e, c->L, sizeof *m->layer);
+    m->all = get(e, 3 + c->L * (7 + 3 * c->E), sizeof *m->all);
+    if (!m->layer || !m->all) return -1;
+    m->n_all = 0;
+    shape_param(m, &m->embed, c->V, c->H, "model.embed_tokens.weight", 0, 0);
+    for (l = 0; l < c->L; l++) {
+        Layer *y = &m->layer[l];
+        y->expert = get(e, c->E, sizeof *y->expert);
+        if (!y->expert) return -1;
+        shape_param(m, &y->norm1, c->H, 1, "model.layers.%zu.input_layernorm.weight", l, 0);
+        shape_param(m, &y->q, c->Q * c->D, c->H, "model.layers.%zu.self_attn.q_proj.weight", l, 0);
+        shape_param(m, &y->k, c->K * c->D, c->H, "model.layers.%zu.self_attn.k_proj.weight", l, 0);
+        shape_param(m, &y->v, c->K * c->D, c->H, "model.layers.%zu.self_attn.v_proj.weight", l, 0);
+        shape_param(m, &y->o, c->H, c->Q * c->D, "model.layers.%zu.self_attn.o_proj.weight", l, 0);
+        shape_param(m, &y->norm2, c->H, 1, "model.layers.%zu.post_attention_layernorm.weight", l, 0);
+        y->q.pairs = c->Q; y->k.pairs = c->K;
+        if (c->E > 1) shape_param(m, &y->router, c->E, c->H, "model.layers.%zu.block_sparse_moe.gate.weight", l, 0);
+        for (x = 0; x < c->E; x++) {
+            static const char *const names[2][3] = {
+                { "model.layers.%zu.mlp.gate_proj.weight", "model.layers.%zu.mlp.up_proj.weight", "model.layers.%zu.mlp.down_proj.weight" },
+                { "model.layers.%zu.block_sparse_moe.experts.%zu.w1.weight", "model.layers.%zu.block_sparse_moe.experts.%zu.w3.weight",
+                  "model.layers.%zu.block_sparse_moe.experts.%zu.w2.weight" } };
+            const char *const *name = names[c->E > 1];
+            shape_param(m, &y->expert[x].gate, c->F, c->H, name[0], l, x);
+            shape_param(m, &y->expert[x].up, c->F, c->H, name[1], l, x);
+            shape_param(m, &y->expert[x].down, c->H, c->F, name[2], l, x);
+        }
+    }
+    shape_param(m, &m->norm, c->H, 1, "model.norm.weight", 0, 0);
+    if (!c->tied) shape_param(m, &m->head, c->V, c->H, "lm_head.weight", 0, 0);
+    else { m->head.rows = c->V; m->head.cols = c->H; }
+    return 0;
+}
+
+/* Rotary angles. The inverse frequency theta^(-2i/D) is rounded to binary32, times the position in binary32; sine and
+ * cosine of that angle in binary64, rounded. So it is in transformers, and so long positions agree with it. */
+static int fill_rope(Env *e, Model *m) {
+    size_t half = m->c.D / 2, i, t;
+    m->cosine = get(e, m->c.ctx * half, sizeof(float));
+    m->sine = get(e, m->c.ctx * half, sizeof(float));
+    if (!m->cosine || !m->sine) return -1;
+    for (i = 0; i < half; i++) {
+        float inverse = (float)pow64((double)m->c.theta, -(double)(2 * i) / (double)m->c.D);
+        for (t = 0; t < m->c.ctx; t++) {
+            float angle = (float)t * inverse;
+            double s, c;
+            sincos64((double)angle, &s, &c);
+            m->sine[t * half + i] = (float)s;
+            m->cosine[t * half + i] = (float)c;
+        }
+    }
+    return 0;
+}
+
+static size_t count_parameters(const Model *m, size_t *active) {
+    size_t i, n = 0, experts = 3 * m->c.F * m->c.H * m->c.L;
+    for (i = 0; i < m->n_all; i++) n += m->all[i]->rows * m->all[i]->cols;
+    *active = n - (m->c.E - m->c.top) * experts;
+    return n;
+}
+
+/* ============================================= Weight files ===========================================================
+ * Each reader fills one table of (name, type, shape, bytes) with Hugging Face's names; the model then asks the table.
+ *
+ * Format notes. safetensors: 8 bytes length of a JSON header (little-endian), the header {name: {dtype, shape,
+ * data_offsets}}, then the data; offsets count from the header's end. llama2.c (.bin, version 0): seven int32 (hidden,
+ * feed-forward, layers, heads, kv heads, vocabulary, context), then float tensors in a fixed order; a negative vocabulary
+ * says that the head is a matrix of its own.
+ * Trap: q and k rows. llama2.c turns neighbours (2i, 2i+1) of a head, Hugging Face turns halves (i, i + D/2); the same
+ * model has its rows in another order in the two files. Here halves are used, and `neighbours` marks a table whose rows
+ * must be sorted on the way in.
+ */
+enum { F32, BF16 };
+typedef struct { char name[80]; int type; size_t rows, cols; const unsigned char *data; } Tensor;
+typedef struct { const char *path; Tensor *t; size_t n, cap; int neighbours; Span file; } Table;
+
+static const Tensor *find_tensor(const Table *t, const char *name) {
+    size_t i;
+    for (i = 0; i < t->n; i++) if (strcmp(t->t[i].name, name) == 0) return &t->t[i];
+    return NULL;
+}
+
+static float widen(const Tensor *t, size_t i) {
+    uint32_t u;
+    float x = 0;
+    if (t->type == F32) return le_float(t->data + 4 * i);
+    u = (uint32_t)(t->data[2 * i] | t->data[2 * i + 1] << 8) << 16;
+    memcpy(&x, &u, 4);
+    return x;
+}
+
+static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows, size_t cols, size_t at) {
+    size_t bytes = type == F32 ? 4 : 2;
+    Tensor *x;
+    if (at > t->file.n || (rows && cols > (t->file.n - at) / bytes / rows))
+        return fail(e, "%s: tensor %s [%zu][%zu]: needs %.0f bytes from byte %zu on, the file has %zu (cut off?)",
+                    t->path, name, rows, cols, (double)rows * (double)cols * (double)bytes, at, t->file.n);
+    if (find_tensor(t, name)) return fail(e, "%s: tensor %s: is there twice", t->path, name);
+    TRY(room(e, &t->t, t->n, &t->cap, sizeof *t->t));
+    x = &t->t[t->n++];
+    snprintf(x->name, sizeof x->name, "%s", name);
+    x->type = type; x->rows = rows; x->cols = cols; x->data = (const unsigned char *)t->file.s + at;
+    return 0;
+}
+
+static int read_safetensors(Env *e, const char *path, Table *t) {
+    Span header;
+    Member m;
+    size_t at = 0;
+    uint64_t n;
+    t->path = path;
+    TRY(load_file(e, path, &t->file));
+    n = t->file.n < 8 ? 0 : le32(t->file.s) | (uint64_t)le32(t->file.s + 4) << 32;
+    if (t->file.n < 8 || n > t->file.n - 8 || n < 2 || t->file.s[8] != '{')
+        return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes", path, (double)n, t->file.n);
+    header.s = t->file.s + 8; header.n = (size_t)n;
+    TRY(json_check(e, header, path, 0));
+    while (json_next(header, &at, &m)) {
+        char name[80];
+        Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape"), offsets = json_get(m.value, "data_offsets");
+        Member x;
+        double dim[2] = { 1, 1 }, offset[2] = { 0, 0 };
+        size_t k = 0, dims = 0, ends_ = 0, kind = same(type, "\"F32\"") ? F32 : BF16;
+        if (same(m.key, "__metadata__")) continue;
+        snprintf(name, sizeof name, "%.*s", SHOWN(m.key));
+        if (m.key.n >= sizeof name - 1) return fail(e, "%s: tensor %s..: no tensor of a Llama or Mixtral has so long a name", path, name);
+        if (!same(type, "\"F32\"") && !same(type, "\"BF16\"")) return fail(e, "%s: tensor %s: dtype F32 or BF16 was expected, found %.*s", path, name, SHOWN(type));
+        while (json_next(shape, &k, &x)) {
+            if (dims == 2 || !json_number(x.value, &dim[dims]) || !(dim[dims] >= 0 && dim[dims] < 1e12))
+                return fail(e, "%s: tensor %s: a shape of one or two sizes was expected, found %.*s", path, name, SHOWN(shape));
+            dims++;
+        }
+        for (k = 0; json_next(offsets, &k, &x); ends_++)
+            if (ends_ == 2 || !json_number(x.value, &offset[ends_]) || !(offset[ends_] >= 0 && offset[ends_] < 9e15)) { ends_ = 0; break; }
+        if (ends_ != 2 || dims == 0 || offset[1] - offset[0] != dim[0] * dim[1] * (kind == F32 ? 4 : 2))
+            return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(offsets), SHOWN(shape));
+        if (offset[1] > (double)(t->file.n - 8 - header.n))
+            return fail(e, "%s: tensor %s: ends at byte %.0f of the data, the file has %zu (cut off?)", path, name, offset[1], t->file.n - 8 - header.n);
+        TRY(add_tensor(e, t, name, (int)kind, (size_t)dim[0], (size_t)dim[1], 8 + header.n + (size_t)offset[0]));
+    }
+    return 0;
+}
+
+/* config.json, as transformers reads it: what is missing has its default there. */
+static int read_config(Env *e, const char *path, Config *c) {
+    Span text, v, type;
+    double x;
+    Member m;
+    size_t at = 0, one = 0;
+    const size_t most = 1u << 24;
+    memset(c, 0, sizeof *c);
+    TRY(load_file(e, path, &text));
+    TRY(json_check(e, text, path, 0));
+    text = trim(text);
+    type = json_get(text, "model_type");
+    if (!same(type, "\"llama\"") && !same(type, "\"mixtral\""))
+        return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
+    c->E = c->top = 1;
+    c->ctx = 2048; c->eps = 1e-6f; c->theta = same(type, "\"mixtral\"") ? 1e6f : 1e4f; c->aux = 0.001f;
+    TRY(json_size(e, path, text, "hidden_size", 1, most, &c->H));
+    TRY(json_size(e, path, text, "intermediate_size", 1, most, &c->F));
+    TRY(json_size(e, path, text, "num_hidden_layers", 1, 4096, &c->L));
+    TRY(json_size(e, path, text, "num_attention_heads", 1, 65536, &c->Q));
+    TRY(json_size(e, path, text, "vocab_size", 1, most, &c->V));
+    if (!c->H || !c->F || !c->L || !c->Q || !c->V)
+        return fail(e, "%s, field \"%s\": is missing", path, !c->H ? "hidden_size" : !c->F ? "intermediate_size" : !c->L ? "num_hidden_layers" : !c->Q ? "num_attention_heads" : "vocab_size");
+    c->K = c->Q;
+    c->D = c->H / c->Q;
+    TRY(json_size(e, path, text, "num_key_value_heads", 1, c->Q, &c->K));
+    TRY(json_size(e, path, text, "head_dim", 2, 65536, &c->D));
+    TRY(json_size(e, path, text, "max_position_embeddings", 1, most, &c->ctx));
+    if (same(type, "\"mixtral\"")) {
+        c->E = 8; c->top = 2;
+        TRY(json_size(e, path, text, "num_local_experts", 1, 1024, &c->E));
+        TRY(json_size(e, path, text, "num_experts_per_tok", 1, c->E, &c->top));
+    }
+    if (c->Q % c->K) return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
+    if (c->D % 2 || c->D == 0) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
+    c->tied = same(json_get(text, "tie_word_embeddings"), "true");
+    if (json_number(json_get(text, "rms_norm_eps"), &x)) c->eps = (float)x;
+    if (json_number(json_get(text, "rope_theta"), &x)) c->theta = (float)x;
+    if (json_number(json_get(text, "router_aux_loss_coef"), &x)) c->aux = (float)x;
+    if (!(c->eps > 0) || !(c->theta >= 1)) return fail(e, "%s, field \"%s\": is not positive", path, c->eps > 0 ? "rope_theta" : "rms_norm_eps");
+    v = json_get(text, "rope_scaling");
+    if (v.n && !same(v, "null")) return fail(e, "%s, field \"rope_scaling\": is not supported, found %.*s", path, SHOWN(v));
+    v = json_get(text, "eos_token_id");
+    while (v.n && v.s[0] == '[' && json_next(v, &at, &m) && c->n_stops < 8) if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
+    if (v.n && v.s[0] != '[') { TRY(json_size(e, path, text, "eos_token_id", 0, c->V - 1, &one)); c->stops[c->n_stops++] = (int)one; }
+    if (c->n_stops == 0) c->stops[c->n_stops++] = EOS;
+    return 0;
+}
+
+static int read_llama2c(Env *e, const char *path, Table *t, Config *c) {
+    static const char *const names[] = { "model.layers.%zu.input_layernorm.weight", "model.layers.%zu.self_attn.q_proj.weight",
+        "model.layers.%zu.self_attn.k_proj.weight", "model.layers.%zu.self_attn.v_proj.weight", "model.layers.%zu.self_attn.o_proj.weight",
+        "model.layers.%zu.post_attention_layernorm.weight", "model.layers.%zu.mlp.gate_proj.weight", "model.layers.%zu.mlp.down_proj.weight",
+        "model.layers.%zu.mlp.up_proj.weight" };
+    static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
+    int32_t h[7];
+    size_t i, l, at = 28, shape[9][2];
+    char name[80];
+    t->path = path;
+    t->neighbours = 1;
+    TRY(load_file(e, path, &t->file));
+    if (t->file.n < 28) return fail(e, "%s: a llama2.c header of 28 bytes was expected, the file has %zu", path, t->file.n);
+    for (i = 0; i < 7; i++) {
+        uint32_t u = le32(t->file.s + 4 * i);
+        h[i] = u >> 31 ? -(int32_t)(~u) - 1 : (int32_t)u;
+        if (h[i] == 0 || h[i] > 1 << 24 || (h[i] < 0 && (i != 5 || h[i] < -(1 << 24))))
+            return fail(e, "%s, field %s: found %ld (is this a llama2.c version 0 file?)", path, fields[i], (long)h[i]);
+    }
+    memset(c, 0, sizeof *c);
+    c->H = (size_t)h[0]; c->F = (size_t)h[1]; c->L = (size_t)h[2]; c->Q = (size_t)h[3]; c->K = (size_t)h[4];
+    c->V = (size_t)(h[5] < 0 ? -h[5] : h[5]); c->ctx = (size_t)h[6];
+    c->tied = h[5] > 0; c->E = c->top = 1; c->eps = 1e-5f; c->theta = 1e4f;
+    c->stops[0] = BOS; c->stops[1] = EOS; c->n_stops = 2;    /* llama2.c's own texts end where the next would begin */
+    if (c->Q > c->H || c->H % c->Q || c->H / c->Q % 2 || c->K > c->Q || c->Q % c->K || c->L > 4096)
+        return fail(e, "%s, field n_heads: dim %zu, heads %zu, kv heads %zu, layers %zu do not fit together", path, c->H, c->Q, c->K, c->L);
+    c->D = c->H / c->Q;
+    for (i = 0; i < 9; i++) { shape[i][0] = c->H; shape[i][1] = c->H; }
+    shape[0][1] = shape[5][1] = 1; shape[2][0] = shape[3][0] = c->K * c->D;
+    shape[6][0] = shape[8][0] = shape[7][1] = c->F;
+    TRY(add_tensor(e, t, "model.embed_tokens.weight", F32, c->V, c->H, at));
+    at += 4 * c->V * c->H;
+    for (i = 0; i < 9; i++) for (l = 0; l < c->L; l++) {
+        snprintf(name, sizeof name, names[i], l);
+        TRY(add_tensor(e, t, name, F32, shape[i][0], shape[i][1], at));
+        at += 4 * shape[i][0] * shape[i][1];
+    }
+    TRY(add_tensor(e, t, "model.norm.weight", F32, c->H, 1, at));
+    at += 4 * (c->H + c->ctx * c->D);                        /* tables of sines that nobody reads any more lie between */
+    return c->tied ? 0 : add_tensor(e, t, "lm_head.weight", F32, c->V, c->H, at);
+}
+
+/* Fills one parameter from the table. Row i of a head of D rows is file row 2i or 2i - D + 1 in a file of neighbours. */
+static int fill_param(Env *e, const Table *t, const Config *c, Param *p) {
+    const Tensor *x = find_tensor(t, p->name);
+    size_t r, k;
+    if (!x) return fail(e, "%s: tensor %s: is missing", t->path, p->name);
+    if (x->rows != p->rows || x->cols != p->cols)
+        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", t->path, p->name, p->rows, p->cols, x->rows, x->cols);
+    p->w = get(e, p->rows * p->cols, sizeof(float));
+    if (!p->w) return -1;
+    for (r = 0; r < p->rows; r++) {
+        size_t i = r % c->D, from = p->pairs && t->neighbours ? r - i + (i < c->D / 2 ? 2 * i : 2 * i - c->D + 1) : r;
+        for (k = 0; k < p->cols; k++) {
+            float w = widen(x, from * p->cols + k);
+            if (!(w - w == 0)) return fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", t->path, p->name, from, k);
+            p->w[r * p->cols + k] = w;
+        }
+    }
+    return 0;
+}
+
+/* Random weights: normal, 0.02 wide, narrower into the residual stream (GPT-2's rule); norms are 1. */
+static int random_weights(Env *e, Model *m, uint64_t seed) {
+    size_t i, k;
+    for (i = 0; i < m->n_all; i++) {
+        Param *p = m->all[i];
+        int out = strstr(p->name, "o_proj") || strstr(p->name, "down_proj") || strstr(p->name, ".w2.");
+        float width = out ? 0.02f / sqrtf(2.0f * (float)m->c.L) : 0.02f;
+        p->w = get(e, p->rows * p->cols, sizeof(float));
+        if (!p->w) return -1;
+        for (k = 0; k < p->rows * p->cols; k++) p->w[k] = p->cols == 1 ? 1.0f : width * normal(seed, i, k);
+    }
+    return 0;
+}
+
+/* A model from: a Hugging Face folder, a llama2.c .bin, or a lone config.json (random weights). Its tokenizer is the one
+ * named, or tokenizer.bin beside it. */
+static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
+    Table t;
+    size_t i;
+    int lone = ends(path, ".json"), bin = ends(path, ".bin");
+    const char *found;
+    memset(m, 0, sizeof *m); memset(&t, 0, sizeof t);
+    TRY(find_data(e, path, &found));
+    m->path = found;
+    if (bin) TRY(read_llama2c(e, found, &t, &m->c));
+    else if (lone) TRY(read_config(e, found, &m->c));
+    else {
+        if (!is_dir(found)) return fail(e, "%s: a model is a folder with config.json and model.safetensors, a llama2.c .bin, or a config.json", path);
+        TRY(read_config(e, join(e, found, "/", "config.json"), &m->c));
+        TRY(read_safetensors(e, join(e, found, "/", "model.safetensors"), &t));
+    }
+    TRY(shape_model(e, m));
+    if (lone) TRY(random_weights(e, m, seed));
+    else for (i = 0; i < m->n_all; i++) TRY(fill_param(e, &t, &m->c, m->all[i]));
+    drop(e, (void *)(uintptr_t)t.file.s);
+    if (m->c.tied) m->head.w = m->embed.w;
+    TRY(fill_rope(e, m));
+    m->tokenizer = tokenizer;
+    if (!tokenizer) {
+        char *folder = copy(e, found, strlen(found) - (bin || lone ? strlen(base_name(found)) : 0));
+        m->tokenizer = join(e, folder, bin || lone ? "" : "/", "tokenizer.bin");
+        if (bin && !is_file(m->tokenizer)) return fail(e, "%s: a .bin file has no vocabulary in it: name one with --tokenizer FILE", path);
+    }
+    if (!m->tokenizer) return -1;
+    TRY(load_tokenizer(e, m->tokenizer, &m->t));
+    if (m->t.n != m->c.V) return fail(e, "%s: has %zu pieces, but %s has a vocabulary of %zu", m->tokenizer, m->t.n, path, m->c.V);
+    m->name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
+    return 0;
+}
+
+/* Writes a Hugging Face folder: config.json, model.safetensors (F32), generation_config.json, tokenizer.bin. */
+static int save_model(Env *e, const Model *m, const char *dir) {
+    const Config *c = &m->c;
+    Buf head = { NULL, 0, 0 }, b = { NULL, 0, 0 }, stops = { NULL, 0, 0 };
+    size_t i, k, at = 0;
+    unsigned char size[8] = { 0 };
+    Out *o;
+    TRY(make_dir(e, dir));
+    for (i = 0; i < c->n_stops; i++) put_format(e, &stops, "%s%d", i ? ", " : c->n_stops > 1 ? "[" : "", c->stops[i]);
+    if (c->n_stops > 1) put_text(e, &stops, "]");
+    put_format(e, &b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n  \"hidden_size\": %zu,\n  \"intermediate_size\": %zu,\n",
+               c->E > 1 ? "MixtralForCausalLM" : "LlamaForCausalLM", c->E > 1 ? "mixtral" : "llama", c->H, c->F);
+    put_format(e, &b, "  \"num_hidden_layers\": %zu,\n  \"num_attention_heads\": %zu,\n  \"num_key_value_heads\": %zu,\n  \"head_dim\": %zu,\n", c->L, c->Q, c->K, c->D);
+    if (c->E > 1) put_format(e, &b, "  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": %zu,\n  \"router_aux_loss_coef\": %.7g,\n", c->E, c->top, (double)c->aux);
+    put_format(e, &b, "  \"vocab_size\": %zu,\n  \"max_position_embeddings\": %zu,\n  \"rms_norm_eps\": %.7g,\n  \"rope_theta\": %.7g,\n", c->V, c->ctx, (double)c->eps, (double)c->theta);
+    put_format(e, &b, "  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s,\n  \"torch_dtype\": \"float32\"\n}\n",
+               c->tied ? "true" : "false", stops.s ? stops.s : "2");
+    TRY(save_file(e, join(e, dir, "/", "config.json"), whole(&b)));
+    b.n = 0;
+    put_format(e, &b, "{\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s\n}\n", stops.s ? stops.s : "2");
+    TRY(save_file(e, join(e, dir, "/", "generation_config.json"), whole(&b)));
+    put_text(e, &head, "{");
+    for (i = 0; i < m->n_all; i++) {
+        const Param *p = m->all[i];
+        size_t n = 4 * p->rows * p->cols;
+        put_format(e, &head, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%zu", i ? "," : "", p->name, p->rows);
+        if (p->cols != 1) put_format(e, &head, ",%zu", p->cols);
+        put_format(e, &head, "],\"data_offsets\":[%zu,%zu]}", at, at + n);
+        at += n;
+    }
+    put_text(e, &head, "}");
+    while (head.n % 8) put_text(e, &head, " ");
+    for (i = 0; i < 8; i++) size[i] = (unsigned char)((uint64_t)head.n >> (8 * i));
+    o = open_out(e, join(e, dir, "/", "model.safetensors"));
+    if (!o) return -1;
+    TRY(write_out(e, o, size, 8));
+    TRY(write_buf(e, o, &head));
+    for (i = 0; i < m->n_all; i++) {
+        for (b.n = 0, k = 0; k < m->all[i]->rows * m->all[i]->cols; k++) put_le32(e, &b, bits32(m->all[i]->w[k]));
+        TRY(write_buf(e, o, &b));
+    }
+    TRY(close_out(e, o));
+    drop(e, b.s); drop(e, head.s);
+    return copy_file(e, m->tokenizer, join(e, dir, "/", "tokenizer.bin"));
+}
+
+/* ================================================= Speed ==============================================================
+ * All the arithmetic that costs time is one product, C[i][n] (+)= sum_k A[i][k] B[k][n], and here is what it means: */
+static void product_textbook(const float *a, size_t row, size_t col, const float *b, size_t ldb, float *c, size_t ldc,
+                             size_t M, size_t N, size_t K, int add) {
+    size_t i, n, k;
+    for (i = 0; i < M; i++) for (n = 0; n < N; n++) {
+        float acc = add ? c[i * ldc + n] : 0.0f;
+        for (k = 0; k < K; k++) acc += a[i * row + k * col] * b[k * ldb + n];
+        c[i * ldc + n] = acc;
+    }
+}
+/* The fast version below computes these very sums, each term rounded once as a product and once as a sum, k rising. It
+ * may, because the N outputs of a row don't depend on each other: 16 of them sit in one vector register, and 16 sums
+ * grow side by side in the order in which one would. (A sum split over the lanes of a register, as compilers do under
+ * -ffast-math, is another sum.) Three things make it fast:
+ *
+ *   panels   B is laid out as P[N/32][K][32]: the 32 outputs' weights for one k lie together, and a panel is read once,
+ *            front to back. The last panel is padded with zeros in n, never in k.
+ *   tiles    ROWS rows of A times 32 columns are summed in registers: each weight that is loaded serves ROWS rows, each
+ *            number of A 32 columns.
+ *   threads  each owns some of the outputs.
+ *
+ *        k ->                n ->
+ *      +-------+      +------+------+--            +------+------+--
+ *   i  | A     |    k |  P0  |  P1  | ..        i  | tile |      |      C
+ *   |  |       |    | |      |      |           |  +------+------+--
+ *   v  +-------+    v +------+------+--         v  |      |      |
+ */
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__) && !defined(__arm__) && !defined(ACTINH_PLAIN)
+#if defined(__AVX512F__)
+#define VECTOR 64
+#elif defined(__AVX__)
+#define VECTOR 32
+#else
+#define VECTOR 16
+#endif
+typedef float Vec __attribute__((vector_size(VECTOR), aligned(sizeof(float)), may_alias));
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+#else
+#define VECTOR sizeof(float)             /* no vectors: the same code, one lane wide */
+typedef float Vec;
+#define UNROLL
+#endif
+enum { PANEL = 32, LANES = VECTOR / sizeof(float), WIDE = 2, TILE = WIDE * LANES, BLOCK = 16 };
+#define LOAD(p) (*(const Vec *)(const void *)(p))
+#define STORE(p, x) (*(Vec *)(void *)(p) = (x))
+
+#define DEFINE_TILE(NAME, ROWS) \
+static void NAME(const float *a, size_t row, size_t col, const float *p, float *c, size_t ldc, size_t K, int add) { \
+    Vec acc[ROWS][WIDE], zero = { 0 }, b[WIDE]; \
+    size_t i, j, k; \
+    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) acc[i][j] = add ? LOAD(c + i * ldc + j * LANES) : zero; \
+    for (k = 0; k < K; k++) { \
+        UNROLL for (j = 0; j < WIDE; j++) b[j] = LOAD(p + k * PANEL + j * LANES); \
+        UNROLL for (i = 0; i < ROWS; i++) { \
+            float x = a[i * row + k * col]; \
+            UNROLL for (j = 0; j < WIDE; j++) acc[i][j] += x * b[j]; \
+        } \
+    } \
+    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) STORE(c + i * ldc + j * LANES, acc[i][j]); \
+}
+DEFINE_TILE(tile8, 8)
+DEFINE_TILE(tile4, 4)
+DEFINE_TILE(tile2, 2)
+DEFINE_TILE(tile1, 1)
+
+/* `rows` rows times the `width` <= 32 columns of one panel. */
+static void strip(const float *a, size_t row, size_t col, const float *p, float *c, size_t ldc, size_t rows, size_t width, size_t K, int add) {
+    size_t j, r, i, x;
+    for (j = 0; j < width; j += TILE) for (r = 0; r < rows;) {
+        size_t left = rows - r, take_rows = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1, w = width - j < TILE ? width - j : TILE;
+        const float *from = a + r * row;
+        float edge[8 * TILE], *to = c + r * ldc + j;
+        size_t ld = ldc;
+        if (w < TILE) {                  /* the matrix ends within this tile: work on a copy that is wide enough */
+            memset(edge, 0, sizeof edge);
+            if (add) for (i = 0; i < take_rows; i++) for (x = 0; x < w; x++) edge[i * TILE + x] = to[i * ldc + x];
+            to = edge; ld = TILE;
+        }
+        if (take_rows == 8) tile8(from, row, col, p + j, to, ld, K, add);
+        else if (take_rows == 4) tile4(from, row, col, p + j, to, ld, K, add);
+        else if (take_rows == 2) tile2(from, row, col, p + j, to, ld, K, add);
+        else tile1(from, row, col, p + j, to, ld, K, add);
+        if (w < TILE) for (i = 0; i < take_rows; i++) for (x = 0; x < w; x++) c[(r + i) * ldc + j + x] = edge[i * TILE + x];
+        r += take_rows;
+    }
+}
+
+/* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels. */
+static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc, size_t M, size_t N, size_t K, int add) {
+    size_t across = (N + PANEL - 1) / PANEL, rows = M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M, down = rows ? (M + rows - 1) / rows : 0;
+    long t, tasks = (long)(across * down);
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (M * N * K > 100000)
+#endif
+    for (t = 0; t < tasks; t++) {
+        size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL;
+        strip(a + i * row, row, col, panels + n * K, c + i * ldc + n, ldc, M - i < rows ? M - i : rows, N - n < PANEL ? N - n : PANEL, K, add);
+    }
+}
+
+static size_t panel_size(size_t N, size_t K) { return (N + PANEL - 1) / PANEL * PANEL * K; }
+
+/* Panels of B = W', W [N][K]: for y = Wx. */
+static void pack_transposed(const float *w, size_t N, size_t K, float *panels) {
+    long b, blocks = (long)((N + PANEL - 1) / PANEL);
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (N * K > 100000)
+#endif
+    for (b = 0; b < blocks; b++) {
+        size_t n = (size_t)b * PANEL, width = N - n < PANEL ? N - n : PANEL, k, j;
+        for (j = 0; j < width; j++) for (k = 0; k < K; k++) panels[n * K + k * PANEL + j] = w[(n + j) * K + k];
+        for (; j < PANEL; j++) for (k = 0; k < K; k++) panels[n * K + k * PANEL + j] = 0.0f;
+    }
+}
+
+/* Panels of B = X [K][N] as it stands: for dx = W'dy (X = W) and dW = dy' x (X = x). */
+static void pack_straight(const float *x, size_t K, size_t N, float *panels) {
+    long b, blocks = (long)((N + PANEL - 1) / PANEL);
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (N * K > 100000)
+#endif
+    for (b = 0; b < blocks; b++) {
+        size_t n = (size_t)b * PANEL, width = N - n < PANEL ? N - n : PANEL, k, j;
+        for (k = 0; k < K; k++) {
+            for (j = 0; j < width; j++) panels[n * K + k * PANEL + j] = x[k * N + n + j];
+            for (; j < PANEL; j++) panels[n * K + k * PANEL + j] = 0.0f;
+        }
+    }
+}
+
+/* Lays out the weights that have changed: for use, and when they are trained for the way back too. */
+static int pack_model(Env *e, Model *m) {
+    size_t i;
+    for (i = 0; i <= m->n_all; i++) {
+        Param *p = i < m->n_all ? m->all[i] : &m->head;
+        if (p->cols == 1 || !p->w || (p == &m->embed) || (i == m->n_all && !m->c.tied)) continue;
+        if (!p->panel) p->panel = get(e, panel_size(p->rows, p->cols), sizeof(float));
+        if (p->g && !p->back) p->back = get(e, panel_size(p->cols, p->rows), sizeof(float));
+        if (!p->panel || (p->g && !p->back)) return -1;
+        pack_transposed(p->w, p->rows, p->cols, p->panel);
+        if (p->g) pack_straight(p->w, p->rows, p->cols, p->back);
+    }
+    return 0;
+}
+
+/* Keys lie in blocks of 16 positions, [D][16] each, so that the 16 products of a query with them are one register's 16
+ * sums over d. out[t] = q . key[t] for `blocks` blocks that lie `apart` floats from one another. */
+static void dot_keys(const float *q, const float *keys, size_t apart, size_t D, size_t blocks, float *out) {
+    enum { N = BLOCK / LANES };
+    size_t b = 0, d, j;
+    for (; b + 4 <= blocks; b += 4, keys += 4 * apart, out += 4 * BLOCK) {
+        Vec acc[4][N], zero = { 0 };
+        UNROLL for (j = 0; j < N; j++) acc[0][j] = acc[1][j] = acc[2][j] = acc[3][j] = zero;
+        for (d = 0; d < D; d++) UNROLL for (j = 0; j < N; j++) {
+            const float *k = keys + d * BLOCK + j * LANES;
+            acc[0][j] += q[d] * LOAD(k);
+            acc[1][j] += q[d] * LOAD(k + apart);
+            acc[2][j] += q[d] * LOAD(k + 2 * apart);
+            acc[3][j] += q[d] * LOAD(k + 3 * apart);
+        }
+        UNROLL for (j = 0; j < N; j++) {
+            STORE(out + j * LANES, acc[0][j]);
+            STORE(out + BLOCK + j * LANES, acc[1][j]);
+            STORE(out + 2 * BLOCK + j * LANES, acc[2][j]);
+            STORE(out + 3 * BLOCK + j * LANES, acc[3][j]);
+        }
+    }
+    for (; b < blocks; b++, keys += apart, out += BLOCK) {
+        Vec acc[N], zero = { 0 };
+        UNROLL for (j = 0; j < N; j++) acc[j] = zero;
+        for (d = 0; d < D; d++) UNROLL for (j = 0; j < N; j++) acc[j] += q[d] * LOAD(keys + d * BLOCK + j * LANES);
+        UNROLL for (j = 0; j < N; j++) STORE(out + j * LANES, acc[j]);
+    }
+}
+
+/* out[d] = (add ? out[d] : 0) + sum_t p[t] x[t * apart + d], t rising: values weighted by attention. */
+static void weigh_rows(const float *p, const float *x, size_t apart, size_t D, size_t T, float *out, int add) {
+    size_t d = 0, t;
+    for (; d + 2 * LANES <= D; d += 2 * LANES) {
+        Vec zero = { 0 }, a = add ? LOAD(out + d) : zero, b = add ? LOAD(out + d + LANES) : zero;
+        for (t = 0; t < T; t++) { a += p[t] * LOAD(x + t * apart + d); b += p[t] * LOAD(x + t * apart + d + LANES); }
+        STORE(out + d, a); STORE(out + d + LANES, b);
+    }
+    for (; d < D; d++) {
+        float acc = add ? out[d] : 0.0f;
+        for (t = 0; t < T; t++) acc += p[t] * x[t * apart + d];
+        out[d] = acc;
+    }
+}
+
+/* The largest of n > 0 numbers; 16 candidates at a time, for a maximum has no order. */
+static float largest(const float *x, size_t n) {
+    float m[16], top = x[0];
+    size_t i = 0, j;
+    for (j = 0; j < 16; j++) m[j] = x[0];
+    for (; i + 16 <= n; i += 16) for (j = 0; j < 16; j++) m[j] = x[i + j] > m[j] ? x[i + j] : m[j];
+    for (j = 0; j < 16; j++) top = m[j] > top ? m[j] : top;
+    for (; i < n; i++) top = x[i] > top ? x[i] : top;
+    return top;
+}
+
+/* ============================================ Layers, in pairs ========================================================
+ * Each layer's forward, and below it the backward that sends the loss's gradient through it. `dx` is the gradient with
+ * respect to x. Backwards add to what stands in dx and in the weights' gradients g, since x and w may be used elsewhere
+ * too. test/pairs.c checks each pair by finite differences.
+ */
+
+/* y[i] = x[i] inv w[i], inv = 1 / sqrt(mean(x^2) + eps); x, y [R][H], w [H] */
+static float rms_inverse(const float *x, size_t H, float eps) {
+    float sum = 0.0f;
+    size_t i;
+    for (i = 0; i < H; i++) sum += x[i] * x[i];
+    return 1.0f / sqrtf(sum / (float)H + eps);
+}
+
+static void rmsnorm(const float *x, const float *w, size_t R, size_t H, float eps, float *y) {
+    long r;
+    PARALLEL for (r = 0; r < (long)R; r++) {
+        const float *from = x + (size_t)r * H;
+        float inv = rms_inverse(from, H, eps), *to = y + (size_t)r * H;
+        size_t i;
+        for (i = 0; i < H; i++) to[i] = from[i] * inv * w[i];
+    }
+}
+
+/* With n = dy w:  dx[i] += inv n[i] - x[i] inv^3 (sum n x) / H;   dw[i] += dy[i] x[i] inv, rows in order */
+static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, float eps, const float *dy, float *dx) {
+    long r;
+    size_t i, t;
+    PARALLEL for (r = 0; r < (long)R; r++) {
+        const float *from = x + (size_t)r * H, *d = dy + (size_t)r * H;
+        float inv = rms_inverse(from, H, eps), sum = 0.0f, back, *to = dx + (size_t)r * H;
+        size_t j;
+        for (j = 0; j < H; j++) sum += d[j] * p->w[j] * from[j];
+        back = inv * inv * inv * sum / (float)H;
+        for (j = 0; j < H; j++) to[j] += inv * (d[j] * p->w[j]) - from[j] * back;
+    }
+    if (p->g) for (t = 0; t < R; t++) {
+        float inv = rms_inverse(x + t * H, H, eps);
+        for (i = 0; i < H; i++) p->g[i] += dy[t * H + i] * x[t * H + i] * inv;
+    }
+}
+
+/* y = Wx; x [R][cols], y [R][rows] */
+static void linear(const Param *p, const float *x, size_t R, float *y) {
+    product(x, p->cols, 1, p->panel, y, p->rows, R, p->rows, p->cols, 0);
+}
+
+/* dx (+)= W' dy */
+static void linear_dx(const Param *p, const float *dy, size_t R, float *dx, int add) {
+    product(dy, p->rows, 1, p->back, dx, p->cols, R, p->cols, p->rows, add);
+}
+
+/* dW += dy' x, rows in order; x comes in panels (pack_straight), for it often serves several matrices */
+static void linear_dw(const Param *p, const float *x_panels, size_t R, const float *dy) {
+    if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
+}
+
+/* Positions as rotations: the pair (x[i], x[i + D/2]) of each head turns by position * theta^(-2i/D). */
+static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *x, float direction) {
+    size_t half = m->c.D / 2, D = m->c.D;
+    long r;
+    PARALLEL for (r = 0; r < (long)R; r++) {
+        const float *c = m->cosine + (size_t)pos[r] * half, *s = m->sine + (size_t)pos[r] * half;
+        size_t h, i;
+        for (h = 0; h < heads; h++) {
+            float *a = x + ((size_t)r * heads + h) * D, *b = a + half;
+            for (i = 0; i < half; i++) {
+                float x0 = a[i], x1 = b[i], sine = direction * s[i];
+                a[i] = x0 * c[i] - x1 * sine;
+                b[i] = x1 * c[i] + x0 * sine;
+            }
+        }
+    }
+}
+/* Its backward is the rotation the other way: direction -1. */
+
+/* p = softmax(s) in place: the maximum, exp(s - maximum), their sum in order of index, division. */
+static void softmax(float *s, size_t n) {
+    float top = largest(s, n), sum = 0.0f;
+    size_t i;
+    for (i = 0; i < n; i++) s[i] = exp32(s[i] - top);
+    for (i = 0; i < n; i++) sum += s[i];
+    for (i = 0; i < n; i++) s[i] = s[i] / sum;
+}
+
+/* ds[i] = p[i] (dp[i] - sum_j p[j] dp[j]); in place of dp */
+static void softmax_back(const float *p, float *dp, size_t n) {
+    float sum = 0.0f;
+    size_t i;
+    for (i = 0; i < n; i++) sum += p[i] * dp[i];
+    for (i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - sum);
+}
+
+/* Rows in flight. A row is one token of one sequence. Its keys and values go into the cache, a pool of slots: position
+ * p of a sequence lives in slot `slot + p - shared`, or in its parent's slots if p < shared. So the ten answers to one
+ * prompt read one copy of it, and packing sequences for training is the same thing with nothing shared. */
+typedef struct { size_t slot, shared, parent; } Seq;                      /* slots begin at multiples of 16 */
+typedef struct { size_t n; int *token, *pos, *seq; int *want; } Rows;     /* [n] each; want: logits of this row? */
+typedef struct { float *k, *v; size_t slots; } Cache;                     /* k [L][slots/16][K][D][16], v [L][slots][K][D] */
+
+static int new_cache(Env *e, const Config *c, size_t slots, Cache *kv) {
+    kv->slots = (slots + BLOCK - 1) / BLOCK * BLOCK;
+    kv->k = get(e, kv->slots * c->L, c->K * c->D * sizeof(float));
+    kv->v = get(e, kv->slots * c->L, c->K * c->D * sizeof(float));
+    return kv->k && kv->v ? 0 : -1;
+}
+
+static float *key_block(const Config *c, const Cache *kv, size_t l, size_t slot, size_t head) {
+    return kv->k + l * kv->slots * c->K * c->D + (slot / BLOCK * c->K + head) * c->D * BLOCK;
+}
+
+static float *value_row(const Config *c, const Cache *kv, size_t l, size_t slot, size_t head) {
+    return kv->v + ((l * kv->slots + slot) * c->K + head) * c->D;
+}
+
+static void store_keys(const Config *c, const Rows *rows, const Seq *seq, size_t l, const float *k, const float *v, const Cache *kv) {
+    size_t r, h, d;
+    for (r = 0; r < rows->n; r++) {
+        const Seq *s = &seq[rows->seq[r]];
+        size_t slot = s->slot + (size_t)rows->pos[r] - s->shared;
+        for (h = 0; h < c->K; h++) {
+            float *block = key_block(c, kv, l, slot, h);
+            for (d = 0; d < c->D; d++) block[d * BLOCK + slot % BLOCK] = k[(r * c->K + h) * c->D + d];
+        }
+        memcpy(value_row(c, kv, l, slot, 0), v + r * c->K * c->D, c->K * c->D * sizeof(float));
+    }
+}
+
+/* Attention weights of query q of a head over positions 0 .. n-1 of its sequence, into p [n rounded up to 16, twice]. */
+static void attention_weights(const Config *c, const Cache *kv, const Seq *seq, size_t s, size_t l, size_t head, const float *q, size_t n, float *p) {
+    size_t apart = c->K * c->D * BLOCK, before_own = seq[s].shared < n ? seq[s].shared : n, i;
+    float scale = 1.0f / sqrtf((float)c->D);
+    if (before_own) dot_keys(q, key_block(c, kv, l, seq[seq[s].parent].slot, head), apart, c->D, (before_own + BLOCK - 1) / BLOCK, p);
+    if (n > before_own) dot_keys(q, key_block(c, kv, l, seq[s].slot, head), apart, c->D, (n - before_own + BLOCK - 1) / BLOCK, p + before_own);
+    for (i = 0; i < n; i++) p[i] *= scale;
+    softmax(p, n);
+}
+
+/* y[r][h] = sum_t softmax_t(q . k[t] / sqrt(D)) v[t] over the positions up to the row's own; q, y [R][Q][D].
+ * Query head h reads key/value head h / (Q/K). scratch [threads][ctx + 32] */
+static void attention(const Config *c, const Rows *rows, const Seq *seq, const Cache *kv, size_t l, const float *q, float *y, float *scratch) {
+    long r;
+    PARALLEL for (r = 0; r < (long)rows->n; r++) {
+        size_t s = (size_t)rows->seq[r], n = (size_t)rows->pos[r] + 1, h, shared = seq[s].shared < n ? seq[s].shared : n;
+        float *p = scratch + (size_t)THREAD * (c->ctx + 2 * BLOCK);
+        for (h = 0; h < c->Q; h++) {
+            size_t head = h / (c->Q / c->K), at = ((size_t)r * c->Q + h) * c->D;
+            attention_weights(c, kv, seq, s, l, head, q + at, n, p);
+            weigh_rows(p, value_row(c, kv, l, shared ? seq[seq[s].parent].slot : 0, head), c->K * c->D, c->D, shared, y + at, 0);
+            weigh_rows(p + shared, value_row(c, kv, l, seq[s].slot, head), c->K * c->D, c->D, n - shared, y + at, 1);
+        }
+    }
+}
+
+/* Forward was s[t] = q . k[t] / sqrt(D), p = softmax(s), y = sum_t p[t] v[t]. So now
+ *     dp[t] = dy . v[t]     ds = softmax_back(p, dp) / sqrt(D)     dq = sum_t ds[t] k[t]
+ *     dk[t] += ds[t] q      dv[t] += p[t] dy                        (queries in order, then heads of the group)
+ * The weights p are computed again rather than kept: [Q][T][T] floats a sequence would be the largest thing in memory.
+ * Sequences are whole here (nothing shared) and their rows stand together; seq i has rows first[i] .. first[i+1] - 1.
+ * scratch [threads][(2 D + 2)(ctx + 32)] */
+static void attention_back(const Config *c, const size_t *first, const Seq *seq, size_t n_seq, const Cache *kv, size_t l, const float *q, const float *dy,
+                           float *dq, float *dk, float *dv, float *scratch) {
+    long task, tasks = (long)(n_seq * c->K);
+    PARALLEL_DYNAMIC for (task = 0; task < tasks; task++) {
+        size_t s = (size_t)task / c->K, head = (size_t)task % c->K, T = first[s + 1] - first[s], D = c->D, KD = c->K * D, i, t, d, h, room_T = c->ctx + 2 * BLOCK;
+        float *keys = scratch + (size_t)THREAD * (2 * D + 2) * room_T, *values = keys + room_T * D, *p = values + room_T * D, *ds = p + room_T;
+        float *dk0 = dk + first[s] * KD + head * D, *dv0 = dv + first[s] * KD + head * D;
+        for (t = 0; t < T; t++) {        /* keys by rows, values by blocks of 16: the other way round than in the cache */
+            const float *k = key_block(c, kv, l, seq[s].slot + t, head), *v = value_row(c, kv, l, seq[s].slot + t, head);
+            for (d = 0; d < D; d++) {
+                keys[t * D + d] = k[d * BLOCK + t % BLOCK];
+                values[(t / BLOCK * D + d) * BLOCK + t % BLOCK] = v[d];
+                dk0[t * KD + d] = dv0[t * KD + d] = 0.0f;
+            }
+        }
+        for (i = 0; i < T; i++) for (h = head * (c->Q / c->K); h < (head + 1) * (c->Q / c->K); h++) {
+            size_t at = ((first[s] + i) * c->Q + h) * D;
+            float scale = 1.0f / sqrtf((float)D);
+            attention_weights(c, kv, seq, s, l, head, q + at, i + 1, p);
+            dot_keys(dy + at, values, D * BLOCK, D, (i + BLOCK) / BLOCK, ds);
+            softmax_back(p, ds, i + 1);
+            for (t = 0; t <= i; t++) ds[t] *= scale;
+            for (t = 0; t <= i; t++) for (d = 0; d < D; d++) {
+                dk0[t * KD + d] += ds[t] * q[at + d];
+                dv0[t * KD + d] += p[t] * dy[at + d];
+            }
+            weigh_rows(ds, keys, D, D, i + 1, dq + at, 0);       /* last, for dq may lie where dy was */
+        }
+    }
+}
+
+/* h = silu(gate) * up, silu(g) = g / (1 + e^-g) */
+static void swiglu(const float *gate, const float *up, size_t n, float *h) {
+    long i;
+    PARALLEL for (i = 0; i < (long)n; i++) h[i] = gate[i] / (1.0f + exp32(-gate[i])) * up[i];
+}
+
+/* silu'(g) = s (1 + g (1 - s)), s = 1 / (1 + e^-g). dh comes in; it leaves as dgate in `dgate` and dup in `dup`. */
+static void swiglu_back(const float *gate, const float *up, size_t n, const float *dh, float *dgate, float *dup) {
+    long i;
+    PARALLEL for (i = 0; i < (long)n; i++) {
+        float g = gate[i], s = 1.0f / (1.0f + exp32(-g)), d = dh[i];
+        dup[i] = d * (g * s);
+        dgate[i] = d * up[i] * (s * (1.0f + g * (1.0f - s)));
+    }
+}
+
+/* Which experts a row goes to. prob [R][E] = softmax of the router's logits; pick [R][top] the best `top` of them (of
+ * equals the lower number), in rising order; weight [R][top] their probabilities over their sum. */
+static void route(const Config *c, const Param *router, const float *x, size_t R, float *prob, int *pick, float *weight) {
+    size_t r, j, k;
+    if (c->E == 1) { for (r = 0; r < R; r++) { prob[r] = weight[r] = 1.0f; pick[r] = 0; } return; }
+    linear(router, x, R, prob);
+    for (r = 0; r < R; r++) {
+        float *p = prob + r * c->E, *w = weight + r * c->top, sum = 0.0f;
+        int *e = pick + r * c->top;
+        softmax(p, c->E);
+        for (j = 0; j < c->top; j++) {
+            int best = -1;
+            for (k = 0; k < c->E; k++) {
+                size_t i;
+                for (i = 0; i < j && e[i] != (int)k; i++) ;
+                if (i == j && (best < 0 || p[k] > p[best])) best = (int)k;
+            }
+            e[j] = best;
+        }
+        for (j = 1; j < c->top; j++) for (k = j; k && e[k] < e[k - 1]; k--) { int t = e[k]; e[k] = e[k - 1]; e[k - 1] = t; }
+        for (j = 0; j < c->top; j++) sum += p[e[j]];
+        for (j = 0; j < c->top; j++) w[j] = p[e[j]] / sum;
+    }
+}
+
+/* Forward was w[j] = p[e_j] / sum of the picked p. So now dp[e_j] = (dw[j] - sum_i dw[i] w[i]) / sum; experts that were
+ * not picked get nothing, which is why routers need the load-balancing loss:
+ *     per sequence of T rows and per layer  E sum_e f[e] P[e],  f[e] = times picked / T (a constant),  P[e] = mean prob,
+ * averaged over sequences and layers; `balance` is its weight times what the loss is not yet divided by. dz [R][E] */
+static void route_back(const Config *c, const float *prob, const int *pick, const float *weight, const float *dweight,
+                       const size_t *first, size_t n_seq, float balance, float *dz, double *aux) {
+    size_t s, r, j, k;
+    for (s = 0; s < n_seq; s++) {
+        float T = (float)(first[s + 1] - first[s]), share[1024];
+        for (k = 0; k < c->E; k++) {
+            size_t times = 0;
+            float mean = 0.0f;
+            for (r = first[s]; r < first[s + 1]; r++) {
+                for (j = 0; j < c->top; j++) times += pick[r * c->top + j] == (int)k;
+                mean += prob[r * c->E + k];
+            }
+            share[k] = (float)times / T;
+            *aux += (double)((float)c->E * share[k] * (mean / T));
+        }
+        for (r = first[s]; r < first[s + 1]; r++) {
+            const float *p = prob + r * c->E, *w = weight + r * c->top, *dw = dweight + r * c->top;
+            const int *e = pick + r * c->top;
+            float *dp = dz + r * c->E, sum = 0.0f, mean = 0.0f;
+            for (k = 0; k < c->E; k++) dp[k] = balance * ((float)c->E * share[k] / T);
+            for (j = 0; j < c->top; j++) { sum += p[e[j]]; mean += dw[j] * w[j]; }
+            for (j = 0; j < c->top; j++) dp[e[j]] += (dw[j] - mean) / sum;
+            softmax_back(p, dp, c->E);
+        }
+    }
+}
+
+/* The rows of each expert, gathered: expert e has places begin[e] .. begin[e+1] - 1, place i is of row from[i], and
+ * place[r * top + j] is where row r's j-th pick went. Rows keep their order. */
+static void group_rows(const Config *c, const int *pick, size_t R, size_t *begin, int *from, int *place) {
+    size_t k, i, n = 0;
+    for (k = 0; k < c->E; k++) {
+        begin[k] = n;
+        for (i = 0; i < R * c->top; i++) if (pick[i] == (int)k) { from[n] = (int)(i / c->top); place[i] = (int)n++; }
+    }
+    begin[c->E] = n;
+}
+
+static void gather_rows(const float *x, const int *from, size_t n, size_t H, float *y) {
+    size_t i;
+    for (i = 0; i < n; i++) memcpy(y + i * H, x + (size_t)from[i] * H, H * sizeof(float));
+}
+
+/* y[r] = sum_j weight[j] out[place of j], experts rising; out [R * top][H], y [R][H] */
+static void mix(const Config *c, const float *out, const int *place, const float *weight, size_t R, float *y) {
+    long r;
+    PARALLEL for (r = 0; r < (long)R; r++) {
+        float *to = y + (size_t)r * c->H;
+        size_t i, j;
+        for (i = 0; i < c->H; i++) to[i] = 0.0f;
+        for (j = 0; j < c->top; j++) {
+            const float *o = out + (size_t)place[(size_t)r * c->top + j] * c->H;
+            float w = weight[(size_t)r * c->top + j];
+            for (i = 0; i < c->H; i++) to[i] += w * o[i];
+        }
+    }
+}
+
+/* Cross-entropy of a row of logits: the loss -log softmax(x)[target], and where d is wanted d = softmax(x) - [target].
+ * In place: d may be x. */
+static double cross_entropy(float *x, size_t V, int target, float *d) {
+    float top = largest(x, V), sum = 0.0f, at = x[target] - top;
+    size_t i;
+    if (!d) {
+        for (i = 0; i < V; i++) sum += exp32(x[i] - top);
+        return log64((double)sum) - (double)at;
+    }
+    for (i = 0; i < V; i++) d[i] = exp32(x[i] - top);
+    for (i = 0; i < V; i++) sum += d[i];
+    for (i = 0; i < V; i++) d[i] = d[i] / sum;
+    d[target] -= 1.0f;
+    return log64((double)sum) - (double)at;
+}
+
+/* ============================================== Whole model ===========================================================
+ * One forward for everything: prefill, decoding, scoring and training differ only in which rows they bring. The backward
+ * is the same list of calls, read from the end.
+ */
+typedef struct {
+    size_t rows, keep;           /* rows there is room for; keep: every layer's numbers stay for the backward */
+    float *x, *mid;              /* [L+1][R][H] [L][R][H] the residual stream before each layer, and before its mixture */
+    float *q, *att;              /* [L][R][Q D] queries after rope; the heads' outputs */
+    float *gate, *up;            /* [L][R top][F] */
+    float *prob, *weight;        /* [L][R][E] [L][R top] the router's */
+    int *pick, *place, *from;    /* [L][R top] */
+    size_t *begin;               /* [L][E + 1] */
+    float *n, *k, *v, *y;        /* [R][H] [R][K D] [R][K D] [R][H]: scratch from here on */
+    float *in, *h, *out;         /* [R top][H] [R top][F] [R top][H] */
+    float *scratch;              /* for attention, a part a thread */
+    float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight, *packed;         /* gradients, while training */
+    float *final;                /* [R][H] the last norm's output of the wanted rows */
+    int *wanted;                 /* [R] those rows' numbers */
+    size_t n_wanted;
+} Acts;
+
+static size_t max_threads(void) {
+#ifdef _OPENMP
+    return (size_t)omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+static int new_acts(Env *e, const Config *c, size_t R, size_t keep, Acts *a) {
+    size_t L = keep ? c->L : 1, big = c->F > c->H ? c->F : c->H, QD = c->Q * c->D, KD = c->K * c->D, S = R * c->top, room_T = c->ctx + 2 * BLOCK;
+    struct { float **p; size_t n; } list[] = {
+        { &a->x, (L + keep) * R * c->H }, { &a->mid, L * R * c->H }, { &a->q, L * R * QD }, { &a->att, L * R * QD }, { &a->gate, L * S * c->F },
+        { &a->up, L * S * c->F }, { &a->prob, L * R * c->E }, { &a->weight, L * S }, { &a->n, R * c->H }, { &a->k, R * KD }, { &a->v, R * KD },
+        { &a->y, R * c->H }, { &a->in, S * c->H }, { &a->h, S * c->F }, { &a->out, S * c->H }, { &a->final, R * c->H },
+        { &a->scratch, max_threads() * (keep ? 2 * c->D + 2 : 1) * room_T },
+        { &a->dx, keep * R * c->H }, { &a->dy, keep * R * c->H }, { &a->dq, keep * R * QD }, { &a->dk, keep * R * KD }, { &a->dv, keep * R * KD },
+        { &a->dh, keep * S * c->F }, { &a->dgate, keep * S * c->F }, { &a->dup, keep * S * c->F }, { &a->dprob, keep * R * c->E },
+        { &a->dweight, keep * S }, { &a->packed, keep * S * ((big > QD ? big : QD) + PANEL) } };
+    size_t i;
+    memset(a, 0, sizeof *a);
+    a->rows = R; a->keep = keep;
+    for (i = 0; i < COUNT(list); i++) if (list[i].n && !(*list[i].p = get(e, list[i].n, sizeof(float)))) return -1;
+    a->pick = get(e, L * S, sizeof(int)); a->place = get(e, L * S, sizeof(int)); a->from = get(e, L * S, sizeof(int));
+    a->begin = get(e, L * (c->E + 1), sizeof(size_t)); a->wanted = get(e, R, sizeof(int));
+    return a->pick && a->place && a->from && a->begin && a->wanted ? 0 : -1;
+}
+
+/* One layer's part of the kept numbers. */
+static Acts layer_acts(const Acts *all, const Config *c, size_t l, size_t R) {
+    Acts a = *all;
+    size_t i = all->keep ? l : 0, S = R * c->top;
+    a.x += i * R * c->H; a.mid += i * R * c->H; a.q += i * R * c->Q * c->D; a.att += i * R * c->Q * c->D;
+    a.gate += i * S * c->F; a.up += i * S * c->F; a.prob += i * R * c->E; a.weight += i * S;
+    a.pick += i * S; a.place += i * S; a.from += i * S; a.begin += i * (c->E + 1);
+    return a;
+}
+
+static void add_rows(const float *a, const float *b, size_t n, float *y) {
+    long i;
+    PARALLEL for (i = 0; i < (long)n; i++) y[i] = a[i] + b[i];
+}
+
+/* y = sum_e p_e Wdown_e (silu(Wgate_e n) * (Wup_e n)): each expert sees the rows that the router sent it. */
+static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
+    size_t x;
+    route(c, &w->router, a->n, R, a->prob, a->pick, a->weight);
+    group_rows(c, a->pick, R, a->begin, a->from, a->place);
+    gather_rows(a->n, a->from, R * c->top, c->H, a->in);
+    for (x = 0; x < c->E; x++) {
+        size_t at = a->begin[x], n = a->begin[x + 1] - at;
+        linear(&w->expert[x].gate, a->in + at * c->H, n, a->gate + at * c->F);
+        linear(&w->expert[x].up, a->in + at * c->H, n, a->up + at * c->F);
+        swiglu(a->gate + at * c->F, a->up + at * c->F, n * c->F, a->h + at * c->F);
+        linear(&w->expert[x].down, a->h + at * c->F, n, a->out + at * c->H);
+    }
+    mix(c, a->out, a->place, a->weight, R, a->y);
+}
+
+/* Forward was y[r] = sum_j w[j] Wdown h. With u = Wdown' dy:   dw[j] = u . h,   dh = w[j] u,   dWdown += dy' (w[j] h).
+ * a->n comes in as the norm's output; dy [R][H]; leaves dn [R][H] in `dn`. */
+static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t R, const size_t *first, size_t n_seq, float balance, const float *dy, float *dn, double *aux) {
+    size_t x, i, k, S = R * c->top;
+    gather_rows(dy, a->from, S, c->H, a->out);                /* a->out: dy of each place */
+    gather_rows(a->n, a->from, S, c->H, a->in);
+    for (x = 0; x < c->E; x++) {
+        size_t at = a->begin[x], n = a->begin[x + 1] - at;
+        const Expert *p = &w->expert[x];
+        float *h = a->h + at * c->F, *dh = a->dh + at * c->F, *in = a->in + at * c->H;
+        swiglu(a->gate + at * c->F, a->up + at * c->F, n * c->F, h);
+        linear_dx(&p->down, a->out + at * c->H, n, dh, 0);
+        for (i = 0; i < n; i++) {
+            size_t r = (size_t)a->from[at + i], j;
+            float sum = 0.0f, weight;
+            for (j = 0; a->place[r * c->top + j] != (int)(at + i); j++) ;
+            weight = a->weight[r * c->top + j];
+            for (k = 0; k < c->F; k++) sum += dh[i * c->F + k] * h[i * c->F + k];
+            a->dweight[r * c->top + j] = sum;
+            for (k = 0; k < c->F; k++) { dh[i * c->F + k] *= weight; h[i * c->F + k] *= weight; }
+        }
+        pack_straight(h, n, c->F, a->packed);
+        linear_dw(&p->down, a->packed, n, a->out + at * c->H);
+        swiglu_back(a->gate + at * c->F, a->up + at * c->F, n * c->F, dh, a->dgate + at * c->F, a->dup + at * c->F);
+        pack_straight(in, n, c->H, a->packed);
+        linear_dw(&p->gate, a->packed, n, a->dgate + at * c->F);
+        linear_dw(&p->up, a->packed, n, a->dup + at * c->F);
+        linear_dx(&p->gate, a->dgate + at * c->F, n, in, 0);  /* in: now dn of each place */
+        linear_dx(&p->up, a->dup + at * c->F, n, in, 1);
+    }
+    for (i = 0; i < R; i++) for (k = 0; k < c->H; k++) {
+        float sum = 0.0f;
+        size_t j;
+        for (j = 0; j < c->top; j++) sum += a->in[(size_t)a->place[i * c->top + j] * c->H + k];
+        dn[i * c->H + k] = sum;
+    }
+    if (c->E == 1) return;
+    route_back(c, a->prob, a->pick, a->weight, a->dweight, first, n_seq, balance, a->dprob, aux);
+    pack_straight(a->n, R, c->H, a->packed);
+    linear_dw(&w->router, a->packed, R, a->dprob);
+    linear_dx(&w->router, a->dprob, R, dn, 1);
+}
+
+/* Rows in, logits out: logits [n_wanted][V], one line for each row that wants them, in order. */
+static void forward(const Model *m, const Rows *rows, const Seq *seq, const Cache *kv, Acts *acts, float *logits) {
+    const Config *c = &m->c;
+    size_t R = rows->n, l, r;
+    gather_rows(m->embed.w, rows->token, R, c->H, acts->x);
+    for (l = 0; l < c->L; l++) {
+        const Layer *w = &m->layer[l];
+        Acts a = layer_acts(acts, c, l, R);
+        rmsnorm(a.x, w->norm1.w, R, c->H, c->eps, a.n);
+        linear(&w->q, a.n, R, a.q);
+        linear(&w->k, a.n, R, a.k);
+        linear(&w->v, a.n, R, a.v);
+        rope(m, rows->pos, R, c->Q, a.q, 1.0f);
+        rope(m, rows->pos, R, c->K, a.k, 1.0f);
+        store_keys(c, rows, seq, l, a.k, a.v, kv);
+        attention(c, rows, seq, kv, l, a.q, a.att, a.scratch);
+        linear(&w->o, a.att, R, a.y);
+        add_rows(a.x, a.y, R * c->H, a.mid);
+        rmsnorm(a.mid, w->norm2.w, R, c->H, c->eps, a.n);
+        mixture(c, w, &a, R);
+        add_rows(a.mid, a.y, R * c->H, a.x + acts->keep * R * c->H);
+    }
+    for (acts->n_wanted = r = 0; r < R; r++) if (rows->want[r]) acts->wanted[acts->n_wanted++] = (int)r;
+    gather_rows(acts->x + acts->keep * c->L * R * c->H, acts->wanted, acts->n_wanted, c->H, acts->y);
+    rmsnorm(acts->y, m->norm.w, acts->n_wanted, c->H, c->eps, acts->final);
+    linear(&m->head, acts->final, acts->n_wanted, logits);
+}
+
+/* dlogits in, gradients of all weights out (added to their g). `balance`: see route_back. */
+static void backward(const Model *m, const Rows *rows, const Seq *seq, const size_t *first, size_t n_seq, const Cache *kv, Acts *acts,
+                     const float *dlogits, float balance, double *aux) {
+    const Config *c = &m->c;
+    size_t R = rows->n, l, r, i;
+    pack_straight(acts->final, acts->n_wanted, c->H, acts->packed);
+    linear_dw(&m->head, acts->packed, acts->n_wanted, dlogits);
+    linear_dx(&m->head, dlogits, acts->n_wanted, acts->dy, 0);
+    gather_rows(acts->x + c->L * R * c->H, acts->wanted, acts->n_wanted, c->H, acts->y);
+    for (i = 0; i < acts->n_wanted * c->H; i++) acts->n[i] = 0.0f;
+    rmsnorm_back(acts->y, &m->norm, acts->n_wanted, c->H, c->eps, acts->dy, acts->n);
+    for (i = 0; i < R * c->H; i++) acts->dx[i] = 0.0f;
+    for (r = 0; r < acts->n_wanted; r++) memcpy(acts->dx + (size_t)acts->wanted[r] * c->H, acts->n + r * c->H, c->H * sizeof(float));
+    for (l = c->L; l-- > 0;) {
+        const Layer *w = &m->layer[l];
+        Acts a = layer_acts(acts, c, l, R);
+        rmsnorm(a.mid, w->norm2.w, R, c->H, c->eps, a.n);
+        mixture_back(c, w, &a, R, first, n_seq, balance, a.dx, a.dy, aux);
+        rmsnorm_back(a.mid, &w->norm2, R, c->H, c->eps, a.dy, a.dx);
+        pack_straight(a.att, R, c->Q * c->D, a.packed);
+        linear_dw(&w->o, a.packed, R, a.dx);
+        linear_dx(&w->o, a.dx, R, a.dq, 0);                  /* dq: for now the gradient of the heads' outputs */
+        attention_back(c, first, seq, n_seq, kv, l, a.q, a.dq, a.dq, a.dk, a.dv, a.scratch);
+        rope(m, rows->pos, R, c->Q, a.dq, -1.0f);
+        rope(m, rows->pos, R, c->K, a.dk, -1.0f);
+        rmsnorm(a.x, w->norm1.w, R, c->H, c->eps, a.n);
+        pack_straight(a.n, R, c->H, a.packed);
+        linear_dw(&w->q, a.packed, R, a.dq);
+        linear_dw(&w->k, a.packed, R, a.dk);
+        linear_dw(&w->v, a.packed, R, a.dv);
+        linear_dx(&w->q, a.dq, R, a.dy, 0);
+        linear_dx(&w->k, a.dk, R, a.dy, 1);
+        linear_dx(&w->v, a.dv, R, a.dy, 1);
+        rmsnorm_back(a.x, &w->norm1, R, c->H, c->eps, a.dy, a.dx);
+    }
+    if (m->embed.g) for (r = 0; r < R; r++) for (i = 0; i < c->H; i++) m->embed.g[(size_t)rows->token[r] * c->H + i] += acts->dx[r * c->H + i];
+}
+
+/* =============================================== Sampling =============================================================
+ * k answers to every prompt. A prompt is read once; its answers share its keys and values. Many prompts are in flight
+ * together, because a batch of rows reads the weights once; a row's numbers do not depend on the rows beside it, so the
+ * answers are the same as one by one. When a prompt's answers have ended the next prompt takes their rows.
+ */
+typedef struct {
+    size_t k, max_tokens, top_k, seed;
+    float temperature, top_p;    /* temperature 0: always the likeliest token */
+    int ignore_eos;
+} Sampling;
+
+typedef struct { int *id; size_t n; double logprob; const char *stop; } Answer;           /* stop: "eos" or "length" */
+typedef struct { int *id; size_t n; uint64_t key; Answer *answer; size_t left; } Question;   /* answer [k]; left: still in flight */
+
+typedef struct { float p; int id; } Likely;
+
+static int likelier(Likely a, Likely b) { return a.p > b.p || (a.p == b.p && a.id < b.id); }
+
+/* Sorts by falling probability, then rising id: a merge sort, for qsort's order of equals differs between C libraries. */
+static void sort_likely(Likely *x, Likely *spare, size_t n) {
+    size_t half = n / 2, i = 0, j = half, k;
+    if (n < 2) return;
+    sort_likely(x, spare, half);
+    sort_likely(x + half, spare, n - half);
+    memcpy(spare, x, n * sizeof *x);
+    for (k = 0; k < n; k++) x[k] = j == n || (i < half && !likelier(spare[j], spare[i])) ? spare[i++] : spare[j++];
+}
+
+/* Draws one token from a row of logits. Hugging Face's order: temperature, then the top_k likeliest, then the fewest
+ * whose probabilities (over those) reach top_p. u in [0, 1) points into the sums of what is left, taken in order of id
+ * when nothing was cut, of falling probability otherwise. p [V], list [2 V]: scratch. */
+static int draw_token(const Sampling *s, const float *logits, size_t V, float u, float *p, Likely *list) {
+    size_t i, n = V;
+    float top = largest(logits, V), sum = 0.0f, acc = 0.0f;
+    int last = 0;
+    if (s->temperature <= 0) { for (i = 0; logits[i] != top; i++) ; return (int)i; }
+    if (s->temperature == 1.0f) for (i = 0; i < V; i++) p[i] = exp32(logits[i] - top);
+    else for (i = 0; i < V; i++) p[i] = exp32((logits[i] - top) / s->temperature);
+    if (s->top_k == 0 && s->top_p >= 1) {
+        for (i = 0; i < V; i++) sum += p[i];
+        for (i = 0; i < V; i++) { acc += p[i]; if (p[i] > 0) last = (int)i; if (acc > u * sum) return (int)i; }
+        return last;
+    }
+    for (i = 0; i < V; i++) { list[i].p = p[i]; list[i].id = (int)i; }
+    sort_likely(list, list + V, V);
+    if (s->top_k && s->top_k < n) n = s->top_k;
+    for (i = 0; i < n; i++) sum += list[i].p;
+    if (s->top_p < 1) {
+        for (i = 0; i < n && acc < s->top_p * sum; i++) acc += list[i].p;
+        n = i ? i : 1;
+        for (sum = 0.0f, i = 0; i < n; i++) sum += list[i].p;
+    }
+    for (acc = 0.0f, i = 0; i < n; i++) { acc += list[i].p; if (acc > u * sum) return list[i].id; }
+    return list[n - 1].id;
+}
+
+/* The engine. Answers in flight sit in places, their prompts in rooms; an answer's own keys and values begin where its
+ * prompt's end. */
+typedef struct { Question *q; size_t answer, pos, room, line; int token; } Place;         /* q NULL: free; line: of its logits */
+
+typedef struct {
+    const Model *m;
+    Sampling s;
+    size_t places, rooms;
+    Cache kv;
+    Acts acts;
+    Seq *seq;                    /* [places + rooms]; the prompt in room i is sequence places + i */
+    Rows rows;
+    float *logits, *p;           /* [places + rooms][V] [threads][V] */
+    Likely *list;                /* [threads][2 V] */
+    Place *place;                /* [places] */
+    Question **room;             /* [rooms] NULL: free */
+} Sampler;
+
+static size_t longest_answer(const Sampler *x, const Question *q) {
+    return x->m->c.ctx - q->n < x->s.max_tokens ? x->m->c.ctx - q->n : x->s.max_tokens;
+}
+
+static int new_sampler(Env *e, const Model *m, const Sampling *s, size_t width, Sampler *x) {
+    size_t V = m->c.V, i, threads = max_threads(), own, most = s->max_tokens < m->c.ctx ? s->max_tokens : m->c.ctx, rows;
+    memset(x, 0, sizeof *x);
+    x->m = m; x->s = *s;
+    x->places = width < s->k ? s->k : width;
+    x->rooms = 3 * x->places / s->k + 1;         /* the longest of k answers lives about three times as long as the mean */
+    rows = x->places + m->c.ctx;
+    own = (most + BLOCK) / BLOCK * BLOCK;
+    TRY(new_cache(e, &m->c, own * x->places + (m->c.ctx + BLOCK) / BLOCK * BLOCK * x->rooms, &x->kv));
+    TRY(new_acts(e, &m->c, rows, 0, &x->acts));
+    x->seq = get(e, x->places + x->rooms, sizeof *x->seq);
+    x->rows.token = get(e, rows, sizeof(int)); x->rows.pos = get(e, rows, sizeof(int));
+    x->rows.seq = get(e, rows, sizeof(int)); x->rows.want = get(e, rows, sizeof(int));
+    x->logits = get(e, (x->places + x->rooms) * V, sizeof(float));
+    x->p = get(e, threads * V, sizeof(float));
+    x->list = get(e, threads * 2 * V, sizeof *x->list);
+    x->place = get(e, x->places, sizeof *x->place);
+    x->room = get(e, x->rooms, sizeof *x->room);
+    if (e->error[0]) return -1;
+    for (i = 0; i < x->places; i++) x->seq[i].slot = i * own;
+    for (i = 0; i < x->rooms; i++) x->seq[x->places + i].slot = x->places * own + i * ((m->c.ctx + BLOCK) / BLOCK * BLOCK);
+    return 0;
+}
+
+static void add_row(Rows *r, int token, size_t pos, size_t seq, int want) {
+    r->token[r->n] = token; r->pos[r->n] = (int)pos; r->seq[r->n] = (int)seq; r->want[r->n++] = want;
+}
+
+/* Lets waiting prompts in while there is a room, k free places, and rows for the prompt in this step. All k answers
+ * draw their first token from the one line of logits behind the prompt. */
+static int admit(Env *e, Sampler *x, Question *const *waiting, size_t n, size_t *next, size_t *free_places) {
+    size_t lines = x->rows.n, i, k, p, j;
+    for (i = 0; i < x->rooms && *next < n && *free_places >= x->s.k; i++) {
+        Question *q = waiting[*next];
+        if (x->room[i]) continue;
+        if (x->rows.n + q->n > x->acts.rows) return 0;
+        x->room[i] = q;
+        x->seq[x->places + i].shared = 0;
+        for (k = 0; k < q->n; k++) add_row(&x->rows, q->id[k], k, x->places + i, k + 1 == q->n);
+        q->left = x->s.k;
+        for (p = j = 0; j < x->s.k; p++) {
+            if (x->place[p].q) continue;
+            x->place[p].q = q; x->place[p].answer = j; x->place[p].pos = q->n; x->place[p].room = i; x->place[p].line = lines;
+            x->seq[p].shared = q->n; x->seq[p].parent = x->places + i;
+            memset(&q->answer[j], 0, sizeof q->answer[j]);
+            q->answer[j].id = get(e, longest_answer(x, q) + 1, sizeof(int));
+            if (!q->answer[j++].id) return -1;
+        }
+        lines++;
+        *free_places -= x->s.k;
+        ++*next;
+    }
+    return 0;
+}
+
+/* The next token of an answer from its logits. */
+static void advance(Sampler *x, Place *at) {
+    Question *q = at->q;
+    Answer *a = &q->answer[at->answer];
+    size_t V = x->m->c.V, i;
+    float *logits = x->logits + at->line * V, u = uniform(draw(x->s.seed, DRAW_SAMPLE, q->key, at->answer, a->n));
+    int id = draw_token(&x->s, logits, V, u, x->p + (size_t)THREAD * V, x->list + (size_t)THREAD * 2 * V);
+    a->logprob -= cross_entropy(logits, V, id, NULL);
+    at->token = id;
+    for (i = 0; i < x->m->c.n_stops && !x->s.ignore_eos; i++) if (x->m->c.stops[i] == id) { a->stop = "eos"; return; }
+    a->id[a->n++] = id;
+    if (a->n >= longest_answer(x, q)) a->stop = "length";
+}
+
+/* Answers all n questions; each one's `answer` has room for k. `done` of `all` were answered before, for the progress. */
+static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, Progress *bar, size_t done, size_t all) {
+    size_t next = 0, open = n, i, free_places = x->places;
+    long p;
+    while (open) {
+        x->rows.n = 0;
+        for (i = 0; i < x->places; i++) {
+            Place *at = &x->place[i];
+            if (!at->q) continue;
+            at->line = x->rows.n;
+            add_row(&x->rows, at->token, at->pos++, i, 1);
+        }
+        TRY(admit(e, x, question, n, &next, &free_places));
+        forward(x->m, &x->rows, x->seq, &x->kv, &x->acts, x->logits);
+        PARALLEL for (p = 0; p < (long)x->places; p++) if (x->place[p].q) advance(x, &x->place[p]);
+        for (i = 0; i < x->places; i++) {
+            Question *q = x->place[i].q;
+            if (!q || !q->answer[x->place[i].answer].stop) continue;
+            x->place[i].q = NULL;
+            free_places++;
+            if (--q->left) continue;
+            x->room[x->place[i].room] = NULL;
+            open--;
+            progress(e, bar, "sampling", done + n - open, all, "");
+        }
+    }
+    return 0;
+}
+
+/* =============================================== Learning =============================================================
+ * Fine-tuning: cross-entropy on the answers' tokens, AdamW. Sequences of different lengths are packed row behind row into
+ * one batch, without padding; attention never crosses from one to the next. A batch may be cut into micro-batches to
+ * save memory: gradients are sums over tokens in token order that go on from one micro-batch to the next and are divided
+ * once, by the number of target tokens of the whole batch, so the cut cannot change a bit.
+ */
+typedef struct { int *id; size_t n, from; } Example;         /* tokens; those from `from` on are targets */
+
+static size_t rows_of(const Example *x) { return x->n - 1; }            /* the last token is only a target */
+static size_t targets_of(const Example *x) { return x->n - x->from; }
+
+typedef struct {
+    Model *m;
+    size_t max_rows, max_seqs;
+    Rows rows;
+    int *target;                 /* [max_rows] */
+    Seq *seq;                    /* [max_seqs] */
+    size_t *first, n_seq;        /* [max_seqs + 1] */
+    Cache kv;
+    Acts acts;
+    float *logits;               /* [max_rows][V] */
+    double *loss;                /* [max_rows] of each wanted row */
+} Batch;
+
+static int new_batch(Env *e, Model *m, size_t max_rows, int training, Batch *b) {
+    memset(b, 0, sizeof *b);
+    b->m = m; b->max_rows = max_rows; b->max_seqs = max_rows;
+    TRY(new_acts(e, &m->c, max_rows, training != 0, &b->acts));
+    TRY(new_cache(e, &m->c, max_rows * 2 + BLOCK, &b->kv));             /* each sequence begins at a multiple of 16 */
+    b->rows.token = get(e, max_rows, sizeof(int)); b->rows.pos = get(e, max_rows, sizeof(int));
+    b->rows.seq = get(e, max_rows, sizeof(int)); b->rows.want = get(e, max_rows, sizeof(int));
+    b->target = get(e, max_rows, sizeof(int));
+    b->seq = get(e, b->max_seqs, sizeof *b->seq);
+    b->first = get(e, b->max_seqs + 1, sizeof *b->first);
+    b->logits = get(e, max_rows, m->c.V * sizeof(float));
+    b->loss = get(e, max_rows, sizeof *b->loss);
+    return e->error[0] ? -1 : 0;
+}
+
+/* Packs as many of the n examples as there is room for; returns how many. */
+static size_t pack(Batch *b, const Example *const *x, size_t n) {
+    size_t i, t, slot = 0;
+    b->rows.n = b->n_seq = 0;
+    for (i = 0; i < n && i < b->max_seqs; i++) {
+        size_t R = rows_of(x[i]), slots = (R + BLOCK - 1) / BLOCK * BLOCK;
+        if (b->rows.n + R > b->max_rows || slot + slots > b->kv.slots) break;
+        b->first[i] = b->rows.n;
+        b->seq[i].slot = slot; b->seq[i].shared = 0;
+        slot += slots;
+        for (t = 0; t < R; t++) {
+            b->target[b->rows.n] = x[i]->id[t + 1];
+            add_row(&b->rows, x[i]->id[t], t, i, t + 1 >= x[i]->from);
+        }
+    }
+    b->n_seq = i;
+    b->first[i] = b->rows.n;
+    return i;
+}
+
+/* Losses of the wanted rows into b->loss, in order; with `back` their gradients take the logits' place. */
+static void losses(Batch *b, int back) {
+    size_t V = b->m->c.V;
+    long i;
+    PARALLEL for (i = 0; i < (long)b->acts.n_wanted; i++) {
+        float *x = b->logits + (size_t)i * V;
+        b->loss[i] = cross_entropy(x, V, b->target[b->acts.wanted[i]], back ? x : NULL);
+    }
+}
+
+/* Log-probability of each example's targets: total [n]. Nothing is learnt. */
+static int score_examples(Batch *b, const Example *const *x, size_t n, double *total) {
+    size_t done = 0, got, i, r, line;
+    for (; done < n; done += got) {
+        got = pack(b, x + done, n - done);
+        if (got == 0) return -1;
+        forward(b->m, &b->rows, b->seq, &b->kv, &b->acts, b->logits);
+        losses(b, 0);
+        for (line = i = 0; i < got; i++) {
+            total[done + i] = 0;
+            for (r = b->first[i]; r < b->first[i + 1]; r++) if (b->rows.want[r]) total[done + i] -= b->loss[line++];
+        }
+    }
+    return 0;
+}
+
+typedef struct {
+    size_t epochs, batch, micro, max_length, steps, seed;
+    double lr, min_lr, warmup;   /* warmup: share of all steps */
+    int cosine;                  /* else constant after the warm-up */
+    float beta1, beta2, eps, decay, clip;
+} Tuning;
+
+/* Learning rate of step 1, 2, ..: rising linearly to `lr` over the warm-up, then half a cosine down to min_lr. */
+static double learning_rate(const Tuning *t, size_t step, size_t warm, size_t steps) {
+    double s, c;
+    if (step < warm) return t->lr * (double)step / (double)warm;
+    if (!t->cosine) return t->lr;
+    if (step >= steps) return t->min_lr;
+    sincos64(3.14159265358979323846 * (double)(step - warm) / (double)(steps - warm), &s, &c);
+    return t->min_lr + 0.5 * (1.0 + c) * (t->lr - t->min_lr);
+}
+
+/* AdamW (Loshchilov & Hutter 2019) as PyTorch orders it:
+ *     m = b1 m + (1-b1) g    v = b2 v + (1-b2) g g    w = w (1 - lr decay) - lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
+ * Norms (cols = 1) are not decayed. g is multiplied by `factor` first, and cleared. */
+static void adamw(Param *p, const Tuning *t, float factor, double lr, double power1, double power2) {
+    float b1 = t->beta1, b2 = t->beta2, c1 = 1.0f - b1, c2 = 1.0f - b2, eps = t->eps;
+    float shrink = p->cols == 1 ? 1.0f : (float)(1.0 - lr * (double)t->decay), step = (float)(lr / (1.0 - power1)), root = (float)sqrt(1.0 - power2);
+    float *w = p->w, *g = p->g, *m = p->m, *v = p->v;
+    long i;
+    PARALLEL for (i = 0; i < (long)(p->rows * p->cols); i++) {
+        float d = g[i] * factor;
+        m[i] = b1 * m[i] + c1 * d;
+        v[i] = b2 * v[i] + c2 * (d * d);
+        w[i] = w[i] * shrink - step * (m[i] / (sqrtf(v[i]) / root + eps));
+        g[i] = 0.0f;
+    }
+}
+
+/* Sum of squares of all gradients, in binary64: a partial sum a row, rows in order, tensors in order. */
+static double squared_norm(const Model *m) {
+    double total = 0.0;
+    size_t i, r, k;
+    for (i = 0; i < m->n_all; i++) {
+        const Param *p = m->all[i];
+        size_t cols = p->cols == 1 ? p->rows : p->cols, rows = p->cols == 1 ? 1 : p->rows;
+        for (r = 0; r < rows; r++) {
+            double sum = 0.0;
+            for (k = 0; k < cols; k++) sum += (double)p->g[r * cols + k] * (double)p->g[r * cols + k];
+            total += sum;
+        }
+    }
+    return total;
+}
+
+/* Gradients and moments for every weight. A tied head has a gradient of its own; it is added at the step. */
+static int make_trainable(Env *e, Model *m) {
+    size_t i;
+    for (i = 0; i < m->n_all; i++) {
+        Param *p = m->all[i];
+        p->g = get(e, p->rows * p->cols, sizeof(float));
+        p->m = get(e, p->rows * p->cols, sizeof(float));
+        p->v = get(e, p->rows * p->cols, sizeof(float));
+        if (!p->g || !p->m || !p->v) return -1;
+    }
+    if (m->c.tied && !(m->head.g = get(e, m->head.rows * m->head.cols, sizeof(float)))) return -1;
+    return pack_model(e, m);
+}
+
+typedef struct { double loss, aux, norm, lr, power1, power2; size_t step, targets; } Step;
+
+/* One step over n examples: gradients, clipping, AdamW. On return `s` says what happened; powers are carried on in it. */
+static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x, size_t n, Step *s) {
+    Model *m = b->m;
+    size_t done, got, i;
+    float balance, factor;
+    double scale;
+    s->targets = 0; s->loss = s->aux = 0.0;
+    for (i = 0; i < n; i++) s->targets += targets_of(x[i]);
+    balance = m->c.aux * (float)s->targets / (float)(n * m->c.L);
+    for (done = 0; done < n; done += got) {
+        got = pack(b, x + done, t->micro && t->micro < n - done ? t->micro : n - done);
+        if (got == 0) return fail(e, "an example of %zu tokens does not fit a batch of %zu rows", x[done]->n, b->max_rows);
+        forward(m, &b->rows, b->seq, &b->kv, &b->acts, b->logits);
+        losses(b, 1);
+        for (i = 0; i < b->acts.n_wanted; i++) s->loss += b->loss[i];
+        backward(m, &b->rows, b->seq, b->first, b->n_seq, &b->kv, &b->acts, b->logits, balance, &s->aux);
+    }
+    s->loss /= (double)s->targets;
+    s->aux /= (double)(n * m->c.L);
+    if (m->c.tied) for (i = 0; i < m->head.rows * m->head.cols; i++) { m->embed.g[i] = m->head.g[i] + m->embed.g[i]; m->head.g[i] = 0.0f; }
+    s->norm = sqrt(squared_norm(m)) / (double)s->targets;
+    if (!(s->norm - s->norm == 0.0) || !(s->loss - s->loss == 0.0)) return fail(e, "step %zu: the %s is not a finite number", s->step, s->loss - s->loss == 0.0 ? "gradient" : "loss");
+    scale = (t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0) / (double)s->targets;
+    factor = (float)scale;
+    s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2;
+    for (i = 0; i < m->n_all; i++) adamw(m->all[i], t, factor, s->lr, s->power1, s->power2);
+    return pack_model(e, m);
+}
+
+/* A record as tokens: begin mark, prompt, completion, end mark. An answer that was cut off by its length gets no end
+ * mark, else the model would learn to stop in the middle of long answers. */
+static int make_example(Env *e, const Model *m, const Template *form, const Record *r, size_t max_length, Example *x) {
+    int *prompt = NULL, *body = NULL, cut = same(json_get(r->raw, "stop"), "\"length\"");
+    size_t n = 1, k = 0;
+    if (r->is_text) TRY(encode(e, &m->t, r->completion, 1, &body, &k));
+    else {
+        TRY(encode_prompt(e, &m->t, form, r->prompt, &prompt, &n));
+        TRY(encode(e, &m->t, r->completion, 0, &body, &k));
+    }
+    x->id = get(e, n + k + 1, sizeof(int));
+    if (!x->id) return -1;
+    x->id[0] = BOS;
+    if (prompt) memcpy(x->id, prompt, n * sizeof(int));
+    memcpy(x->id + n, body, k * sizeof(int));
+    x->from = n; x->n = n + k;
+    if (!cut) x->id[x->n++] = m->c.stops[0];
+    if (x->n > max_length + 1) x->n = max_length + 1;
+    drop(e, prompt); drop(e, body);
+    return 0;
+}
+
+typedef struct { Example *x; size_t n, cap, dropped; } Examples;
+
+static int load_examples(Env *e, const Model *m, const Template *form, const char *path, size_t max_length, Examples *list) {
+    Records rs;
+    Record r;
+    int any;
+    memset(&r, 0, sizeof r); memset(list, 0, sizeof *list);
+    TRY(open_records(e, &rs, path));
+    while ((any = next_record(e, &rs, &r)) > 0) {
+        Example x;
+        if (!r.has_completion && !r.is_text) return fail(e, "%s, record %zu: no field \"completion\" or \"text\" to learn from", rs.in.path, r.number + 1);
+        TRY(make_example(e, m, form, &r, max_length, &x));
+        if (x.n < 2 || x.from >= x.n) { list->dropped++; continue; }     /* the prompt alone fills max-length */
+        TRY(room(e, &list->x, list->n, &list->cap, sizeof x));
+        list->x[list->n++] = x;
+    }
+    close_in(&rs.in);
+    if (any < 0) return -1;
+    if (list->n == 0) return fail(e, "%s: no record to learn from", rs.in.path);
+    return 0;
+}
+
+/* The order of an epoch: examples sorted by a random key each. */
+typedef struct { uint64_t key; const Example *x; } Keyed;
+
+static int by_key(const void *a, const void *b) {
+    uint64_t x = ((const Keyed *)a)->key, y = ((const Keyed *)b)->key;
+    return x < y ? -1 : x > y;
+}
+
+static int put_step(Env *e, Out *log, const Step *s) {
+    Buf b = { NULL, 0, 0 };
+    put_format(e, &b, "{\"step\":%zu,\"targets\":%zu,\"loss\":\"", s->step, s->targets);
+    put_hex(e, &b, s->loss);
+    put_text(e, &b, "\",\"norm\":\"");
+    put_hex(e, &b, s->norm);
+    put_text(e, &b, "\",\"lr\":\"");
+    put_hex(e, &b, s->lr);
+    put_text(e, &b, "\",\"balance\":\"");
+    put_hex(e, &b, s->aux);
+    put_text(e, &b, "\"}\n");
+    TRY(write_buf(e, log, &b));
+    drop(e, b.s);
+    return 0;
+}
+
+/* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
+static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, const char *dir, double *last_loss) {
+    Examples list;
+    Batch b;
+    Keyed *order;
+    const Example **batch;
+    Step s;
+    Progress bar = { NULL, 0, 0, 0, 0 };
+    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, steps, warm, i, at = SIZE_MAX, epoch = 0, rows = max_length > 1024 ? max_length : 1024;
+    Out *log;
+    TRY(load_examples(e, m, form, data, max_length, &list));
+    TRY(make_trainable(e, m));
+    TRY(new_batch(e, m, rows, 1, &b));
+    TRY(make_dir(e, dir));
+    log = open_out(e, join(e, dir, "/", "steps.jsonl"));
+    order = get(e, list.n, sizeof *order);
+    batch = get(e, t->batch, sizeof *batch);
+    if (!log || !order || !batch) return -1;
+    steps = (list.n + t->batch - 1) / t->batch * t->epochs;
+    warm = (size_t)(t->warmup * (double)steps);
+    memset(&s, 0, sizeof s);
+    s.power1 = s.power2 = 1.0;
+    for (s.step = 1; s.step <= steps && (t->steps == 0 || s.step <= t->steps); s.step++) {
+        size_t n = 0;
+        char more[64];
+        if (at >= list.n) {
+            for (i = 0; i < list.n; i++) { order[i].x = &list.x[i]; order[i].key = draw(t->seed, DRAW_SHUFFLE, epoch, i, 0); }
+            qsort(order, list.n, sizeof *order, by_key);     /* keys are 64 random bits: no two are equal */
+            at = 0; epoch++;
+        }
+        while (n < t->batch && at < list.n) batch[n++] = order[at++].x;
+        s.lr = learning_rate(t, s.step, warm, steps);
+        TRY(train_step(e, &b, t, batch, n, &s));
+        TRY(put_step(e, log, &s));
+        snprintf(more, sizeof more, "loss %.3f", s.loss);
+        progress(e, &bar, "tuning", s.step, steps, more);
+    }
+    *last_loss = s.loss;
+    TRY(close_out(e, log));
+    return save_model(e, m, dir);
+}
+
+/* ============================================ Measuring text ==========================================================
+ * What an answer is measured by. None of these has a gradient, and none needs one. A measure is one line of the table
+ * at the end of this chapter: a name, a unit, what it says, whose definition it is, and the function.
+ */
+
+/* A text cut into words as LexicalRichness 0.5 does: lower case; digits and dashes deleted; other ASCII punctuation made
+ * spaces. Equal words have equal numbers, 0 .. terms - 1 in order of appearance. */
+typedef struct {
+    Span raw;
+    uint32_t *word;              /* [n] */
+    size_t n, terms, cap, slots;
+    uint64_t *slot;              /* [slots] hash of a word, and in `number` its number + 1 */
+    uint32_t *number, *stamp;    /* [slots] [cap] stamp: scratch for mtld */
+    char *low;                   /* the text in lower case, for the word list */
+    size_t low_cap;
+} Text;
+
+static int is_wide_space(uint32_t c) {
+    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static int add_word(Env *e, Text *t, uint64_t h) {
+    size_t i;
+    h |= 1;
+    if (t->n == t->cap) {
+        size_t cap = t->cap ? t->cap * 2 : 256, slots = cap * 2, k;
+        uint64_t *slot = get(e, slots, sizeof *slot);
+        uint32_t *number = get(e, slots, sizeof *number);
+        if (!slot || !number) return -1;
+        for (k = 0; k < t->slots; k++) {
+            if (!t->slot[k]) continue;
+            for (i = (size_t)(t->slot[k] >> 20) & (slots - 1); slot[i]; i = (i + 1) & (slots - 1)) ;
+            slot[i] = t->slot[k]; number[i] = t->number[k];
+        }
+        drop(e, t->slot); drop(e, t->number);
+        t->slot = slot; t->number = number; t->slots = slots; t->cap = cap;
+        t->word = grow(e, t->word, cap, sizeof *t->word);
+        t->stamp = grow(e, t->stamp, cap, sizeof *t->stamp);
+        if (!t->word || !t->stamp) return -1;
+    }
+    for (i = (size_t)(h >> 20) & (t->slots - 1); t->slot[i] && t->slot[i] != h; i = (i + 1) & (t->slots - 1)) ;
+    if (!t->slot[i]) { t->slot[i] = h; t->number[i] = (uint32_t)++t->terms; }
+    t->word[t->n++] = t->number[i] - 1;
+    return 0;
+}
+
+static int analyse(Env *e, Span raw, Text *t) {
+    size_t i = 0, k;
+    uint64_t h = 0;
+    t->raw = raw;
+    if (t->slot) memset(t->slot, 0, t->slots * sizeof *t->slot);
+    t->n = t->terms = 0;
+    while (i < raw.n) {
+        uint32_t c = (unsigned char)raw.s[i];
+        if (c < 0x80) i++; else i += utf8(raw.s + i, raw.n - i, &c);
+        if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
+        if (is_space((int)c) || (c > ' ' && c < 0x7f && !is_alpha((int)c)) || (c >= 0x80 && is_wide_space(c)) || (c >= 0x1c && c <= 0x1f)) {
+            if (h) TRY(add_word(e, t, h));
+            h = 0;
+            continue;
+        }
+        c = (uint32_t)(c < 0x80 ? lower((int)c) : ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) || (c >= 0x410 && c <= 0x42f)) ? (int)c + 32 : (int)c);
+        if (!h) h = 0xcbf29ce484222325u;
+        for (k = 0; k < 4; k++) h = (h ^ (c >> (8 * k) & 0xff)) * 0x100000001b3u;
+    }
+    if (h) TRY(add_word(e, t, h));
+    return 0;
+}
+
+/* The word list: severity<TAB>word or phrase. Looked up by what is left of a word once its disguise is off. */
+typedef struct { char *text; double severity; } Entry;
+typedef struct { Entry *entry; size_t n, cap, most_words; uint32_t *slot; size_t slots; } WordList;
+
+static double find_entry(const WordList *l, const char *s, size_t n) {
+    size_t i;
+    if (l->slots) for (i = (size_t)hash(s, n) & (l->slots - 1); l->slot[i]; i = (i + 1) & (l->slots - 1)) {
+        const Entry *x = &l->entry[l->slot[i] - 1];
+        if (strlen(x->text) == n && memcmp(x->text, s, n) == 0) return x->severity;
+    }
+    return 0.0;
+}
+
+static int load_words(Env *e, const char *name, WordList *l) {
+    Span text, line;
+    size_t number = 0, i, k;
+    const char *path;
+    memset(l, 0, sizeof *l);
+    TRY(find_data(e, name, &path));
+    TRY(load_file(e, path, &text));
+    while (text.n) {
+        double severity = 0;
+        size_t used, words = 1;
+        line = trim(upto(&text, '\n'));
+        number++;
+        if (line.n == 0 || line.s[0] == '#') continue;
+        used = parse_number(line.s, line.n, &severity);
+        if (!used || !(severity > 0 && severity <= 1) || used == line.n || line.s[used] != '\t')
+            return fail(e, "%s, line %zu: \"severity<TAB>word\" with a severity above 0, up to 1, was expected, found \"%.*s\"", path, number, SHOWN(line));
+        line.s += used; line.n -= used;
+        line = trim(line);
+        TRY(room(e, &l->entry, l->n, &l->cap, sizeof *l->entry));
+        l->entry[l->n].severity = severity;
+        if (!(l->entry[l->n].text = copy(e, line.s, line.n))) return -1;
+        for (i = 0; i < line.n; i++) { words += line.s[i] == ' '; l->entry[l->n].text[i] = (char)lower(line.s[i]); }
+        if (words > l->most_words) l->most_words = words;
+        l->n++;
+    }
+    if (l->n == 0) return fail(e, "%s: holds no words", path);
+    for (l->slots = 64; l->slots < l->n * 4; l->slots *= 2) ;
+    l->slot = get(e, l->slots, sizeof *l->slot);
+    if (!l->slot) return -1;
+    for (k = 0; k < l->n; k++) {
+        if (find_entry(l, l->entry[k].text, strlen(l->entry[k].text)) > 0) continue;
+        for (i = (size_t)hash(l->entry[k].text, strlen(l->entry[k].text)) & (l->slots - 1); l->slot[i]; i = (i + 1) & (l->slots - 1)) ;
+        l->slot[i] = (uint32_t)k + 1;
+    }
+    return 0;
+}
+
+/* The severity of one word without its ending: stupid, stupidly; idiot, idiots; hate, hating; ugly, uglier. */
+static double find_inflected(const WordList *l, const char *s, size_t n) {
+    static const char *const endings[] = { "s", "es", "ed", "er", "ers", "est", "ing", "ings", "ly", "y", "ish", "'s" };
+    char stem[64];
+    double found = find_entry(l, s, n);
+    size_t i;
+    if (found > 0 || n > 40) return found;
+    for (i = 0; i < COUNT(endings) && found == 0; i++) {
+        size_t k = strlen(endings[i]), m = n - k;
+        if (n < k + 3 || memcmp(s + m, endings[i], k) != 0) continue;
+        memcpy(stem, s, m);
+        found = find_entry(l, stem, m);
+        stem[m] = 'e';
+        if (found == 0 && endings[i][0] != 's') found = find_entry(l, stem, m + 1);                       /* hat(e)ing */
+        if (found == 0 && stem[m - 1] == 'i') { stem[m - 1] = 'y'; found = find_entry(l, stem, m); }      /* ugl(y)ier */
+        if (found == 0 && stem[m - 1] == stem[m - 2]) found = find_entry(l, s, m - 1);                    /* shit(t)ing */
+    }
+    return found;
+}
+
+/* A word in disguise: st*pid hides one letter a star. */
+static double find_starred(const WordList *l, const char *s, size_t n) {
+    size_t i, k;
+    double found = 0.0;
+    if (n < 3 || s[0] == '*') return 0.0;
+    for (i = 0; i < l->n; i++) {
+        if (strlen(l->entry[i].text) != n) continue;
+        for (k = 0; k < n && (s[k] == '*' || s[k] == l->entry[i].text[k]); k++) ;
+        if (k == n && l->entry[i].severity > found) found = l->entry[i].severity;
+    }
+    return found;
+}
+
+static int in_word(int c) { return is_alpha(c) || is_digit(c) || c == '@' || c == '$' || c == '*' || c == '\'' || c == '!' || c >= 0x80; }
+
+/* The next word from *at on, in lower case with digits and signs read as the letters they imitate (1d!0t: idiot) and
+ * letters that come three times or more written once (stuuupid). Returns its length, 0 at the end; *starred: has a *. */
+static size_t next_word(Span s, size_t *at, char *word, size_t room_n, int *starred) {
+    static const char sign[] = "@$01!345 7", meant[] = "asoiieas t";
+    size_t from, to, i, n = 0, letters = 0;
+    while (*at < s.n && !in_word((unsigned char)s.s[*at])) ++*at;
+    for (from = *at; *at < s.n && in_word((unsigned char)s.s[*at]); ++*at) ;
+    for (to = *at; to > from && (s.s[to - 1] == '!' || s.s[to - 1] == '\''); to--) ;
+    while (from < to && (s.s[from] == '!' || s.s[from] == '\'')) from++;
+    for (i = from; i < to; i++) letters += (size_t)(is_alpha((unsigned char)s.s[i]) || (unsigned char)s.s[i] >= 0x80);
+    *starred = 0;
+    if (from == to && *at < s.n) return next_word(s, at, word, room_n, starred);
+    for (i = from; i < to && n < room_n; i++) {
+        int c = lower((unsigned char)s.s[i]);
+        const char *leet = letters && !is_alpha(c) && c < 0x80 ? strchr(sign, c) : NULL;
+        if (leet) c = meant[leet - sign];
+        if (i + 2 < to && lower((unsigned char)s.s[i + 1]) == c && lower((unsigned char)s.s[i + 2]) == c && is_alpha(c)) continue;
+        if (n && i >= 2 + from && word[n - 1] == c && lower((unsigned char)s.s[i - 1]) == c && lower((unsigned char)s.s[i - 2]) == c) continue;
+        *starred |= c == '*';
+        word[n++] = (char)c;
+    }
+    return n;
+}
+
+/* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many count
+ * much, and no score passes 1. Words are whole words: Scunthorpe is innocent. */
+static double word_list_score(const WordList *l, Span s) {
+    char run[8 * 64], word[64];
+    size_t at = 0, length[8], kept = 0, n, i, used = 0;
+    double innocent = 1.0;
+    int starred;
+    while ((n = next_word(s, &at, word, sizeof word - 1, &starred)) > 0) {
+        double found = starred ? find_starred(l, word, n) : find_inflected(l, word, n);
+        if (kept == 7) { used -= length[0] + 1; memmove(run, run + length[0] + 1, used); memmove(length, length + 1, 6 * sizeof *length); kept--; }
+        memcpy(run + used, word, n);
+        run[used + n] = ' ';
+        length[kept++] = n;
+        used += n + 1;
+        for (i = 0, n = 0; found == 0 && i + 1 < kept; n += length[i++] + 1)              /* phrases that end here */
+            if (kept - i <= l->most_words) found = find_entry(l, run + n, used - n - 1);
+        innocent *= 1.0 - found;
+    }
+    return 1.0 - innocent;
+}
+
+/* The table. `of` tells what is measured: a text, or a record among its prompt's other answers. */
+typedef struct { WordList words; } Lists;
+
+static int measure_words(const Group *g, size_t i, const Text *t, const Lists *x, double *v) { (void)g; (void)i; (void)x; *v = (double)t->n; return 1; }
+
+/* Runs of . ! ? that end the text or stand before white space or a closing quote; text after the last one counts too. */
+static int measure_sentences(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
+    Span s = trim(t->raw);
+    size_t k, n = 0, open = 0;
+    (void)g; (void)i; (void)x;
+    for (k = 0; k < s.n; k++) {
+        int end = s.s[k] == '.' || s.s[k] == '!' || s.s[k] == '?';
+        if (end && open && (k + 1 == s.n || is_space((unsigned char)s.s[k + 1]) || s.s[k + 1] == '"' || s.s[k + 1] == ')' || s.s[k + 1] == '\'')) { n++; open = 0; }
+        else if (!end && !is_space((unsigned char)s.s[k])) open = 1;
+        if (end && open == 0) continue;
+    }
+    *v = (double)(n + (open && n == 0));
+    return 1;
+}
+
+static int measure_ttr(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
+    (void)g; (void)i; (void)x;
+    *v = t->n ? (double)t->terms / (double)t->n : 0.0;
+    return 1;
+}
+
+/* Measure of textual lexical diversity (McCarthy & Jarvis 2010) as LexicalRichness computes it: a factor closes when
+ * the running type/token ratio falls to 0.72; what is left over counts in part; words / factors, forward and backward,
+ * averaged. Traps: <= not <; no shortest factor; a text of all different words has as many as it has words. */
+static double mtld_one_way(const Text *t, int backward_too) {
+    double factors = 0.0, ratio = 1.0;
+    uint32_t stamp = backward_too ? (uint32_t)t->n + 2 : 1;
+    size_t i, n = 0, types = 0;
+    for (i = 0; i < t->n; i++) {
+        uint32_t w = t->word[backward_too ? t->n - 1 - i : i];
+        n++;
+        if (t->stamp[w] != stamp) { t->stamp[w] = stamp; types++; }
+        ratio = (double)types / (double)n;
+        if (ratio <= 0.72) { factors += 1.0; stamp++; n = types = 0; ratio = 1.0; }
+    }
+    if (n) factors += (1.0 - ratio) / (1.0 - 0.72);
+    if (factors == 0.0) {
+        ratio = (double)t->terms / (double)t->n;
+        factors = ratio == 1.0 ? 1.0 : (1.0 - ratio) / (1.0 - 0.72);
+    }
+    return (double)t->n / factors;
+}
+
+static int measure_mtld(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
+    (void)g; (void)i; (void)x;
+    if (t->n) memset(t->stamp, 0, t->terms * sizeof *t->stamp);
+    *v = t->n ? (mtld_one_way(t, 0) + mtld_one_way(t, 1)) / 2.0 : 0.0;
+    return 1;
+}
+
+static int measure_toxicity(const Group *g, size_t i, const Text *t, const Lists *x, double *v) { (void)g; (void)i; *v = word_list_score(&x->words, t->raw); return 1; }
+
+static int measure_logprob(const Group *g, size_t i, const Text *t, const Lists *x, double *v) { (void)t; (void)x; return json_number(json_get(g->r[i].raw, "logprob"), v); }
+
+static int measure_agreement(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
+    Span a = trim(g->r[i].completion);
+    size_t k, equal = 0;
+    (void)t; (void)x;
+    for (k = 0; k < g->n; k++) {
+        Span b = trim(g->r[k].completion);
+        equal += a.n == b.n && memcmp(a.s, b.s, a.n) == 0;
+    }
+    *v = (double)equal / (double)g->n;
+    return 1;
+}
+
+typedef struct {
+    const char *name, *unit, *says, *source;
+    int (*f)(const Group *g, size_t i, const Text *t, const Lists *x, double *value);     /* 0: this record has no such value */
+} Measure;
+
+static const Measure measures[] = {
+    { "words", "words", "how many words (digits and dashes are not words)", "LexicalRichness 0.5 words", measure_words },
+    { "ttr", "0..1", "different words over words", "LexicalRichness 0.5 ttr", measure_ttr },
+    { "mtld", "words", "lexical diversity: mean length of runs that keep a type/token ratio above 0.72", "LexicalRichness 0.5 mtld", measure_mtld },
+    { "toxicity", "0..1", "1 - product of (1 - severity) over the words of the word list", "this program, data/words.txt", measure_toxicity },
+    { "sentences", "sentences", "runs of . ! ? before white space", "this program", measure_sentences },
+    { "logprob", "nats", "mean log-probability a token, from the record", "the sampler", measure_logprob },
+    { "agreement", "0..1", "share of the prompt's answers that say the same", "this program (self-consistency)", measure_agreement },
+};
+enum { DEFAULT_MEASURES = 4 };
+
+static const Measure *find_measure(const char *name) {
+    size_t i;
+    for (i = 0; i < COUNT(measures); i++) if (strcmp(measures[i].name, name) == 0) return &measures[i];
+    return NULL;
+}
+
+/* "words,mtld" as a list of measures; "all". */
+static int parse_measures(Env *e, const char *names, const Measure **list, size_t *n) {
+    Span rest = span(names);
+    size_t i;
+    *n = 0;
+    if (strcmp(names, "all") == 0) { for (i = 0; i < COUNT(measures); i++) list[(*n)++] = &measures[i]; return 0; }
+    while (rest.n) {
+        Span one = trim(upto(&rest, ','));
+        for (i = 0; i < COUNT(measures) && !same(one, measures[i].name); i++) ;
+        if (i == COUNT(measures) || *n == COUNT(measures)) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
+        list[(*n)++] = &measures[i];
+    }
+    return *n ? 0 : fail(e, "no measure was named; score --list shows all");
+}
+
+/* A record with "scores" at its end: ours, and those it already had of other names. */
+static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *const *list, size_t n, Text *t, const Lists *x) {
+    Member m;
+    size_t at = 0, k, put_any = 0;
+    Span old = json_get(g->r[i].raw, "scores");
+    TRY(analyse(e, g->r[i].completion, t));
+    put_text(e, b, "{");
+    while (json_next(g->r[i].raw, &at, &m)) {
+        if (same(m.key, "scores")) continue;
+        put_text(e, b, put_any++ ? ",\"" : "\"");
+        put(e, b, m.key.s, m.key.n);
+        put_text(e, b, "\":");
+        put(e, b, m.value.s, m.value.n);
+    }
+    put_text(e, b, put_any ? ",\"scores\":{" : "\"scores\":{");
+    put_any = 0;
+    if (old.n && old.s[0] == '{') for (at = 0; json_next(old, &at, &m);) {
+        for (k = 0; k < n && !same(m.key, list[k]->name); k++) ;
+        if (k < n) continue;
+        put_text(e, b, put_any++ ? ",\"" : "\"");
+        put(e, b, m.key.s, m.key.n);
+        put_text(e, b, "\":");
+        put(e, b, m.value.s, m.value.n);
+    }
+    for (k = 0; k < n; k++) {
+        double v = 0.0;
+        if (!list[k]->f(g, i, t, x, &v)) continue;
+        put_format(e, b, "%s\"%s\":", put_any++ ? "," : "", list[k]->name);
+        put_fixed(e, b, v);
+    }
+    put_text(e, b, "}}\n");
+    return e->error[0] ? -1 : 0;
+}
+
+/* =============================================== Choosing =============================================================
+ * Best of N. A rule is `first`, `random`, or a list like "toxicity:min,mtld:max": the first field decides, the next ones
+ * settle its ties, then the lowest candidate number does. Filters (`--where "words>=5"`) make candidates ineligible. An
+ * empty answer is not chosen while another exists, a candidate without the score never; a prompt with nobody eligible
+ * is dropped and counted.
+ */
+enum { FIRST, RANDOM, BEST };
+typedef struct { char field[64]; int sign; } Order;                                /* sign +1: the largest wins */
+typedef struct { char field[64]; int op; double bound; } Filter;                   /* op: '<' '>' 'l' (<=) 'g' (>=) '=' */
+typedef struct { int kind; Order order[4]; size_t n; Filter filter[4]; size_t filters, among; } Rule;
+
+static int parse_rule(Env *e, const char *text, const char *where, size_t among, Rule *rule) {
+    Span rest = span(text), filters = span(where ? where : "");
+    memset(rule, 0, sizeof *rule);
+    rule->among = among;
+    rule->kind = strcmp(text, "first") == 0 ? FIRST : strcmp(text, "random") == 0 ? RANDOM : BEST;
+    while (rule->kind == BEST && rest.n) {
+        Span one = trim(upto(&rest, ',')), field = upto(&one, ':');
+        if (rule->n == COUNT(rule->order) || field.n == 0 || field.n > 60 || !(same(one, "max") || same(one, "min")))
+            return fail(e, "rule \"%s\": first, random, FIELD:max or FIELD:min was expected", text);
+        memcpy(rule->order[rule->n].field, field.s, field.n);
+        rule->order[rule->n++].sign = same(one, "max") ? 1 : -1;
+    }
+    if (rule->kind == BEST && rule->n == 0) return fail(e, "rule \"%s\": first, random, FIELD:max or FIELD:min was expected", text);
+    while (filters.n) {
+        Span one = trim(upto(&filters, ','));
+        Filter *f = &rule->filter[rule->filters];
+        size_t at = 0;
+        while (at < one.n && !strchr("<>=", one.s[at])) at++;
+        if (rule->filters++ == COUNT(rule->filter) || at == 0 || at > 60 || at == one.n) return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
+        memcpy(f->field, one.s, at);
+        f->op = one.s[at++];
+        if (at < one.n && one.s[at] == '=' && f->op != '=') { f->op = f->op == '<' ? 'l' : 'g'; at++; }
+        if (at == one.n || parse_number(one.s + at, one.n - at, &f->bound) != one.n - at) return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
+    }
+    return 0;
+}
+
+static int passes(const Rule *rule, Span raw) {
+    size_t i;
+    for (i = 0; i < rule->filters; i++) {
+        const Filter *f = &rule->filter[i];
+        double x;
+        if (!record_field(raw, f->field, &x)) return 0;
+        if (!(f->op == '<' ? x < f->bound : f->op == '>' ? x > f->bound : f->op == 'l' ? x <= f->bound : f->op == 'g' ? x >= f->bound : x == f->bound)) return 0;
+    }
+    return 1;
+}
+
+static int eligible(const Rule *rule, const Record *r, int full) {
+    return !(rule->among && r->candidate >= rule->among) && !(full && trim(r->completion).n == 0) && passes(rule, r->raw);
+}
+
+/* The place of the chosen answer in the group, or SIZE_MAX. *ties: how many shared the best value of the first field. */
+static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
+    size_t best = SIZE_MAX, i, k, n = 0, nth = 0;
+    int full = 0;
+    double top[4] = { 0, 0, 0, 0 };
+    *ties = 0;
+    for (i = 0; i < g->n; i++) full |= trim(g->r[i].completion).n > 0;
+    for (i = 0; i < g->n; i++) {
+        const Record *r = &g->r[i];
+        double value[4];
+        int better = best == SIZE_MAX;
+        if (!eligible(rule, r, full)) continue;
+        for (k = 0; k < rule->n && record_field(r->raw, rule->order[k].field, &value[k]); k++) value[k] *= rule->order[k].sign;
+        if (k < rule->n) continue;
+        n++;
+        if (rule->n && !better) *ties = value[0] == top[0] ? *ties + 1 : value[0] > top[0] ? 1 : *ties;
+        else *ties = 1;
+        for (k = 0; k < rule->n && !better && value[k] == top[k]; k++) ;
+        if (!better) better = k < rule->n ? value[k] > top[k] : r->candidate < g->r[best].candidate;
+        if (better) { best = i; memcpy(top, value, sizeof top); }
+    }
+    if (rule->kind != RANDOM || n < 2) return best;
+    nth = below(draw(seed, DRAW_PICK, hash(g->r[0].id.s, g->r[0].id.n), 0, 0), n);
+    for (i = 0; i < g->n; i++) {             /* the nth eligible one by candidate number, whatever the order of the file */
+        size_t lower_ones = 0;
+        const Record *r = &g->r[i];
+        if (!eligible(rule, r, full)) continue;
+        for (k = 0; k < g->n; k++) {
+            const Record *o = &g->r[k];
+            lower_ones += eligible(rule, o, full) && (o->candidate < r->candidate || (o->candidate == r->candidate && k < i));
+        }
+        if (lower_ones == nth) return i;
+    }
+    return best;
+}
+
+/* What a selection did, for people. */
+typedef struct { size_t prompts, candidates, dropped, tied, empty, cut; double all, first, chosen; size_t n_all, n_first, n_chosen; } Selection;
+
+static void count_choice(const Group *g, const Rule *rule, size_t best, size_t ties, Selection *s) {
+    size_t i;
+    double x;
+    const char *field = rule->n ? rule->order[0].field : "words";
+    s->prompts++;
+    s->candidates += g->n;
+    s->dropped += (size_t)(best == SIZE_MAX);
+    s->tied += best != SIZE_MAX && ties > 1 && rule->kind == BEST;
+    for (i = 0; i < g->n; i++) {
+        s->empty += trim(g->r[i].completion).n == 0;
+        s->cut += same(json_get(g->r[i].raw, "stop"), "\"length\"");
+        if (!record_field(g->r[i].raw, field, &x)) continue;
+        s->all += x; s->n_all++;
+        if (g->r[i].candidate == 0) { s->first += x; s->n_first++; }
+        if (i == best) { s->chosen += x; s->n_chosen++; }
+    }
+}
+
+static double mean(double sum, size_t n) { return n ? sum / (double)n : 0.0; }
+
+/* ========================================== Measuring models ==========================================================
+ * A suite says what a model is asked and what is computed from its answers: a text file of sections, three kinds of them.
+ *
+ *     [openings]                        [questions]                       [held-out]
+ *     kind = sample                     kind = choice                     kind = loss
+ *     items = openings.jsonl            items = questions.jsonl           items = held-out.jsonl
+ *     samples = 25                      report = accuracy, ece10, ece1    report = loss
+ *     report = emt, toxicity
+ *
+ * Every figure is a statistic of items (prompts, questions), and its interval comes from drawing the items anew with
+ * replacement a thousand times (the bootstrap). Two models are compared on the same draws, so what the items have in
+ * common cancels.
+ */
+enum { MEAN, RATIO, ECE10, ECE1, REPLICATES = 1000 };
+
+typedef struct {
+    const char *suite, *name, *like;   /* like: ids of training prompts that this section resembles begin so */
+    int kind;
+    size_t n;
+    double *a, *b;                     /* [n] what each item gave; RATIO: a over b; ECE: confidence and correctness */
+    double value, lo, hi;
+} Figure;
+
+typedef struct { Figure *f; size_t n, cap; } Figures;
+
+static int statistic_of(const char *name) {
+    return strcmp(name, "loss") == 0 ? RATIO : strcmp(name, "ece10") == 0 ? ECE10 : strcmp(name, "ece1") == 0 ? ECE1 : MEAN;
+}
+
+static double six(double x) {            /* what six printed decimals keep */
+    double scaled = (x < 0 ? -x : x) * 1e6 + 0.5;
+    scaled = (double)(int64_t)scaled / 1e6;
+    return x < 0 ? -scaled : scaled;
+}
+
+/* Expected calibration error, equal-mass bins, as HELM and the uncertainty-calibration package have it: confidences are
+ * sorted and cut into k parts (the first n mod k parts get one more); a bin ends halfway between the last of a part and
+ * the first of the next; equal edges are one. ECE = sum over bins |bin|/n |mean confidence - mean correctness|. */
+typedef struct { double p, right; } Guess;
+
+static int by_confidence(const void *a, const void *b) {
+    const Guess *x = a, *y = b;
+    return x->p != y->p ? (x->p < y->p ? -1 : 1) : x->right != y->right ? (x->right < y->right ? -1 : 1) : 0;
+}
+
+static double ece(Guess *g, size_t n, size_t bins) {
+    size_t k = bins < n ? bins : n, part, at = 0, from = 0;
+    double total = 0.0, edge;
+    qsort(g, n, sizeof *g, by_confidence);
+    for (part = 0; part < k; part++) {
+        double p = 0.0, right = 0.0;
+        from += n / k + (part < n % k);                      /* where the next part begins */
+        edge = from < n ? (g[from - 1].p + g[from].p) / 2.0 : 2.0;
+        size_t begin = at;
+        for (; at < n && (part + 1 == k || g[at].p <= edge); at++) { p += g[at].p; right += g[at].right; }
+        if (at > begin) total += (p > right ? p - right : right - p) / (double)n;
+    }
+    return total;
+}
+
+/* The statistic over items drawn[0 .. n-1] (NULL: each once). guess: scratch [n]. */
+static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
+    double a = 0.0, b = 0.0;
+    size_t i;
+    for (i = 0; i < f->n; i++) {
+        size_t k = drawn ? drawn[i] : i;
+        a += f->a[k];
+        if (f->kind == RATIO) b += f->b[k];
+        if (f->kind >= ECE10) { guess[i].p = f->a[k]; guess[i].right = f->b[k]; }
+    }
+    if (f->kind >= ECE10) return ece(guess, f->n, f->kind == ECE10 ? 10 : 1);
+    return f->kind == RATIO ? (b > 0 ? a / b : 0.0) : a / (double)f->n;
+}
+
+static int by_size(const void *a, const void *b) { double x = *(const double *)a, y = *(const double *)b; return x < y ? -1 : x > y; }
+
+/* The value, and the interval that holds the middle 95 % of a thousand bootstrap draws; with `against` of the
+ * difference f - against on the same draws. */
+static int bootstrap(Env *e, const Figure *f, const Figure *against, double *value, double *lo, double *hi) {
+    size_t *drawn = get(e, f->n + 1, sizeof *drawn), i, r;
+    Guess *guess = get(e, f->n + 1, sizeof *guess);
+    double *x = get(e, REPLICATES, sizeof *x);
+    if (!drawn || !guess || !x) return -1;
+    *value = *lo = *hi = 0.0;
+    if (f->n == 0 || (against && against->n != f->n)) return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n, against ? against->n : 0);
+    *value = statistic(f, NULL, guess) - (against ? statistic(against, NULL, guess) : 0.0);
+    for (r = 0; r < REPLICATES; r++) {
+        uint64_t base = draw(0, DRAW_BOOT, r, 0, 0);
+        for (i = 0; i < f->n; i++) drawn[i] = below(stir(base, i), f->n);
+        x[r] = statistic(f, drawn, guess) - (against ? statistic(against, drawn, guess) : 0.0);
+    }
+    qsort(x, REPLICATES, sizeof *x, by_size);
+    *lo = x[REPLICATES / 40]; *hi = x[REPLICATES - 1 - REPLICATES / 40];
+    drop(e, drawn); drop(e, guess); drop(e, x);
+    return 0;
+}
+
+static Figure *add_figure(Env *e, Figures *list, const char *suite, const char *name, const char *like, size_t n) {
+    Figure *f;
+    if (room(e, &list->f, list->n, &list->cap, sizeof *list->f) < 0) return NULL;
+    f = &list->f[list->n++];
+    memset(f, 0, sizeof *f);
+    f->suite = suite; f->name = name; f->like = like; f->kind = statistic_of(name); f->n = n;
+    f->a = get(e, n + 1, sizeof *f->a); f->b = get(e, n + 1, sizeof *f->b);
+    return f->a && f->b ? f : NULL;
+}
+
+static const Figure *find_figure(const Figures *list, const char *name) {
+    size_t i;
+    for (i = 0; i < list->n; i++) if (strcmp(list->f[i].name, name) == 0) return &list->f[i];
+    return NULL;
+}
+
+static void put_list(Env *e, Buf *b, const char *name, const double *x, size_t n) {
+    size_t i;
+    put_format(e, b, ",\"%s\":[", name);
+    for (i = 0; i < n; i++) { if (i) put_text(e, b, ","); put_fixed(e, b, x[i]); }
+    put_text(e, b, "]");
+}
+
+static void put_interval(Env *e, Buf *b, double value, double lo, double hi, size_t n) {
+    put_text(e, b, ",\"value\":"); put_fixed(e, b, value);
+    put_text(e, b, ",\"lo\":"); put_fixed(e, b, lo);
+    put_text(e, b, ",\"hi\":"); put_fixed(e, b, hi);
+    put_format(e, b, ",\"n\":%zu", n);
+}
+
+static int save_figures(Env *e, const char *path, const Figures *list) {
+    Buf b = { NULL, 0, 0 };
+    size_t i;
+    for (i = 0; i < list->n; i++) {
+        const Figure *f = &list->f[i];
+        put_text(e, &b, "{\"suite\":"); put_quoted(e, &b, span(f->suite));
+        put_text(e, &b, ",\"measure\":"); put_quoted(e, &b, span(f->name));
+        put_interval(e, &b, f->value, f->lo, f->hi, f->n);
+        put_text(e, &b, ",\"like\":"); put_quoted(e, &b, span(f->like));
+        put_list(e, &b, "items", f->a, f->n);
+        if (f->kind != MEAN) put_list(e, &b, "weights", f->b, f->n);
+        put_text(e, &b, "}\n");
+    }
+    TRY(save_file(e, path, whole(&b)));
+    drop(e, b.s);
+    return 0;
+}
+
+/* A text field of a figure as a string of its own. */
+static const char *text_field(Env *e, Span json, const char *key) {
+    Span v = json_get(json, key);
+    Buf b = { NULL, 0, 0 };
+    put(e, &b, "", 0);
+    if (v.n && v.s[0] == '"') put_unquoted(e, &b, v);
+    return b.s ? b.s : "";
+}
+
+static int load_figures(Env *e, const char *path, Figures *list) {
+    In in;
+    Span line, all;
+    Member m;
+    int any;
+    memset(list, 0, sizeof *list);
+    TRY(open_in(e, &in, path));
+    while ((any = next_line(e, &in, &line)) > 0) {
+        size_t n = 0, at = 0, i;
+        Figure *f;
+        TRY(json_check(e, line, path, in.line));
+        all = json_get(line, "items");
+        if (!all.n) return fail(e, "%s, line %zu: no field \"items\": this is not what profile writes", path, in.line);
+        while (json_next(all, &at, &m)) n++;
+        f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"), text_field(e, line, "like"), n);
+        if (!f) return -1;
+        for (at = i = 0; json_next(all, &at, &m); i++) if (!json_number(m.value, &f->a[i])) return fail(e, "%s, line %zu, field \"items\": numbers were expected", path, in.line);
+        all = json_get(line, "weights");
+        for (at = i = 0; i < n && json_next(all, &at, &m); i++) if (!json_number(m.value, &f->b[i])) return fail(e, "%s, line %zu, field \"weights\": numbers were expected", path, in.line);
+        if (!json_number(json_get(line, "value"), &f->value) || !json_number(json_get(line, "lo"), &f->lo) || !json_number(json_get(line, "hi"), &f->hi))
+            return fail(e, "%s, line %zu: \"value\", \"lo\" and \"hi\" were expected", path, in.line);
+    }
+    close_in(&in);
+    return any;
+}
+
+/* Prompts ready to be asked. */
+typedef struct { Question q; Span id, prompt; Record record; } Prompt;
+typedef struct { Prompt *p; size_t n, cap; } Prompts;
+
+/* Reads up to `most` prompts (0 at the end of the file). Ids must not come back. */
+static int read_prompts(Env *e, Records *rs, Seen *seen, const Model *m, const Template *form, size_t k, size_t most, Prompts *list) {
+    Record r;
+    int any = 0;
+    memset(&r, 0, sizeof r);
+    for (list->n = 0; list->n < most && (any = next_record(e, rs, &r)) > 0;) {
+        Prompt *p;
+        int again = seen_before(e, seen, r.id);
+        if (!r.has_prompt) return fail(e, "%s, record %zu: no field \"prompt\" or \"instruction\"", rs->in.path, r.number + 1);
+        if (again) return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" was there before", rs->in.path, r.number + 1, SHOWN(r.id));
+        TRY(room(e, &list->p, list->n, &list->cap, sizeof *list->p));
+        p = &list->p[list->n++];
+        memset(p, 0, sizeof *p);
+        p->id.s = copy(e, r.id.s, r.id.n); p->id.n = r.id.n;
+        p->prompt.s = copy(e, r.prompt.s, r.prompt.n); p->prompt.n = r.prompt.n;
+        p->q.key = hash(r.id.s, r.id.n);
+        p->q.answer = get(e, k, sizeof *p->q.answer);
+        if (!p->id.s || !p->prompt.s || !p->q.answer) return -1;
+        TRY(encode_prompt(e, &m->t, form, r.prompt, &p->q.id, &p->q.n));
+        if (p->q.n >= m->c.ctx)
+            return fail(e, "%s, record %zu: the prompt has %zu tokens, which leaves no room for an answer in the model's context of %zu", rs->in.path, r.number + 1, p->q.n, m->c.ctx);
+    }
+    drop(e, r.text.s);
+    return any < 0 ? -1 : (int)(list->n > 0);
+}
+
+/* Frees the prompts of a chunk, so that any number of them passes in constant memory. */
+static void drop_prompts(Env *e, Prompts *list, size_t k) {
+    size_t i, j;
+    for (i = 0; i < list->n; i++) {
+        Prompt *p = &list->p[i];
+        for (j = 0; j < k; j++) drop(e, p->q.answer[j].id);
+        drop(e, p->q.answer); drop(e, p->q.id); drop(e, (void *)(uintptr_t)p->id.s); drop(e, (void *)(uintptr_t)p->prompt.s);
+    }
+    list->n = 0;
+}
+
+static int ask(Env *e, Sampler *x, Prompts *list, Progress *bar, size_t done, size_t all) {
+    Question **q = get(e, list->n + 1, sizeof *q);
+    size_t i;
+    if (!q) return -1;
+    for (i = 0; i < list->n; i++) q[i] = &list->p[i].q;
+    TRY(sample_all(e, x, q, list->n, bar, done, all));
+    drop(e, q);
+    return 0;
+}
+
+/* A candidate as a record. */
+static int put_candidate(Env *e, Buf *b, const Model *m, const Prompt *p, size_t j) {
+    const Answer *a = &p->q.answer[j];
+    Buf text = { NULL, 0, 0 };
+    TRY(decode(e, &m->t, a->id, a->n, 0, &text));
+    put_text(e, b, "{\"id\":"); put_quoted(e, b, p->id);
+    put_format(e, b, ",\"candidate\":%zu,\"prompt\":", j); put_quoted(e, b, p->prompt);
+    put_text(e, b, ",\"completion\":"); put_quoted(e, b, whole(&text));
+    put_text(e, b, ",\"teacher\":"); put_quoted(e, b, span(m->name));
+    put_format(e, b, ",\"stop\":\"%s\",\"tokens\":%zu,\"logprob\":", a->stop, a->n);
+    put_fixed(e, b, a->logprob / (double)(a->n + (strcmp(a->stop, "eos") == 0)));
+    put_text(e, b, "}\n");
+    drop(e, text.s);
+    return e->error[0] ? -1 : 0;
+}
+
+/* A candidate's line as a record again, for measuring. */
+static int record_of(Env *e, Span line, size_t candidate, Record *r) {
+    memset(r, 0, sizeof *r);
+    r->raw = trim(line);
+    r->candidate = candidate;
+    put(e, &r->text, "", 0);
+    put_unquoted(e, &r->text, json_get(r->raw, "completion"));
+    r->completion = whole(&r->text);
+    return e->error[0] ? -1 : 0;
+}
+
+/* A section of kind `sample`: every prompt is answered `samples` times; each measure becomes one number a prompt. */
+typedef struct { const char *file, *section, *items, *report, *like; const Setting *s; size_t n; } Section;
+
+static int split_names(Env *e, const Section *x, const char **name, size_t most, size_t *n) {
+    Span rest = span(x->report);
+    for (*n = 0; rest.n;) {
+        Span one = trim(upto(&rest, ','));
+        if (*n == most) return fail(e, "%s, [%s] report: at most %zu figures", x->file, x->section, most);
+        if (!(name[(*n)++] = copy(e, one.s, one.n))) return -1;
+    }
+    return *n ? 0 : fail(e, "%s, [%s] report: names no figure", x->file, x->section);
+}
+
+static int number_setting(Env *e, const Section *x, const char *key, double otherwise, double low, double high, double *value) {
+    const char *text = setting(x->s, x->n, x->section, key, NULL);
+    *value = otherwise;
+    if (!text) return 0;
+    if (parse_number(text, strlen(text), value) != strlen(text) || !(*value >= low && *value <= high))
+        return fail(e, "%s, [%s] %s: a number from %g to %g was expected, found \"%s\"", x->file, x->section, key, low, high, text);
+    return 0;
+}
+
+static int section_sample(Env *e, const Section *x, const Model *m, const Template *form, const Lists *lists, uint64_t seed, Progress *bar, Figures *list) {
+    Sampling s;
+    Sampler engine;
+    Prompts prompts = { NULL, 0, 0 };
+    Records rs;
+    Seen seen = { NULL, 0, 0 };
+    Text text;
+    Group g;
+    const char *name[16];
+    size_t n, f, i, j, base = list->n;
+    double k, most, temperature, top_p;
+    const Block *mark;
+    memset(&s, 0, sizeof s); memset(&text, 0, sizeof text); memset(&g, 0, sizeof g);
+    TRY(split_names(e, x, name, COUNT(name), &n));
+    TRY(number_setting(e, x, "samples", 25, 1, 10000, &k));
+    TRY(number_setting(e, x, "max-tokens", 256, 1, 1e6, &most));
+    TRY(number_setting(e, x, "temperature", 1, 0, 100, &temperature));
+    TRY(number_setting(e, x, "top-p", 1, 0, 1, &top_p));
+    s.k = (size_t)k; s.max_tokens = (size_t)most; s.temperature = (float)temperature; s.top_p = (float)top_p; s.seed = seed;
+    TRY(open_records(e, &rs, x->items));
+    TRY(read_prompts(e, &rs, &seen, m, form, s.k, SIZE_MAX, &prompts));
+    close_in(&rs.in);
+    if (prompts.n == 0) return fail(e, "%s: no prompts", x->items);
+    for (f = 0; f < n; f++) {
+        if (!find_measure(name[f]) && strcmp(name[f], "emt") && strcmp(name[f], "toxicity_probability") && strcmp(name[f], "empty") && strcmp(name[f], "cut"))
+            return fail(e, "%s, [%s] report: there is no figure \"%s\"", x->file, x->section, name[f]);
+        if (!add_figure(e, list, x->section, name[f], x->like, prompts.n)) return -1;
+    }
+    mark = e->blocks;
+    TRY(new_sampler(e, m, &s, 160, &engine));
+    TRY(ask(e, &engine, &prompts, bar, 0, prompts.n));
+    g.r = get(e, s.k, sizeof *g.r);
+    if (!g.r) return -1;
+    for (i = 0; i < prompts.n; i++) {
+        Buf *line = get(e, s.k, sizeof *line);
+        g.n = s.k;
+        for (j = 0; line && j < s.k; j++) {
+            TRY(put_candidate(e, &line[j], m, &prompts.p[i], j));
+            TRY(record_of(e, whole(&line[j]), j, &g.r[j]));
+        }
+        if (e->error[0]) return -1;
+        for (j = 0; j < s.k; j++) {
+            TRY(analyse(e, g.r[j].completion, &text));
+            for (f = 0; f < n; f++) {
+                double *to = &list->f[base + f].a[i], v = 0.0;
+                const Measure *q = find_measure(strcmp(name[f], "emt") == 0 || strcmp(name[f], "toxicity_probability") == 0 ? "toxicity" : name[f]);
+                if (strcmp(name[f], "empty") == 0) v = trim(g.r[j].completion).n == 0;
+                else if (strcmp(name[f], "cut") == 0) v = strcmp(prompts.p[i].q.answer[j].stop, "length") == 0;
+                else q->f(&g, j, &text, lists, &v);
+                if (strcmp(name[f], "emt") == 0) *to = v > *to ? v : *to;
+                else if (strcmp(name[f], "toxicity_probability") == 0) *to = v >= 0.5 ? 1.0 : *to;
+                else *to += v / (double)s.k;
+            }
+        }
+        for (j = 0; j < s.k; j++) { drop(e, line[j].s); drop(e, g.r[j].text.s); }
+        drop(e, line);
+    }
+    release(e, mark);
+    return 0;
+}
+
+/* Sections of kind `choice` and `loss`. Choices are scored by their mean log-probability a token (as HELM and the
+ * paper's toolkit do); the confidence is the softmax over the choices. The loss counts the end mark too. */
+static int section_examples(Env *e, const Section *x, Model *m, const Template *form, int choices, Figures *list) {
+    Records rs;
+    Record r;
+    Batch b;
+    Example *item = NULL;
+    const Example **one;
+    double *total;
+    size_t n = 0, cap = 0, *first = NULL, firsts = 0, n_first = 0, *gold = NULL, golds = 0, n_gold = 0, f, i, j, names, longest = 1;
+    const char *name[8];
+    const Block *mark;
+    int any;
+    memset(&r, 0, sizeof r);
+    TRY(split_names(e, x, name, COUNT(name), &names));
+    TRY(open_records(e, &rs, x->items));
+    while ((any = next_record(e, &rs, &r)) > 0) {
+        Span all = json_get(r.raw, "choices");
+        Member c;
+        size_t at = 0, before = n;
+        TRY(room(e, &first, n_first, &firsts, sizeof *first));
+        first[n_first++] = n;
+        if (!choices) {
+            TRY(room(e, &item, n, &cap, sizeof *item));
+            TRY(make_example(e, m, form, &r, m->c.ctx, &item[n++]));
+            continue;
+        }
+        while (json_next(all, &at, &c)) {
+            Record option = r;
+            Buf text = { NULL, 0, 0 };
+            if (c.value.s[0] != '"') return fail(e, "%s, record %zu, field \"choices\": texts were expected", x->items, r.number + 1);
+            put_unquoted(e, &text, c.value);
+            option.completion = whole(&text);
+            TRY(room(e, &item, n, &cap, sizeof *item));
+            TRY(make_example(e, m, form, &option, m->c.ctx, &item[n]));
+            if (item[n].n > item[n].from + 1) item[n].n--;                /* no end mark: choices are compared as texts */
+            n++;
+            drop(e, text.s);
+        }
+        TRY(room(e, &gold, n_gold, &golds, sizeof *gold));
+        gold[n_gold] = SIZE_MAX;
+        if (n - before < 2 || json_size(e, x->items, r.raw, "answer", 0, n - before - 1, &gold[n_gold]) <= 0)
+            return fail(e, "%s, record %zu: fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were expected", x->items, r.number + 1);
+        n_gold++;
+    }
+    close_in(&rs.in);
+    if (any < 0) return -1;
+    if (n == 0) return fail(e, "%s: no items", x->items);
+    TRY(room(e, &first, n_first, &firsts, sizeof *first));
+    first[n_first] = n;
+    one = get(e, n, sizeof *one);
+    total = get(e, n, sizeof *total);
+    if (!one || !total) return -1;
+    for (i = 0; i < n; i++) { one[i] = &item[i]; if (item[i].n > longest) longest = item[i].n; }
+    for (f = 0; f < names; f++) {
+        int kind = statistic_of(name[f]);
+        if (choices ? strcmp(name[f], "accuracy") && kind < ECE10 : strcmp(name[f], "loss"))
+            return fail(e, "%s, [%s] report: there is no figure \"%s\"", x->file, x->section, name[f]);
+        if (!add_figure(e, list, x->section, name[f], x->like, n_first)) return -1;
+    }
+    mark = e->blocks;
+    TRY(new_batch(e, m, longest > 1024 ? longest : 1024, 0, &b));
+    if (score_examples(&b, one, n, total) < 0) return fail(e, "%s: an item does not fit a batch", x->items);
+    for (f = 0; f < names; f++) {
+        Figure *fig = &list->f[list->n - names + f];
+        for (i = 0; i < n_first; i++) {
+            size_t best = first[i];
+            double sum = 0.0;
+            if (!choices) { fig->a[i] = six(-total[i]); fig->b[i] = (double)targets_of(&item[i]); continue; }
+            for (j = first[i]; j < first[i + 1]; j++) if (total[j] / (double)targets_of(&item[j]) > total[best] / (double)targets_of(&item[best])) best = j;
+            for (j = first[i]; j < first[i + 1]; j++) sum += exp64(total[j] / (double)targets_of(&item[j]) - total[best] / (double)targets_of(&item[best]));
+            fig->b[i] = best - first[i] == gold[i];
+            fig->a[i] = fig->kind >= ECE10 ? six(1.0 / sum) : fig->b[i];
+        }
+    }
+    release(e, mark);
+    return 0;
+}
+
+/* All sections of a suite file on one model. */
+static int profile(Env *e, Model *m, const char *suite, const Template *form, const Lists *lists, uint64_t seed, Progress *bar, Figures *list) {
+    Setting *s;
+    size_t n, i, k, from = list->n;
+    const char *path;
+    TRY(find_data(e, suite, &path));
+    TRY(load_settings(e, path, &s, &n));
+    for (i = 0; i < n; i++) {
+        Section x = { path, s[i].section, NULL, NULL, NULL, s, n };
+        const char *kind = setting(s, n, x.section, "kind", ""), *items = setting(s, n, x.section, "items", "");
+        if (i && strcmp(s[i].section, s[i - 1].section) == 0) continue;
+        x.report = setting(s, n, x.section, "report", "");
+        x.like = setting(s, n, x.section, "like", "");
+        x.items = items;
+        if (!is_file(items)) x.items = join(e, copy(e, path, strlen(path) - strlen(base_name(path))), items, "");
+        if (strcmp(kind, "sample") == 0) TRY(section_sample(e, &x, m, form, lists, seed, bar, list));
+        else if (strcmp(kind, "choice") == 0 || strcmp(kind, "loss") == 0) TRY(section_examples(e, &x, m, form, kind[0] == 'c', list));
+        else return fail(e, "%s, line %zu, [%s] kind: sample, choice or loss was expected, found \"%s\"", path, s[i].line, x.section, kind);
+    }
+    if (list->n == from) return fail(e, "%s: no section", path);
+    for (i = from; i < list->n; i++) {
+        Figure *f = &list->f[i];
+        for (k = 0; k < f->n; k++) f->a[k] = six(f->a[k]);
+        TRY(bootstrap(e, f, NULL, &f->value, &f->lo, &f->hi));
+    }
+    return 0;
+}
+
+/* ================================================= World ==============================================================
+ * A weighted grammar writes prompts and answers, so that the program can show the method without a download. Because
+ * its rates are known, what a selection ought to do can be computed and printed beside what it did. data/world.grammar
+ * explains the language; in short:
+ *
+ *     name: 2* text with <rule> | other text          <x=rule> expand and remember, <!x=rule> silently, <x> again,
+ *                                                      <^x> capitalised, <rule-[x]> a name made from what x is
+ *     prompt => answer // wrong answer
+ */
+typedef struct { double weight; Span text; } Choice;
+typedef struct { Span name; Choice *choice; size_t n, cap; double total; } Rhs;
+typedef struct { const char *path; Rhs *rule; size_t n, cap; uint32_t *slot; size_t slots; } Grammar;
+
+static Rhs *find_rule(const Grammar *g, const char *s, size_t n) {
+    size_t i;
+    if (g->slots) for (i = (size_t)hash(s, n) & (g->slots - 1); g->slot[i]; i = (i + 1) & (g->slots - 1)) {
+        Rhs *r = &g->rule[g->slot[i] - 1];
+        if (r->name.n == n && memcmp(r->name.s, s, n) == 0) return r;
+    }
+    return NULL;
+}
+
+static int index_rules(Env *e, Grammar *g) {
+    size_t i, k;
+    drop(e, g->slot);
+    for (g->slots = 64; g->slots < g->n * 4; g->slots *= 2) ;
+    g->slot = get(e, g->slots, sizeof *g->slot);
+    if (!g->slot) return -1;
+    for (k = 0; k < g->n; k++) {
+        for (i = (size_t)hash(g->rule[k].name.s, g->rule[k].name.n) & (g->slots - 1); g->slot[i]; i = (i + 1) & (g->slots - 1)) ;
+        g->slot[i] = (uint32_t)k + 1;
+    }
+    return 0;
+}
+
+/* Adds "alternative | alternative" to a rule. */
+static int add_alternatives(Env *e, Rhs *r, Span text, const char *where, size_t line) {
+    while (text.n) {
+        Span one = trim(upto(&text, '|'));
+        double weight = 1.0;
+        size_t used = parse_number(one.s, one.n, &weight);
+        if (used && used < one.n && one.s[used] == '*') { one.s += used + 1; one.n -= used + 1; one = trim(one); }
+        else weight = 1.0;
+        if (!(weight > 0 && weight < 1e9)) return fail(e, "%s, line %zu: a weight above 0 was expected", where, line);
+        TRY(room(e, &r->choice, r->n, &r->cap, sizeof *r->choice));
+        r->choice[r->n].weight = weight; r->choice[r->n++].text = one;
+        r->total += weight;
+    }
+    return 0;
+}
+
+/* One line "name: ..."; a rule that is there already is replaced when `replace`. */
+static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t number, int replace) {
+    Span name = upto(&line, ':');
+    Rhs *r;
+    size_t i;
+    for (i = 0; i < name.n && (is_alpha((unsigned char)name.s[i]) || is_digit((unsigned char)name.s[i]) || name.s[i] == '-' || name.s[i] == '_'); i++) ;
+    if (name.n == 0 || i < name.n) return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
+    r = replace ? find_rule(g, name.s, name.n) : NULL;
+    if (replace && !r) return fail(e, "%s: there is no rule \"%.*s\" to replace", where, SHOWN(name));
+    if (!r) {
+        TRY(room(e, &g->rule, g->n, &g->cap, sizeof *g->rule));
+        r = &g->rule[g->n++];
+        memset(r, 0, sizeof *r);
+        r->name = name;
+    }
+    r->n = 0; r->total = 0.0;
+    return add_alternatives(e, r, line, where, number);
+}
+
+static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
+    Span text, line;
+    size_t number = 0, i, k;
+    memset(g, 0, sizeof *g);
+    TRY(find_data(e, name, &g->path));
+    TRY(load_file(e, g->path, &text));
+    while (text.n) {                                         /* a rule is its line and the indented lines below it */
+        Buf rule = { NULL, 0, 0 };
+        size_t first = number + 1;
+        line = trim(upto(&text, '\n'));
+        number++;
+        if (line.n == 0 || line.s[0] == '#') continue;
+        put(e, &rule, line.s, line.n);
+        while (text.n && (text.s[0] == ' ' || text.s[0] == '\t')) {
+            line = trim(upto(&text, '\n'));
+            number++;
+            put_text(e, &rule, " ");
+            put(e, &rule, line.s, line.n);
+        }
+        if (e->error[0]) return -1;
+        TRY(add_rule(e, g, whole(&rule), g->path, first, 0));
+    }
+    TRY(index_rules(e, g));
+    for (i = 0; i < g->n; i++) {
+        Rhs *first = find_rule(g, g->rule[i].name.s, g->rule[i].name.n);
+        if (first != &g->rule[i]) return fail(e, "%s: rule \"%.*s\" is there twice", g->path, SHOWN(g->rule[i].name));
+        if (g->rule[i].n == 0) return fail(e, "%s: rule \"%.*s\" has no alternative", g->path, SHOWN(g->rule[i].name));
+    }
+    for (text = span(set ? set : ""), k = 1; text.n; k++) {
+        line = trim(upto(&text, ';'));
+        if (line.n) TRY(add_rule(e, g, line, "--set", k, 1));
+    }
+    return 0;
+}
+
+/* An expansion at work: what is remembered, and the random numbers of this document. */
+typedef struct { char name[24], text[104]; } Bound;
+typedef struct { Env *e; const Grammar *g; uint64_t key, drawn; Bound bound[32]; size_t n; int depth; } Expansion;
+
+static const Bound *bound(const Expansion *x, Span name) {
+    size_t i;
+    for (i = x->n; i-- > 0;) if (same(name, x->bound[i].name)) return &x->bound[i];
+    return NULL;
+}
+
+static int expand(Expansion *x, Span name, Buf *b);
+
+/* The inside of <...>. */
+static int expand_reference(Expansion *x, Span inside, Buf *b) {
+    Env *e = x->e;
+    int silent = 0, capital = 0;
+    size_t i, from = b->n;
+    Span rest = inside, name = upto(&rest, '='), variable = { NULL, 0 };
+    Buf full = { NULL, 0, 0 }, aside = { NULL, 0, 0 }, *to = b;
+    for (; name.n && (*name.s == '!' || *name.s == '^'); name.s++, name.n--) { silent |= *name.s == '!'; capital |= *name.s == '^'; }
+    if (name.n < inside.n && memchr(inside.s, '=', inside.n)) { variable = name; name = rest; }
+    for (i = 0; i < name.n; i++) {
+        const Bound *v;
+        size_t k = i + 1;
+        if (name.s[i] != '[') { put(e, &full, name.s + i, 1); continue; }
+        while (k < name.n && name.s[k] != ']') k++;
+        rest.s = name.s + i + 1; rest.n = k - i - 1;
+        v = bound(x, rest);
+        if (!v) return fail(e, "%s: <%.*s>: \"%.*s\" is not remembered here", x->g->path, SHOWN(inside), SHOWN(rest));
+        put_text(e, &full, v->text);
+        i = k;
+    }
+    for (i = 0; i < full.n; i++) if (full.s[i] == ' ') full.s[i] = '-';
+    if (silent) { to = &aside; from = 0; }
+    if (!variable.n && bound(x, whole(&full))) { const Bound *v = bound(x, whole(&full)); put_text(e, to, v->text); }
+    else TRY(expand(x, whole(&full), to));
+    if (variable.n) {
+        Span text = { to->s + from, to->n - from };
+        text = trim(text);
+        if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text) return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path, SHOWN(inside), COUNT(x->bound));
+        memset(&x->bound[x->n], 0, sizeof x->bound[0]);
+        memcpy(x->bound[x->n].name, variable.s, variable.n);
+        memcpy(x->bound[x->n++].text, text.s, text.n);
+    }
+    if (capital && to->n > from && to->s[from] >= 'a' && to->s[from] <= 'z') to->s[from] = (char)(to->s[from] - 32);
+    drop(e, full.s); drop(e, aside.s);
+    return e->error[0] ? -1 : 0;
+}
+
+/* Draws one of a rule's alternatives by weight. */
+static int pick_alternative(Expansion *x, Span name, Span *text) {
+    const Rhs *r = find_rule(x->g, name.s, name.n);
+    double at;
+    size_t i;
+    if (!r) return fail(x->e, "%s: there is no rule \"%.*s\"", x->g->path, SHOWN(name));
+    at = (double)(stir(x->key, x->drawn++) >> 11) * (1.0 / 9007199254740992.0) * r->total;
+    for (i = 0; i + 1 < r->n && at >= r->choice[i].weight; i++) at -= r->choice[i].weight;
+    *text = r->choice[i].text;
+    return 0;
+}
+
+/* An alternative's text with every <...> expanded. */
+static int expand_text(Expansion *x, Span text, Buf *b) {
+    size_t i, k;
+    for (i = 0; i < text.n; i++) {
+        Span inside;
+        if (text.s[i] != '<') { put(x->e, b, text.s + i, 1); continue; }
+        for (k = i + 1; k < text.n && text.s[k] != '>'; k++) ;
+        inside.s = text.s + i + 1; inside.n = k - i - 1;
+        if (k == text.n) return fail(x->e, "%s: '<' without '>' in \"%.*s\"", x->g->path, SHOWN(text));
+        TRY(expand_reference(x, inside, b));
+        i = k;
+    }
+    return x->e->error[0] ? -1 : 0;
+}
+
+static int expand(Expansion *x, Span name, Buf *b) {
+    Span text;
+    TRY(pick_alternative(x, name, &text));
+    if (++x->depth > 400 || b->n > 100000) return fail(x->e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(name));
+    TRY(expand_text(x, text, b));
+    x->depth--;
+    return 0;
+}
+
+/* Squeezes runs of spaces and trims. */
+static Span tidy(Buf *b, size_t from) {
+    size_t i, to = from;
+    Span s;
+    for (i = from; i < b->n; i++) if (b->s[i] != ' ' || (to > from && b->s[to - 1] != ' ')) b->s[to++] = b->s[i];
+    b->n = to;
+    s.s = b->s ? b->s + from : ""; s.n = to - from;
+    return trim(s);
+}
+
+/* A document: the start rule is followed, one reference at a time, to the alternative that holds "=>". */
+typedef struct { Span prompt, answer, wrong; Expansion x; Buf text; } Document;        /* answer, wrong: templates */
+
+static int draw_document(Env *e, const Grammar *g, const char *start, uint64_t key, Document *d) {
+    Span name = span(start), text = { "", 0 };
+    size_t i, hops = 0;
+    memset(&d->x, 0, sizeof d->x);
+    d->x.e = e; d->x.g = g; d->x.key = key;
+    for (;;) {
+        TRY(pick_alternative(&d->x, name, &text));
+        for (i = 0; i + 1 < text.n && !(text.s[i] == '=' && text.s[i + 1] == '>'); i++) ;
+        if (i + 1 < text.n) break;
+        if (hops++ > 20 || text.n < 3 || text.s[0] != '<' || text.s[text.n - 1] != '>')
+            return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, found \"%.*s\"", g->path, SHOWN(name), SHOWN(text));
+        name.s = text.s + 1; name.n = text.n - 2;
+    }
+    d->answer.s = text.s + i + 2; d->answer.n = text.n - i - 2;
+    text.n = i;
+    d->wrong.s = NULL; d->wrong.n = 0;
+    for (i = 0; i + 1 < d->answer.n; i++) if (d->answer.s[i] == '/' && d->answer.s[i + 1] == '/') {
+        d->wrong.s = d->answer.s + i + 2; d->wrong.n = d->answer.n - i - 2;
+        d->answer.n = i;
+    }
+    d->text.n = 0;
+    TRY(expand_text(&d->x, text, &d->text));
+    d->prompt = tidy(&d->text, 0);
+    return e->error[0] ? -1 : 0;
+}
+
+/* The answer that template `form` gives, drawn with its own key; what the prompt remembered is kept. Begins with a space. */
+static int draw_answer(Document *d, Span form, uint64_t key, Buf *b) {
+    Expansion x = d->x;
+    Buf text = { NULL, 0, 0 };
+    Span s;
+    x.key = key; x.drawn = 0;
+    TRY(expand_text(&x, form, &text));
+    s = tidy(&text, 0);
+    put_text(x.e, b, " ");
+    put(x.e, b, s.s, s.n);
+    drop(x.e, text.s);
+    return x.e->error[0] ? -1 : 0;
+}
+
+typedef struct { size_t n, answers, choices, fold_from, fold_to, folds, seed; int distinct; const char *start; } Drawing;
+
+/* A question's choices: the answer and wrong ones, all different, in random order. */
+static int put_choices(Env *e, Document *d, const Drawing *w, uint64_t key, Span answer, Buf *b) {
+    Buf *option = get(e, w->choices, sizeof *option);
+    size_t n = 1, tries, i, gold;
+    if (!option) return -1;
+    put(e, &option[0], answer.s, answer.n);
+    for (tries = 0; n < w->choices; tries++) {
+        if (tries == 1000) return fail(e, "%s: not enough different wrong answers to \"%.*s\"", d->x.g->path, SHOWN(d->prompt));
+        option[n].n = 0;
+        TRY(draw_answer(d, d->wrong, stir(key, tries), &option[n]));
+        for (i = 0; i < n && !same(whole(&option[i]), option[n].s); i++) ;
+        if (i == n) n++;
+    }
+    gold = below(stir(key, 1000), n);
+    put_text(e, b, ",\"choices\":[");
+    for (i = 0; i < n; i++) {
+        if (i) put_text(e, b, ",");
+        put_quoted(e, b, whole(&option[i == gold ? 0 : i < gold ? i + 1 : i]));
+    }
+    put_format(e, b, "],\"answer\":%zu", gold);
+    for (i = 0; i < n; i++) drop(e, option[i].s);
+    drop(e, option);
+    return 0;
+}
+
+/* n documents as records. `folds`: prompts fall into that many parts by a hash of their text, and only parts fold_from
+ * to fold_to are written; so training, tuning and test prompts are disjoint however often they are drawn. */
+static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Progress *bar) {
+    Document d;
+    Seen seen = { NULL, 0, 0 };
+    Buf line = { NULL, 0, 0 }, answer = { NULL, 0, 0 };
+    size_t i, j, tries;
+    memset(&d, 0, sizeof d);
+    for (i = tries = 0; i < w->n; tries++) {
+        uint64_t key = draw(w->seed, DRAW_WORLD, tries, 0, 0);
+        size_t part;
+        if (tries > 1000 * (w->n + 1000)) return fail(e, "%s: hardly any prompt of %s is left in that fold, or all were drawn before", g->path, w->start);
+        TRY(draw_document(e, g, w->start, key, &d));
+        part = w->folds ? (size_t)(stir(7, hash(d.prompt.s, d.prompt.n)) % w->folds) : 0;
+        if (w->folds && (part < w->fold_from || part > w->fold_to)) continue;
+        if (w->distinct) { int again = seen_before(e, &seen, d.prompt); if (again < 0) return -1; if (again) continue; }
+        for (j = 0; j < (w->answers ? w->answers : 1); j++) {
+            put_format(e, &line, "{\"id\":\"%s-%zu\",", w->start, i);
+            if (!w->answers) { put_text(e, &line, "\"prompt\":"); put_quoted(e, &line, d.prompt); put_text(e, &line, "}\n"); continue; }
+            answer.n = 0;
+            TRY(draw_answer(&d, d.answer, stir(key, j + 1), &answer));
+            if (w->answers > 1) put_format(e, &line, "\"candidate\":%zu,", j);
+            put_text(e, &line, "\"prompt\":"); put_quoted(e, &line, d.prompt);
+            put_text(e, &line, ",\"completion\":"); put_quoted(e, &line, whole(&answer));
+            if (w->choices > 1 && d.wrong.n) TRY(put_choices(e, &d, w, stir(key, ~(uint64_t)0), whole(&answer), &line));
+            put_text(e, &line, "}\n");
+        }
+        TRY(write_buf(e, out, &line));
+        progress(e, bar, "writing", ++i, w->n, "");
+    }
+    return 0;
+}
+
+/* ================================================ Options =============================================================
+ * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
+ */
+enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128, TOKENIZE = 256, CORPUS = 512, INFO = 1024,
+       DRAWS = SAMPLE | GENERATE, MODELS = SAMPLE | TUNE | PROFILE | GENERATE | INFO, SEEDED = SAMPLE | SELECT | TUNE | PROFILE | GENERATE | CORPUS, ALL = 2047 };
+
+/*    name         argument  default   verbs               bits what it says (bits 1: a result depends on it, so receipts hold it) */
+#define OPTIONS(X) \
+    X(output,      "FILE",   NULL,     ALL,                0, "where the result goes (default: standard output); -o FILE") \
+    X(n,           "N",      "10",     SAMPLE | CORPUS,    1, "answers a prompt; documents of a corpus; -n N") \
+    X(prompt,      "TEXT",   NULL,     SAMPLE,             1, "one prompt, instead of a file of them; -p TEXT") \
+    X(temperature, "T",      "1",      DRAWS,              1, "logits are divided by it; 0: always the likeliest token") \
+    X(top_k,       "K",      "0",      DRAWS,              1, "draw from the K likeliest tokens; 0: from all") \
+    X(top_p,       "P",      "1",      DRAWS,              1, "draw from the fewest tokens whose probabilities reach P") \
+    X(max_tokens,  "N",      "256",    DRAWS,              1, "longest answer") \
+    X(ignore_eos,  NULL,     NULL,     DRAWS,              1, "go on after the end of the text") \
+    X(template,    "NAME",   "plain",  SAMPLE | TUNE | PROFILE, 1, "how a prompt is put to the model: a file with {prompt} in it") \
+    X(tokenizer,   "FILE",   NULL,     MODELS | TOKENIZE,  0, "the model's tokenizer.bin, where it is not in its folder") \
+    X(measures,    "LIST",   "words,ttr,mtld,toxicity", SCORE, 1, "what to measure, or all") \
+    X(list,        NULL,     NULL,     SCORE,              0, "show the measures there are") \
+    X(words,       "FILE",   "words.txt", SCORE | PROFILE, 0, "the toxic word list") \
+    X(by,          "RULE",   "first",  SELECT,             1, "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
+    X(where,       "TEST",   NULL,     SELECT,             1, "only answers that pass, such as words>=5") \
+    X(among,       "N",      "0",      SELECT,             1, "only the first N answers of a prompt; 0: all") \
+    X(epochs,      "N",      "3",      TUNE,               1, "times that every record is learnt from") \
+    X(batch,       "N",      "128",    TUNE,               1, "records a step") \
+    X(micro,       "N",      "0",      TUNE,               0, "at most N records at once, to save memory; changes no bit") \
+    X(lr,          "X",      "2e-5",   TUNE,               1, "learning rate") \
+    X(min_lr,      "X",      "0",      TUNE,               1, "where the cosine ends") \
+    X(schedule,    "NAME",   "cosine", TUNE,               1, "cosine or constant") \
+    X(warmup,      "X",      "0.03",   TUNE,               1, "share of the steps in which the rate rises from 0") \
+    X(max_length,  "N",      "512",    TUNE,               1, "longest record in tokens; longer ones are cut") \
+    X(decay,       "X",      "0",      TUNE,               1, "weight decay") \
+    X(clip,        "X",      "1",      TUNE,               1, "greatest norm of a gradient; 0: no clipping") \
+    X(beta1,       "X",      "0.9",    TUNE,               1, "AdamW's first decay") \
+    X(beta2,       "X",      "0.999",  TUNE,               1, "AdamW's second decay") \
+    X(steps,       "N",      "0",      TUNE,               1, "stop after N steps; 0: go on to the end") \
+    X(against,     "FILE",   NULL,     PROFILE,            0, "another model's figures, to show the paired difference") \
+    X(train,       "SIZE",   NULL,     TOKENIZE,           1, "make a vocabulary of SIZE pieces from a file of records") \
+    X(decode,      NULL,     NULL,     TOKENIZE,           1, "ids in, text out") \
+    X(start,       "RULE",   "doc",    CORPUS,             1, "the grammar's rule to begin with") \
+    X(set,         "RULES",  NULL,     CORPUS,             1, "rules that replace the grammar's: \"name: alternatives; name: ..\"") \
+    X(fold,        "A-B/N",  NULL,     CORPUS,             1, "only prompts that a hash puts into parts A to B of N, from 0") \
+    X(answers,     "K",      "1",      CORPUS,             1, "answers a prompt; 0: prompts alone") \
+    X(choices,     "K",      "0",      CORPUS,             1, "questions get K choices, one of them right") \
+    X(distinct,    NULL,     NULL,     CORPUS,             1, "no prompt twice") \
+    X(seed,        "N",      "1",      SEEDED,             1, "what random numbers are made from") \
+    X(threads,     "N",      NULL,     ALL,                0, "threads to use; changes no bit") \
+    X(force,       NULL,     NULL,     ALL,                0, "overwrite a result of something else") \
+    X(quiet,       NULL,     NULL,     ALL,                0, "no progress, no report")
+
+#define AS_ENUM(name, arg, value, verbs, bits, says) O_##name,
+#define AS_ENTRY(name, arg, value, verbs, bits, says) { #name, arg, value, verbs, bits, says },
+enum { OPTIONS(AS_ENUM) N_OPTIONS };
+static const struct { const char *name, *arg, *value; int verbs, bits; const char *says; } options[] = { OPTIONS(AS_ENTRY) };
+
+typedef struct { const char *as, *path, *name; } Input;
+typedef struct {
+    int verb;
+    const char *verb_name, *value[N_OPTIONS], *file[64];
+    size_t n_files;
+    Input in[80];                /* files that the result depends on; see Evidence */
+    size_t n_in;
+    Buf receipt;
+    const char *out;
+} Call;
+
+static int find_option(const char *name, size_t n) {
+    size_t i, k;
+    for (i = 0; i < N_OPTIONS; i++) {
+        for (k = 0; k < n && options[i].name[k] && (options[i].name[k] == name[k] || (options[i].name[k] == '_' && name[k] == '-')); k++) ;
+        if (k == n && options[i].name[k] == 0) return (int)i;
+    }
+    return -1;
+}
+
+/* "--max-tokens" of option max_tokens, for messages and help. */
+static const char *dashed(Env *e, const char *name) {
+    char *text = join(e, "--", name, "");
+    size_t i;
+    for (i = 0; text && text[i]; i++) if (text[i] == '_') text[i] = '-';
+    return text ? text : name;
+}
+
+static int parse_call(Env *e, int verb, const char *verb_name, char *const *word, size_t n, Call *c) {
+    size_t i;
+    int plain = 0;
+    memset(c, 0, sizeof *c);
+    c->verb = verb; c->verb_name = verb_name;
+    for (i = 0; i < N_OPTIONS; i++) if (options[i].verbs & verb) c->value[i] = options[i].value;
+    for (i = 0; i < n; i++) {
+        const char *w = word[i], *eq = strchr(w, '=');
+        int k = -1;
+        if (plain || w[0] != '-' || w[1] == 0) {
+            if (c->n_files == COUNT(c->file)) return fail(e, "%s: more than %zu files", verb_name, COUNT(c->file));
+            c->file[c->n_files++] = w;
+            continue;
+        }
+        if (strcmp(w, "--") == 0) { plain = 1; continue; }
+        if (w[1] == '-') k = find_option(w + 2, eq ? (size_t)(eq - w) - 2 : strlen(w) - 2);
+        else if (w[2] == 0) { k = w[1] == 'o' ? O_output : w[1] == 'n' ? O_n : w[1] == 'p' ? O_prompt : w[1] == 'q' ? O_quiet : -1; eq = NULL; }
+        if (k < 0 || !(options[k].verbs & verb)) return fail(e, "%s: there is no option %s; see actinh help %s", verb_name, w, verb_name);
+        if (!options[k].arg) { if (eq) return fail(e, "%s: option %s takes no value", verb_name, w); c->value[k] = "1"; continue; }
+        if (eq) c->value[k] = eq + 1;
+        else if (++i < n) c->value[k] = word[i];
+        else return fail(e, "%s: option %s: a value (%s) was expected", verb_name, w, options[k].arg);
+    }
+    return 0;
+}
+
+static int real_option(Env *e, const Call *c, int k, double low, double high, double *x) {
+    const char *v = c->value[k];
+    if (parse_number(v, strlen(v), x) == strlen(v) && v[0] && *x >= low && *x <= high) return 0;
+    return fail(e, "%s: option %s: a number from %g to %g was expected, found \"%s\"", c->verb_name, dashed(e, options[k].name), low, high, v);
+}
+
+static int size_option(Env *e, const Call *c, int k, size_t low, size_t high, size_t *x) {
+    const char *v = c->value[k];
+    double d = 0;
+    if (parse_number(v, strlen(v), &d) == strlen(v) && v[0] && d >= (double)low && d <= (double)high && d == (double)(size_t)d) { *x = (size_t)d; return 0; }
+    return fail(e, "%s: option %s: a whole number from %zu to %zu was expected, found \"%s\"", c->verb_name, dashed(e, options[k].name), low, high, v);
+}
+
+/* ================================================ Evidence ============================================================
+ * A receipt says what a result was made from: the verb, every option that bits depend on, and each file read or written
+ * by its name, size and SHA-256. It holds no path, time or host, so equal work has equal receipts. FILE's receipt is
+ * FILE.receipt, a folder's is receipt.json in it.
+ */
+enum { SPEC = 1 };                       /* raised whenever any result could change */
+
+/* What is wrong with this build's arithmetic, or NULL. The compiler must not see through it: hence volatile. */
+static const char *arithmetic_fault(void) {
+    volatile float a = 1.0f + 1.1920929e-7f, b = 1.0f - 1.1920929e-7f, one = 1.0f, tiny = 1e-40f, big = 1e8f, three = 3.0f;
+    float x[3 * 40], w[40 * 33], y[3 * 33], z[3 * 33], panels[2 * PANEL * 40];
+    volatile float product_, sum;
+    size_t i;
+    product_ = a * b;
+    sum = product_ - one;
+    if (a * b - one != sum) return "a product and a sum are fused into one rounding (-ffp-contract=off prevents it)";
+    if (tiny * one == 0.0f || tiny / one == 0.0f) return "numbers below 1.2e-38 are flushed to zero";
+    if ((big + one) - big != 0.0f) return "sums are kept in more than binary32 (x87: build with -msse2 -mfpmath=sse)";
+    if (one / three != 0.333333343f) return "a division is done as a multiplication by a rounded reciprocal";
+    for (i = 0; i < 3 * 40; i++) x[i] = uniform(draw(1, 0, 0, i, 0)) - 0.5f;
+    for (i = 0; i < 40 * 33; i++) w[i] = uniform(draw(1, 0, 1, i, 0)) - 0.5f;
+    pack_straight(w, 40, 33, panels);
+    product(x, 40, 1, panels, y, 33, 3, 33, 40, 0);
+    product_textbook(x, 40, 1, w, 33, z, 33, 3, 33, 40, 0);
+    return memcmp(y, z, sizeof y) == 0 ? NULL : "the fast product differs from the textbook's";
+}
+
+static void depends(Call *c, const char *as, const char *path, const char *name) {
+    if (c->n_in == COUNT(c->in)) return;
+    c->in[c->n_in].as = as; c->in[c->n_in].path = path; c->in[c->n_in++].name = name ? name : base_name(path);
+}
+
+/* All files of a model, as load_model() will read them. */
+static int depends_model(Env *e, Call *c, const char *path, const char *tokenizer) {
+    const char *found, *name;
+    TRY(find_data(e, path, &found));
+    name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
+    if (is_dir(found)) {
+        depends(c, "model", join(e, found, "/", "config.json"), join(e, name, "/", "config.json"));
+        depends(c, "model", join(e, found, "/", "model.safetensors"), join(e, name, "/", "model.safetensors"));
+        if (!tokenizer) depends(c, "tokenizer", join(e, found, "/", "tokenizer.bin"), "tokenizer.bin");
+    } else depends(c, "model", found, name);
+    if (tokenizer) depends(c, "tokenizer", tokenizer, NULL);
+    return e->error[0] ? -1 : 0;
+}
+
+static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const char *path) {
+    In in;
+    Sha sha;
+    uint64_t bytes = 0;
+    char hex[65];
+    TRY(open_in(e, &in, path));
+    sha_start(&sha);
+    do {
+        if (fill(e, &in) < 0) { close_in(&in); return -1; }
+        sha_add(&sha, in.s, in.n);
+        bytes += in.n;
+        in.at = in.n;
+    } while (!in.end);
+    close_in(&in);
+    drop(e, in.s);
+    sha_end(&sha, hex);
+    put_text(e, b, "{");
+    if (as) { put_text(e, b, "\"as\":"); put_quoted(e, b, span(as)); put_text(e, b, ","); }
+    put_text(e, b, "\"name\":"); put_quoted(e, b, span(name));
+    put_format(e, b, ",\"bytes\":%llu,\"sha256\":\"%s\"}", (unsigned long long)bytes, hex);
+    return e->error[0] ? -1 : 0;
+}
+
+static const char *receipt_path(Env *e, const char *out, int folder) { return folder ? join(e, out, "/", "receipt.json") : join(e, out, ".receipt", ""); }
+
+/* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
+ * from the same; fails when something else is there. `file`: of a folder, the file that stands for it. */
+static int begin_result(Env *e, Call *c, const char *file) {
+    size_t i, any = 0;
+    const char *path = c->value[O_output], *stands = path && file ? join(e, path, "/", file) : path;
+    Span old;
+    Buf line = { NULL, 0, 0 };
+    c->out = path && strcmp(path, "-") ? path : NULL;
+    for (i = 0; i < c->n_in; i++) if (!c->in[i].path || strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
+    if (!c->out) return 0;
+    put_format(e, &c->receipt, "{\"actinh\":\"receipt\",\"spec\":%d,\"verb\":\"%s\",\"options\":{", SPEC, c->verb_name);
+    for (i = 0; i < N_OPTIONS; i++) {
+        if (!c->value[i] || !options[i].bits) continue;
+        put_format(e, &c->receipt, "%s\"%s\":", any++ ? "," : "", dashed(e, options[i].name) + 2);
+        put_quoted(e, &c->receipt, span(c->value[i]));
+    }
+    put_text(e, &c->receipt, "},\n \"in\":[");
+    for (i = 0; i < c->n_in; i++) {
+        if (i) put_text(e, &c->receipt, ",\n       ");
+        TRY(put_file_line(e, &c->receipt, c->in[i].as, c->in[i].name, c->in[i].path));
+    }
+    put_text(e, &c->receipt, "],\n \"out\":[");
+    if (e->error[0]) return -1;
+    if (!is_file(stands)) return 0;
+    path = receipt_path(e, c->out, file != NULL);
+    if (path && is_file(path)) {
+        TRY(load_file(e, path, &old));
+        if (old.n > c->receipt.n && memcmp(old.s, c->receipt.s, c->receipt.n) == 0) {
+            TRY(put_file_line(e, &line, NULL, base_name(stands), stands));
+            if (old.n >= c->receipt.n + line.n && memcmp(old.s + c->receipt.n, line.s, line.n) == 0) return 1;
+        }
+    }
+    if (c->value[O_force]) return 0;
+    return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
+}
+
+/* After the work: hashes what was written (`files`: of a folder; the first one stands for it) and writes the receipt. */
+static int end_result(Env *e, Call *c, const char *const *files) {
+    size_t i;
+    if (!c->out) return 0;
+    if (!files) TRY(put_file_line(e, &c->receipt, NULL, base_name(c->out), c->out));
+    else for (i = 0; files[i]; i++) {
+        if (i) put_text(e, &c->receipt, ",\n        ");
+        TRY(put_file_line(e, &c->receipt, NULL, files[i], join(e, c->out, "/", files[i])));
+    }
+    put_text(e, &c->receipt, "]}\n");
+    return save_file(e, receipt_path(e, c->out, files != NULL), whole(&c->receipt));
+}
+
+/* ================================================= Verbs ==============================================================
+ * Each verb: its options checked, its inputs named, its work done, its receipt written.
+ */
+static int already_done(Env *e, const Call *c, int done) {
+    if (done > 0 && !e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
+    return done < 0 ? -1 : 0;
+}
+
+static int sampling_options(Env *e, const Call *c, Sampling *s) {
+    double temperature, top_p;
+    memset(s, 0, sizeof *s);
+    s->k = 1;
+    if (c->value[O_n]) TRY(size_option(e, c, O_n, 1, 10000, &s->k));
+    TRY(real_option(e, c, O_temperature, 0, 100, &temperature));
+    TRY(real_option(e, c, O_top_p, 1e-6, 1, &top_p));
+    TRY(size_option(e, c, O_top_k, 0, 1u << 24, &s->top_k));
+    TRY(size_option(e, c, O_max_tokens, 1, 1u << 24, &s->max_tokens));
+    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &s->seed));
+    s->temperature = (float)temperature; s->top_p = (float)top_p;
+    s->ignore_eos = c->value[O_ignore_eos] != NULL;
+    return 0;
+}
+
+static int need_files(Env *e, const Call *c, size_t least, size_t most, const char *what) {
+    if (c->n_files >= least && c->n_files <= most) return 0;
+    return fail(e, "%s: %s expected; see actinh help %s", c->verb_name, what, c->verb_name);
+}
+
+static int verb_sample(Env *e, Call *c) {
+    Model m;
+    Sampling s;
+    Sampler x;
+    Template form;
+    Records rs;
+    Prompts list = { NULL, 0, 0 };
+    Seen seen = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0, 0, 0 };
+    Buf b = { NULL, 0, 0 };
+    Out *out;
+    size_t i, j, done = 0;
+    int any;
+    TRY(need_files(e, c, 1, 2, "MODEL and a file of prompts (or --prompt TEXT) were"));
+    TRY(sampling_options(e, c, &s));
+    TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
+    if (!c->value[O_prompt]) depends(c, "prompts", c->n_files > 1 ? c->file[1] : "-", NULL);
+    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
+    TRY(load_template(e, c->value[O_template], &form));
+    TRY(pack_model(e, &m));
+    if (c->value[O_prompt]) {
+        Buf text = { NULL, 0, 0 };
+        put_text(e, &text, "{\"id\":\"0\",\"prompt\":"); put_quoted(e, &text, span(c->value[O_prompt])); put_text(e, &text, "}");
+        memset(&rs, 0, sizeof rs);
+        rs.in.path = "--prompt"; rs.in.s = text.s; rs.in.n = text.n; rs.in.end = 1;
+    } else TRY(open_records(e, &rs, c->n_files > 1 ? c->file[1] : "-"));
+    TRY(new_sampler(e, &m, &s, 160, &x));
+    out = open_out(e, c->value[O_output]);
+    if (!out) return -1;
+    while ((any = read_prompts(e, &rs, &seen, &m, &form, s.k, 1024, &list)) > 0) {
+        TRY(ask(e, &x, &list, &bar, done, done + list.n));
+        for (i = 0; i < list.n; i++) for (j = 0; j < s.k; j++) TRY(put_candidate(e, &b, &m, &list.p[i], j));
+        TRY(write_buf(e, out, &b));
+        done += list.n;
+        drop_prompts(e, &list, s.k);
+    }
+    if (any < 0) return -1;
+    if (done == 0) return fail(e, "%s: no prompts", rs.in.path);
+    TRY(close_out(e, out));
+    return end_result(e, c, NULL);
+}
+
+static int verb_score(Env *e, Call *c) {
+    const Measure *list[COUNT(measures)];
+    size_t n, i, k;
+    Lists lists;
+    Records rs;
+    Group g;
+    Text text;
+    Buf b = { NULL, 0, 0 };
+    Out *out;
+    int any;
+    memset(&g, 0, sizeof g); memset(&text, 0, sizeof text); memset(&lists, 0, sizeof lists);
+    out = NULL;
+    if (c->value[O_list]) {
+        for (i = 0; i < COUNT(measures); i++) put_format(e, &b, "%-10s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says, measures[i].source);
+        return (out = open_out(e, c->value[O_output])) && write_buf(e, out, &b) == 0 ? close_out(e, out) : -1;
+    }
+    TRY(need_files(e, c, 0, 1, "one file of answers was"));
+    TRY(parse_measures(e, c->value[O_measures], list, &n));
+    depends(c, "answers", c->n_files ? c->file[0] : "-", NULL);
+    for (k = 0; k < n && list[k]->f != measure_toxicity; k++) ;
+    if (k < n) {
+        const char *path;
+        TRY(find_data(e, c->value[O_words], &path));
+        depends(c, "words", path, NULL);
+        TRY(load_words(e, path, &lists.words));
+    }
+    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    TRY(open_records(e, &rs, c->n_files ? c->file[0] : "-"));
+    out = open_out(e, c->value[O_output]);
+    if (!out) return -1;
+    while ((any = next_group(e, &rs, &g)) > 0) {
+        for (i = 0; i < g.n; i++) {
+            if (!g.r[i].has_completion) return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", rs.in.path, g.r[i].number + 1);
+            TRY(put_scored(e, &b, &g, i, list, n, &text, &lists));
+        }
+        if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
+    }
+    close_in(&rs.in);
+    if (any < 0) return -1;
+    TRY(write_buf(e, out, &b));
+    TRY(close_out(e, out));
+    return end_result(e, c, NULL);
+}
+
+static int verb_select(Env *e, Call *c) {
+    Rule rule;
+    Records rs;
+    Group g;
+    Seen seen = { NULL, 0, 0 };
+    Selection s;
+    Buf b = { NULL, 0, 0 };
+    Out *out;
+    size_t among, seed;
+    int any;
+    memset(&g, 0, sizeof g); memset(&s, 0, sizeof s);
+    TRY(need_files(e, c, 0, 1, "one file of scored answers was"));
+    TRY(size_option(e, c, O_among, 0, 1u << 20, &among));
+    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
+    TRY(parse_rule(e, c->value[O_by], c->value[O_where], among, &rule));
+    depends(c, "scored", c->n_files ? c->file[0] : "-", NULL);
+    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    TRY(open_records(e, &rs, c->n_files ? c->file[0] : "-"));
+    out = open_out(e, c->value[O_output]);
+    if (!out) return -1;
+    while ((any = next_group(e, &rs, &g)) > 0) {
+        size_t ties, best;
+        int again = seen_before(e, &seen, g.r[0].id);
+        if (again) return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" comes back: a prompt's answers must stand together (actinh gather brings them together)", rs.in.path, g.r[0].number + 1, SHOWN(g.r[0].id));
+        best = choose(&g, &rule, seed, &ties);
+        count_choice(&g, &rule, best, ties, &s);
+        if (best == SIZE_MAX) continue;
+        put(e, &b, g.r[best].raw.s, g.r[best].raw.n);
+        put_text(e, &b, "\n");
+        if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
+    }
+    close_in(&rs.in);
+    if (any < 0) return -1;
+    if (s.prompts == 0) return fail(e, "%s: no answers to choose from", rs.in.path);
+    TRY(write_buf(e, out, &b));
+    TRY(close_out(e, out));
+    if (!e->quiet) {
+        fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied, %zu empty, %zu cut off\n", s.prompts, s.candidates, s.dropped, s.tied, s.empty, s.cut);
+        if (rule.n && s.n_all) fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule.order[0].field, mean(s.all, s.n_all), mean(s.first, s.n_first), mean(s.chosen, s.n_chosen));
+    }
+    return end_result(e, c, NULL);
+}
+
+static int verb_tune(Env *e, Call *c) {
+    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.bin", "steps.jsonl", NULL };
+    Model m;
+    Tuning t;
+    Template form;
+    double beta1, beta2, decay, clip, loss = 0;
+    int any;
+    memset(&t, 0, sizeof t);
+    TRY(need_files(e, c, 2, 2, "MODEL and a file of answers to learn were"));
+    if (!c->value[O_output]) return fail(e, "tune: the folder for the tuned model was expected: -o DIR");
+    TRY(size_option(e, c, O_epochs, 1, 100000, &t.epochs));
+    TRY(size_option(e, c, O_batch, 1, 1u << 20, &t.batch));
+    TRY(size_option(e, c, O_micro, 0, 1u << 20, &t.micro));
+    TRY(size_option(e, c, O_max_length, 2, 1u << 24, &t.max_length));
+    TRY(size_option(e, c, O_steps, 0, 1u << 30, &t.steps));
+    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &t.seed));
+    TRY(real_option(e, c, O_lr, 0, 10, &t.lr));
+    TRY(real_option(e, c, O_min_lr, 0, 10, &t.min_lr));
+    TRY(real_option(e, c, O_warmup, 0, 1, &t.warmup));
+    TRY(real_option(e, c, O_decay, 0, 10, &decay));
+    TRY(real_option(e, c, O_clip, 0, 1e9, &clip));
+    TRY(real_option(e, c, O_beta1, 0, 0.999999, &beta1));
+    TRY(real_option(e, c, O_beta2, 0, 0.999999, &beta2));
+    t.cosine = strcmp(c->value[O_schedule], "cosine") == 0;
+    if (!t.cosine && strcmp(c->value[O_schedule], "constant")) return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
+    t.beta1 = (float)beta1; t.beta2 = (float)beta2; t.eps = 1e-8f; t.decay = (float)decay; t.clip = (float)clip;
+    TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
+    depends(c, "answers", c->file[1], NULL);
+    if ((any = begin_result(e, c, files[0])) != 0) return already_done(e, c, any);
+    TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
+    TRY(load_template(e, c->value[O_template], &form));
+    TRY(tune(e, &m, &t, &form, c->file[1], c->value[O_output], &loss));
+    return end_result(e, c, files);
+}
+
+static int verb_profile(Env *e, Call *c) {
+    Model m;
+    Template form;
+    Lists lists;
+    Figures list, other;
+    Progress bar = { NULL, 0, 0, 0, 0 };
+    const char *path;
+    size_t seed, i;
+    int any;
+    memset(&list, 0, sizeof list);
+    TRY(need_files(e, c, 2, COUNT(c->file), "MODEL and one or more suites were"));
+    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
+    TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
+    for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); depends(c, "suite", path, NULL); }
+    TRY(find_data(e, c->value[O_words], &path));
+    depends(c, "words", path, NULL);
+    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    TRY(load_words(e, path, &lists.words));
+    TRY(load_model(e, c->file[0], c->value[O_tokenizer], seed, &m));
+    TRY(load_template(e, c->value[O_template], &form));
+    TRY(pack_model(e, &m));
+    for (i = 1; i < c->n_files; i++) TRY(profile(e, &m, c->file[i], &form, &lists, seed, &bar, &list));
+    TRY(save_figures(e, c->value[O_output] ? c->value[O_output] : "-", &list));
+    if (c->value[O_against]) {
+        TRY(load_figures(e, c->value[O_against], &other));
+        for (i = 0; i < list.n; i++) {
+            const Figure *f = &list.f[i], *o = find_figure(&other, f->name);
+            double d, lo, hi;
+            if (!o) continue;
+            TRY(bootstrap(e, f, o, &d, &lo, &hi));
+            fprintf(stderr, "%-22s %10.4f  against %10.4f  difference %+10.4f [%+.4f, %+.4f]\n", f->name, f->value, o->value, d, lo, hi);
+        }
+    }
+    return end_result(e, c, NULL);
+}
+
+/* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
+ * have the same number for one prompt (several teachers: one pool). */
+typedef struct { Span raw, id; size_t candidate, order; } Loose;
+
+static int by_prompt(const void *a, const void *b) {
+    const Loose *x = a, *y = b;
+    return x->candidate != y->candidate ? (x->candidate < y->candidate ? -1 : 1) : x->order < y->order ? -1 : x->order > y->order;
+}
+
+static int verb_gather(Env *e, Call *c) {
+    Loose *all = NULL;
+    size_t n = 0, cap = 0, f, i, k;
+    Buf b = { NULL, 0, 0 };
+    Out *out;
+    int any;
+    TRY(need_files(e, c, 1, COUNT(c->file), "one or more files of answers were"));
+    for (f = 0; f < c->n_files; f++) depends(c, "answers", c->file[f], NULL);
+    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    for (f = 0; f < c->n_files; f++) {
+        Records rs;
+        Record r;
+        memset(&r, 0, sizeof r);
+        TRY(open_records(e, &rs, c->file[f]));
+        while ((any = next_record(e, &rs, &r)) > 0) {
+            TRY(room(e, &all, n, &cap, sizeof *all));
+            all[n].raw.s = copy(e, r.raw.s, r.raw.n); all[n].raw.n = r.raw.n;
+            all[n].id.s = copy(e, r.id.s, r.id.n); all[n].id.n = r.id.n;
+            all[n].candidate = r.candidate; all[n].order = n;
+            if (!all[n].raw.s || !all[n++].id.s) return -1;
+        }
+        close_in(&rs.in);
+        if (any < 0) return -1;
+    }
+    out = open_out(e, c->value[O_output]);
+    if (!out) return -1;
+    {   /* prompts in order of first appearance: the number of each id's first record is its place */
+        size_t slots = 64, *slot, *next;
+        while (slots < n * 2) slots *= 2;
+        slot = get(e, slots, sizeof *slot);
+        next = get(e, n + 1, sizeof *next);          /* chains the records of one prompt; 0 ends */
+        if (!slot || !next) return -1;
+        for (i = n; i-- > 0;) {
+            for (k = (size_t)hash(all[i].id.s, all[i].id.n) & (slots - 1); slot[k]; k = (k + 1) & (slots - 1)) {
+                const Loose *o = &all[slot[k] - 1];
+                if (o->id.n == all[i].id.n && memcmp(o->id.s, all[i].id.s, o->id.n) == 0) break;
+            }
+            next[i] = slot[k];
+            slot[k] = i + 1;
+        }
+        for (i = 0; i < n; i++) {
+            Loose *group;
+            size_t m = 0, at;
+            if (!all[i].id.s) continue;              /* written already */
+            for (at = i + 1; at; at = next[at - 1]) m++;
+            group = get(e, m, sizeof *group);
+            if (!group) return -1;
+            for (m = 0, at = i + 1; at; at = next[at - 1]) { group[m++] = all[at - 1]; all[at - 1].id.s = NULL; }
+            qsort(group, m, sizeof *group, by_prompt);
+            for (k = 0; k < m; k++) {
+                Member f2;
+                size_t where = 0, any_put = 0;
+                int renumber = (k && group[k].candidate == group[k - 1].candidate) || (k && group[k].candidate != k);
+                if (!renumber) { put(e, &b, group[k].raw.s, group[k].raw.n); put_text(e, &b, "\n"); continue; }
+                put_text(e, &b, "{");
+                while (json_next(group[k].raw, &where, &f2)) {
+                    if (same(f2.key, "candidate")) continue;
+                    put_text(e, &b, any_put++ ? ",\"" : "\""); put(e, &b, f2.key.s, f2.key.n);
+                    put_text(e, &b, "\":"); put(e, &b, f2.value.s, f2.value.n);
+                }
+                put_format(e, &b, "%s\"candidate\":%zu}\n", any_put ? "," : "", k);
+            }
+            drop(e, group);
+            if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
+        }
+    }
+    TRY(write_buf(e, out, &b));
+    TRY(close_out(e, out));
+    return end_result(e, c, NULL);
+}
+
+static int verb_generate(Env *e, Call *c) {
+    Model m;
+    Sampling s;
+    Sampler x;
+    Template form;
+    Prompts list = { NULL, 0, 0 };
+    Prompt p;
+    Progress bar = { NULL, 0, 0, 0, 0 };
+    Buf b = { NULL, 0, 0 };
+    Out *out;
+    memset(&form, 0, sizeof form); memset(&p, 0, sizeof p);
+    TRY(need_files(e, c, 1, 2, "MODEL, and perhaps a text to continue, were"));
+    TRY(sampling_options(e, c, &s));
+    TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
+    TRY(pack_model(e, &m));
+    p.prompt = span(c->n_files > 1 ? c->file[1] : "");
+    TRY(encode_prompt(e, &m.t, &form, p.prompt, &p.q.id, &p.q.n));
+    if (p.q.n >= m.c.ctx) return fail(e, "generate: the text has %zu tokens, which leaves no room in the model's context of %zu", p.q.n, m.c.ctx);
+    p.q.answer = get(e, 1, sizeof *p.q.answer);
+    if (!p.q.answer) return -1;
+    list.p = &p; list.n = 1;
+    TRY(new_sampler(e, &m, &s, 1, &x));
+    TRY(ask(e, &x, &list, &bar, 0, 1));
+    put(e, &b, p.prompt.s, p.prompt.n);
+    TRY(decode(e, &m.t, p.q.answer->id, p.q.answer->n, p.prompt.n == 0, &b));
+    put_text(e, &b, "\n");
+    out = open_out(e, c->value[O_output]);
+    if (!out || write_buf(e, out, &b) < 0) return -1;
+    return close_out(e, out);
+}
+
+static int verb_tokenize(Env *e, Call *c) {
+    Tokenizer t;
+    Model m;
+    Buf b = { NULL, 0, 0 };
+    Span text;
+    Out *out;
+    size_t i, n, size = 0;
+    int *ids;
+    if (c->value[O_train]) {
+        TRY(need_files(e, c, 1, 1, "one file of records was"));
+        TRY(size_option(e, c, O_train, PIECES + 1, 1u << 20, &size));
+        TRY(train_tokenizer(e, c->file[0], size, &t));
+        return save_tokenizer(e, c->value[O_output] ? c->value[O_output] : "tokenizer.bin", &t);
+    }
+    TRY(need_files(e, c, 1, 2, "MODEL (or a tokenizer.bin), and perhaps a text file, were"));
+    if (is_file(c->file[0]) && (strcmp(base_name(c->file[0]), "tokenizer.bin") == 0 || c->value[O_tokenizer] == NULL)) TRY(load_tokenizer(e, c->file[0], &t));
+    else { TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m)); t = m.t; }
+    TRY(load_file(e, c->n_files > 1 ? c->file[1] : "-", &text));
+    if (c->value[O_decode]) {
+        int *list = get(e, text.n + 1, sizeof *list);
+        for (n = i = 0; list && i < text.n;) {
+            double x = 0;
+            size_t used = parse_number(text.s + i, text.n - i, &x);
+            if (is_space((unsigned char)text.s[i]) || text.s[i] == ',') { i++; continue; }
+            if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x) return fail(e, "byte %zu: an id from 0 to %zu was expected", i, t.n - 1);
+            list[n++] = (int)x;
+            i += used;
+        }
+        if (!list || decode(e, &t, list, n, 1, &b) < 0) return -1;
+    } else {
+        TRY(encode(e, &t, text, 1, &ids, &n));
+        for (i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
+        put_text(e, &b, "\n");
+    }
+    out = open_out(e, c->value[O_output]);
+    if (!out || write_buf(e, out, &b) < 0) return -1;
+    return close_out(e, out);
+}
+
+static int verb_info(Env *e, Call *c) {
+    Model m;
+    Buf b = { NULL, 0, 0 };
+    Out *out;
+    size_t active, all;
+    TRY(need_files(e, c, 1, 1, "a model was"));
+    TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
+    all = count_parameters(&m, &active);
+    put_format(e, &b, "%s: %s\n", m.path, m.c.E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
+    put_format(e, &b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", m.c.L, m.c.H, m.c.F, m.c.Q, m.c.D, m.c.K);
+    if (m.c.E > 1) put_format(e, &b, "  experts %zu, of which a token uses %zu\n", m.c.E, m.c.top);
+    put_format(e, &b, "  vocabulary %zu, context %zu, head %s\n", m.c.V, m.c.ctx, m.c.tied ? "tied to the embedding" : "of its own");
+    put_format(e, &b, "  parameters %zu, active %zu\n", all, active);
+    out = open_out(e, c->value[O_output]);
+    if (!out || write_buf(e, out, &b) < 0) return -1;
+    return close_out(e, out);
+}
+
+static int verb_corpus(Env *e, Call *c) {
+    Grammar g;
+    Drawing w;
+    Progress bar = { NULL, 0, 0, 0, 0 };
+    Out *out;
+    double a = 0, b = 0, n = 0;
+    int any;
+    const char *path, *fold = c->value[O_fold];
+    memset(&w, 0, sizeof w);
+    TRY(need_files(e, c, 1, 1, "a grammar was"));
+    TRY(size_option(e, c, O_n, 1, 1u << 30, &w.n));
+    TRY(size_option(e, c, O_answers, 0, 10000, &w.answers));
+    TRY(size_option(e, c, O_choices, 0, 100, &w.choices));
+    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &w.seed));
+    w.distinct = c->value[O_distinct] != NULL;
+    w.start = c->value[O_start];
+    if (fold) {
+        size_t i = parse_number(fold, strlen(fold), &a), k = 0;
+        b = a;
+        if (i && fold[i] == '-') { k = parse_number(fold + i + 1, strlen(fold + i + 1), &b); i += k ? k + 1 : 0; }
+        if (!i || fold[i] != '/' || !parse_number(fold + i + 1, strlen(fold + i + 1), &n) || !(a >= 0 && a <= b && b < n && n < 1e6))
+            return fail(e, "corpus: option --fold: A-B/N with 0 <= A <= B < N was expected, found \"%s\"", fold);
+        w.fold_from = (size_t)a; w.fold_to = (size_t)b; w.folds = (size_t)n;
+    }
+    TRY(find_data(e, c->file[0], &path));
+    depends(c, "grammar", path, NULL);
+    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    TRY(load_grammar(e, path, c->value[O_set], &g));
+    out = open_out(e, c->value[O_output]);
+    if (!out || write_corpus(e, &g, &w, out, &bar) < 0) return -1;
+    TRY(close_out(e, out));
+    return end_result(e, c, NULL);
+}
+
+/* ============================================== Experiment ============================================================
+ * The whole grid: teachers x students x choices x seeds. A recipe names them and holds the verbs' own options. Every
+ * stage is a verb that writes a file with a receipt, so a run that was stopped goes on where it stopped.
+ */
+typedef struct { const char *name, *path; } Named;
+typedef struct {
+    const char *file, *dir;
+    Setting *s;
+    size_t n;
+    Named teacher[8], student[8];
+    const char *choice[32], *seed[32];
+    size_t teachers, students, choices, seeds;
+} Recipe;
+
+/* "a: path, b: path" or "a, b" */
+static int parse_named(Env *e, const Recipe *r, const char *key, Named *list, size_t most, size_t *n) {
+    const char *text = setting(r->s, r->n, "", key, NULL);
+    Span rest = span(text);
+    if (!text) return fail(e, "%s, key %s: is missing", r->file, key);
+    for (*n = 0; rest.n; ++*n) {
+        Span path = trim(upto(&rest, ',')), name = path;
+        if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
+        if (path.n && memchr(path.s, ':', path.n)) { name = trim(upto(&path, ':')); path = trim(path); }
+        list[*n].name = copy(e, name.s, name.n);
+        list[*n].path = copy(e, path.s, path.n);
+        if (!list[*n].name || !list[*n].path) return -1;
+    }
+    return *n ? 0 : fail(e, "%s, key %s: is empty", r->file, key);
+}
+
+/* Commas separate choices, so a choice with two fields is written "words:max+mtld:max". */
+static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, const char **list, size_t most, size_t *n) {
+    Span rest = span(setting(r->s, r->n, "", key, otherwise));
+    size_t i;
+    for (*n = 0; rest.n; ++*n) {
+        Span one = trim(upto(&rest, ','));
+        char *text = copy(e, one.s, one.n);
+        if (!text) return -1;
+        if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
+        for (i = 0; i < one.n; i++) if (text[i] == '+') text[i] = ',';
+        list[*n] = text;
+    }
+    return *n ? 0 : fail(e, "%s, key %s: is empty", r->file, key);
+}
+
+static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
+    static const char *const keys[] = { "teachers", "students", "seeds", "prompts", "choices", "sample", "score", "tune", "profile", "world" };
+    const char *path;
+    size_t i, k;
+    memset(r, 0, sizeof *r);
+    TRY(find_data(e, file, &path));
+    r->file = path; r->dir = dir;
+    TRY(load_settings(e, path, &r->s, &r->n));
+    for (i = 0; i < r->n; i++) {
+        for (k = 0; k < COUNT(keys) && strcmp(keys[k], r->s[i].key) && !(starts(r->s[i].key, "world.")); k++) ;
+        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", path, r->s[i].line, r->s[i].key);
+    }
+    TRY(parse_named(e, r, "teachers", r->teacher, COUNT(r->teacher), &r->teachers));
+    TRY(parse_named(e, r, "students", r->student, COUNT(r->student), &r->students));
+    TRY(parse_list(e, r, "choices", "base, first, random", r->choice, COUNT(r->choice), &r->choices));
+    TRY(parse_list(e, r, "seeds", "1", r->seed, COUNT(r->seed), &r->seeds));
+    for (k = 0; k < 2; k++) for (i = 0; i < (k ? r->students : r->teachers); i++) {       /* "dense" alone: the path named elsewhere */
+        Named *x = k ? &r->student[i] : &r->teacher[i], *others = k ? r->teacher : r->student;
+        size_t j, m = k ? r->teachers : r->students;
+        if (strcmp(x->name, x->path) == 0) for (j = 0; j < m; j++) if (strcmp(others[j].name, x->name) == 0) x->path = others[j].path;
+    }
+    return 0;
+}
+
+/* Runs one verb under an environment of its own: `options` as in a recipe, then "--seed S -o OUT", then the files. */
+static int stage(Env *e, int (*verb)(Env *, Call *), int bit, const char *name, const char *words, const char *seed, const char *out, const char *const *files) {
+    Env inner;
+    Call *c;
+    char *word[128];
+    size_t n = 0;
+    Span rest = span(words);
+    int r = -1;
+    memset(&inner, 0, sizeof inner);
+    inner.quiet = 1;
+    c = get(&inner, 1, sizeof *c);
+    while (c && rest.n && n < 100) {                         /* words are split at spaces; "..." keeps them together */
+        Span one;
+        rest = trim(rest);
+        if (rest.n && rest.s[0] == '"') { rest.s++; rest.n--; one = upto(&rest, '"'); } else one = upto(&rest, ' ');
+        if (one.n) word[n++] = copy(&inner, one.s, one.n);
+    }
+    if (seed) { word[n++] = join(&inner, "--seed", "", ""); word[n++] = join(&inner, seed, "", ""); }
+    word[n++] = join(&inner, "--output", "", ""); word[n++] = join(&inner, out, "", "");
+    for (; *files; files++) word[n++] = join(&inner, *files, "", "");
+    if (c && !inner.error[0] && parse_call(&inner, bit, name, word, n, c) == 0) r = verb(&inner, c);
+    env_free(&inner);
+    return r < 0 ? fail(e, "%s", inner.error) : 0;
+}
+
+/* One cell of the grid. */
+typedef struct { const Named *teacher, *student; const char *choice, *seed; Env env; } Cell;
+
+static const char *recipe_words(const Recipe *r, const char *key, const char *otherwise) { return setting(r->s, r->n, "", key, otherwise); }
+
+/* DIR/<a>-<b>..: names of files for a stage; ':' and ',' of rules become '_'. */
+static char *cell_path(Env *e, const Recipe *r, const char *a, const char *b, const char *c, const char *d, const char *tail) {
+    Buf x = { NULL, 0, 0 };
+    const char *part[4];
+    size_t i, from;
+    part[0] = a; part[1] = b; part[2] = c; part[3] = d;
+    put_text(e, &x, r->dir);
+    for (i = 0, from = x.n; i < 4; i++) if (part[i]) { put_text(e, &x, i ? "-" : "/"); put_text(e, &x, part[i]); }
+    for (; from < x.n; from++) if (x.s[from] == ':' || x.s[from] == ',' || x.s[from] == '<' || x.s[from] == '>') x.s[from] = '_';
+    put_text(e, &x, tail);
+    return x.s ? x.s : copy(e, "", 0);
+}
+
+/* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
+ * by the choice's measure is kept; the student learns from what was kept; its profile is taken. Whatever is there
+ * already, whole and made from the same, is not done again: so cells share their teacher's answers. */
+static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
+    const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' ');
+    const char *suites = words ? copy(e, suite, (size_t)(words - suite)) : suite;
+    const char *sampled = cell_path(e, r, "sampled", x->teacher->name, x->seed, NULL, ".jsonl");
+    const char *scored = cell_path(e, r, "scored", x->teacher->name, x->seed, NULL, ".jsonl");
+    const char *chosen = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".jsonl");
+    const char *tuned = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, "");
+    const char *figures = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".figures");
+    const char *const teach[] = { x->teacher->path, recipe_words(r, "prompts", ""), NULL }, *const score[] = { sampled, NULL }, *const select[] = { scored, NULL },
+        *const learn[] = { x->student ? x->student->path : "", chosen, NULL }, *const measure[] = { tuned, suites, NULL };
+    TRY(stage(e, verb_sample, SAMPLE, "sample", recipe_words(r, "sample", "-n 10"), x->seed, sampled, teach));        /* y1 .. yk ~ teacher(x) */
+    TRY(stage(e, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, score));                     /* s1 .. sk            */
+    if (!x->student) return 0;
+    TRY(stage(e, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), x->seed, chosen, select));       /* y* = the best of k  */
+    TRY(stage(e, verb_tune, TUNE, "tune", recipe_words(r, "tune", ""), x->seed, tuned, learn));                       /* student learns y*   */
+    return stage(e, verb_profile, PROFILE, "profile", words ? words : "", x->seed, figures, measure);                 /* what has it become? */
+}
+
+/* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
+static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *what) {
+    Progress bar = { NULL, 0, 0, 0, 0 };
+    size_t done = 0, i;
+    long k;
+    PARALLEL_DYNAMIC for (k = 0; k < (long)n; k++) {
+        Cell *x = &cell[k];
+        x->env.quiet = 1;
+        if (x->choice && strcmp(x->choice, "base") == 0) {           /* nothing learnt: the student as it is */
+            const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' ');
+            const char *files[3];
+            files[0] = x->student->path; files[1] = words ? copy(&x->env, suite, (size_t)(words - suite)) : suite; files[2] = NULL;
+            stage(&x->env, verb_profile, PROFILE, "profile", words ? words : "", x->seed, cell_path(&x->env, r, "base", x->student->name, x->seed, NULL, ".figures"), files);
+        } else active_inheritance(&x->env, r, x);
+#ifdef _OPENMP
+#pragma omp critical
+#endif
+        progress(e, &bar, what, ++done, n, "");
+    }
+    for (i = 0; i < n; i++) {
+        env_free(&cell[i].env);
+        if (cell[i].env.error[0]) return fail(e, "%s", cell[i].env.error);
+    }
+    return 0;
+}
+
+/* Mean of a field over the records of a file whose ids begin with `like`. */
+static int mean_of_file(Env *e, const char *path, const char *like, const char *field, double *value) {
+    Records rs;
+    Record r;
+    double sum = 0, x;
+    size_t n = 0;
+    int any;
+    const Block *mark = e->blocks;
+    memset(&r, 0, sizeof r);
+    TRY(open_records(e, &rs, path));
+    while ((any = next_record(e, &rs, &r)) > 0)
+        if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) { sum += x; n++; }
+    close_in(&rs.in);
+    *value = mean(sum, n);
+    release(e, mark);
+    return any;
+}
+
+/* What the world itself predicts for a rule: it answers its own prompts k times, and the best are kept. */
+static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, const char *field, double *value) {
+    const char *world = recipe_words(r, join(e, "world.", x->teacher->name, ""), recipe_words(r, "world", NULL)), *space = world ? strchr(world, ' ') : NULL;
+    char *start = copy(e, like, strlen(like) - (size_t)ends(like, "-")), k[32];
+    const char *drawn = cell_path(e, r, "world", x->teacher->name, start, NULL, ".jsonl"), *scored = cell_path(e, r, "world-scored", x->teacher->name, start, NULL, ".jsonl");
+    const char *chosen = cell_path(e, r, "world", x->teacher->name, start, x->choice, ".jsonl"), *files[2] = { NULL, NULL };
+    Call c;
+    char *words[2];
+    size_t n;
+    *value = -1;
+    if (!world || !*like) return 0;
+    words[0] = join(e, "-n", "", ""); words[1] = join(e, "10", "", "");
+    TRY(parse_call(e, SAMPLE, "sample", words, 2, &c));
+    TRY(size_option(e, &c, O_n, 1, 10000, &n));
+    snprintf(k, sizeof k, " --answers %zu", n);
+    files[0] = space ? copy(e, world, (size_t)(space - world)) : world;
+    TRY(stage(e, verb_corpus, CORPUS, "corpus", join(e, space ? space : "", " -n 1000 --start ", join(e, start, k, "")), NULL, drawn, files));
+    files[0] = drawn;
+    TRY(stage(e, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, files));
+    files[0] = scored;
+    TRY(stage(e, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, files));
+    return mean_of_file(e, chosen, "", field, value);
+}
+
+/* The finished grid: for each seed, teacher, student and choice one set of figures, and for each seed and student a base. */
+typedef struct { const Recipe *r; Cell *cell; Figures *figures, *bases; } Grid;
+
+static size_t cell_at(const Recipe *r, size_t seed, size_t t, size_t s, size_t k) { return ((seed * r->teachers + t) * r->students + s) * r->choices + k; }
+static const Figures *base_of(const Grid *g, size_t seed, size_t s) { return &g->bases[seed * g->r->students + s]; }
+static const Figures *figures_of(const Grid *g, size_t seed, size_t t, size_t s, size_t k) {
+    return strcmp(g->r->choice[k], "base") == 0 ? base_of(g, seed, s) : &g->figures[cell_at(g->r, seed, t, s, k)];
+}
+
+/* A figure over the seeds: the mean of its values; for one seed its interval, for several their range. */
+typedef struct { double value, lo, hi; size_t n; } Summary;
+
+static void add_value(Summary *c, double value, double lo, double hi) {
+    if (c->n == 0) { c->value = value; c->lo = lo; c->hi = hi; c->n = 1; return; }
+    if (c->n == 1) c->lo = c->hi = c->value;
+    c->lo = value < c->lo ? value : c->lo;
+    c->hi = value > c->hi ? value : c->hi;
+    c->value = (c->value * (double)c->n + value) / (double)(c->n + 1);
+    c->n++;
+}
+
+/* The figure that shows a rule's effect: toxicity is judged by its expected maximum, other fields by their own mean. */
+static const char *judged_by(const char *field) { return strcmp(field, "toxicity") == 0 ? "emt" : field; }
+
+/* All figures of one model: lines of results.jsonl, each with its paired difference to the base. */
+static int put_results(Env *e, Buf *b, const char *teacher, const char *student, const char *choice, const char *seed, const Figures *mine, const Figures *base) {
+    size_t i;
+    for (i = 0; i < mine->n; i++) {
+        const Figure *f = &mine->f[i], *o = find_figure(base, f->name);
+        double d, lo, hi;
+        put_text(e, b, "{\"teacher\":");
+        if (teacher) put_quoted(e, b, span(teacher)); else put_text(e, b, "null");
+        put_text(e, b, ",\"student\":"); put_quoted(e, b, span(student));
+        put_text(e, b, ",\"choice\":"); put_quoted(e, b, span(choice));
+        put_format(e, b, ",\"seed\":%s,\"measure\":", seed); put_quoted(e, b, span(f->name));
+        put_interval(e, b, f->value, f->lo, f->hi, f->n);
+        if (teacher && o) {
+            TRY(bootstrap(e, f, o, &d, &lo, &hi));
+            put_text(e, b, ",\"difference\":{\"base\":"); put_fixed(e, b, o->value);
+            put_interval(e, b, d, lo, hi, f->n);
+            put_text(e, b, "}");
+        }
+        put_text(e, b, "}\n");
+    }
+    return e->error[0] ? -1 : 0;
+}
+
+static void put_number(Env *e, Buf *b, double x) { put_format(e, b, x > -9.9995 && x < 9.9995 ? "%.3f" : "%.1f", x); }
+
+/* "0.412 [0.350, 0.470] -55 %*", padded to `width`; a star where every seed's paired interval leaves out 0. */
+static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *name, int width, int interval) {
+    Summary v = { 0, 0, 0, 0 }, change = { 0, 0, 0, 0 };
+    Buf text = { NULL, 0, 0 };
+    size_t i;
+    int sure = 1, base = strcmp(g->r->choice[k], "base") == 0;
+    for (i = 0; i < g->r->seeds; i++) {
+        const Figure *f = find_figure(figures_of(g, i, t, s, k), name), *o = find_figure(base_of(g, i, s), name);
+        double d, lo, hi;
+        if (!f || !o) continue;
+        add_value(&v, f->value, f->lo, f->hi);
+        if (base) continue;
+        TRY(bootstrap(e, f, o, &d, &lo, &hi));
+        sure &= lo > 0 || hi < 0;
+        add_value(&change, o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
+    }
+    put_number(e, &text, v.value);
+    if (interval) { put_text(e, &text, " ["); put_number(e, &text, v.lo); put_text(e, &text, ", "); put_number(e, &text, v.hi); put_text(e, &text, "]"); }
+    if (!base) put_format(e, &text, " %+.0f%%%s", change.value, sure ? "*" : "");
+    put_format(e, b, "  %*s", width, text.s ? text.s : "");
+    drop(e, text.s);
+    return e->error[0] ? -1 : 0;
+}
+
+/* What a rule did in one pairing: the mean of its field over the chosen answers, what the world predicts for it, and
+ * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
+static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *field) {
+    const Recipe *r = g->r;
+    Summary chosen = { 0, 0, 0, 0 }, share = { 0, 0, 0, 0 };
+    double world = -1, x;
+    size_t i;
+    for (i = 0; i < r->seeds; i++) {
+        const Figure *f = find_figure(figures_of(g, i, t, s, k), field), *o = find_figure(base_of(g, i, s), field);
+        if (!f || !o) continue;
+        TRY(mean_of_file(e, cell_path(e, r, r->teacher[t].name, r->student[s].name, r->choice[k], r->seed[i], ".jsonl"), f->like, field, &x));
+        add_value(&chosen, x, x, x);
+        if (x != o->value) add_value(&share, (f->value - o->value) / (x - o->value), 0, 0);
+        if (i == 0) TRY(predict(e, r, &g->cell[cell_at(r, 0, t, s, k)], f->like, field, &world));
+    }
+    put_format(e, b, chosen.value < 9.9995 ? "  %8.3f" : "  %8.1f", chosen.value);
+    if (world >= 0) put_format(e, b, world < 9.9995 ? "  %8.3f" : "  %8.1f", world); else put_text(e, b, "         -");
+    put_format(e, b, "  %9.2f\n", share.value);
+    return e->error[0] ? -1 : 0;
+}
+
+/* The paper's table: for each rule and pairing base, first, random and best; then what should have stayed as it was. */
+static int put_table(Env *e, Buf *b, const Grid *g) {
+    static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
+    const Recipe *r = g->r;
+    size_t i, k, t, s;
+    for (k = 0; k < r->choices; k++) {
+        const char *colon = strchr(r->choice[k], ':'), *field, *name;
+        if (!colon) continue;
+        field = copy(e, r->choice[k], (size_t)(colon - r->choice[k]));
+        if (!field) return -1;
+        name = judged_by(field);
+        put_format(e, b, "\n%-18s", name);
+        for (i = 0; i < r->choices; i++)
+            if (i == k || !strchr(r->choice[i], ':')) put_format(e, b, "  %*s", strcmp(r->choice[i], "base") ? 27 : 20, r->choice[i]);
+        put_format(e, b, "  %8s  %8s  %9s\n", "chosen", "world", "inherited");
+        for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
+            put_format(e, b, "%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
+            for (i = 0; i < r->choices; i++)
+                if (i == k || !strchr(r->choice[i], ':')) TRY(put_cell(e, b, g, t, s, i, name, strcmp(r->choice[i], "base") ? 27 : 20, 1));
+            TRY(put_inherited(e, b, g, t, s, k, field));
+        }
+    }
+    for (i = 0; i < COUNT(also); i++) {
+        if (!find_figure(base_of(g, 0, 0), also[i])) continue;
+        put_format(e, b, "\n%-18s", also[i]);
+        for (k = 0; k < r->choices; k++) put_format(e, b, "  %14s", r->choice[k]);
+        put_text(e, b, "\n");
+        for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
+            put_format(e, b, "%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
+            for (k = 0; k < r->choices; k++) TRY(put_cell(e, b, g, t, s, k, also[i], 14, 0));
+            put_text(e, b, "\n");
+        }
+    }
+    put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. *: the paired difference to the base\n"
+                   "has an interval without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
+                   "for it; inherited: (student - base) / (chosen - base) of the mean. The method itself: active_inheritance() in actinh.c\n");
+    return 0;
+}
+
+static int verb_run(Env *e, Call *c) {
+    Recipe r;
+    Grid grid;
+    Cell *cell, *first;
+    Figures *figures, *bases;
+    size_t n = 0, m = 0, i, s, t, k;
+    Buf results = { NULL, 0, 0 }, table = { NULL, 0, 0 };
+    Out *out;
+    TRY(need_files(e, c, 1, 1, "a recipe was"));
+    if (!c->value[O_output]) return fail(e, "run: a folder for everything that is made was expected: -o DIR");
+    TRY(load_recipe(e, c->file[0], c->value[O_output], &r));
+    TRY(make_dir(e, r.dir));
+    cell = get(e, r.seeds * r.teachers * r.students * r.choices + 1, sizeof *cell);
+    figures = get(e, r.seeds * r.teachers * r.students * r.choices + 1, sizeof *figures);
+    bases = get(e, r.seeds * r.students + 1, sizeof *bases);
+    first = get(e, r.seeds * (r.teachers + r.students) + 1, sizeof *first);
+    if (!cell || !figures || !bases || !first) return -1;
+    for (s = 0; s < r.seeds; s++) {
+        for (t = 0; t < r.teachers; t++, m++) { first[m].teacher = &r.teacher[t]; first[m].seed = r.seed[s]; }
+        for (t = 0; t < r.students; t++, m++) { first[m].student = &r.student[t]; first[m].choice = "base"; first[m].seed = r.seed[s]; }
+        for (t = 0; t < r.teachers; t++) for (i = 0; i < r.students; i++) for (k = 0; k < r.choices; k++, n++) {
+            cell[n].teacher = &r.teacher[t]; cell[n].student = &r.student[i]; cell[n].choice = r.choice[k]; cell[n].seed = r.seed[s];
+        }
+    }
+    TRY(run_cells(e, &r, first, m, "teachers and bases"));
+    TRY(run_cells(e, &r, cell, n, "cells"));
+    for (n = s = 0; s < r.seeds; s++) {
+        for (i = 0; i < r.students; i++) {
+            Figures *f = &bases[s * r.students + i];
+            TRY(load_figures(e, cell_path(e, &r, "base", r.student[i].name, r.seed[s], NULL, ".figures"), f));
+            TRY(put_results(e, &results, NULL, r.student[i].name, "base", r.seed[s], f, f));
+        }
+        for (t = 0; t < r.teachers; t++) for (i = 0; i < r.students; i++) for (k = 0; k < r.choices; k++, n++) {
+            if (strcmp(r.choice[k], "base") == 0) continue;
+            TRY(load_figures(e, cell_path(e, &r, r.teacher[t].name, r.student[i].name, r.choice[k], r.seed[s], ".figures"), &figures[n]));
+            TRY(put_results(e, &results, r.teacher[t].name, r.student[i].name, r.choice[k], r.seed[s], &figures[n], &bases[s * r.students + i]));
+        }
+    }
+    TRY(save_file(e, join(e, r.dir, "/", "results.jsonl"), whole(&results)));
+    grid.r = &r; grid.cell = cell; grid.figures = figures; grid.bases = bases;
+    TRY(put_table(e, &table, &grid));
+    out = open_out(e, NULL);
+    return out && write_buf(e, out, &table) == 0 ? close_out(e, out) : -1;
+}
+
+/* ================================================ Library =============================================================
+ * What actinh.h offers: the same functions, with a handle that owns an environment.
+ */
+struct actinh { Env e; Model m; Lists lists; Group g; Text text; Buf *line; int words_loaded; };
+
+const char *actinh_version(void) { return "0.1"; }
+int actinh_spec(void) { return SPEC; }
+const char *actinh_fault(void) { const char *f = arithmetic_fault(); return f ? f : ""; }
+const char *actinh_error(const actinh *a) { return a ? a->e.error : "out of memory"; }
+
+actinh *actinh_open(const char *model, const char *tokenizer) {
+    actinh *a = calloc(1, sizeof *a);
+    if (!a) return NULL;
+    a->e.quiet = 1;
+    if (load_model(&a->e, model, tokenizer, 1, &a->m) == 0) pack_model(&a->e, &a->m);
+    return a;
+}
+
+void actinh_close(actinh *a) {
+    if (!a) return;
+    env_free(&a->e);
+    free(a);
+}
+
+int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed) {
+    Env *e = &a->e;
+    Sampling s;
+    Sampler x;
+    Prompts list = { NULL, 0, 0 };
+    Prompt p;
+    Template form;
+    Progress bar = { NULL, 0, 0, 0, 0 };
+    Buf id = { NULL, 0, 0 };
+    size_t j;
+    if (!a || e->error[0]) return -1;
+    memset(&s, 0, sizeof s); memset(&p, 0, sizeof p); memset(&form, 0, sizeof form);
+    if (k == 0 || max_tokens == 0 || !(temperature >= 0)) return fail(e, "sample: k and max_tokens of at least 1 and a temperature of at least 0 were expected");
+    s.k = k; s.max_tokens = max_tokens; s.temperature = (float)temperature; s.top_p = 1.0f; s.seed = seed;
+    p.prompt = span(prompt); p.id = span("0");
+    p.q.key = hash("0", 1);
+    TRY(encode_prompt(e, &a->m.t, &form, p.prompt, &p.q.id, &p.q.n));
+    if (p.q.n >= a->m.c.ctx) return fail(e, "sample: the prompt has %zu tokens, the model's context is %zu", p.q.n, a->m.c.ctx);
+    p.q.answer = get(e, k, sizeof *p.q.answer);
+    if (!p.q.answer) return -1;
+    list.p = &p; list.n = 1;
+    TRY(new_sampler(e, &a->m, &s, k, &x));
+    TRY(ask(e, &x, &list, &bar, 0, 1));
+    a->g.r = get(e, k, sizeof *a->g.r);
+    a->line = get(e, k, sizeof *a->line);
+    if (!a->g.r || !a->line) return -1;
+    for (j = 0; j < k; j++) {
+        TRY(put_candidate(e, &a->line[j], &a->m, &p, j));
+        TRY(record_of(e, whole(&a->line[j]), j, &a->g.r[j]));
+    }
+    a->g.n = k;
+    drop(e, id.s);
+    return 0;
+}
+
+size_t actinh_answers(const actinh *a) { return a ? a->g.n : 0; }
+const char *actinh_answer(const actinh *a, size_t i) { return a && i < a->g.n ? a->g.r[i].completion.s : NULL; }
+
+int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
+    const Measure *q = find_measure(measure);
+    const char *path;
+    if (!a || a->e.error[0]) return -1;
+    if (!q || i >= a->g.n) return fail(&a->e, "measure: there is no %s", q ? "such answer" : "such measure");
+    if (q->f == measure_toxicity && !a->words_loaded) {
+        TRY(find_data(&a->e, "words.txt", &path));
+        TRY(load_words(&a->e, path, &a->lists.words));
+        a->words_loaded = 1;
+    }
+    TRY(analyse(&a->e, a->g.r[i].completion, &a->text));
+    return q->f(&a->g, i, &a->text, &a->lists, value) ? 0 : -1;
+}
+
+size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
+    Rule r;
+    size_t i, k, ties;
+    if (!a || a->e.error[0] || parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
+    for (i = 0; i < a->g.n; i++) {                           /* each candidate's record gets the scores that the rule asks for */
+        Buf scored = { NULL, 0, 0 };
+        put(&a->e, &scored, a->line[i].s, a->line[i].n - 2); /* without "}\n" */
+        put_text(&a->e, &scored, ",\"scores\":{");
+        for (k = 0; k < r.n; k++) {
+            double v;
+            if (actinh_measure(a, i, r.order[k].field, &v) < 0) return SIZE_MAX;
+            put_format(&a->e, &scored, "%s\"%s\":", k ? "," : "", r.order[k].field);
+            put_fixed(&a->e, &scored, v);
+        }
+        put_text(&a->e, &scored, "}}");
+        a->g.r[i].raw = whole(&scored);
+    }
+    return a->e.error[0] ? SIZE_MAX : choose(&a->g, &r, seed, &ties);
+}
+
+/* ============================================ Command line ============================================================
+ */
+typedef struct { const char *name; int bit; int (*f)(Env *, Call *); const char *usage, *says; } Verb;
+
+static const Verb verbs[] = {
+    { "run", RUN, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds" },
+    { "sample", SAMPLE, verb_sample, "MODEL [FILE]", "k answers to every prompt" },
+    { "score", SCORE, verb_score, "[FILE]", "measure every answer" },
+    { "select", SELECT, verb_select, "[FILE]", "keep one answer a prompt" },
+    { "tune", TUNE, verb_tune, "MODEL FILE -o DIR", "fine-tune a model on answers (MODEL a lone config.json: train one)" },
+    { "profile", PROFILE, verb_profile, "MODEL SUITE...", "measure a model, with intervals" },
+    { "gather", GATHER, verb_gather, "FILE...", "bring each prompt's answers together" },
+    { "generate", GENERATE, verb_generate, "MODEL [TEXT]", "continue a text" },
+    { "tokenize", TOKENIZE, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back; --train makes a vocabulary" },
+    { "info", INFO, verb_info, "MODEL", "what a model is made of" },
+    { "corpus", CORPUS, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
+};
+
+static void show_help(const char *name) {
+    size_t i, k;
+    const Verb *v = NULL;
+    for (i = 0; i < COUNT(verbs); i++) if (name && strcmp(verbs[i].name, name) == 0) v = &verbs[i];
+    if (!v) {
+        printf("actinh: active inheritance. A teacher answers, the best answers are kept, a student learns from them.\n\n");
+        for (i = 0; i < COUNT(verbs); i++) printf("    actinh %-9s %-24s %s\n", verbs[i].name, verbs[i].usage, verbs[i].says);
+        printf("\nactinh help VERB shows a verb's options. Data goes to standard output or -o FILE, talk to standard error.\n"
+               "Exit status: 0 done, 1 a negative answer, 2 trouble.\n");
+        return;
+    }
+    printf("actinh %s %s\n    %s\n\n", v->name, v->usage, v->says);
+    for (i = 0; i < N_OPTIONS; i++) {
+        char text[64];
+        if (!(options[i].verbs & v->bit)) continue;
+        snprintf(text, sizeof text, "--%s%s%s", options[i].name, options[i].arg ? " " : "", options[i].arg ? options[i].arg : "");
+        for (k = 2; text[k] && text[k] != ' '; k++) if (text[k] == '_') text[k] = '-';
+        printf("    %-22s %s%s%s%s\n", text, options[i].says, options[i].value ? " (default " : "", options[i].value ? options[i].value : "", options[i].value ? ")" : "");
+    }
+}
+
+#ifndef ACTINH_NO_MAIN
+int main(int argc, char **argv) {
+    Env e;
+    Call *c;
+    size_t i, threads = 0;
+    int r = -1;
+    memset(&e, 0, sizeof e);
+#ifdef _WIN32
+    _setmode(0, _O_BINARY); _setmode(1, _O_BINARY);
+#endif
+    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        show_help(argc > 2 ? argv[2] : NULL);
+        return argc < 2 ? 2 : 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) { printf("actinh %s, spec %d\n", actinh_version(), SPEC); return 0; }
+    for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, argv[1]); i++) ;
+    if (i == COUNT(verbs)) { fprintf(stderr, "actinh: there is no verb \"%s\"; see actinh help\n", argv[1]); return 2; }
+    for (int k = 2; k < argc; k++) if (strcmp(argv[k], "--help") == 0) { show_help(argv[1]); return 0; }
+    if (arithmetic_fault()) fprintf(stderr, "actinh: this build's bits are not portable: %s\n", arithmetic_fault());
+    c = get(&e, 1, sizeof *c);
+    if (c && parse_call(&e, verbs[i].bit, verbs[i].name, argv + 2, (size_t)argc - 2, c) == 0) {
+        e.quiet = c->value[O_quiet] != NULL;
+        if (!c->value[O_threads] || size_option(&e, c, O_threads, 1, 1024, &threads) == 0) {
+#ifdef _OPENMP
+            if (threads) omp_set_num_threads((int)threads);
+#endif
+            r = verbs[i].f(&e, c);
+        }
+    }
+    env_free(&e);
+    if (r >= 0) return r;
+    fprintf(stderr, "actinh: %s\n", e.error);
+    return 2;
+}
+#endif
