@@ -120,10 +120,12 @@ typedef struct Env Env;
 
 static int fail(Env *e, const char *format, ...) {
     va_list args;
+    size_t i;
     if (e->error[0]) return -1;
     va_start(args, format);
     vsnprintf(e->error, sizeof e->error, format, args);
     va_end(args);
+    for (i = 0; e->error[i]; i++) if ((unsigned char)e->error[i] < 0x20 || e->error[i] == 0x7f) e->error[i] = ' ';   /* files are quoted in it */
     return -1;
 }
 
@@ -239,6 +241,8 @@ static const char *base_name(const char *path) {
 static int is_dir(const char *path) { struct stat s; return stat(path, &s) == 0 && S_ISDIR(s.st_mode); }
 static int is_file(const char *path) { struct stat s; return stat(path, &s) == 0 && !S_ISDIR(s.st_mode); }
 
+static int is_special(const char *path) { struct stat s; return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode); }
+
 static int make_dir(Env *e, const char *path) {
     char *p = copy(e, path, strlen(path));
     size_t i;
@@ -325,8 +329,8 @@ static Out *open_out(Env *e, const char *path) {
     if (!o) return NULL;
     if (!path || strcmp(path, "-") == 0) { o->f = stdout; return o; }
     o->path = join(e, path, "", "");
-    o->part = join(e, path, ".part", "");
-    if (!o->part) return NULL;
+    o->part = is_special(path) ? o->path : join(e, path, ".part", "");    /* a pipe or device is written as it is */
+    if (!o->path || !o->part) return NULL;
     o->f = fopen(o->part, "wb");
     if (!o->f) { fail(e, "%s: cannot write: %s", o->part, strerror(errno)); return NULL; }
     o->next = e->outs; e->outs = o;
@@ -356,15 +360,15 @@ static int close_out(Env *e, Out *o) {
     if (!o->path) return bad ? fail(e, "standard output: cannot write: %s", strerror(errno)) : 0;
     if (e->error[0]) return -1;
 #ifndef _WIN32
-    bad |= fsync(fileno(o->f)) != 0;
+    bad |= o->part != o->path && fsync(fileno(o->f)) != 0;
 #else
-    remove(o->path);
+    if (o->part != o->path) remove(o->path);
 #endif
     bad |= fclose(o->f) != 0;
     forget_out(e, o);
-    if (bad || rename(o->part, o->path) != 0) {
+    if (bad || (o->part != o->path && rename(o->part, o->path) != 0)) {
         fail(e, "%s: cannot write: %s", o->path, strerror(errno));
-        remove(o->part);
+        if (o->part != o->path) remove(o->part);
         return -1;
     }
     return 0;
@@ -390,7 +394,7 @@ static void env_free(Env *e) {
     while (e->outs) {
         Out *o = e->outs;
         fclose(o->f);
-        remove(o->part);
+        if (o->part != o->path) remove(o->part);
         e->outs = o->next;
     }
     release(e, NULL);
@@ -474,22 +478,24 @@ static inline float exp32(float x) {
 static double log64(double x) {
     uint64_t u = bits64(x);
     int64_t n = (int64_t)(u >> 52) - 1023;
-    double m, s, z, p, nn;
+    double m, f, s, z, half, r, nn;
     int i;
     if (!(x > 0.0)) return -745.0;                           /* log 0 is never wanted; keep it finite */
     m = from_bits64((u & 0xfffffffffffffu) | 0x3ff0000000000000u);
     if (m > 1.4142135623730951) { m *= 0.5; n++; }
-    s = (m - 1.0) / (m + 1.0);
+    f = m - 1.0;                                             /* exact; log(1 + f) = f - f^2/2 + s (f^2/2 + r) */
+    s = f / (2.0 + f);
     z = s * s;
-    p = 1.0 / 25.0;
-    for (i = 23; i >= 3; i -= 2) p = p * z + 1.0 / (double)i;
+    half = 0.5 * f * f;
+    r = 2.0 / 25.0;
+    for (i = 23; i >= 3; i -= 2) r = r * z + 2.0 / (double)i;
     nn = (double)n;
-    return nn * 6.93147180369123816490e-01 + (2.0 * s + (2.0 * s * z * p + nn * 1.90821492927058770002e-10));
+    return nn * 6.93147180369123816490e-01 - ((half - (s * (half + r * z) + nn * 1.90821492927058770002e-10)) - f);
 }
 
 static double pow64(double x, double y) { return exp64(y * log64(x)); }
 
-/* Sine and cosine of an angle 0 <= x < 2^25 in binary64: x = n pi/2 + r with pi/2 in three parts, then the series.
+/* Sine and cosine of an angle 0 <= x < 2^22 in binary64: x = n pi/2 + r with pi/2 in three parts, then the series.
  * Absolute error < 2^-52: the results are rounded to binary32 anyhow. */
 static void sincos64(double x, double *sine, double *cosine) {
     const double magic = 6755399441055744.0;
@@ -652,7 +658,7 @@ static Span upto(Span *rest, char c) {
  * 10^x; multiplying or dividing it by powers of ten keeps it exact but for a "sticky" bit, and then one rounding is
  * made. 800 digits decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
 static size_t parse_number(const char *s, size_t n, double *value) {
-    uint32_t limb[128] = { 0 };
+    uint32_t limb[256] = { 0 };
     size_t i = 0, used = 1, digits = 0, j;
     int negative = 0, sticky = 0, seen = 0, shift = 0;
     long x = 0, given = 0;
@@ -688,13 +694,16 @@ static size_t parse_number(const char *s, size_t n, double *value) {
         for (j = 0; j < used; j++) { carry += (uint64_t)limb[j] * 10; limb[j] = (uint32_t)carry; carry >>= 32; }
         if (carry) limb[used++] = (uint32_t)carry;
     }
-    for (; x < 0; x++) {                         /* before dividing, make sure that 64 good bits remain */
-        uint64_t rest = 0;
-        while (used < 4) {
-            for (j = used; j > 0; j--) limb[j] = limb[j - 1];
-            limb[0] = 0; used++; shift -= 32;
-        }
-        for (j = used; j-- > 0;) { rest = rest << 32 | limb[j]; limb[j] = (uint32_t)(rest / 10); rest %= 10; }
+    if (x < 0) {                                 /* first as many zero limbs below as make the quotient exact in its leading 64 bits */
+        size_t below_it = (size_t)-x * 107 / 1024 + 3;       /* 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
+        memmove(limb + below_it, limb, used * sizeof *limb);
+        memset(limb, 0, below_it * sizeof *limb);
+        used += below_it; shift -= 32 * (int)below_it;
+    }
+    while (x < 0) {
+        uint64_t rest = 0, ten = x <= -9 ? 1000000000 : 10;
+        for (j = used; j-- > 0;) { rest = rest << 32 | limb[j]; limb[j] = (uint32_t)(rest / ten); rest %= ten; }
+        x += x <= -9 ? 9 : 1;
         sticky |= rest != 0;
         while (used > 1 && limb[used - 1] == 0) used--;
     }
@@ -758,7 +767,7 @@ static const char *json_string_end(const char *s, const char *end, Wrong *w) {
                 if (end - s <= i || !(is_digit(s[i]) || (lower(s[i]) >= 'a' && lower(s[i]) <= 'f')))
                     return json_bad(w, "\\u without four hexadecimal digits", s);
             s += 4;
-        } else if (!strchr("\"\\/bfnrt", *s)) return json_bad(w, "an unknown escape in a string", s);
+        } else if (!*s || !strchr("\"\\/bfnrt", *s)) return json_bad(w, "an unknown escape in a string", s);
     }
     return s < end ? s + 1 : json_bad(w, "a string without its closing quote", s);
 }
@@ -783,7 +792,7 @@ static const char *json_number_end(const char *s, const char *end, Wrong *w) {
 
 static const char *json_end(const char *s, const char *end, int depth, Wrong *w) {
     if (s == end) return json_bad(w, "a value is missing", s);
-    if (depth > 100) return json_bad(w, "nested deeper than 100 levels", s);
+    if (depth >= 100) return json_bad(w, "nested deeper than 100 levels", s);
     if (*s == '"') return json_string_end(s, end, w);
     if (*s == '{' || *s == '[') {
         char close = *s == '{' ? '}' : ']';
@@ -813,9 +822,11 @@ static const char *json_end(const char *s, const char *end, int depth, Wrong *w)
 
 /* The next element of the checked array or object `json`: *at is 0 to begin with. Returns 0 at the end. */
 static int json_next(Span json, size_t *at, Member *m) {
-    const char *end = json.s + json.n, *s = skip_space(json.s + (*at ? *at : 1), end), *to;
+    const char *end, *s, *to;
     Wrong w;
     if (json.n == 0 || (json.s[0] != '{' && json.s[0] != '[')) return 0;
+    end = json.s + json.n;
+    s = skip_space(json.s + (*at ? *at : 1), end);
     if (s < end && *s == ',') s = skip_space(s + 1, end);
     if (s >= end || *s == '}' || *s == ']') return 0;
     m->key.s = s; m->key.n = 0;
@@ -913,6 +924,15 @@ static int json_size(Env *e, const char *file, Span json, const char *key, size_
     return 1;
 }
 
+static int json_real(Env *e, const char *file, Span json, const char *key, double low, double high, float *x) {
+    Span v = json_get(json, key);
+    double d = 0;
+    if (v.n == 0 || same(v, "null")) return 0;
+    if (!json_number(v, &d) || !(d >= low && d <= high)) return fail(e, "%s, field \"%s\": a number from %g to %g was expected, found %.*s", file, key, low, high, SHOWN(v));
+    *x = (float)d;
+    return 1;
+}
+
 /* "key = value" lines, with [sections] and # comments: recipes and suites. */
 typedef struct { char *section, *key, *value; size_t line; } Setting;
 
@@ -969,13 +989,19 @@ static int open_records(Env *e, Records *r, const char *path) {
     size_t i = 0;
     memset(r, 0, sizeof *r);
     TRY(open_in(e, &r->in, path));
-    do { TRY(fill(e, &r->in)); for (i = 0; i < r->in.n && is_space((unsigned char)r->in.s[i]); i++) ; } while (i == r->in.n && !r->in.end);
+    do {
+        TRY(fill(e, &r->in));
+        if (r->in.n >= 3 && memcmp(r->in.s, "\xef\xbb\xbf", 3) == 0) memset(r->in.s, ' ', 3);      /* a byte order mark */
+        for (i = 0; i < r->in.n && is_space((unsigned char)r->in.s[i]); i++) continue;
+    } while (i == r->in.n && !r->in.end);
     if (i == r->in.n || r->in.s[i] != '[') return 0;
     r->is_array = 1;
     while (!r->in.end) TRY(fill(e, &r->in));
     r->array.s = r->in.s + i; r->array.n = r->in.n - i;
     r->array = trim(r->array);
-    return json_check(e, r->array, r->in.path, 0);
+    TRY(json_check(e, r->array, r->in.path, 0));
+    for (; i < r->in.n; i++) if (r->in.s[i] == '\n' || r->in.s[i] == '\r') r->in.s[i] = ' ';     /* records leave as one line each */
+    return 0;
 }
 
 /* Decodes one of several fields into the record's text: the first name that is there. */
@@ -1365,7 +1391,9 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
         TRY(count_words(e, &p, whole(&line)));
         drop(e, line.s);
     }
+    close_in(&rs.in);
     if (any < 0) return -1;
+    if (p.n == 0) return fail(e, "%s: no records", rs.in.path);
     for (i = 0; i < p.n; i++) {                              /* words into characters; chars.score counts each one */
         Span w = p.words.piece[PIECES + i];
         p.word[i].from = p.symbols;
@@ -1412,6 +1440,7 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
         chars.score[best] = -1;
         TRY(add_piece(e, t, chars.piece[best], -(float)(t->n - PIECES)));
     }
+    if (t->n < size) return fail(e, "--train %zu: too many: %s has no more than %zu pieces in it", size, path, t->n);
     return 0;
 }
 
@@ -1437,13 +1466,19 @@ static int find_data(Env *e, const char *name, const char **path) {
  * completion follows directly: it begins with a space where one is wanted, so that sampled ids are trained ids. */
 typedef struct { Span before, after; } Template;
 
+static int find_template(Env *e, const char *name, const char **path) {
+    *path = NULL;
+    if (strcmp(name, "plain") == 0) return 0;
+    return find_data(e, strchr(name, '/') || is_file(name) ? name : join(e, "templates/", name, ""), path);
+}
+
 static int load_template(Env *e, const char *name, Template *t) {
     const char *path;
     Span text;
     size_t i;
     memset(t, 0, sizeof *t);
-    if (strcmp(name, "plain") == 0) return 0;
-    TRY(find_data(e, strchr(name, '/') || is_file(name) ? name : join(e, "templates/", name, ""), &path));
+    TRY(find_template(e, name, &path));
+    if (!path) return 0;
     TRY(load_file(e, path, &text));
     if (text.n && text.s[text.n - 1] == '\n') text.n--;
     for (i = 0; i + 8 <= text.n && memcmp(text.s + i, "{prompt}", 8) != 0; i++) ;
@@ -1705,10 +1740,11 @@ static int read_config(Env *e, const char *path, Config *c) {
     if (c->Q % c->K) return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
     if (c->D % 2 || c->D == 0) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
-    if (json_number(json_get(text, "rms_norm_eps"), &x)) c->eps = (float)x;
-    if (json_number(json_get(text, "rope_theta"), &x)) c->theta = (float)x;
-    if (json_number(json_get(text, "router_aux_loss_coef"), &x)) c->aux = (float)x;
-    if (!(c->eps > 0) || !(c->theta >= 1)) return fail(e, "%s, field \"%s\": is not positive", path, c->eps > 0 ? "rope_theta" : "rms_norm_eps");
+    TRY(json_real(e, path, text, "rms_norm_eps", 1e-30, 1, &c->eps));
+    TRY(json_real(e, path, text, "rope_theta", 1, 1e12, &c->theta));
+    TRY(json_real(e, path, text, "router_aux_loss_coef", 0, 1e6, &c->aux));
+    v = json_get(text, "hidden_act");
+    if (v.n && !same(v, "\"silu\"")) return fail(e, "%s, field \"hidden_act\": silu was expected, found %.*s", path, SHOWN(v));
     v = json_get(text, "rope_scaling");
     if (v.n && !same(v, "null")) return fail(e, "%s, field \"rope_scaling\": is not supported, found %.*s", path, SHOWN(v));
     v = json_get(text, "eos_token_id");
@@ -1794,6 +1830,11 @@ static int random_weights(Env *e, Model *m, uint64_t seed) {
     return 0;
 }
 
+static const char *tokenizer_beside(Env *e, const char *model) {
+    char *folder = copy(e, model, strlen(model) - (is_dir(model) ? 0 : strlen(base_name(model))));
+    return folder ? join(e, folder, is_dir(model) ? "/" : "", "tokenizer.bin") : NULL;
+}
+
 /* A model from: a Hugging Face folder, a llama2.c .bin, or a lone config.json (random weights). Its tokenizer is the one
  * named, or tokenizer.bin beside it. */
 static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
@@ -1817,12 +1858,8 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
     drop(e, (void *)(uintptr_t)t.file.s);
     if (m->c.tied) m->head.w = m->embed.w;
     TRY(fill_rope(e, m));
-    m->tokenizer = tokenizer;
-    if (!tokenizer) {
-        char *folder = copy(e, found, strlen(found) - (bin || lone ? strlen(base_name(found)) : 0));
-        m->tokenizer = join(e, folder, bin || lone ? "" : "/", "tokenizer.bin");
-        if (bin && !is_file(m->tokenizer)) return fail(e, "%s: a .bin file has no vocabulary in it: name one with --tokenizer FILE", path);
-    }
+    m->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, found);
+    if (bin && !tokenizer && m->tokenizer && !is_file(m->tokenizer)) return fail(e, "%s: a .bin file has no vocabulary in it: name one with --tokenizer FILE", path);
     if (!m->tokenizer) return -1;
     TRY(load_tokenizer(e, m->tokenizer, &m->t));
     if (m->t.n != m->c.V) return fail(e, "%s: has %zu pieces, but %s has a vocabulary of %zu", m->tokenizer, m->t.n, path, m->c.V);
@@ -2615,7 +2652,7 @@ static int draw_token(const Sampling *s, const float *logits, size_t V, float u,
     size_t i, n = V;
     float top = largest(logits, V), sum = 0.0f, acc = 0.0f;
     int last = 0;
-    if (s->temperature <= 0) { for (i = 0; logits[i] != top; i++) ; return (int)i; }
+    if (s->temperature <= 0) { for (i = 0; i + 1 < V && logits[i] != top; i++) continue; return (int)i; }
     if (s->temperature == 1.0f) for (i = 0; i < V; i++) p[i] = exp32(logits[i] - top);
     else for (i = 0; i < V; i++) p[i] = exp32((logits[i] - top) / s->temperature);
     if (s->top_k == 0 && s->top_p >= 1) {
@@ -2744,7 +2781,9 @@ static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, P
         PARALLEL for (p = 0; p < (long)x->places; p++) if (x->place[p].q) advance(x, &x->place[p]);
         for (i = 0; i < x->places; i++) {
             Question *q = x->place[i].q;
-            if (!q || !q->answer[x->place[i].answer].stop) continue;
+            const Answer *a = q ? &q->answer[x->place[i].answer] : NULL;
+            if (a && !(a->logprob - a->logprob == 0)) return fail(e, "%s: a logit is not a finite number", x->m->path ? x->m->path : "model");
+            if (!a || !a->stop) continue;
             x->place[i].q = NULL;
             free_places++;
             if (--q->left) continue;
@@ -3005,7 +3044,7 @@ static int put_step(Env *e, Out *log, const Step *s) {
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
-static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, const char *dir, double *last_loss) {
+static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, const char *dir, double *last_loss, size_t *dropped) {
     Examples list;
     Batch b;
     Keyed *order;
@@ -3042,6 +3081,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         progress(e, &bar, "tuning", s.step, steps, more);
     }
     *last_loss = s.loss;
+    *dropped = list.dropped;
     TRY(close_out(e, log));
     return save_model(e, m, dir);
 }
@@ -3205,13 +3245,14 @@ static int in_word(int c) { return is_alpha(c) || is_digit(c) || c == '@' || c =
 static size_t next_word(Span s, size_t *at, char *word, size_t room_n, int *starred) {
     static const char sign[] = "@$01!345 7", meant[] = "asoiieas t";
     size_t from, to, i, n = 0, letters = 0;
-    while (*at < s.n && !in_word((unsigned char)s.s[*at])) ++*at;
-    for (from = *at; *at < s.n && in_word((unsigned char)s.s[*at]); ++*at) ;
-    for (to = *at; to > from && (s.s[to - 1] == '!' || s.s[to - 1] == '\''); to--) ;
-    while (from < to && (s.s[from] == '!' || s.s[from] == '\'')) from++;
+    do {
+        while (*at < s.n && !in_word((unsigned char)s.s[*at])) ++*at;
+        for (from = *at; *at < s.n && in_word((unsigned char)s.s[*at]); ++*at) continue;
+        for (to = *at; to > from && (s.s[to - 1] == '!' || s.s[to - 1] == '\''); to--) continue;
+        while (from < to && (s.s[from] == '!' || s.s[from] == '\'')) from++;
+    } while (from == to && *at < s.n);
     for (i = from; i < to; i++) letters += (size_t)(is_alpha((unsigned char)s.s[i]) || (unsigned char)s.s[i] >= 0x80);
     *starred = 0;
-    if (from == to && *at < s.n) return next_word(s, at, word, room_n, starred);
     for (i = from; i < to && n < room_n; i++) {
         int c = lower((unsigned char)s.s[i]);
         const char *leet = letters && !is_alpha(c) && c < 0x80 ? strchr(sign, c) : NULL;
@@ -3341,13 +3382,14 @@ static const Measure *find_measure(const char *name) {
 /* "words,mtld" as a list of measures; "all". */
 static int parse_measures(Env *e, const char *names, const Measure **list, size_t *n) {
     Span rest = span(names);
-    size_t i;
+    size_t i, k;
     *n = 0;
     if (strcmp(names, "all") == 0) { for (i = 0; i < COUNT(measures); i++) list[(*n)++] = &measures[i]; return 0; }
     while (rest.n) {
         Span one = trim(upto(&rest, ','));
         for (i = 0; i < COUNT(measures) && !same(one, measures[i].name); i++) ;
-        if (i == COUNT(measures) || *n == COUNT(measures)) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
+        if (i == COUNT(measures)) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
+        for (k = 0; k < *n; k++) if (list[k] == &measures[i]) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
         list[(*n)++] = &measures[i];
     }
     return *n ? 0 : fail(e, "no measure was named; score --list shows all");
@@ -3489,7 +3531,7 @@ static void count_choice(const Group *g, const Rule *rule, size_t best, size_t t
     s->tied += best != SIZE_MAX && ties > 1 && rule->kind == BEST;
     for (i = 0; i < g->n; i++) {
         s->empty += trim(g->r[i].completion).n == 0;
-        s->cut += same(json_get(g->r[i].raw, "stop"), "\"length\"");
+        if (same(json_get(g->r[i].raw, "stop"), "\"length\"")) s->cut++;
         if (!record_field(g->r[i].raw, field, &x)) continue;
         s->all += x; s->n_all++;
         if (g->r[i].candidate == 0) { s->first += x; s->n_first++; }
@@ -3676,7 +3718,7 @@ static int load_figures(Env *e, const char *path, Figures *list) {
             return fail(e, "%s, line %zu: \"value\", \"lo\" and \"hi\" were expected", path, in.line);
     }
     close_in(&in);
-    return any;
+    return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no figures", path);
 }
 
 /* Prompts ready to be asked. */
@@ -3797,6 +3839,7 @@ static int section_sample(Env *e, const Section *x, const Model *m, const Templa
     TRY(number_setting(e, x, "max-tokens", 256, 1, 1e6, &most));
     TRY(number_setting(e, x, "temperature", 1, 0, 100, &temperature));
     TRY(number_setting(e, x, "top-p", 1, 0, 1, &top_p));
+    if (k != (double)(size_t)k || most != (double)(size_t)most) return fail(e, "%s, [%s] samples, max-tokens: whole numbers were expected, found %g and %g", x->file, x->section, k, most);
     s.k = (size_t)k; s.max_tokens = (size_t)most; s.temperature = (float)temperature; s.top_p = (float)top_p; s.seed = seed;
     TRY(open_records(e, &rs, x->items));
     TRY(read_prompts(e, &rs, &seen, m, form, s.k, SIZE_MAX, &prompts));
@@ -3840,6 +3883,10 @@ static int section_sample(Env *e, const Section *x, const Model *m, const Templa
     return 0;
 }
 
+static int fits(Env *e, const Section *x, const Model *m, size_t number, const Example *item) {
+    return item->from < item->n ? 0 : fail(e, "%s, record %zu: its prompt fills the model's context of %zu", x->items, number + 1, m->c.ctx);
+}
+
 /* Sections of kind `choice` and `loss`. Choices are scored by their mean log-probability a token (as HELM and the
  * paper's toolkit do); the confidence is the softmax over the choices. The loss counts the end mark too. */
 static int section_examples(Env *e, const Section *x, Model *m, const Template *form, int choices, Figures *list) {
@@ -3864,7 +3911,8 @@ static int section_examples(Env *e, const Section *x, Model *m, const Template *
         first[n_first++] = n;
         if (!choices) {
             TRY(room(e, &item, n, &cap, sizeof *item));
-            TRY(make_example(e, m, form, &r, m->c.ctx, &item[n++]));
+            TRY(make_example(e, m, form, &r, m->c.ctx, &item[n]));
+            TRY(fits(e, x, m, r.number, &item[n++]));
             continue;
         }
         while (json_next(all, &at, &c)) {
@@ -3875,6 +3923,7 @@ static int section_examples(Env *e, const Section *x, Model *m, const Template *
             option.completion = whole(&text);
             TRY(room(e, &item, n, &cap, sizeof *item));
             TRY(make_example(e, m, form, &option, m->c.ctx, &item[n]));
+            TRY(fits(e, x, m, r.number, &item[n]));
             if (item[n].n > item[n].from + 1) item[n].n--;                /* no end mark: choices are compared as texts */
             n++;
             drop(e, text.s);
@@ -3903,6 +3952,7 @@ static int section_examples(Env *e, const Section *x, Model *m, const Template *
     mark = e->blocks;
     TRY(new_batch(e, m, longest > 1024 ? longest : 1024, 0, &b));
     if (score_examples(&b, one, n, total) < 0) return fail(e, "%s: an item does not fit a batch", x->items);
+    for (i = 0; i < n; i++) if (!(total[i] - total[i] == 0)) return fail(e, "%s: a logit is not a finite number", m->path);
     for (f = 0; f < names; f++) {
         Figure *fig = &list->f[list->n - names + f];
         for (i = 0; i < n_first; i++) {
@@ -3919,26 +3969,42 @@ static int section_examples(Env *e, const Section *x, Model *m, const Template *
     return 0;
 }
 
+/* Where a suite's items are: a file that exists, or one beside the suite. */
+static const char *items_path(Env *e, const char *suite, const char *items) {
+    return is_file(items) ? items : join(e, copy(e, suite, strlen(suite) - strlen(base_name(suite))), items, "");
+}
+
+static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
+    static const char *const keys[] = { "kind", "items", "like", "report", "samples", "max-tokens", "temperature", "top-p" };
+    size_t i, k;
+    TRY(load_settings(e, path, s, n));
+    for (i = 0; i < *n; i++) {
+        for (k = 0; k < COUNT(keys) && strcmp(keys[k], (*s)[i].key); k++) continue;
+        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, (*s)[i].line, (*s)[i].key);
+        if (!setting(*s, *n, (*s)[i].section, "items", NULL)) return fail(e, "%s, [%s] items: is missing", path, (*s)[i].section);
+    }
+    return *n ? 0 : fail(e, "%s: no section", path);
+}
+
 /* All sections of a suite file on one model. */
 static int profile(Env *e, Model *m, const char *suite, const Template *form, const Lists *lists, uint64_t seed, Progress *bar, Figures *list) {
     Setting *s;
     size_t n, i, k, from = list->n;
     const char *path;
     TRY(find_data(e, suite, &path));
-    TRY(load_settings(e, path, &s, &n));
+    TRY(load_suite(e, path, &s, &n));
     for (i = 0; i < n; i++) {
         Section x = { path, s[i].section, NULL, NULL, NULL, s, n };
-        const char *kind = setting(s, n, x.section, "kind", ""), *items = setting(s, n, x.section, "items", "");
+        const char *kind = setting(s, n, x.section, "kind", "");
         if (i && strcmp(s[i].section, s[i - 1].section) == 0) continue;
         x.report = setting(s, n, x.section, "report", "");
         x.like = setting(s, n, x.section, "like", "");
-        x.items = items;
-        if (!is_file(items)) x.items = join(e, copy(e, path, strlen(path) - strlen(base_name(path))), items, "");
+        x.items = items_path(e, path, setting(s, n, x.section, "items", ""));
+        if (!x.items) return -1;
         if (strcmp(kind, "sample") == 0) TRY(section_sample(e, &x, m, form, lists, seed, bar, list));
         else if (strcmp(kind, "choice") == 0 || strcmp(kind, "loss") == 0) TRY(section_examples(e, &x, m, form, kind[0] == 'c', list));
         else return fail(e, "%s, line %zu, [%s] kind: sample, choice or loss was expected, found \"%s\"", path, s[i].line, x.section, kind);
     }
-    if (list->n == from) return fail(e, "%s: no section", path);
     for (i = from; i < list->n; i++) {
         Figure *f = &list->f[i];
         for (k = 0; k < f->n; k++) f->a[k] = six(f->a[k]);
@@ -4014,7 +4080,8 @@ static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t num
         r->name = name;
     }
     r->n = 0; r->total = 0.0;
-    return add_alternatives(e, r, line, where, number);
+    TRY(add_alternatives(e, r, line, where, number));
+    return r->n ? 0 : fail(e, "%s, line %zu: rule \"%.*s\" has no alternative", where, number, SHOWN(r->name));
 }
 
 static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
@@ -4043,7 +4110,6 @@ static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
     for (i = 0; i < g->n; i++) {
         Rhs *first = find_rule(g, g->rule[i].name.s, g->rule[i].name.n);
         if (first != &g->rule[i]) return fail(e, "%s: rule \"%.*s\" is there twice", g->path, SHOWN(g->rule[i].name));
-        if (g->rule[i].n == 0) return fail(e, "%s: rule \"%.*s\" has no alternative", g->path, SHOWN(g->rule[i].name));
     }
     for (text = span(set ? set : ""), k = 1; text.n; k++) {
         line = trim(upto(&text, ';'));
@@ -4094,7 +4160,8 @@ static int expand_reference(Expansion *x, Span inside, Buf *b) {
         if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text) return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path, SHOWN(inside), COUNT(x->bound));
         memset(&x->bound[x->n], 0, sizeof x->bound[0]);
         memcpy(x->bound[x->n].name, variable.s, variable.n);
-        memcpy(x->bound[x->n++].text, text.s, text.n);
+        if (text.n) memcpy(x->bound[x->n].text, text.s, text.n);
+        x->n++;
     }
     if (capital && to->n > from && to->s[from] >= 'a' && to->s[from] <= 'z') to->s[from] = (char)(to->s[from] - 32);
     drop(e, full.s); drop(e, aside.s);
@@ -4131,7 +4198,7 @@ static int expand_text(Expansion *x, Span text, Buf *b) {
 static int expand(Expansion *x, Span name, Buf *b) {
     Span text;
     TRY(pick_alternative(x, name, &text));
-    if (++x->depth > 400 || b->n > 100000) return fail(x->e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(name));
+    if (++x->depth > 400 || b->n > 100000 || x->drawn > 100000) return fail(x->e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(name));
     TRY(expand_text(x, text, b));
     x->depth--;
     return 0;
@@ -4234,7 +4301,7 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Pr
         if (w->folds && (part < w->fold_from || part > w->fold_to)) continue;
         if (w->distinct) { int again = seen_before(e, &seen, d.prompt); if (again < 0) return -1; if (again) continue; }
         for (j = 0; j < (w->answers ? w->answers : 1); j++) {
-            put_format(e, &line, "{\"id\":\"%s-%zu\",", w->start, i);
+            put_text(e, &line, "{\"id\":\""); put_text(e, &line, w->start); put_format(e, &line, "-%zu\",", i);
             if (!w->answers) { put_text(e, &line, "\"prompt\":"); put_quoted(e, &line, d.prompt); put_text(e, &line, "}\n"); continue; }
             answer.n = 0;
             TRY(draw_answer(&d, d.answer, stir(key, j + 1), &answer));
@@ -4400,9 +4467,10 @@ static const char *arithmetic_fault(void) {
     return memcmp(y, z, sizeof y) == 0 ? NULL : "the fast product differs from the textbook's";
 }
 
-static void depends(Call *c, const char *as, const char *path, const char *name) {
-    if (c->n_in == COUNT(c->in)) return;
+static int depends(Env *e, Call *c, const char *as, const char *path, const char *name) {
+    if (c->n_in == COUNT(c->in)) return fail(e, "%s: depends on more than %zu files", c->verb_name, COUNT(c->in));
     c->in[c->n_in].as = as; c->in[c->n_in].path = path; c->in[c->n_in++].name = name ? name : base_name(path);
+    return path ? 0 : -1;
 }
 
 /* All files of a model, as load_model() will read them. */
@@ -4411,12 +4479,27 @@ static int depends_model(Env *e, Call *c, const char *path, const char *tokenize
     TRY(find_data(e, path, &found));
     name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
     if (is_dir(found)) {
-        depends(c, "model", join(e, found, "/", "config.json"), join(e, name, "/", "config.json"));
-        depends(c, "model", join(e, found, "/", "model.safetensors"), join(e, name, "/", "model.safetensors"));
-        if (!tokenizer) depends(c, "tokenizer", join(e, found, "/", "tokenizer.bin"), "tokenizer.bin");
-    } else depends(c, "model", found, name);
-    if (tokenizer) depends(c, "tokenizer", tokenizer, NULL);
-    return e->error[0] ? -1 : 0;
+        TRY(depends(e, c, "model", join(e, found, "/", "config.json"), join(e, name, "/", "config.json")));
+        TRY(depends(e, c, "model", join(e, found, "/", "model.safetensors"), join(e, name, "/", "model.safetensors")));
+    } else TRY(depends(e, c, "model", found, name));
+    if (!tokenizer) tokenizer = tokenizer_beside(e, found);
+    return depends(e, c, "tokenizer", tokenizer, NULL);
+}
+
+/* The files of a suite: itself and its items. */
+static int depends_suite(Env *e, Call *c, const char *path) {
+    Setting *s;
+    size_t n, i;
+    TRY(load_suite(e, path, &s, &n));
+    TRY(depends(e, c, "suite", path, NULL));
+    for (i = 0; i < n; i++) if (strcmp(s[i].key, "items") == 0) TRY(depends(e, c, "items", items_path(e, path, s[i].value), NULL));
+    return 0;
+}
+
+static int depends_template(Env *e, Call *c) {
+    const char *path;
+    TRY(find_template(e, c->value[O_template], &path));
+    return path ? depends(e, c, "template", path, NULL) : 0;
 }
 
 static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const char *path) {
@@ -4444,6 +4527,14 @@ static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const
 
 static const char *receipt_path(Env *e, const char *out, int folder) { return folder ? join(e, out, "/", "receipt.json") : join(e, out, ".receipt", ""); }
 
+/* A file that is there is only replaced by --force, or by the same work (see below). */
+static int may_write(Env *e, const Call *c) {
+    const char *path = c->value[O_output];
+    if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb_name);
+    if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(path) || is_special(path)) return 0;
+    return fail(e, "%s: is there already; --force overwrites it", path);
+}
+
 /* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
  * from the same; fails when something else is there. `file`: of a folder, the file that stands for it. */
 static int begin_result(Env *e, Call *c, const char *file) {
@@ -4451,9 +4542,10 @@ static int begin_result(Env *e, Call *c, const char *file) {
     const char *path = c->value[O_output], *stands = path && file ? join(e, path, "/", file) : path;
     Span old;
     Buf line = { NULL, 0, 0 };
-    c->out = path && strcmp(path, "-") ? path : NULL;
+    c->out = path && strcmp(path, "-") && !is_special(path) ? path : NULL;
+    if (path && !*path) return may_write(e, c);
     for (i = 0; i < c->n_in; i++) if (!c->in[i].path || strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
-    if (!c->out) return 0;
+    if (!c->out) return may_write(e, c);
     put_format(e, &c->receipt, "{\"actinh\":\"receipt\",\"spec\":%d,\"verb\":\"%s\",\"options\":{", SPEC, c->verb_name);
     for (i = 0; i < N_OPTIONS; i++) {
         if (!c->value[i] || !options[i].bits) continue;
@@ -4537,7 +4629,8 @@ static int verb_sample(Env *e, Call *c) {
     TRY(need_files(e, c, 1, 2, "MODEL and a file of prompts (or --prompt TEXT) were"));
     TRY(sampling_options(e, c, &s));
     TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
-    if (!c->value[O_prompt]) depends(c, "prompts", c->n_files > 1 ? c->file[1] : "-", NULL);
+    if (!c->value[O_prompt]) TRY(depends(e, c, "prompts", c->n_files > 1 ? c->file[1] : "-", NULL));
+    TRY(depends_template(e, c));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
@@ -4558,6 +4651,7 @@ static int verb_sample(Env *e, Call *c) {
         done += list.n;
         drop_prompts(e, &list, s.k);
     }
+    close_in(&rs.in);
     if (any < 0) return -1;
     if (done == 0) return fail(e, "%s: no prompts", rs.in.path);
     TRY(close_out(e, out));
@@ -4566,7 +4660,7 @@ static int verb_sample(Env *e, Call *c) {
 
 static int verb_score(Env *e, Call *c) {
     const Measure *list[COUNT(measures)];
-    size_t n, i, k;
+    size_t n, i, k, done = 0;
     Lists lists;
     Records rs;
     Group g;
@@ -4582,12 +4676,12 @@ static int verb_score(Env *e, Call *c) {
     }
     TRY(need_files(e, c, 0, 1, "one file of answers was"));
     TRY(parse_measures(e, c->value[O_measures], list, &n));
-    depends(c, "answers", c->n_files ? c->file[0] : "-", NULL);
+    TRY(depends(e, c, "answers", c->n_files ? c->file[0] : "-", NULL));
     for (k = 0; k < n && list[k]->f != measure_toxicity; k++) ;
     if (k < n) {
         const char *path;
         TRY(find_data(e, c->value[O_words], &path));
-        depends(c, "words", path, NULL);
+        TRY(depends(e, c, "words", path, NULL));
         TRY(load_words(e, path, &lists.words));
     }
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
@@ -4595,7 +4689,7 @@ static int verb_score(Env *e, Call *c) {
     out = open_out(e, c->value[O_output]);
     if (!out) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
-        for (i = 0; i < g.n; i++) {
+        for (i = 0; i < g.n; i++, done++) {
             if (!g.r[i].has_completion) return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", rs.in.path, g.r[i].number + 1);
             TRY(put_scored(e, &b, &g, i, list, n, &text, &lists));
         }
@@ -4603,6 +4697,7 @@ static int verb_score(Env *e, Call *c) {
     }
     close_in(&rs.in);
     if (any < 0) return -1;
+    if (done == 0) return fail(e, "%s: no records", rs.in.path);
     TRY(write_buf(e, out, &b));
     TRY(close_out(e, out));
     return end_result(e, c, NULL);
@@ -4623,7 +4718,7 @@ static int verb_select(Env *e, Call *c) {
     TRY(size_option(e, c, O_among, 0, 1u << 20, &among));
     TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
     TRY(parse_rule(e, c->value[O_by], c->value[O_where], among, &rule));
-    depends(c, "scored", c->n_files ? c->file[0] : "-", NULL);
+    TRY(depends(e, c, "scored", c->n_files ? c->file[0] : "-", NULL));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(open_records(e, &rs, c->n_files ? c->file[0] : "-"));
     out = open_out(e, c->value[O_output]);
@@ -4642,6 +4737,7 @@ static int verb_select(Env *e, Call *c) {
     close_in(&rs.in);
     if (any < 0) return -1;
     if (s.prompts == 0) return fail(e, "%s: no answers to choose from", rs.in.path);
+    if (s.dropped == s.prompts) return fail(e, "%s: no answer is eligible: --by %s%s%s", rs.in.path, c->value[O_by], c->value[O_where] ? " --where " : "", c->value[O_where] ? c->value[O_where] : "");
     TRY(write_buf(e, out, &b));
     TRY(close_out(e, out));
     if (!e->quiet) {
@@ -4657,6 +4753,7 @@ static int verb_tune(Env *e, Call *c) {
     Tuning t;
     Template form;
     double beta1, beta2, decay, clip, loss = 0;
+    size_t dropped = 0;
     int any;
     memset(&t, 0, sizeof t);
     TRY(need_files(e, c, 2, 2, "MODEL and a file of answers to learn were"));
@@ -4678,11 +4775,13 @@ static int verb_tune(Env *e, Call *c) {
     if (!t.cosine && strcmp(c->value[O_schedule], "constant")) return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
     t.beta1 = (float)beta1; t.beta2 = (float)beta2; t.eps = 1e-8f; t.decay = (float)decay; t.clip = (float)clip;
     TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
-    depends(c, "answers", c->file[1], NULL);
+    TRY(depends(e, c, "answers", c->file[1], NULL));
+    TRY(depends_template(e, c));
     if ((any = begin_result(e, c, files[0])) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
-    TRY(tune(e, &m, &t, &form, c->file[1], c->value[O_output], &loss));
+    TRY(tune(e, &m, &t, &form, c->file[1], c->value[O_output], &loss, &dropped));
+    if (dropped && !e->quiet) fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped, t.max_length);
     return end_result(e, c, files);
 }
 
@@ -4699,26 +4798,25 @@ static int verb_profile(Env *e, Call *c) {
     TRY(need_files(e, c, 2, COUNT(c->file), "MODEL and one or more suites were"));
     TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
     TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
-    for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); depends(c, "suite", path, NULL); }
+    for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_suite(e, c, path)); }
     TRY(find_data(e, c->value[O_words], &path));
-    depends(c, "words", path, NULL);
+    TRY(depends(e, c, "words", path, NULL));
+    TRY(depends_template(e, c));
+    if (c->value[O_against]) TRY(load_figures(e, c->value[O_against], &other));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(load_words(e, path, &lists.words));
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
     TRY(pack_model(e, &m));
     for (i = 1; i < c->n_files; i++) TRY(profile(e, &m, c->file[i], &form, &lists, seed, &bar, &list));
-    TRY(save_figures(e, c->value[O_output] ? c->value[O_output] : "-", &list));
-    if (c->value[O_against]) {
-        TRY(load_figures(e, c->value[O_against], &other));
-        for (i = 0; i < list.n; i++) {
-            const Figure *f = &list.f[i], *o = find_figure(&other, f->name);
-            double d, lo, hi;
-            if (!o) continue;
-            TRY(bootstrap(e, f, o, &d, &lo, &hi));
-            fprintf(stderr, "%-22s %10.4f  against %10.4f  difference %+10.4f [%+.4f, %+.4f]\n", f->name, f->value, o->value, d, lo, hi);
-        }
+    for (i = 0; c->value[O_against] && i < list.n; i++) {
+        const Figure *f = &list.f[i], *o = find_figure(&other, f->name);
+        double d, lo, hi;
+        if (!o) continue;
+        TRY(bootstrap(e, f, o, &d, &lo, &hi));
+        fprintf(stderr, "%-22s %10.4f  against %10.4f  difference %+10.4f [%+.4f, %+.4f]\n", f->name, f->value, o->value, d, lo, hi);
     }
+    TRY(save_figures(e, c->value[O_output] ? c->value[O_output] : "-", &list));
     return end_result(e, c, NULL);
 }
 
@@ -4738,7 +4836,7 @@ static int verb_gather(Env *e, Call *c) {
     Out *out;
     int any;
     TRY(need_files(e, c, 1, COUNT(c->file), "one or more files of answers were"));
-    for (f = 0; f < c->n_files; f++) depends(c, "answers", c->file[f], NULL);
+    for (f = 0; f < c->n_files; f++) TRY(depends(e, c, "answers", c->file[f], NULL));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     for (f = 0; f < c->n_files; f++) {
         Records rs;
@@ -4755,6 +4853,7 @@ static int verb_gather(Env *e, Call *c) {
         close_in(&rs.in);
         if (any < 0) return -1;
     }
+    if (n == 0) return fail(e, "%s: no records", c->file[0]);
     out = open_out(e, c->value[O_output]);
     if (!out) return -1;
     {   /* prompts in order of first appearance: the number of each id's first record is its place */
@@ -4773,6 +4872,7 @@ static int verb_gather(Env *e, Call *c) {
         }
         for (i = 0; i < n; i++) {
             Loose *group;
+            int doubled;
             size_t m = 0, at;
             if (!all[i].id.s) continue;              /* written already */
             for (at = i + 1; at; at = next[at - 1]) m++;
@@ -4780,11 +4880,11 @@ static int verb_gather(Env *e, Call *c) {
             if (!group) return -1;
             for (m = 0, at = i + 1; at; at = next[at - 1]) { group[m++] = all[at - 1]; all[at - 1].id.s = NULL; }
             qsort(group, m, sizeof *group, by_prompt);
+            for (doubled = 0, k = 1; k < m; k++) doubled |= group[k].candidate == group[k - 1].candidate;
             for (k = 0; k < m; k++) {
                 Member f2;
                 size_t where = 0, any_put = 0;
-                int renumber = (k && group[k].candidate == group[k - 1].candidate) || (k && group[k].candidate != k);
-                if (!renumber) { put(e, &b, group[k].raw.s, group[k].raw.n); put_text(e, &b, "\n"); continue; }
+                if (!doubled) { put(e, &b, group[k].raw.s, group[k].raw.n); put_text(e, &b, "\n"); continue; }
                 put_text(e, &b, "{");
                 while (json_next(group[k].raw, &where, &f2)) {
                     if (same(f2.key, "candidate")) continue;
@@ -4814,6 +4914,7 @@ static int verb_generate(Env *e, Call *c) {
     Out *out;
     memset(&form, 0, sizeof form); memset(&p, 0, sizeof p);
     TRY(need_files(e, c, 1, 2, "MODEL, and perhaps a text to continue, were"));
+    TRY(may_write(e, c));
     TRY(sampling_options(e, c, &s));
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(pack_model(e, &m));
@@ -4841,11 +4942,13 @@ static int verb_tokenize(Env *e, Call *c) {
     Out *out;
     size_t i, n, size = 0;
     int *ids;
+    TRY(may_write(e, c));
     if (c->value[O_train]) {
         TRY(need_files(e, c, 1, 1, "one file of records was"));
         TRY(size_option(e, c, O_train, PIECES + 1, 1u << 20, &size));
+        if (!c->value[O_output]) return fail(e, "tokenize --train: a name for the vocabulary was expected: -o FILE");
         TRY(train_tokenizer(e, c->file[0], size, &t));
-        return save_tokenizer(e, c->value[O_output] ? c->value[O_output] : "tokenizer.bin", &t);
+        return save_tokenizer(e, c->value[O_output], &t);
     }
     TRY(need_files(e, c, 1, 2, "MODEL (or a tokenizer.bin), and perhaps a text file, were"));
     if (is_file(c->file[0]) && (strcmp(base_name(c->file[0]), "tokenizer.bin") == 0 || c->value[O_tokenizer] == NULL)) TRY(load_tokenizer(e, c->file[0], &t));
@@ -4857,7 +4960,7 @@ static int verb_tokenize(Env *e, Call *c) {
             double x = 0;
             size_t used = parse_number(text.s + i, text.n - i, &x);
             if (is_space((unsigned char)text.s[i]) || text.s[i] == ',') { i++; continue; }
-            if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x) return fail(e, "byte %zu: an id from 0 to %zu was expected", i, t.n - 1);
+            if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x) return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", c->n_files > 1 ? c->file[1] : "standard input", i, t.n - 1);
             list[n++] = (int)x;
             i += used;
         }
@@ -4907,15 +5010,16 @@ static int verb_corpus(Env *e, Call *c) {
     w.distinct = c->value[O_distinct] != NULL;
     w.start = c->value[O_start];
     if (fold) {
-        size_t i = parse_number(fold, strlen(fold), &a), k = 0;
+        size_t i = parse_number(fold, strlen(fold), &a), k = 0, j = 0;
         b = a;
         if (i && fold[i] == '-') { k = parse_number(fold + i + 1, strlen(fold + i + 1), &b); i += k ? k + 1 : 0; }
-        if (!i || fold[i] != '/' || !parse_number(fold + i + 1, strlen(fold + i + 1), &n) || !(a >= 0 && a <= b && b < n && n < 1e6))
-            return fail(e, "corpus: option --fold: A-B/N with 0 <= A <= B < N was expected, found \"%s\"", fold);
+        if (i && fold[i] == '/') j = parse_number(fold + i + 1, strlen(fold + i + 1), &n);
+        if (!j || fold[i + 1 + j] || !(a >= 0 && a <= b && b < n && n < 1e6) || a != (double)(size_t)a || b != (double)(size_t)b || n != (double)(size_t)n)
+            return fail(e, "corpus: option --fold: A-B/N with whole 0 <= A <= B < N was expected, found \"%s\"", fold);
         w.fold_from = (size_t)a; w.fold_to = (size_t)b; w.folds = (size_t)n;
     }
     TRY(find_data(e, c->file[0], &path));
-    depends(c, "grammar", path, NULL);
+    TRY(depends(e, c, "grammar", path, NULL));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(load_grammar(e, path, c->value[O_set], &g));
     out = open_out(e, c->value[O_output]);
@@ -4931,6 +5035,8 @@ static int verb_corpus(Env *e, Call *c) {
 typedef struct { const char *name, *path; } Named;
 typedef struct {
     const char *file, *dir;
+    const char *prompts;
+    int force;                   /* stages may overwrite what other recipes left there */
     Setting *s;
     size_t n;
     Named teacher[8], student[8];
@@ -4942,6 +5048,7 @@ typedef struct {
 static int parse_named(Env *e, const Recipe *r, const char *key, Named *list, size_t most, size_t *n) {
     const char *text = setting(r->s, r->n, "", key, NULL);
     Span rest = span(text);
+    size_t i;
     if (!text) return fail(e, "%s, key %s: is missing", r->file, key);
     for (*n = 0; rest.n; ++*n) {
         Span path = trim(upto(&rest, ',')), name = path;
@@ -4950,6 +5057,7 @@ static int parse_named(Env *e, const Recipe *r, const char *key, Named *list, si
         list[*n].name = copy(e, name.s, name.n);
         list[*n].path = copy(e, path.s, path.n);
         if (!list[*n].name || !list[*n].path) return -1;
+        for (i = 0; i < *n; i++) if (strcmp(list[i].name, list[*n].name) == 0) return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, list[i].name);
     }
     return *n ? 0 : fail(e, "%s, key %s: is empty", r->file, key);
 }
@@ -4965,8 +5073,40 @@ static int parse_list(Env *e, const Recipe *r, const char *key, const char *othe
         if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
         for (i = 0; i < one.n; i++) if (text[i] == '+') text[i] = ',';
         list[*n] = text;
+        for (i = 0; i < *n; i++) if (strcmp(list[i], text) == 0) return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, text);
     }
     return *n ? 0 : fail(e, "%s, key %s: is empty", r->file, key);
+}
+
+/* A recipe's words: split at spaces, "..." keeps them together. */
+static int split_words(Env *e, const char *text, char **word, size_t most, size_t *n) {
+    Span rest = trim(span(text)), one;
+    while (rest.n) {
+        if (*n == most) return fail(e, "more than %zu words in \"%.60s..\"", most, text);
+        if (rest.s[0] == '"') { rest.s++; rest.n--; one = upto(&rest, '"'); } else one = upto(&rest, ' ');
+        if (!(word[(*n)++] = copy(e, one.s, one.n))) return -1;
+        rest = trim(rest);
+    }
+    return 0;
+}
+
+/* All that can be known to be wrong before the work begins. */
+static int check_recipe(Env *e, Recipe *r) {
+    static const struct { const char *key; int bit; } verbs_[] = { { "sample", SAMPLE }, { "score", SCORE }, { "tune", TUNE } };
+    size_t i, n, k;
+    Rule rule;
+    Call c;
+    for (i = 0; i < COUNT(verbs_); i++) {
+        char *word[100];
+        n = 0;
+        TRY(split_words(e, setting(r->s, r->n, "", verbs_[i].key, ""), word, COUNT(word), &n));
+        if (parse_call(e, verbs_[i].bit, verbs_[i].key, word, n, &c) < 0 || c.n_files) return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, verbs_[i].key, c.file[0]) : -1;
+    }
+    for (i = 0; i < r->choices; i++) if (strcmp(r->choice[i], "base") != 0) TRY(parse_rule(e, r->choice[i], NULL, 0, &rule));
+    for (k = 0; k < r->n && strcmp(r->s[k].key, "prompts"); k++) continue;
+    if (k == r->n) return fail(e, "%s, key prompts: is missing", r->file);
+    TRY(find_data(e, r->s[k].value, &r->prompts));
+    return 0;
 }
 
 static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
@@ -4985,6 +5125,7 @@ static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
     TRY(parse_named(e, r, "students", r->student, COUNT(r->student), &r->students));
     TRY(parse_list(e, r, "choices", "base, first, random", r->choice, COUNT(r->choice), &r->choices));
     TRY(parse_list(e, r, "seeds", "1", r->seed, COUNT(r->seed), &r->seeds));
+    TRY(check_recipe(e, r));
     for (k = 0; k < 2; k++) for (i = 0; i < (k ? r->students : r->teachers); i++) {       /* "dense" alone: the path named elsewhere */
         Named *x = k ? &r->student[i] : &r->teacher[i], *others = k ? r->teacher : r->student;
         size_t j, m = k ? r->teachers : r->students;
@@ -4993,29 +5134,25 @@ static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
     return 0;
 }
 
-/* Runs one verb under an environment of its own: `options` as in a recipe, then "--seed S -o OUT", then the files. */
-static int stage(Env *e, int (*verb)(Env *, Call *), int bit, const char *name, const char *words, const char *seed, const char *out, const char *const *files) {
+/* Runs one verb under an environment of its own: `words` as in a recipe, then --seed and --output, then the files. */
+static int stage(Env *e, const Recipe *r, int (*verb)(Env *, Call *), int bit, const char *name, const char *words, const char *seed, const char *out, const char *const *files) {
     Env inner;
     Call *c;
     char *word[128];
     size_t n = 0;
-    Span rest = span(words);
-    int r = -1;
+    int done = -1;
     memset(&inner, 0, sizeof inner);
     inner.quiet = 1;
     c = get(&inner, 1, sizeof *c);
-    while (c && rest.n && n < 100) {                         /* words are split at spaces; "..." keeps them together */
-        Span one;
-        rest = trim(rest);
-        if (rest.n && rest.s[0] == '"') { rest.s++; rest.n--; one = upto(&rest, '"'); } else one = upto(&rest, ' ');
-        if (one.n) word[n++] = copy(&inner, one.s, one.n);
+    if (c && split_words(&inner, words, word, 100, &n) == 0) {
+        if (seed) { word[n++] = join(&inner, "--seed", "", ""); word[n++] = join(&inner, seed, "", ""); }
+        word[n++] = join(&inner, "--output", "", ""); word[n++] = join(&inner, out, "", "");
+        if (r->force) word[n++] = join(&inner, "--force", "", "");
+        for (; *files; files++) word[n++] = join(&inner, *files, "", "");
+        if (!inner.error[0] && parse_call(&inner, bit, name, word, n, c) == 0) done = verb(&inner, c);
     }
-    if (seed) { word[n++] = join(&inner, "--seed", "", ""); word[n++] = join(&inner, seed, "", ""); }
-    word[n++] = join(&inner, "--output", "", ""); word[n++] = join(&inner, out, "", "");
-    for (; *files; files++) word[n++] = join(&inner, *files, "", "");
-    if (c && !inner.error[0] && parse_call(&inner, bit, name, word, n, c) == 0) r = verb(&inner, c);
     env_free(&inner);
-    return r < 0 ? fail(e, "%s", inner.error) : 0;
+    return done < 0 ? fail(e, "%s", inner.error) : 0;
 }
 
 /* One cell of the grid. */
@@ -5047,14 +5184,14 @@ static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
     const char *chosen = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".jsonl");
     const char *tuned = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, "");
     const char *figures = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".figures");
-    const char *const teach[] = { x->teacher->path, recipe_words(r, "prompts", ""), NULL }, *const score[] = { sampled, NULL }, *const select[] = { scored, NULL },
+    const char *const teach[] = { x->teacher->path, r->prompts, NULL }, *const score[] = { sampled, NULL }, *const select[] = { scored, NULL },
         *const learn[] = { x->student ? x->student->path : "", chosen, NULL }, *const measure[] = { tuned, suites, NULL };
-    TRY(stage(e, verb_sample, SAMPLE, "sample", recipe_words(r, "sample", "-n 10"), x->seed, sampled, teach));        /* y1 .. yk ~ teacher(x) */
-    TRY(stage(e, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, score));                     /* s1 .. sk            */
+    TRY(stage(e, r, verb_sample, SAMPLE, "sample", recipe_words(r, "sample", "-n 10"), x->seed, sampled, teach));        /* y1 .. yk ~ teacher(x) */
+    TRY(stage(e, r, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, score));                     /* s1 .. sk            */
     if (!x->student) return 0;
-    TRY(stage(e, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), x->seed, chosen, select));       /* y* = the best of k  */
-    TRY(stage(e, verb_tune, TUNE, "tune", recipe_words(r, "tune", ""), x->seed, tuned, learn));                       /* student learns y*   */
-    return stage(e, verb_profile, PROFILE, "profile", words ? words : "", x->seed, figures, measure);                 /* what has it become? */
+    TRY(stage(e, r, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), x->seed, chosen, select));       /* y* = the best of k  */
+    TRY(stage(e, r, verb_tune, TUNE, "tune", recipe_words(r, "tune", ""), x->seed, tuned, learn));                       /* student learns y*   */
+    return stage(e, r, verb_profile, PROFILE, "profile", words ? words : "", x->seed, figures, measure);                 /* what has it become? */
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
@@ -5069,17 +5206,15 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
             const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' ');
             const char *files[3];
             files[0] = x->student->path; files[1] = words ? copy(&x->env, suite, (size_t)(words - suite)) : suite; files[2] = NULL;
-            stage(&x->env, verb_profile, PROFILE, "profile", words ? words : "", x->seed, cell_path(&x->env, r, "base", x->student->name, x->seed, NULL, ".figures"), files);
+            stage(&x->env, r, verb_profile, PROFILE, "profile", words ? words : "", x->seed, cell_path(&x->env, r, "base", x->student->name, x->seed, NULL, ".figures"), files);
         } else active_inheritance(&x->env, r, x);
 #ifdef _OPENMP
 #pragma omp critical
 #endif
         progress(e, &bar, what, ++done, n, "");
     }
-    for (i = 0; i < n; i++) {
-        env_free(&cell[i].env);
-        if (cell[i].env.error[0]) return fail(e, "%s", cell[i].env.error);
-    }
+    for (i = 0; i < n; i++) env_free(&cell[i].env);
+    for (i = 0; i < n; i++) if (cell[i].env.error[0]) return fail(e, "%s", cell[i].env.error);
     return 0;
 }
 
@@ -5108,20 +5243,20 @@ static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, con
     const char *drawn = cell_path(e, r, "world", x->teacher->name, start, NULL, ".jsonl"), *scored = cell_path(e, r, "world-scored", x->teacher->name, start, NULL, ".jsonl");
     const char *chosen = cell_path(e, r, "world", x->teacher->name, start, x->choice, ".jsonl"), *files[2] = { NULL, NULL };
     Call c;
-    char *words[2];
-    size_t n;
+    char *words[100];
+    size_t n = 0;
     *value = -1;
     if (!world || !*like) return 0;
-    words[0] = join(e, "-n", "", ""); words[1] = join(e, "10", "", "");
-    TRY(parse_call(e, SAMPLE, "sample", words, 2, &c));
+    TRY(split_words(e, recipe_words(r, "sample", "-n 10"), words, COUNT(words), &n));
+    TRY(parse_call(e, SAMPLE, "sample", words, n, &c));
     TRY(size_option(e, &c, O_n, 1, 10000, &n));
     snprintf(k, sizeof k, " --answers %zu", n);
     files[0] = space ? copy(e, world, (size_t)(space - world)) : world;
-    TRY(stage(e, verb_corpus, CORPUS, "corpus", join(e, space ? space : "", " -n 1000 --start ", join(e, start, k, "")), NULL, drawn, files));
+    TRY(stage(e, r, verb_corpus, CORPUS, "corpus", join(e, space ? space : "", " -n 1000 --start ", join(e, start, k, "")), NULL, drawn, files));
     files[0] = drawn;
-    TRY(stage(e, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, files));
+    TRY(stage(e, r, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, files));
     files[0] = scored;
-    TRY(stage(e, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, files));
+    TRY(stage(e, r, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, files));
     return mean_of_file(e, chosen, "", field, value);
 }
 
@@ -5269,6 +5404,7 @@ static int verb_run(Env *e, Call *c) {
     TRY(need_files(e, c, 1, 1, "a recipe was"));
     if (!c->value[O_output]) return fail(e, "run: a folder for everything that is made was expected: -o DIR");
     TRY(load_recipe(e, c->file[0], c->value[O_output], &r));
+    r.force = c->value[O_force] != NULL;
     TRY(make_dir(e, r.dir));
     cell = get(e, r.seeds * r.teachers * r.students * r.choices + 1, sizeof *cell);
     figures = get(e, r.seeds * r.teachers * r.students * r.choices + 1, sizeof *figures);
@@ -5417,7 +5553,7 @@ static const Verb verbs[] = {
     { "corpus", CORPUS, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
 };
 
-static void show_help(const char *name) {
+static int show_help(const char *name) {
     size_t i, k;
     const Verb *v = NULL;
     for (i = 0; i < COUNT(verbs); i++) if (name && strcmp(verbs[i].name, name) == 0) v = &verbs[i];
@@ -5426,7 +5562,8 @@ static void show_help(const char *name) {
         for (i = 0; i < COUNT(verbs); i++) printf("    actinh %-9s %-24s %s\n", verbs[i].name, verbs[i].usage, verbs[i].says);
         printf("\nactinh help VERB shows a verb's options. Data goes to standard output or -o FILE, talk to standard error.\n"
                "Exit status: 0 done, 1 a negative answer, 2 trouble.\n");
-        return;
+        if (name) fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
+        return name ? 2 : 0;
     }
     printf("actinh %s %s\n    %s\n\n", v->name, v->usage, v->says);
     for (i = 0; i < N_OPTIONS; i++) {
@@ -5436,6 +5573,7 @@ static void show_help(const char *name) {
         for (k = 2; text[k] && text[k] != ' '; k++) if (text[k] == '_') text[k] = '-';
         printf("    %-22s %s%s%s%s\n", text, options[i].says, options[i].value ? " (default " : "", options[i].value ? options[i].value : "", options[i].value ? ")" : "");
     }
+    return 0;
 }
 
 #ifndef ACTINH_NO_MAIN
@@ -5449,13 +5587,13 @@ int main(int argc, char **argv) {
     _setmode(0, _O_BINARY); _setmode(1, _O_BINARY);
 #endif
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        show_help(argc > 2 ? argv[2] : NULL);
-        return argc < 2 ? 2 : 0;
+        int r2 = show_help(argc > 2 ? argv[2] : NULL);
+        return argc < 2 ? 2 : r2;
     }
     if (strcmp(argv[1], "--version") == 0) { printf("actinh %s, spec %d\n", actinh_version(), SPEC); return 0; }
     for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, argv[1]); i++) ;
     if (i == COUNT(verbs)) { fprintf(stderr, "actinh: there is no verb \"%s\"; see actinh help\n", argv[1]); return 2; }
-    for (int k = 2; k < argc; k++) if (strcmp(argv[k], "--help") == 0) { show_help(argv[1]); return 0; }
+    for (int k = 2; k < argc; k++) if (strcmp(argv[k], "--help") == 0) return show_help(argv[1]);
     if (arithmetic_fault()) fprintf(stderr, "actinh: this build's bits are not portable: %s\n", arithmetic_fault());
     c = get(&e, 1, sizeof *c);
     if (c && parse_call(&e, verbs[i].bit, verbs[i].name, argv + 2, (size_t)argc - 2, c) == 0) {

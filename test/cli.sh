@@ -1,0 +1,437 @@
+# cli.sh: actinh from the outside: every verb's good path, equal bits by other ways, and bad input of every kind.
+# sh test/cli.sh ./actinh     from the repository's root; offline; temporary files under test/build/cli.
+#
+# check NAME STATUS PATTERN COMMAND..   runs a command. Its exit status must be STATUS; PATTERN (grep -E) must stand in
+# what it prints, on either stream. Where trouble (2) is expected: one line on stderr that begins "actinh: ", and neither
+# $O nor $O.part nor $O.receipt may hold a file afterwards.
+A=${1:-./actinh}
+case $A in */*) ;; *) A=./$A ;; esac
+D=test/build/cli O=test/build/cli/out
+passed=0 failed=0 skipped=0
+rm -rf "$D"; mkdir -p "$D" || exit 2
+LC_ALL=C OMP_WAIT_POLICY=passive; export LC_ALL OMP_WAIT_POLICY
+
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED  $1: $2"; }
+ran() {                                    # ran COMMAND..: what it did is in $s, $D/1 and $D/2
+    "$@" > "$D/1" 2> "$D/2" < "${IN:-/dev/null}"; s=$?
+}
+check() {
+    name=$1 want=$2 pattern=$3; shift 3
+    [ "$want" = 2 ] && rm -rf "$O" "$O".*
+    ran "$@"
+    if grep -qE 'Sanitizer|runtime error' "$D/2"; then bad "$name" "$(grep -E -m1 'Sanitizer|runtime error' "$D/2")"
+    elif [ $s != "$want" ]; then bad "$name" "status $s, expected $want: $(head -c 200 "$D/2")"
+    elif [ "$pattern" ] && ! cat "$D/1" "$D/2" | grep -qaE -e "$pattern"; then bad "$name" "\"$pattern\" is not in: $(head -c 300 "$D/2")"
+    elif [ "$want" = 2 ] && { [ "$(wc -l < "$D/2")" -ne 1 ] || ! grep -qa '^actinh: ' "$D/2"; }; then bad "$name" "one line was expected: $(head -c 300 "$D/2")"
+    elif [ "$want" = 2 ] && [ -n "$(find "$D" -path "$O*" -type f)" ]; then bad "$name" "left over: $(find "$D" -path "$O*" -type f | tr '\n' ' ')"
+    else ok; fi
+}
+no() { n_=$1 p_=$2; shift 2; check "$n_" 2 "$p_" "$@"; }                                # no NAME PATTERN COMMAND..
+equal() { if cmp -s "$2" "$3"; then ok; else bad "$1" "$2 and $3 differ"; fi; }         # equal NAME FILE FILE
+file() { if [ -s "$2" ]; then ok; else bad "$1" "$2 is not there, or empty"; fi; }
+say() { f_=$1; shift; printf "$@" > "$f_"; }                                           # say FILE FORMAT..
+cut_to() { dd if="$1" of="$3" bs="$2" count=1 2>/dev/null; }                            # cut_to FILE BYTES TO
+
+# ---------------------------------------------------- good paths -----------------------------------------------------
+cat > $D/g.grammar <<'END'
+# a world of two lines
+doc: <thing=noun> is <adj>? => yes, <thing> is <adj> and <adj>. // no, <thing> is <adj>.
+talk: tell me of <thing=noun> and <thing2=noun>. => <say>
+say: 3* <^adj> <thing>, so <adj>! | the <thing> and the <thing2> are <adj>, very <adj>, and more <adj>. | 0.5* stupid <thing>
+noun: cat | dog | house | tree | ship | river | bird | stone
+adj: red | green | blue | big | small | old | <adj> and <adj> | 4* new
+END
+ran "$A"; [ $s = 2 ] && ok || bad 'no verb' "status $s"
+check 'help' 0 'actinh tokenize' "$A" help
+check '--help' 0 'actinh tokenize' "$A" --help
+check 'help tune' 0 '--epochs N .*default 3' "$A" help tune
+check 'sample --help' 0 '--top-p P' "$A" sample --help
+check '--version' 0 '^actinh [0-9.]+, spec [0-9]+$' "$A" --version
+check 'corpus' 0 '' "$A" corpus $D/g.grammar -n 150 -o $D/doc.jsonl
+check 'corpus talk' 0 '' "$A" corpus $D/g.grammar -n 60 --start talk --distinct -o $D/talk.jsonl
+check 'corpus prompts' 0 '' "$A" corpus $D/g.grammar -n 12 --seed 5 --distinct --answers 0 -o $D/p.jsonl
+check 'corpus choices' 0 '' "$A" corpus $D/g.grammar -n 8 --seed 5 --choices 3 -o $D/q.jsonl
+check 'corpus k answers' 0 '"candidate":2' "$A" corpus $D/g.grammar -n 3 --answers 3
+check 'corpus --set' 0 'violet and violet' "$A" corpus $D/g.grammar -n 3 --set 'adj: violet'
+check 'corpus --fold' 0 '"prompt"' "$A" corpus $D/g.grammar -n 3 --fold 0-1/4
+check 'tokenize --train' 0 '' "$A" tokenize --train 300 $D/doc.jsonl -o $D/tokenizer.bin
+file 'tokenizer.bin' $D/tokenizer.bin
+shape='"vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "eos_token_id": 2'
+say $D/dense.json '{"model_type": "llama", %s}\n' "$shape"
+say $D/moe.json '{"model_type": "mixtral", %s, "num_local_experts": 4, "num_experts_per_tok": 2}\n' "$shape"
+for m in dense moe; do
+    check "tune $m from random weights" 0 '' "$A" tune $D/$m.json $D/doc.jsonl -o $D/$m --epochs 1 --batch 16 --lr 1e-2
+    for f in model.safetensors config.json generation_config.json tokenizer.bin steps.jsonl receipt.json; do file "tune $m: $f" $D/$m/$f; done
+    check "sample $m" 0 '' "$A" sample $D/$m $D/p.jsonl -n 3 --max-tokens 20 -o $D/s-$m.jsonl
+    file "sample $m: receipt" $D/s-$m.jsonl.receipt
+    check "score $m" 0 '' "$A" score $D/s-$m.jsonl --measures all -o $D/sc-$m.jsonl
+    check "score $m default" 0 '"scores":\{"words":[0-9.]+,"ttr":[0-9.]+,"mtld":[0-9.]+,"toxicity":[0-9.]+\}' "$A" score $D/s-$m.jsonl
+    check "select $m" 0 '12 prompts, 36 candidates' "$A" select $D/sc-$m.jsonl --by words:max -o $D/ch-$m.jsonl
+    check "select $m --where" 0 'prompts, 36 candidates' "$A" select $D/sc-$m.jsonl --by 'toxicity:min,words:max' --where 'words>=1,ttr<=1' --among 2
+done
+check 'gather' 0 '' "$A" gather $D/s-dense.jsonl $D/s-moe.jsonl -o $D/pool.jsonl
+[ "$(grep -c '"candidate":5' $D/pool.jsonl)" = 12 ] && ok || bad 'gather numbers candidates anew' "$(grep -c '"candidate":5' $D/pool.jsonl) of 12"
+"$A" score $D/pool.jsonl 2>/dev/null | "$A" select --by random --quiet > $D/pipe.jsonl 2>$D/2
+[ "$(wc -l < $D/pipe.jsonl)" -eq 12 ] && [ ! -s $D/2 ] && ok || bad 'score | select' "$(cat $D/2)"
+check 'tune on chosen' 0 '' "$A" tune $D/dense $D/ch-moe.jsonl -o $D/student --epochs 1 --batch 5 --lr 1e-3
+say $D/t.suite '[open]\nkind = sample\nitems = p.jsonl\nsamples = 3\nmax-tokens = 12\nreport = emt, words, cut\n\n[q]\nkind = choice\nitems = q.jsonl\nreport = accuracy, ece10\n[held]\nkind = loss\nitems = talk.jsonl\nreport = loss\n'
+check 'profile base' 0 '' "$A" profile $D/dense $D/t.suite -o $D/base.figures
+check 'profile --against' 0 'loss .*difference' "$A" profile $D/student $D/t.suite -o $D/student.figures --against $D/base.figures
+[ "$(wc -l < $D/base.figures)" -eq 6 ] && ok || bad 'profile' 'six figures were expected'
+check 'generate' 0 '^cat is' "$A" generate $D/dense 'cat is' --max-tokens 8
+check 'generate from nothing' 0 '' "$A" generate $D/moe --max-tokens 8 --temperature 0
+check 'sample -p' 0 '"id":"0","candidate":1,' "$A" sample $D/dense -p 'cat is "red"?' -n 2 --max-tokens 5 --top-k 5 --top-p 0.9
+check 'score --list' 0 '^mtld' "$A" score --list
+say $D/text 'the cat, na\303\257ve \360\237\220\261, is red.\n\ttab'
+IN=$D/text check 'tokenize' 0 '^[0-9 ]+$' "$A" tokenize $D/dense
+cp $D/1 $D/ids
+check 'tokenize FILE' 0 '^[0-9 ]+$' "$A" tokenize $D/tokenizer.bin $D/text; equal 'tokenize MODEL = TOKENIZER' $D/1 $D/ids
+"$A" tokenize --decode $D/tokenizer.bin $D/ids > $D/back 2>$D/2; equal 'decode(encode(x)) = x' $D/back $D/text
+say $D/answer.template 'Q: {prompt}\nA:\n'
+check 'template' 0 '"completion"' "$A" sample $D/dense $D/p.jsonl -n 1 --max-tokens 3 --template $D/answer.template
+cat > $D/t.recipe <<END
+# a tiny grid
+teachers = dense: $D/dense, moe: $D/moe
+students = dense, moe
+prompts  = $D/p.jsonl
+choices  = base, random, words:max
+sample   = -n 3 --max-tokens 12
+tune     = --epochs 1 --batch 6 --lr 1e-3 --max-length 64
+profile  = $D/t.suite
+END
+check 'run' 0 'words:max' "$A" run $D/t.recipe -o $D/run
+[ "$(grep -c '"measure":"words"' $D/run/results.jsonl)" = 10 ] && ok || bad 'run' 'two bases and eight students were expected in results.jsonl'
+cp $D/1 $D/table; cp $D/run/results.jsonl $D/results
+check 'run again' 0 'words:max' "$A" run $D/t.recipe -o $D/run
+equal 'run again: table' $D/1 $D/table; equal 'run again: results' $D/run/results.jsonl $D/results
+check 'run --threads 1 elsewhere' 0 'words:max' "$A" run $D/t.recipe -o $D/run1 --threads 1; equal 'run --threads 1' $D/run1/results.jsonl $D/results
+
+# --------------------------------------------------- receipts --------------------------------------------------------
+cp $D/s-dense.jsonl $D/kept
+check 'again: already done' 0 'already done' "$A" sample $D/dense $D/p.jsonl -n 3 --max-tokens 20 -o $D/s-dense.jsonl --threads 1
+check 'again: tune' 0 'already done' "$A" tune $D/dense.json $D/doc.jsonl -o $D/dense --epochs 1 --batch 16 --lr 1e-2
+check 'another option' 2 's-dense.jsonl.*--force' "$A" sample $D/dense $D/p.jsonl -n 3 --max-tokens 21 -o $D/s-dense.jsonl
+check 'another seed' 2 '/student: .*--force' "$A" tune $D/dense $D/ch-moe.jsonl -o $D/student --epochs 1 --batch 5 --lr 1e-3 --seed 2
+equal 'refused: untouched' $D/s-dense.jsonl $D/kept
+check 'another input' 2 '--force' "$A" score $D/s-moe.jsonl --measures all -o $D/sc-dense.jsonl
+check 'somebody else'"'"'s file' 2 '--force' "$A" score $D/s-moe.jsonl -o $D/p.jsonl
+cp $D/sc-moe.jsonl $D/x.jsonl; cp $D/sc-moe.jsonl.receipt $D/x.jsonl.receipt; echo >> $D/x.jsonl
+check 'a changed output is not done' 2 '--force' "$A" score $D/s-moe.jsonl --measures all -o $D/x.jsonl
+check '--force' 0 '' "$A" score $D/s-moe.jsonl --measures all -o $D/x.jsonl --force; equal '--force writes it again' $D/x.jsonl $D/sc-moe.jsonl
+cp $D/answer.template $D/f.template
+"$A" sample $D/dense $D/p.jsonl -n 1 --max-tokens 3 --template $D/f.template -o $D/templ.jsonl 2>/dev/null; echo 'Quite another: {prompt}' > $D/f.template
+check 'a changed template is another input' 2 '--force' "$A" sample $D/dense $D/p.jsonl -n 1 --max-tokens 3 --template $D/f.template -o $D/templ.jsonl
+mkdir $D/s2; cp $D/t.suite $D/p.jsonl $D/q.jsonl $D/talk.jsonl $D/s2
+"$A" profile $D/dense $D/s2/t.suite -o $D/s2/figures 2>/dev/null; sed 1d $D/talk.jsonl > $D/s2/talk.jsonl
+check 'changed items of a suite are another input' 2 '--force' "$A" profile $D/dense $D/s2/t.suite -o $D/s2/figures
+mkdir $D/s3; cp $D/dense.json $D/s3/c.json; cp $D/tokenizer.bin $D/s3
+"$A" tune $D/s3/c.json $D/q.jsonl --epochs 1 -o $D/s3/m 2>/dev/null; "$A" tokenize --train 300 $D/talk.jsonl -o $D/s3/t2 && mv $D/s3/t2 $D/s3/tokenizer.bin
+check 'a changed tokenizer is another input' 2 '--force' "$A" tune $D/s3/c.json $D/q.jsonl --epochs 1 -o $D/s3/m
+
+# ----------------------------------------------------- bits ----------------------------------------------------------
+for t in 1 2 3; do
+    "$A" sample $D/moe $D/p.jsonl -n 4 --max-tokens 16 --threads $t > $D/b$t.sample 2>/dev/null
+    "$A" score $D/sc-moe.jsonl --threads $t > $D/b$t.score 2>/dev/null
+    "$A" profile $D/moe $D/t.suite --threads $t > $D/b$t.profile 2>/dev/null
+    "$A" tune $D/moe $D/talk.jsonl -o $D/b$t --threads $t --epochs 1 --batch 8 --lr 1e-3 2>/dev/null; cat $D/b$t/steps.jsonl $D/b$t/model.safetensors > $D/b$t.tune
+done
+for v in sample score profile tune; do file "threads: $v" $D/b1.$v; equal "threads 1, 2: $v" $D/b1.$v $D/b2.$v; equal "threads 1, 3: $v" $D/b1.$v $D/b3.$v; done
+for m in 1 3 7; do
+    "$A" tune $D/moe $D/talk.jsonl -o $D/micro$m --micro $m --epochs 1 --batch 8 --lr 1e-3 2>/dev/null
+    equal "micro $m" $D/micro$m/model.safetensors $D/b1/model.safetensors; equal "micro $m: steps" $D/micro$m/steps.jsonl $D/b1/steps.jsonl
+done
+awk '{ line[NR] = $0 } END { for (i = NR; i; i--) print line[i] }' $D/p.jsonl > $D/reversed.jsonl
+"$A" sample $D/moe $D/reversed.jsonl -n 4 --max-tokens 16 2>/dev/null | sort > $D/x; sort $D/b1.sample > $D/y; equal 'sample: prompts reversed' $D/x $D/y
+for i in 1 7; do
+    sed -n ${i}p $D/p.jsonl > $D/one.jsonl; "$A" sample $D/moe $D/one.jsonl -n 4 --max-tokens 16 > $D/x 2>/dev/null
+    sed -n "$((4 * i - 3)),$((4 * i))p" $D/b1.sample > $D/y; equal "sample: prompt $i alone" $D/x $D/y
+done
+"$A" sample $D/moe $D/p.jsonl -n 2 --max-tokens 16 2>/dev/null > $D/x; grep -E '"candidate":[01],' $D/b1.sample > $D/y; equal 'sample -n 2 is part of -n 4' $D/x $D/y
+cat $D/p.jsonl | "$A" sample $D/moe -n 4 --max-tokens 16 > $D/x 2>/dev/null; equal 'sample from a pipe' $D/x $D/b1.sample
+"$A" sample $D/moe - -n 4 --max-tokens 16 < $D/p.jsonl > $D/x 2>/dev/null; equal 'sample -' $D/x $D/b1.sample
+"$A" score $D/b1.score > $D/x 2>/dev/null; equal 'score twice' $D/x $D/b1.score
+sort -t, -k1,1 -k2,2r $D/sc-moe.jsonl > $D/other.jsonl; sort -t, -k1,1 -k2,2 $D/sc-moe.jsonl > $D/sorted.jsonl
+for by in first random words:max toxicity:min,mtld:max agreement:max; do
+    "$A" select $D/other.jsonl --by $by > $D/x 2>/dev/null; "$A" select $D/sorted.jsonl --by $by > $D/y 2>/dev/null; file "select $by" $D/x; equal "select $by: any order" $D/x $D/y
+done
+"$A" corpus $D/g.grammar -n 150 > $D/x 2>/dev/null; equal 'corpus on stdout' $D/x $D/doc.jsonl
+{ printf '['; sed 's/$/,/; $s/,$/]/; s/,"prompt"/,\n  "prompt"/' $D/p.jsonl; } > $D/array.json
+"$A" sample $D/moe $D/array.json -n 4 --max-tokens 16 > $D/x 2>/dev/null; equal 'prompts in an array' $D/x $D/b1.sample
+printf '[\n{"id": "a",\n "prompt": "x",\n "completion": "y z",\n "more": [\n1,\n2\n]\n}\n]\n' > $D/pretty.json
+for v in score select gather; do "$A" $v $D/pretty.json > $D/x 2>/dev/null; [ "$(wc -l < $D/x)" -eq 1 ] && ok || bad "$v: a printed array becomes lines" "$(wc -l < $D/x) lines"; done
+sed 's/$/\r/' $D/p.jsonl > $D/crlf.jsonl; "$A" sample $D/moe $D/crlf.jsonl -n 4 --max-tokens 16 > $D/x 2>/dev/null; equal 'CR LF' $D/x $D/b1.sample
+
+# ---------------------------------------------------- bad calls ------------------------------------------------------
+P="$D/p.jsonl" M="$D/dense" S="$D/sc-dense.jsonl"
+no 'unknown verb' 'sampel' "$A" sampel
+no 'unknown option' '--frob' "$A" sample $M $P --frob
+no 'unknown short option' '-z' "$A" sample $M $P -z
+no 'option of another verb' '--epochs' "$A" sample $M $P --epochs 3
+no 'option without its value' '--top-p' "$A" sample $M $P --top-p
+no 'flag with a value' 'ignore-eos' "$A" sample $M $P --ignore-eos=3
+for x in '-n 0' '-n -1' '-n 2.5' '-n 1e99' '-n x' '--temperature -1' '--temperature x' '--temperature 1e999' '--temperature nan' '--top-p 0' '--top-p 1.5' '--top-k -1' '--max-tokens 0' '--seed -1' '--seed 1e30' '--threads 0' '--threads x'; do
+    set -- $x; case $1 in -n) o=--n ;; *) o=$1 ;; esac
+    no "sample $x" "option $o.*\"$2\"" "$A" sample $M $P -o $O $x
+done
+for x in '--epochs 0' '--batch 0' '--lr -1' '--lr x' '--warmup 2' '--max-length 1' '--beta2 1' '--clip -1' '--schedule linear' '--micro -1'; do
+    set -- $x; no "tune $x" "option $1.*\"$2\"" "$A" tune $M $D/talk.jsonl -o $O $x
+done
+no 'an empty value' '--seed' "$A" sample $M $P --seed= -o $O
+no 'no model' 'MODEL' "$A" sample
+no 'too many files' 'MODEL' "$A" sample $M $P $P
+no 'tune without -o' '-o' "$A" tune $M $P
+no 'run without -o' '-o' "$A" run $D/t.recipe
+no 'unknown measure' 'mtdl' "$A" score $S --measures words,mtdl -o $O
+no 'no measure' 'measure' "$A" score $S --measures= -o $O
+for by in words words:most :max words:max,x '' 'words:max,words:min,words:max,words:min,words:max'; do no "rule \"$by\"" 'rule' "$A" select $S --by "$by" -o $O; done
+for w in words 'words<' '<3' 'words<x' 'words!3' 'words<3x' 'a<1,b<1,c<1,d<1,e<1'; do no "where \"$w\"" "where .*words|where .*[<]" "$A" select $S --where "$w" -o $O; done
+no 'a rule whose field no answer has' 'mtdl' "$A" select $S --by mtdl:max -o $O
+no 'a filter that nothing passes' '.' "$A" select $S --where 'words>1e9' -o $O
+for f in x 1 1/1 2-1/4 0-9/4 -1/4 0/4x 0.5/4 /4; do no "fold $f" 'fold' "$A" corpus $D/g.grammar -o $O --fold $f; done
+no 'start: no such rule' 'nowhere' "$A" corpus $D/g.grammar -o $O --start nowhere
+no 'set: no such rule' 'nowhere' "$A" corpus $D/g.grammar -o $O --set 'nowhere: x'
+no 'set: nothing' 'adj' "$A" corpus $D/g.grammar -o $O --set 'adj:'
+no 'no template' 'frobnic' "$A" sample $M $P -o $O --template frobnic
+say $D/bad.template 'no place'; no 'template without {prompt}' 'bad.template.*\{prompt\}' "$A" sample $M $P -o $O --template $D/bad.template
+no 'train size' '--train' "$A" tokenize --train 100 $D/doc.jsonl -o $O
+no 'train size too small for the characters' '--train 260' "$A" tokenize --train 260 $D/doc.jsonl -o $O
+no 'train: a text too short for the size' '5000' "$A" tokenize --train 5000 $P -o $O
+say $D/ids '5 6 300\n'; no 'decode: an id that is too large' 'ids' "$A" tokenize --decode $D/tokenizer.bin $D/ids -o $O
+say $D/ids '5 six\n'; no 'decode: not an id' 'ids' "$A" tokenize --decode $D/tokenizer.bin $D/ids -o $O
+
+# ---------------------------------------------------- bad files ------------------------------------------------------
+: > $D/empty; say $D/blank '\n\n  \n'; say $D/page.html '<!DOCTYPE html>\n<html lang="en"><head><title>404</title></head>\n<body>not found</body></html>\n'
+for f in missing empty blank page.html moe; do
+    no "sample: prompts $f" "$f" "$A" sample $M $D/$f.x -o $O; [ $f = missing ] || no "sample: prompts $f" "$f" "$A" sample $M $D/$f -o $O
+    no "score: $f" "$f" "$A" score $D/$f -o $O
+    no "select: $f" "$f" "$A" select $D/$f -o $O
+    no "gather: $f" "$f" "$A" gather $D/$f -o $O
+    no "tune: $f" "$f" "$A" tune $M $D/$f -o $O
+    no "tokenize --train: $f" "$f" "$A" tokenize --train 300 $D/$f -o $O
+    no "corpus: $f" "$f" "$A" corpus $D/$f -o $O
+    no "words: $f" "$f" "$A" score $S --words $D/$f -o $O
+    no "suite: $f" "$f" "$A" profile $M $D/$f -o $O
+    no "recipe: $f" "$f" "$A" run $D/$f -o $O
+    no "tokenizer: $f" "$f" "$A" sample $M $P --tokenizer $D/$f -o $O
+    no "template: $f" "$f" "$A" sample $M $P --template $D/$f -o $O
+    no "against: $f" "$f" "$A" profile $M $D/t.suite --against $D/$f -o $O
+    [ $f = moe ] || no "model: $f" "$f" "$A" sample $D/$f $P -o $O
+    cp $D/$f $D/f.bin 2>/dev/null; cp $D/$f $D/f.json 2>/dev/null
+    [ -d $D/$f ] || [ ! -f $D/$f ] || no "model .bin: $f" "f.bin" "$A" sample $D/f.bin $P --tokenizer $D/tokenizer.bin -o $O
+    [ -d $D/$f ] || [ ! -f $D/$f ] || no "model .json: $f" "f.json" "$A" tune $D/f.json $P -o $O
+done
+no 'tokenize: no such file' 'missing' "$A" tokenize $D/tokenizer.bin $D/missing -o $O
+no 'no such folder for the output' 'nodir' "$A" score $S -o $D/nodir/x
+no 'output is a folder' 'moe' "$A" score $S -o $D/moe
+no 'a file in the way of a folder' 'p.jsonl' "$A" tune $M $D/talk.jsonl -o $D/p.jsonl/x
+if [ "$(id -u)" != 0 ]; then mkdir -p $D/locked; chmod 555 $D/locked; no 'unwritable' 'locked' "$A" score $S -o $D/locked/x; chmod 755 $D/locked; else skipped=$((skipped + 1)); fi
+if [ -w /dev/full ]; then "$A" score $S > /dev/full 2> $D/2; [ $? = 2 ] && grep -q 'standard output' $D/2 && ok || bad 'a full disk' "$(cat $D/2)"; else skipped=$((skipped + 1)); fi
+mkfifo $D/fifo; cat $D/fifo > $D/x & reader=$!
+"$A" score $S -o - > $D/y 2>/dev/null; "$A" generate $M x --max-tokens 3 -o $D/fifo 2>/dev/null; [ -p $D/fifo ] && ok || bad 'an output that is no plain file is written into' 'it was replaced'
+kill $reader 2>/dev/null; rm -f $D/fifo
+
+line() { say $D/bad.jsonl "$2"; no "$1" "$3" "$A" ${4:-score} $D/bad.jsonl -o $O; }
+line 'broken JSON' '{"id":"1","completion":"a"}\n{"id":"2","completion":}\n' 'bad.jsonl, line 2, column 24:'
+line 'a string without end' '{"id":"1","completion":"a\n' 'line 1, column'
+line 'two values' '{"completion":"a"} {}\n' 'line 1, column 20'
+line 'a comma too much' '{"completion":"a",}\n' 'line 1, column 19'
+line 'not an object' '\n["a"]\n' 'bad.jsonl, (line|record) [12]'
+line 'a number as a record' '{"completion":"a"}\n17\n' 'bad.jsonl, line 2.*17'
+line 'NaN' '{"completion":"a","x":NaN}\n' 'line 1, column 23'
+line 'an unknown escape' '{"completion":"\\q"}\n' 'line 1, column 17'
+line 'a cut \\u' '{"completion":"\\u00"}\n' 'line 1, column'
+line 'NUL' '{"completion":"a\000b"}\n' 'line 1, column 17'
+line 'NUL behind a backslash' '{"completion":"a\\\000b"}\n' 'line 1, column 18'
+line 'leading zero' '{"completion":"a","n":007}\n' 'line 1, column'
+line 'no completion' '{"id":"1","prompt":"a"}\n' 'bad.jsonl, (line|record) 1.*completion'
+line 'no known field' '{"id":"1","x":"a"}\n' 'bad.jsonl, line 1.*prompt'
+line 'a broken array' '[{"completion":"a"},\n{"completion":"b"]\n' 'bad.jsonl'
+line 'numbers in an array' '[1, 2]' 'bad.jsonl, record 1'
+line 'answers that do not stand together' '{"id":"1","completion":"a"}\n{"id":"2","completion":"a"}\n{"id":"1","completion":"b"}\n' 'record 3.*"1".*gather' select
+line 'a candidate number that is none' '{"id":"1","candidate":-1,"completion":"a"}\n' 'candidate' select
+line 'the same, over two lines' '{"id":"1","completion":"a","candidate":"\\u0000\t"}\n' '.' select
+say $D/bad.jsonl '{"id":"a","prompt":"x"}\n{"id":"a","prompt":"y"}\n'; no 'sample: the same id twice' 'bad.jsonl, (line|record) 2.*"a"' "$A" sample $M $D/bad.jsonl -o $O
+say $D/bad.jsonl '{"text":"x"}\n'; no 'sample: no prompt' 'bad.jsonl.*prompt' "$A" sample $M $D/bad.jsonl -o $O
+say $D/bad.jsonl '{"prompt":"x"}\n'; no 'tune: no completion' 'bad.jsonl.*completion' "$A" tune $M $D/bad.jsonl -o $O
+awk 'BEGIN { printf "{\"prompt\":\""; for (i = 0; i < 300; i++) printf "zq%d ", i; print "\",\"completion\":\"x\",\"choices\":[\"a\",\"b\"],\"answer\":0}" }' > $D/long.jsonl
+no 'sample: a prompt longer than the context' 'long.jsonl, (line|record) 1.*128' "$A" sample $M $D/long.jsonl -o $O
+no 'tune: a prompt longer than the context' 'long.jsonl' "$A" tune $M $D/long.jsonl -o $O
+no 'generate: a text longer than the context' '128' "$A" generate $M "$(cat $D/long.jsonl)" -o $O
+say $D/long.suite '[x]\nkind = choice\nitems = long.jsonl\nreport = accuracy\n'; no 'choice: a question longer than the context' 'long.jsonl' "$A" profile $M $D/long.suite -o $O
+say $D/long.suite '[x]\nkind = loss\nitems = long.jsonl\nreport = loss\n'; no 'loss: a prompt longer than the context' 'long.jsonl' "$A" profile $M $D/long.suite -o $O
+awk 'BEGIN { for (i = 0; i < 200000; i++) printf "["; print "" }' > $D/deep.jsonl; no 'deep JSON' 'nested' "$A" score $D/deep.jsonl -o $O
+awk 'BEGIN { printf "{\"completion\":\"a\",\"x\":"; for (i = 0; i < 50000; i++) printf "{\"a\":"; print "" }' > $D/deep.jsonl; no 'deep JSON in a field' 'line 1.*nested' "$A" score $D/deep.jsonl -o $O
+say $D/odd.jsonl '{"id":1e999,"completion":"a \\ud83d\\ude00 \\ud800 \\u0000 \\"q\\"","x":1e999,"scores":{"words":1e999,"mine":-2.5e-3}}\n{"id":"\377","completion":"\377\300\200 caf\303\251","scores":null}\n{"id":"","completion":""}\n'
+check 'odd but good records: score' 0 '"mine":-2.5e-3,"words":5' "$A" score $D/odd.jsonl; cp $D/1 $D/odd2.jsonl
+[ "$(wc -l < $D/odd2.jsonl)" -eq 3 ] && ok || bad 'odd records' 'three lines'
+check 'odd but good records: select' 0 '3 prompts' "$A" select $D/odd2.jsonl --by words:max
+check 'odd but good records: tune' 0 '' "$A" tune $M $D/odd.jsonl -o $D/odd.model --epochs 1
+check 'odd but good records: gather' 0 '' "$A" gather $D/odd.jsonl
+say $D/odd3.jsonl '{"prompt":"\377\300 caf\303\251 \\u0000 \\ud800"}\n{"id":"","prompt":""}\n{"instruction":"say","input":"cat","output":"x"}\n'
+check 'odd but good prompts' 0 '"prompt":"say.ncat"' "$A" sample $M $D/odd3.jsonl -n 2 --max-tokens 4
+awk 'BEGIN { printf "{\"id\":\"big\",\"prompt\":\"x\",\"completion\":\""; for (i = 0; i < 500000; i++) printf "! stupid cats and "; print "\"}" }' > $D/big.jsonl
+check 'a line of 9 MB' 0 '"words":1500000.0' "$A" score $D/big.jsonl --measures words,ttr,mtld,toxicity
+awk 'BEGIN { printf "{\"completion\":\""; for (i = 0; i < 1000000; i++) printf "! "; print "\"}" }' > $D/big.jsonl
+check 'a million exclamation marks' 0 '"toxicity":0.0' "$A" score $D/big.jsonl --measures toxicity
+
+# ----------------------------------------------- suites, recipes, words ----------------------------------------------
+suite() { say $D/bad.suite "$2"; no "suite: $1" "$3" "$A" profile $M $D/bad.suite -o $O; }
+suite 'unknown kind' '[a]\nkind = guess\nitems = p.jsonl\nreport = words\n' 'bad.suite, line 2.*guess'
+suite 'unknown figure' '[a]\nkind = sample\nsamples = 2\nmax-tokens = 2\nitems = p.jsonl\nreport = wordz\n' 'bad.suite.*wordz'
+suite 'unknown figure of choices' '[a]\nkind = choice\nitems = q.jsonl\nreport = words\n' 'bad.suite.*words'
+suite 'unknown figure of loss' '[a]\nkind = loss\nitems = talk.jsonl\nreport = ece10\n' 'bad.suite.*ece10'
+suite 'no figure' '[a]\nkind = loss\nitems = talk.jsonl\n' 'bad.suite.*report'
+suite 'no items' '[a]\nkind = loss\nitems = nothing.jsonl\nreport = loss\n' 'nothing.jsonl'
+suite 'items not named' '[a]\nkind = loss\nreport = loss\n' 'bad.suite.*items'
+suite 'a wrong number' '[a]\nkind = sample\nsamples = many\nitems = p.jsonl\nreport = words\n' 'bad.suite.*samples.*many'
+suite 'half a sample' '[a]\nkind = sample\nsamples = 2.5\nitems = p.jsonl\nreport = words\n' 'bad.suite.*samples.*2.5'
+suite 'an unknown key' '[a]\nkind = loss\nitms = p.jsonl\nitems = talk.jsonl\nreport = loss\n' 'bad.suite, line 3.*itms'
+suite 'not a setting' '[a]\nkind loss\n' 'bad.suite, line 2'
+suite 'choices without choices' '[a]\nkind = choice\nitems = talk.jsonl\nreport = accuracy\n' 'talk.jsonl, (line|record) 1.*choices'
+say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":["a","b"],"answer":2}\n'; suite 'an answer that is no choice' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl.*answer'
+say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":[1,2],"answer":0}\n'; suite 'choices that are no texts' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl.*choices'
+say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,"x"]}\n'; no 'against: not numbers' 'bad.figures, line 1.*items' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
+say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,2]}\n'; no 'against: other items' 'loss' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
+recipe() {                                 # what earlier stages made may stay: they are done
+    sed "$2" $D/t.recipe > $D/bad.recipe; rm -rf $O; ran "$A" run $D/bad.recipe -o $O
+    if [ $s = 2 ] && [ "$(wc -l < $D/2)" -eq 1 ] && grep -qE -e "$3" $D/2 && [ -z "$(find $O -name '*.part' 2>/dev/null)" ]; then ok; else bad "recipe: $1" "status $s: $(head -c 300 $D/2)"; fi
+    rm -rf $O
+}
+recipe 'an unknown key' 's/^tune /tunes /' 'bad.recipe, line 7.*tunes'
+recipe 'not a setting' '2s/=/ /' 'bad.recipe, line 2'
+recipe 'no teachers' '/^teachers/d' 'teachers'
+recipe 'no prompts' '/^prompts/d' 'prompts'
+recipe 'prompts that are not there' 's/p.jsonl/nothing.jsonl/' 'nothing.jsonl'
+recipe 'a student from nowhere' 's/^students.*/students = nobody/' 'nobody'
+recipe 'a bad option' 's/-n 3/-n 0/' '--n'
+recipe 'an unknown option' 's/--epochs/--epoks/' '--epoks'
+recipe 'a bad seed' '$s/^/seeds = x\n/' '(seed|--seed).*x'
+recipe 'the same seed twice' '$s/^/seeds = 1, 1\n/' 'seeds'
+recipe 'the same name twice' 's/^students.*/students = dense, dense/' 'dense'
+[ -e $D/run2 ] || "$A" run $D/t.recipe -o $D/run2 >/dev/null 2>&1
+sed 's/words:max/words:most/' $D/t.recipe > $D/bad.recipe; rm -rf $O
+ran "$A" run $D/bad.recipe -o $O; [ $s = 2 ] && grep -q 'words:most' $D/2 && [ ! -e $O/sampled-dense-1.jsonl ] && ok || bad 'recipe: a bad rule is found before the work' "$(cat $D/2)"
+sed 's/max-tokens 12/max-tokens 11/' $D/t.recipe > $D/other.recipe
+check 'run: other options' 2 '--force' "$A" run $D/other.recipe -o $D/run2
+check 'run --force' 0 'words:max' "$A" run $D/other.recipe -o $D/run2 --force
+words() { say $D/bad.words "$2"; no "words: $1" "$3" "$A" score $S --words $D/bad.words -o $O; }
+words 'no severity' '0.5\tdamn\nstupid\n' 'bad.words, line 2.*stupid'
+words 'no tab' '0.5 damn\n' 'bad.words, line 1'
+words 'severity 0' '0\tdamn\n' 'bad.words, line 1'
+words 'severity 2' '# mild\n2\tdamn\n' 'bad.words, line 2'
+words 'severity alone' '0.5\t\n' 'bad.words, line 1'
+words 'only remarks' '# nothing\n' 'bad.words'
+grammar() { say $D/bad.grammar "$2"; no "grammar: $1" "$3" "$A" corpus $D/bad.grammar -n 20 -o $O; }
+grammar 'unknown rule' 'doc: <nothing> => x\n' 'bad.grammar.*"nothing"'
+grammar 'unknown rule in the answer' 'doc: x => <nothing>\n' 'bad.grammar.*"nothing"'
+grammar 'no doc' 'dock: a => b\n' 'bad.grammar.*"doc"'
+grammar 'no =>' 'doc: a b c\n' 'bad.grammar.*=>'
+grammar 'round and round' 'doc: <doc>\n' 'bad.grammar.*doc'
+grammar 'endless' 'doc: <a> => x\na: b <a>\n' 'bad.grammar.*"a".*without end'
+grammar 'endless, twofold' 'doc: <a> => x\na: <a><a>\n' 'bad.grammar.*"a".*without end'
+grammar 'endless, silently' 'doc: <!x=a> => x\na: <!x=a> y\n' 'bad.grammar.*"a".*without end'
+grammar '< without >' 'doc: <a => x\na: b\n' "bad.grammar.*'<' without '>'"
+grammar 'weight 0' 'doc: a => b\nc: 0* x | y\n' 'bad.grammar, line 2.*weight'
+grammar 'weight below 0' '\n# c\ndoc: -1* a => b\n' 'bad.grammar, line 3.*weight'
+grammar 'weight 1e999' 'doc: 1e999* a => b\n' 'bad.grammar, line 1.*weight'
+grammar 'twice' 'doc: a => b\ndoc: a => b\n' 'bad.grammar.*"doc".*twice'
+grammar 'no alternative' 'doc: a => b\nc:\n' 'bad.grammar.*"c"'
+grammar 'a bad name' 'doc: a => b\nc d: e\n' 'bad.grammar, line 2'
+grammar 'no colon' 'doc\n' 'bad.grammar'
+grammar 'not remembered' 'doc: a => <a-[x]>\n' 'bad.grammar.*"x"'
+grammar 'too long to remember' "doc: <x=a> => b\na: $(awk 'BEGIN { for (i = 0; i < 200; i++) printf "long " }')\n" 'bad.grammar.*(remember|long)'
+awk 'BEGIN { print "doc: <r0> => x"; for (i = 0; i < 60; i++) printf "r%d: <r%d><r%d>\n", i, i + 1, i + 1; print "r60: | " }' > $D/bad.grammar
+if command -v timeout >/dev/null; then no 'grammar: 2^60 times nothing' 'bad.grammar' timeout 5 "$A" corpus $D/bad.grammar -n 1 -o $O; else skipped=$((skipped + 1)); fi
+say $D/bad.grammar 'doc: a => b // c\n'; no 'grammar: too few wrong answers' 'bad.grammar.*wrong' "$A" corpus $D/bad.grammar -n 1 --choices 4 -o $O
+no 'grammar: too few different prompts' 'bad.grammar.*doc' "$A" corpus $D/bad.grammar -n 2 --distinct -o $O
+
+# ---------------------------------------------------- bad models -----------------------------------------------------
+fresh() { rm -rf $D/m; mkdir $D/m; cp $D/dense/config.json $D/dense/tokenizer.bin $D/dense/model.safetensors $D/m; }
+fresh; W=$D/dense/model.safetensors bytes=$(wc -c < $D/dense/model.safetensors)
+for n in 1 7 8 9 10 100 1000 2000 2400 5000 20000 $((bytes / 2)) $((bytes - 4096)) $((bytes - 1)); do
+    cut_to $W $n $D/m/model.safetensors; no "model of $n bytes" 'm/model.safetensors' "$A" sample $D/m $P -o $O
+done
+for f in config.json tokenizer.bin model.safetensors; do
+    fresh; rm $D/m/$f; no "no $f" "$f" "$A" sample $D/m $P -o $O
+    fresh; : > $D/m/$f; no "$f empty" "$f" "$A" sample $D/m $P -o $O
+    fresh; cp $D/page.html $D/m/$f; no "$f a web page" "$f" "$A" sample $D/m $P -o $O
+    fresh; rm $D/m/$f; mkdir $D/m/$f; no "$f a folder" "$f" "$A" sample $D/m $P -o $O
+done
+fresh; printf '\377\377\377\377\377\377\377\377' | dd of=$D/m/model.safetensors conv=notrunc 2>/dev/null; no 'a header of 2^64 bytes' 'model.safetensors' "$A" sample $D/m $P -o $O
+fresh; printf '\000\000\300\177' | dd of=$D/m/model.safetensors bs=1 seek=$((bytes - 4)) conv=notrunc 2>/dev/null; no 'a weight that is not a number' 'lm_head.weight.*row 299, column 31' "$A" sample $D/m $P -o $O
+fresh; printf '\000\000\200\177' | dd of=$D/m/model.safetensors bs=1 seek=$((bytes - 4)) conv=notrunc 2>/dev/null; no 'an infinite weight' 'lm_head.weight' "$A" generate $D/m x -o $O
+awk 'BEGIN { for (i = 0; i < 9600; i++) printf "\377\377\177\177" }' > $D/huge
+fresh; dd if=$D/huge of=$D/m/model.safetensors bs=4 seek=$((bytes / 4 - 9600)) conv=notrunc 2>/dev/null
+no 'weights that overflow: temperature 0' 'finite|m:|logit' "$A" generate $D/m x --temperature 0 --max-tokens 3 -o $O
+no 'weights that overflow: sample' 'finite|m:|logit' "$A" sample $D/m $P --max-tokens 3 -o $O
+no 'weights that overflow: profile' 'finite|m:|logit' "$A" profile $D/m $D/t.suite -o $O
+no 'weights that overflow: tune' 'finite' "$A" tune $D/m $D/talk.jsonl -o $O
+header() {                                 # header NAME JSON PATTERN: a weight file of this header and some data
+    fresh; n_=$(printf '%s' "$2" | wc -c)
+    { printf "\\$(printf '%o' $((n_ % 256)))\\$(printf '%o' $((n_ / 256)))\000\000\000\000\000\000"; printf '%s' "$2"; awk 'BEGIN { for (i = 0; i < 400; i++) printf "\1\1\1\1" }'; } > $D/m/model.safetensors
+    no "weights: $1" "$3" "$A" sample $D/m $P -o $O
+}
+header 'no tensor' '{}' 'model.safetensors.*embed_tokens'
+header 'not JSON' '{"a":}' 'model.safetensors.*JSON'
+header 'no dtype' '{"a":{"shape":[1],"data_offsets":[0,4]}}' 'tensor a: .*dtype'
+header 'F16' '{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}' 'tensor a: .*"F16"'
+header 'no shape' '{"a":{"dtype":"F32","data_offsets":[0,4]}}' 'tensor a: .*shape'
+header 'no offsets' '{"a":{"dtype":"F32","shape":[1]}}' 'tensor a: .*data_offsets'
+header 'three sizes' '{"a":{"dtype":"F32","shape":[1,1,1],"data_offsets":[0,4]}}' 'tensor a: .*shape'
+header 'a size below 0' '{"a":{"dtype":"F32","shape":[-1,-1],"data_offsets":[0,4]}}' 'tensor a: .*shape'
+header 'half a size' '{"a":{"dtype":"F32","shape":[0.5,2],"data_offsets":[0,4]}}' 'tensor'
+header 'a size in words' '{"a":{"dtype":"F32","shape":["x"],"data_offsets":[0,4]}}' 'tensor a: .*shape'
+header 'offsets backwards' '{"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}}' 'tensor a: .*data_offsets'
+header 'offsets far away' '{"a":{"dtype":"F32","shape":[1],"data_offsets":[4000000000,4000000004]}}' 'tensor a: '
+header 'sizes that overflow' '{"a":{"dtype":"F32","shape":[999999999999,999999999999],"data_offsets":[0,4]}}' 'tensor a: '
+header 'the same twice' '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' 'tensor a: .*twice'
+header 'another shape' '{"model.embed_tokens.weight":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}' 'embed_tokens.weight: .*\[300\]\[32\].*\[2\]\[2\]'
+header 'a tensor that is no object' '{"a":7}' 'tensor a'
+header 'a shape over two lines' '{"a":{"dtype":"F32","shape":[1,
+1,1],"data_offsets":[0,4]}}' 'tensor a'
+header 'a very long name' "{\"$(awk 'BEGIN { for (i = 0; i < 200; i++) printf "x" }')\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}" 'xxxx.*long'
+config() { fresh; sed "$2" $D/dense/config.json > $D/m/config.json; no "config: $1" "$3" "$A" generate $D/m x --max-tokens 2 -o $O; }
+for f in hidden_size intermediate_size num_hidden_layers num_attention_heads vocab_size model_type; do
+    config "no $f" "/\"$f\"/d" "config.json.*$f"
+done
+for f in hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads vocab_size max_position_embeddings head_dim eos_token_id; do
+    for v in -1 1e999 1.5 '"x"' 123456789012 '{}'; do config "$f $v" "s/\"$f\": *[0-9]*/\"$f\": $v/" "config.json.*\"$f\""; done
+    [ $f = eos_token_id ] || config "$f 0" "s/\"$f\": *[0-9]*/\"$f\": 0/" "config.json.*\"$f\""
+done
+config 'gpt2' 's/"llama"/"gpt2"/' 'config.json.*gpt2'
+config 'heads that do not divide' 's/"num_key_value_heads": *[0-9]*/"num_key_value_heads": 3/' 'config.json.*num_key_value_heads'
+config 'an odd head' 's/"head_dim": *[0-9]*/"head_dim": 7/' 'config.json.*head_dim.*7'
+config 'another hidden size' 's/"hidden_size": *[0-9]*/"hidden_size": 16/' 'embed_tokens.weight: .*\[300\]\[16\]'
+config 'another vocabulary' 's/"vocab_size": *[0-9]*/"vocab_size": 299/' '(embed_tokens|tokenizer).*299'
+config 'eps 0' 's/"rms_norm_eps": *[-0-9.e]*/"rms_norm_eps": 0/' 'config.json.*rms_norm_eps'
+config 'eps in words' 's/"rms_norm_eps": *[-0-9.e]*/"rms_norm_eps": "small"/' 'config.json.*rms_norm_eps'
+config 'theta 1e999' 's/"rope_theta": *[-0-9.e]*/"rope_theta": 1e999/' 'config.json.*rope_theta'
+config 'theta 1e300' 's/"rope_theta": *[-0-9.e]*/"rope_theta": 1e300/' 'config.json.*rope_theta'
+config 'rope scaling' 's/"vocab_size"/"rope_scaling": {\n"type": "linear"},\n"vocab_size"/' 'config.json.*rope_scaling'
+config 'another activation' 's/"silu"/"gelu"/' 'config.json.*hidden_act'
+config 'not JSON' 's/,$/;/' 'config.json'
+config 'a list' 's/^{/[{/; s/^}/}]/' 'config.json'
+tokens() { no "tokenizer: $1" "$2" "$A" sample $M $P --tokenizer $D/bad.tok -o $O; no "tokenize: $1" "$2" "$A" tokenize $D/bad.tok $D/text -o $O; }
+t=$(wc -c < $D/tokenizer.bin)
+for n in 1 4 5 11 100 $((t / 2)) $((t - 1)); do cut_to $D/tokenizer.bin $n $D/bad.tok; tokens "$n bytes" 'bad.tok'; done
+"$A" tokenize --train 290 $D/doc.jsonl -o $D/bad.tok --force; no 'tokenizer of another size' 'bad.tok.*290.*300' "$A" sample $M $P --tokenizer $D/bad.tok -o $O
+cp $D/tokenizer.bin $D/bad.tok; printf '\000\000\300\177' | dd of=$D/bad.tok bs=1 seek=4 conv=notrunc 2>/dev/null; tokens 'a score that is not a number' 'bad.tok.*score'
+for x in '\377\377\377\377' '\000\000\000\000' '\000\000\000\100'; do
+    awk 'BEGIN { for (i = 0; i < 40; i++) printf "\20\0\0\0" }' > $D/x; { printf "$x"; cat $D/x; } > $D/bad.bin
+    no "a .bin with a wrong header $x" 'bad.bin' "$A" generate $D/bad.bin x --tokenizer $D/tokenizer.bin -o $O
+done
+
+# --------------------------------------------- a model that others made ----------------------------------------------
+X=../shared/data/models/stories260K T=../shared/data/tokenizer/tok512/tok512.bin
+if [ -f $X/stories260K.bin ] && [ -f $T ]; then
+    "$A" generate $X/stories260K.bin --tokenizer $T --temperature 0 --max-tokens 200 > $D/x 2>$D/2
+    { cat $X/expected_greedy_200.txt; echo; } > $D/y; equal 'stories260K, greedy' $D/x $D/y
+    no 'stories260K without a vocabulary' '--tokenizer' "$A" generate $X/stories260K.bin -o $O
+    n=$(wc -c < $X/stories260K.bin)
+    for c in 27 28 1000 $((n / 2)); do cut_to $X/stories260K.bin $c $D/cut.bin; no "stories260K of $c bytes" 'cut.bin' "$A" generate $D/cut.bin --tokenizer $T -o $O; done
+    check 'tune stories260K' 0 '' "$A" tune $X/stories260K.bin $D/talk.jsonl --tokenizer $T --epochs 1 --steps 1 -o $D/stories
+else skipped=$((skipped + 6)); fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]

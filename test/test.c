@@ -1,0 +1,1834 @@
+/* test.c: actinh.c from the inside. It includes the file, so that every static function can be reached.
+ * Run from the repository's root; `make test` does. Prints only what fails; the last line counts.
+ *
+ *     ACTINH_TEST_SHOW=1    prints what was measured: greatest errors, shares
+ *     ACTINH_TEST_LONG=10   ten times as many random cases
+ *
+ * What is promised to the bit is compared with memcmp; what only has to be close says why it may differ.
+ * Files of ../shared belong to the workshop, not to a clone: tests that need one are skipped where it is
+ * absent.
+ */
+#define ACTINH_NO_MAIN
+#include "../actinh.c"
+#include <float.h>
+
+static size_t passed, failed, skipped, times = 1;
+static int show;
+
+static void check(int ok, const char *format, ...) {
+    va_list args;
+    if (ok) { passed++; return; }
+    failed++;
+    va_start(args, format);
+    printf("FAILED  ");
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+}
+
+/* For loops of a million: counts one check for all of them, and shows the first case that is wrong. */
+typedef struct { const char *what; size_t wrong; char first[600]; } Many;
+
+static void one_of(Many *m, int ok, const char *format, ...) {
+    va_list args;
+    if (ok || m->wrong++) return;
+    va_start(args, format);
+    vsnprintf(m->first, sizeof m->first, format, args);
+    va_end(args);
+}
+
+static void check_many(const Many *m) {
+    check(m->wrong == 0, "%s: %zu wrong, the first: %s", m->what, m->wrong, m->first);
+}
+
+/* Random test cases: the same in every run, for a failure that comes and goes is no help. */
+static uint64_t dice;
+static uint64_t roll(void) { return dice = stir(dice, 1); }
+static size_t any_of(size_t n) { return below(roll(), n); }
+static double any_from(double low, double high) {
+    return low + (high - low) * 0x1p-53 * (double)(roll() >> 11);
+}
+
+/* A float of any kind that sums can meet: usual ones, tiny ones, denormals, zeros of both signs. */
+static float any_float(void) {
+    size_t kind = any_of(16);
+    double x = any_from(-1, 1);
+    return kind == 0 ? -0.0f : kind == 1 ? 0.0f : kind == 2 ? (float)(x * 1e-41) : kind == 3
+        ? (float)(x * 1e-20)
+         : kind == 4 ? (float)(x * 1e6) : (float)x;
+}
+
+static void fill_floats(float *x, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) x[i] = any_float();
+}
+
+/* How many threads, where there are any. */
+static void set_threads(int n) {
+#ifdef _OPENMP
+    omp_set_num_threads(n);
+#else
+    (void)n;
+#endif
+}
+
+/* Exact arithmetic is measured against long double; where that is no more than double (macOS
+ * on ARM, Microsoft's compilers), these tests are skipped. */
+static int has_long_double(void) {
+    if (LDBL_MANT_DIG >= 64) return 1;
+    skipped++;
+    return 0;
+}
+
+/* Is there this file of ../shared? If not, the test is skipped. */
+static int shared_file(const char *path) {
+    if (is_file(path)) return 1;
+    skipped++;
+    return 0;
+}
+
+/* A temporary file with this text. */
+static const char *temporary(Env *e, const char *name, Span text) {
+    const char *path = join(e, "test/build/", name, "");
+    make_dir(e, "test/build");
+    save_file(e, path, text);
+    return path;
+}
+
+static Span load_json(Env *e, const char *path) {
+    Span text = { NULL, 0 };
+    if (load_file(e, path, &text) == 0) json_check(e, text, path, 0);
+    check(!e->error[0], "%s", e->error);
+    return e->error[0] ? span("") : trim(text);
+}
+
+static double number_of(Span json, const char *key) {
+    double x = 0;
+    json_number(json_get(json, key), &x);
+    return x;
+}
+
+static Span text_of(Env *e, Span json, const char *key) {
+    Buf b = { NULL, 0, 0 };
+    Span v = json_get(json, key);
+    put(e, &b, "", 0);
+    if (v.n && v.s[0] == '"') put_unquoted(e, &b, v);
+    return whole(&b);
+}
+
+static size_t numbers(Span list, double *x, size_t most) {
+    Member m;
+    size_t at = 0, n = 0;
+    while (json_next(list, &at, &m) && n < most) if (!json_number(m.value, &x[n++])) return 0;
+    return n;
+}
+
+/* =========================================== Exact arithmetic =========================================== */
+
+/* |got - want| in units of the last place that a number with `bits` bits of mantissa has at `want`. */
+static double ulps(double got, long double want, int bits) {
+    int exponent;
+    if (want == 0) return got == 0 ? 0 : 1e9;
+    frexpl(want, &exponent);
+    return (double)(fabsl((long double)got - want) / ldexpl(1.0L, exponent - bits));
+}
+
+static void greatest(const char *name, double found, double claimed, const char *unit) {
+    if (show) printf("%-34s %.6g %s (claimed: %g)\n", name, found, unit, claimed);
+    check(found <= claimed, "%s: greatest error %.17g %s, claimed is %g", name, found, unit, claimed);
+}
+
+static void test_exp_log(void) {
+    double e32 = 0, e64 = 0, l64 = 0, near1 = 0, p64 = 0, u;
+    size_t i, n = 1000000 * times;
+    if (!has_long_double()) return;
+    for (i = 0; i < 2 * n; i++) {
+        float x = (float)(i & 1 ? any_from(-87, 88) : any_from(-2, 2));
+        if ((u = ulps((double)exp32(x), expl((long double)x), 24)) > e32) e32 = u;
+    }
+    for (i = 0; i < n; i++) {
+        double x = i & 1 ? any_from(-708, 709) : any_from(-1, 1),
+            y = from_bits64(((roll() % 2046 + 1) << 52) | roll() >> 12);
+        double z = 1 + ldexp(any_from(-1, 1), -(int)any_of(52)) / 4, theta = any_from(1, 1e7),
+            power = -any_from(0, 1);
+        if ((u = ulps(exp64(x), expl((long double)x), 53)) > e64) e64 = u;
+        if ((u = ulps(log64(y), logl((long double)y), 53)) > l64) l64 = u;
+        if ((u = ulps(log64(z), logl((long double)z), 53)) > near1) near1 = u;
+        if (i < n / 4 && (u = ulps(pow64(theta, power), powl((long double)theta, (long double)power),
+            53)) > p64) p64 = u;
+    }
+    greatest("exp32 on [-87, 88]", e32, 1.1, "ulp");
+    greatest("exp64 on [-708, 709]", e64, 1, "ulp");
+    greatest("log64, all normal numbers", l64, 1, "ulp");
+    greatest("log64 near 1", near1, 1, "ulp");
+    /* the error of the logarithm times y log x: no claim */
+    greatest("pow64, rope's arguments", p64, 32, "ulp");
+    check(exp32(-88.0f) == 0 && exp32(-1e30f) == 0 && exp32(0.0f) == 1 && exp32(1e30f) == exp32(88.0f),
+        "exp32: ends");
+    check(exp64(-709) == 0 && exp64(0) == 1 && exp64(1e300) == exp64(709) && exp64(709) < HUGE_VAL,
+        "exp64: ends");
+    check(log64(1) == 0 && log64(0) == -745 && log64(-1) == -745, "log64: ends");
+    check(exp64(NAN) != exp64(NAN), "exp64: NaN stays");
+}
+
+/* Compilers turn the first loop into vector instructions, and can't the second. */
+static void test_exp_lanes(void) {
+    enum { N = 40003 };
+    static float x[N], y[N];
+    volatile float one;
+    Many m = { "exp32 in lanes and alone", 0, "" };
+    size_t i;
+    for (i = 0; i < N; i++) x[i] = (float)any_from(-95, 95);
+    for (i = 0; i < N; i++) y[i] = exp32(x[i]);
+    for (i = 0; i < N; i++) {
+        one = x[i];
+        one_of(&m, bits32(exp32(one)) == bits32(y[i]), "exp32(%a)", (double)x[i]);
+    }
+    check_many(&m);
+}
+
+static void test_sincos(void) {
+    static const double ranges[] = { 1, 100, 1e4, 1048576, 4194304 };
+    size_t r, i;
+    if (!has_long_double()) return;
+    for (r = 0; r < COUNT(ranges); r++) {
+        double worst = 0, s, c, d;
+        char name[64];
+        for (i = 0; i < 200000 * times; i++) {
+            double x = any_from(0, ranges[r]);
+            if (i & 1) x = (double)(float)x;                 /* as rope asks: angles are floats */
+            sincos64(x, &s, &c);
+            if ((d = (double)fabsl((long double)s - sinl((long double)x))) > worst) worst = d;
+            if ((d = (double)fabsl((long double)c - cosl((long double)x))) > worst) worst = d;
+        }
+        snprintf(name, sizeof name, "sincos64 below %.0f", ranges[r]);
+        greatest(name, worst, ldexp(1, -52), "(absolute)");
+    }
+}
+
+static void test_random_numbers(void) {
+    double sum = 0, squares = 0, low = 1, high = 0;
+    size_t i, n = 400000, place[7] = { 0 }, bad = 0;
+    /* stir() from 0 is SplitMix64 with seed 0; these are its published first numbers */
+    check(stir(0, 0) == 0xe220a8397b1dcdafu, "stir: first number of SplitMix64");
+    check(stir(0x9e3779b97f4a7c15u, 0) == 0x6e789e6aa1b965f4u, "stir: second number of SplitMix64");
+    check(stir(2 * (uint64_t)0x9e3779b97f4a7c15u, 0) == 0x06c45d188009454fu,
+        "stir: third number of SplitMix64");
+    check(draw(1, DRAW_SAMPLE, 2, 3, 4) == stir(stir(stir(stir(stir(0, 1), 1), 2), 3), 4),
+        "draw: the words' order");
+    check(draw(1, 2, 3, 4, 5) == 0x90bb69b7166551deu, "draw: golden value, found %llx",
+        (unsigned long long)draw(1, 2, 3, 4, 5));
+    check(uniform(0) == 0 && uniform(UINT64_MAX) == 1 - 1.0f / 16777216 && uniform((uint64_t)1 << 63) == 0.5f,
+        "uniform: ends");
+    check(below(UINT64_MAX, 10) == 9 && below(0, 10) == 0 && below((uint64_t)1 << 63, 10) == 5,
+        "below: ends");
+    check(hash("", 0) == 0xcbf29ce484222325u && hash("a", 1) == 0xaf63dc4c8601ec8cu
+        && hash("foobar", 6) == 0x85944171f73967e8u, "FNV-1a");
+    for (i = 0; i < n; i++) {
+        double u = (double)uniform(draw(7, 0, i, 0, 0));
+        size_t b = below(draw(8, 0, i, 0, 0), 7);
+        if (u < low) low = u;
+        if (u > high) high = u;
+        sum += u;
+        if (b < 7) place[b]++; else bad++;
+    }
+    check(low >= 0 && high < 1 && fabs(sum / (double)n - 0.5) < 0.002, "uniform: %g to %g, mean %g", low,
+        high, sum / (double)n);
+    for (i = 0; i < 7; i++) check(fabs((double)place[i] * 7 / (double)n - 1) < 0.02,
+        "below(7): %zu came %zu times", i, place[i]);
+    check(bad == 0, "below(7): 7 or more");
+    for (sum = 0, i = 0; i < n / 2; i++) {
+        double x = (double)normal(3, i & 1, i);
+        sum += x; squares += x * x;
+    }
+    check(fabs(sum / (double)(n / 2)) < 0.01 && fabs(squares / (double)(n / 2) - 1) < 0.01,
+          "normal: mean %g, variance %g", sum / (double)(n / 2), squares / (double)(n / 2));
+}
+
+static void test_sha(void) {
+    /* FIPS 180-4's examples */
+    static const struct { const char *text; size_t repeat; const char *want; } cases[] = {
+        { "", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+        { "abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+        { "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1,
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
+        { "a", 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0" } };
+    size_t i, k;
+    char hex[65];
+    for (i = 0; i < COUNT(cases); i++) {
+        Sha c;
+        sha_start(&c);
+        for (k = 0; k < cases[i].repeat; k++) sha_add(&c, cases[i].text, strlen(cases[i].text));
+        sha_end(&c, hex);
+        check(strcmp(hex, cases[i].want) == 0, "sha256 of %zu times \"%s\": %s", cases[i].repeat,
+            cases[i].text, hex);
+    }
+}
+
+/* ============================================ Text and JSON ============================================= */
+
+/* A number as text, of one of several kinds; returns its length. */
+static int any_number(char *s, size_t room_n) {
+    size_t kind = any_of(8), i, n = 0, digits;
+    double x = from_bits64(roll());
+    if (kind < 2) return snprintf(s, room_n, kind ? "%.17g" : "%.6e", x - x == 0 ? x : 1.5);
+    if (kind == 2) return snprintf(s, room_n, "%.*f", (int)any_of(20), any_from(-1e9, 1e9));
+    /* below 2^-1022 */
+    if (kind == 3) return snprintf(s, room_n, "%.17g", from_bits64(roll() >> (12 + any_of(50))));
+    digits = 1 + any_of(kind == 4 && any_of(50) == 0 ? 1500 : 25);
+    if (any_of(2)) s[n++] = any_of(4) ? '-' : '+';
+    for (i = any_of(8) ? 0 : any_of(400); i > 0; i--) s[n++] = '0';
+    for (i = 0; i < digits; i++) {
+        if (any_of(digits) == 0 && !memchr(s, '.', n)) s[n++] = '.';
+        s[n++] = (char)('0' + (any_of(3) ? any_of(10) : 0));
+    }
+    s[n] = 0;
+    if (any_of(3)) n += (size_t)snprintf(s + n, room_n - n, "%c%+d", any_of(2) ? 'e' : 'E',
+        (int)any_of(any_of(4) ? 40 : 700) - (any_of(4) ? 20 : 350));
+    return (int)n;
+}
+
+static void compare_number(Many *m, const char *s, size_t n) {
+    double want, got = 7;
+    char *end;
+    size_t used;
+    want = strtod(s, &end);
+    used = parse_number(s, n, &got);
+    one_of(m, used == (size_t)(end - s) && bits64(got) == bits64(want),
+        "%.400s: %zu characters, %a; strtod: %zu, %a", s, used, got, (size_t)(end - s), want);
+}
+
+static void test_parse_number(void) {
+    static const char *const cases[] = { "0", "-0", "-0.0e5", "1", "1e", "1e+", "1.e5", ".5", "-.5e-3",
+        "1e400", "-1e400", "1e-400", "0e999999999",
+        "1e999999999999999999999", "1e-999999999999999999999", "4.9406564584124654e-324",
+            "2.4703282292062327e-324", "2.4703282292062328e-324",
+        "1.7976931348623157e308", "1.7976931348623158e308", "1.7976931348623159e308",
+            "2.2250738585072011e-308", "2.2250738585072014e-308",
+        "9007199254740993", "9007199254740992.9999999999999999", "9007199254740993.00000000000000000000001",
+            "1.2.3", "5e-324", "1e23", "8.5e22",
+        "123456789012345678901234567890e-20", "0.000000000000000000000000000000000000000000000001e48",
+            "6.9294956446009195e15" };
+    static const struct { const char *text; size_t n; } none[] = { { "", 0 }, { "-", 1 }, { ".", 1 },
+        { "-.", 2 }, { "e5", 2 }, { "+", 1 }, { "x", 1 }, { "- 1", 3 }, { " 1", 2 } };
+    Many fixed = { "parse_number, known traps", 0, "" }, some = { "parse_number against strtod", 0, "" },
+        half = { "parse_number at halves", 0, "" };
+    char s[4096];
+    size_t i, n;
+    double x;
+    for (i = 0; i < COUNT(cases); i++) compare_number(&fixed, cases[i], strlen(cases[i]));
+    for (i = 0; i < COUNT(none); i++) one_of(&fixed, parse_number(none[i].text, none[i].n, &x) == 0,
+        "\"%s\" is no number", none[i].text);
+    check_many(&fixed);
+    for (i = 0; i < 250000 * times; i++) {
+        n = (size_t)any_number(s, sizeof s);
+        compare_number(&some, s, n);
+    }
+    check_many(&some);
+    if (!has_long_double()) return;
+    /* halfway between two doubles, and a hair beside it; long double holds it exactly */
+    for (i = 0; i < 6000 * times; i++) {
+        double below_it = from_bits64(i % 3
+            ? (roll() % 2045) << 52 | roll() >> 12 : roll() >> (12 + any_of(50)));
+        double above = from_bits64(bits64(below_it) + 1);
+        long double middle = ((long double)below_it + (long double)above) / 2;
+        n = (size_t)snprintf(s, sizeof s, "%.1100Le", middle);
+        compare_number(&half, s, n);
+        s[strchr(s, 'e') - s - 1] = '1';     /* 1,101 digits: the last one breaks the tie */
+        compare_number(&half, s, n);
+        n = (size_t)snprintf(s, sizeof s, "%.*Le", 15 + (int)any_of(25), middle);
+        compare_number(&half, s, n);
+    }
+    check_many(&half);
+}
+
+static void test_print_number(void) {
+    static const struct { double x; const char *fixed; } cases[] = { { 0, "0.000000" }, { -0.0, "0.000000" },
+        { -1e-9, "0.000000" }, { 0.5e-6, "0.000001" },
+        { -0.5e-6, "-0.000001" }, { 1.5, "1.500000" }, { -123.456789, "-123.456789" },
+            { 0.9999999, "1.000000" }, { 1e12, "1000000000000.000000" } };
+    Env e;
+    Buf b = { NULL, 0, 0 };
+    Many fixed = { "put_fixed against printf", 0, "" }, hex = { "put_hex against printf", 0, "" },
+        sixth = { "six() keeps what is printed", 0, "" };
+    char want[400];
+    size_t i;
+    memset(&e, 0, sizeof e);
+    for (i = 0; i < COUNT(cases); i++) {
+        b.n = 0;
+        put_fixed(&e, &b, cases[i].x);
+        check(strcmp(b.s, cases[i].fixed) == 0, "put_fixed(%a): %s", cases[i].x, b.s);
+    }
+    for (i = 0; i < 100000 * times; i++) {
+        double x = any_from(-1, 1) * pow(10, (double)any_of(15) - 6),
+            part = fabs(x) * 1e6 - floor(fabs(x) * 1e6), back = 0;
+        b.n = 0;
+        put_fixed(&e, &b, x);
+        snprintf(want, sizeof want, "%.6f", x);
+        /* at a tie the last bit of x 10^6 decides, which printf knows better */
+        if (fabs(part - 0.5) > 1e-3)
+            one_of(&fixed, strcmp(b.s, strcmp(want, "-0.000000") == 0 ? "0.000000" : want) == 0,
+                "%a: %s, printf: %s", x, b.s, want);
+        parse_number(b.s, b.n, &back);
+        one_of(&sixth, six(x) == back, "%a: six %a, printed %s", x, six(x), b.s);
+        x = from_bits64(((roll() % 2046 + 1) << 52) | (roll() >> 12 & UINT64_MAX << any_of(52)));
+        if (any_of(2)) x = -x;
+        b.n = 0;
+        put_hex(&e, &b, x);
+        snprintf(want, sizeof want, "%a", x);
+        one_of(&hex, strcmp(b.s, want) == 0, "%s, printf: %s", b.s, want);
+    }
+    check_many(&fixed); check_many(&hex); check_many(&sixth);
+    b.n = 0;
+    put_hex(&e, &b, 0); put_text(&e, &b, " "); put_hex(&e, &b, -0.0); put_text(&e, &b, " ");
+        put_hex(&e, &b, 1);
+    check(strcmp(b.s, "0x0p+0 -0x0p+0 0x1p+0") == 0, "put_hex of zeros and 1: %s", b.s);
+    env_free(&e);
+}
+
+static void test_json_syntax(void) {
+    static const char *const valid[] = { "0", "-0", "1.5e-3", "1E+2", "\"\"", "true", "false", "null", "[]",
+        "{}", " [ 1 , 2 ]\r\n\t", "{\"a\":{\"b\":[null,{}]}}",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\"", "\"\\uD83D\\uDE00\"", "\"\\uD800\"", "{\"\":0,\"\":1}",
+            "[[[[]]]]", "-1.0", "[1,[2,[3]],{\"x\":4}]", "\"\x7f\"",
+        "\"\xc3\xa9\xff\"" };
+    static const char *const invalid[] = { "", " ", "[", "]", "{", "}", "[1,]", "[,1]", "[1 2]", "{\"a\"}",
+        "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}",
+        "{\"a\" 1}", "{1:2}", "01", "-01", "+1", "1.", ".5", "-", "1e", "1e+", "0x10", "NaN", "Infinity",
+            "-Infinity", "nul", "truee", "True", "\"", "\"\\\"",
+        "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\u\"", "\"\t\"", "\"\n\"", "1 2", "[1]]", "{}{}", "[1}",
+            "{\"a\":1]", "// 1", "[1/**/]", "\xef\xbb\xbf[]", "[1,,2]",
+        "[\"a\",\n4\n,1,", "{\"a\":\"b\"}#", "[-]", "[2.e3]", "[0e]", "[1eE2]", "[\"\\\xe5\"]", "*", "[\xff]",
+            "tru", "\"\\" };
+    Env e;
+    char deep[500];
+    size_t i, n;
+    for (i = 0; i < COUNT(valid); i++) {
+        memset(&e, 0, sizeof e);
+        check(json_check(&e, span(valid[i]), "x", 1) == 0, "JSON refused: %s: %s", valid[i], e.error);
+    }
+    for (i = 0; i < COUNT(invalid); i++) {
+        memset(&e, 0, sizeof e);
+        check(json_check(&e, span(invalid[i]), "x", 1) < 0, "not JSON, but accepted: %s", invalid[i]);
+    }
+    {   /* a byte 0 is not white space, not a value, and no escape */
+        static const Span nul[] = { { "[1,\0]", 5 }, { "\"\0\"", 3 }, { "\"\\\0\"", 4 }, { "1\0", 2 } };
+        for (i = 0; i < COUNT(nul); i++) {
+            memset(&e, 0, sizeof e);
+            check(json_check(&e, nul[i], "x", 1) < 0, "not JSON, but accepted: a byte 0, case %zu", i);
+        }
+    }
+    for (n = 100; n <= 240; n += 140) {
+        memset(&e, 0, sizeof e);
+        memset(deep, '[', n); memset(deep + n, ']', n);
+        deep[2 * n] = 0;
+        check((json_check(&e, span(deep), "x", 1) == 0) == (n == 100), "JSON nested %zu deep: %s", n,
+            e.error);
+    }
+    memset(&e, 0, sizeof e);
+    json_check(&e, span("{\"a\": 1 \"b\"}"), "f.jsonl", 7);
+    check(strcmp(e.error, "f.jsonl, line 7, column 9: not JSON: ',' or '}' was expected") == 0,
+        "JSON message: %s", e.error);
+}
+
+static void test_json_values(void) {
+    static const struct { const char *json, *text; } cases[] = {
+        { "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t" },
+            { "\"\\u0041\\u00e9\\u20AC\"", "A\xc3\xa9\xe2\x82\xac" },
+        { "\"\\ud83d\\ude00\"", "\xf0\x9f\x98\x80" }, { "\"\\udbff\\udfff\"", "\xf4\x8f\xbf\xbf" },
+        { "\"\\ud83d\"", "\xef\xbf\xbd" }, { "\"\\ude00\\ud83d\"", "\xef\xbf\xbd\xef\xbf\xbd" },
+            { "\"\\ud83dx\"", "\xef\xbf\xbdx" },
+        { "\"\\ud83d\\u0041\"", "\xef\xbf\xbd" "A" }, { "\"\\ud83d\\ud83d\\ude00\"",
+            "\xef\xbf\xbd\xf0\x9f\x98\x80" }, { "\"\\ud83d\\n\"", "\xef\xbf\xbd\n" },
+        { "\"a\xff" "b\"", "a\xef\xbf\xbd" "b" }, { "\"\xc0\x80\"", "\xef\xbf\xbd\xef\xbf\xbd" },
+            { "\"\xed\xa0\x80\"", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+        { "\"\xf4\x90\x80\x80\"", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+            { "\"\xe2\x82\"", "\xef\xbf\xbd\xef\xbf\xbd" }, { "\"\xc3\xa9\"", "\xc3\xa9" } };
+    Env e;
+    Member m;
+    size_t i, at = 0, n = 0;
+    double x;
+    Span object = span("{ \"a\" : 1 , \"b\":[1,{\"c\":\"}\"},[]], \"a\":\"last\", \"z\" : null}");
+    memset(&e, 0, sizeof e);
+    for (i = 0; i < COUNT(cases); i++) {
+        Buf b = { NULL, 0, 0 };
+        put_unquoted(&e, &b, span(cases[i].json));
+        check(same(whole(&b), cases[i].text), "JSON text %s became %s", cases[i].json, b.s);
+    }
+    while (json_next(object, &at, &m)) n++;
+    check(n == 4 && same(json_get(object, "a"), "\"last\"") && same(json_get(object, "z"), "null")
+        && json_get(object, "c").n == 0, "JSON fields");
+    for (at = n = 0; json_next(json_get(object, "b"), &at, &m); n++) ;
+    check(n == 3 && same(m.value, "[]"), "JSON elements");
+    check(json_number(span("-1.5e2"), &x) && x == -150 && !json_number(span("\"1\""), &x)
+        && !json_number(span("1e999"), &x) && !json_number(span("null"), &x), "JSON numbers");
+    env_free(&e);
+}
+
+/* Any bytes, quoted and unquoted: what is UTF-8 comes back, each other byte as U+FFFD. */
+static void test_json_round_trip(void) {
+    Env e;
+    Buf quoted = { NULL, 0, 0 }, back = { NULL, 0, 0 }, want = { NULL, 0, 0 };
+    Many m = { "JSON quoting, there and back", 0, "" };
+    size_t round, i;
+    memset(&e, 0, sizeof e);
+    put_quoted(&e, &quoted, span("\x7f\x01\"\\/\n\r\t\b\xc3\xa9\xff"));
+    check(strcmp(quoted.s, "\"\\u007f\\u0001\\\"\\\\/\\n\\r\\t\\u0008\xc3\xa9\xef\xbf\xbd\"") == 0,
+        "quoted: %s",
+          quoted.s);
+    for (round = 0; round < 20000 * times; round++) {
+        char s[64];
+        Span text = { s, any_of(sizeof s) };
+        uint32_t c;
+        for (i = 0; i < text.n; i++) s[i] = (char)(any_of(3) ? any_of(128) : any_of(256));
+        quoted.n = back.n = want.n = 0;
+        put_quoted(&e, &quoted, text);
+        put(&e, &back, "", 0); put(&e, &want, "", 0);
+        for (i = 0; i < text.n;) { i += utf8(s + i, text.n - i, &c); put_utf8(&e, &want, c); }
+        one_of(&m, json_check(&e, whole(&quoted), "x", 1) == 0, "%s: %s", quoted.s, e.error);
+        e.error[0] = 0;
+        put_unquoted(&e, &back, whole(&quoted));
+        one_of(&m, back.n == want.n && memcmp(back.s, want.s, want.n) == 0, "%s", quoted.s);
+    }
+    check_many(&m);
+    env_free(&e);
+}
+
+static void test_records(void) {
+    static const struct { const char *line, *id, *prompt, *completion; } cases[] = {
+        { "{\"id\":\"x\",\"prompt\":\"p\",\"completion\":\"c\"}", "x", "p", "c" },
+            { "{\"id\":7,\"prompt\":\"p\"}", "7", "p", "" },
+        { "{\"prompt\":\"p\"}", "2", "p", "" },
+            { "{\"instruction\":\"do\",\"input\":\"this\",\"output\":\"done\"}", "3", "do\nthis", "done" },
+        { "{\"instruction\":\"do\",\"input\":\"\",\"output\":\"done\"}", "4", "do", "done" },
+            { "{\"instruction\":\"do\",\"input\":null}", "5", "do", "" },
+        { "{\"prompt\":\"p\",\"response\":\"r\"}", "6", "p", "r" },
+            { "{\"prompt\":\"p\",\"answer\":\"a\"}", "7", "p", "a" },
+        { "{\"text\":\"t\\u00e9\"}", "8", "", "t\xc3\xa9" },
+            { "{\"completion\":\"c\",\"response\":\"r\",\"prompt\":\"p\",\"instruction\":\"i\"}", "9", "p",
+            "c" },
+        { "{\"id\":null,\"prompt\":\"\\ud83d\\ude00\"}", "10", "\xf0\x9f\x98\x80", "" } };
+    static const char *const bad[] = { "{\"x\":1}\n", "[1]\n", "{\"prompt\":\"a\"\n",
+        "{\"prompt\":\"a\",\"candidate\":-1}\n", "{\"prompt\":\"a\",\"candidate\":1.5}\n", "5\n" };
+    Env e;
+    size_t shape, i;
+    memset(&e, 0, sizeof e);
+    /* a line each, a line each without the last end of line and \r, one array */
+    for (shape = 0; shape < 3; shape++) {
+        Buf b = { NULL, 0, 0 };
+        Records rs;
+        Record r;
+        memset(&r, 0, sizeof r);
+        if (shape == 2) put_text(&e, &b, " \n[");
+        for (i = 0; i < COUNT(cases); i++) put_format(&e, &b, "%s%s", i ? shape == 2 ? " ,\n" : shape
+            ? "\r\n" : "\n\n" : "", cases[i].line);
+        put_text(&e, &b, shape == 2 ? "]\n" : shape ? "" : "\n");
+        check(open_records(&e, &rs, temporary(&e, "records.jsonl", whole(&b))) == 0, "%s", e.error);
+        for (i = 0; next_record(&e, &rs, &r) > 0; i++) {
+            check(i < COUNT(cases) && same(r.id, cases[i].id) && same(r.prompt, cases[i].prompt)
+                && same(r.completion, cases[i].completion) && r.number == i,
+                  "record %zu: id %.*s, prompt %.*s, completion %.*s", i, SHOWN(r.id), SHOWN(r.prompt),
+                      SHOWN(r.completion));
+        }
+        check(i == COUNT(cases) && !e.error[0], "%zu records of shape %zu: %s", i, shape, e.error);
+        close_in(&rs.in);
+    }
+    for (i = 0; i < COUNT(bad); i++) {
+        Records rs;
+        Record r;
+        Env e2;
+        memset(&r, 0, sizeof r); memset(&e2, 0, sizeof e2);
+        if (open_records(&e2, &rs, temporary(&e2, "bad.jsonl", span(bad[i]))) == 0) next_record(&e2, &rs, &r);
+        check(e2.error[0] != 0, "a bad record was accepted: %s", bad[i]);
+        close_in(&rs.in);
+        env_free(&e2);
+    }
+    env_free(&e);
+}
+
+/* A file far larger than one reading (256 KiB), so that groups and lines cross its edges. */
+static void test_groups(void) {
+    Env e;
+    Buf b = { NULL, 0, 0 };
+    Records rs;
+    Group g;
+    Many m = { "groups of candidates", 0, "" };
+    size_t prompts = 500, i, k, any = 0, of[500];
+    int r;
+    memset(&e, 0, sizeof e); memset(&g, 0, sizeof g);
+    for (i = 0; i < prompts; i++) for (of[i] = 1 + any_of(9), k = 0; k < of[i]; k++) {
+        size_t n;
+        put_format(&e, &b, "{\"id\":\"p%zu\",\"candidate\":%zu,\"prompt\":\"P%zu\",\"completion\":\"", i, k,
+            i);
+        for (n = any_of(600); n > 0; n--) put_text(&e, &b, any_of(9) ? "x" : "\\n");
+        put_format(&e, &b, "C%zu\"}\n", k);
+    }
+    check(open_records(&e, &rs, temporary(&e, "groups.jsonl", whole(&b))) == 0, "%s", e.error);
+    for (i = 0; (r = next_group(&e, &rs, &g)) > 0; i++) {
+        char id[32], prompt[32], tail[32];
+        one_of(&m, i < prompts && g.n == of[i], "group %zu has %zu", i, g.n);
+        snprintf(id, sizeof id, "p%zu", i); snprintf(prompt, sizeof prompt, "P%zu", i);
+        for (k = 0; k < g.n; k++, any++) {
+            Record *x = &g.r[k];
+            snprintf(tail, sizeof tail, "C%zu", k);
+            one_of(&m, same(x->id, id) && same(x->prompt, prompt) && x->candidate == k
+                && x->completion.n >= strlen(tail)
+                   && memcmp(x->completion.s + x->completion.n - strlen(tail), tail, strlen(tail)) == 0
+                   && json_check(&e, x->raw, "raw", 1) == 0, "prompt %zu, candidate %zu: %.*s", i, k,
+                       SHOWN(x->raw));
+        }
+    }
+    check(r == 0 && i == prompts && !e.error[0], "%zu groups of %zu: %s", i, prompts, e.error);
+    check_many(&m);
+    env_free(&e);
+}
+
+static void test_lines(void) {
+    static const char *const want[] = { "a", "", "b\rc", "d" };
+    Env e;
+    In in;
+    Span line;
+    size_t n = 0;
+    memset(&e, 0, sizeof e);
+    open_in(&e, &in, temporary(&e, "lines.txt", span("a\r\n\nb\rc\nd")));
+    for (; next_line(&e, &in, &line) > 0; n++)
+        check(n < COUNT(want) && same(line, want[n]) && in.line == n + 1, "line %zu: %.*s", n + 1,
+            SHOWN(line));
+    check(n == COUNT(want), "%zu lines", n);
+    close_in(&in);
+    env_free(&e);
+}
+
+static void test_settings(void) {
+    Env e;
+    Setting *list;
+    size_t n;
+    Seen seen = { NULL, 0, 0 };
+    size_t i, again = 0;
+    memset(&e, 0, sizeof e);
+    check(load_settings(&e,
+        temporary(&e, "x.suite", span("a = 1\n# b = 2\n\n[one]\r\n  a=x = y  \r\n[two]\na =\n")), &list,
+        &n) == 0 && n == 3, "settings: %s", e.error);
+    check(strcmp(setting(list, n, "", "a", "?"), "1") == 0
+        && strcmp(setting(list, n, "one", "a", "?"), "x = y") == 0
+          && strcmp(setting(list, n, "two", "a", "?"), "") == 0
+              && strcmp(setting(list, n, "one", "b", "?"), "?") == 0, "settings: values");
+    check(load_settings(&e, temporary(&e, "x.suite", span("nonsense\n")), &list, &n) < 0,
+        "settings: a line without = was accepted");
+    memset(&e.error, 0, sizeof e.error);
+    for (i = 0; i < 5000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%zu", i % 4000);
+        again += (size_t)(seen_before(&e, &seen, span(name)) == (i >= 4000));
+    }
+    check(again == 5000, "seen_before: %zu of 5000 right", again);
+    env_free(&e);
+}
+
+/* ============================================== Tokenizer =============================================== */
+
+/* What encode() means: merge the best-scored neighbours, the leftmost of equals, until none is left. */
+static size_t encode_slowly(const Tokenizer *t, Span text, int prefix, int *ids) {
+    static char s[4096];
+    static size_t from[4097];
+    size_t bytes = 0, n = 0, i, k, out = 0;
+    if (prefix && text.n) s[bytes++] = ' ';
+    for (i = 0; i < text.n; i++) s[bytes++] = text.s[i];
+    for (i = 0; i < bytes;) { uint32_t c; from[n++] = i; i += utf8(s + i, bytes - i, &c); }
+    from[n] = bytes;
+    for (;;) {
+        size_t best = SIZE_MAX;
+        float score = 0;
+        for (i = 0; i + 1 < n; i++) {
+            int id = lookup(t, s + from[i], from[i + 2] - from[i]);
+            if (id >= 0 && (best == SIZE_MAX || t->score[id] > score)) { best = i; score = t->score[id]; }
+        }
+        if (best == SIZE_MAX) break;
+        for (i = best + 1; i < n; i++) from[i] = from[i + 1];
+        n--;
+    }
+    for (i = 0; i < n; i++) {
+        int id = lookup(t, s + from[i], from[i + 1] - from[i]);
+        if (id >= 0) ids[out++] = id;
+        else for (k = from[i]; k < from[i + 1]; k++) ids[out++] = BYTES + (unsigned char)s[k];
+    }
+    return out;
+}
+
+static int load_any_tokenizer(Env *e, const char *path, Tokenizer *t) {
+    if (!is_file(path)) { skipped++; return 0; }
+    check(load_tokenizer(e, path, t) == 0, "%s", e->error);
+    return !e->error[0];
+}
+
+static void test_tokenizer(const char *path) {
+    Env e;
+    Tokenizer t, again;
+    Many slow = { path, 0, "" }, trip = { path, 0, "" }, found = { path, 0, "" };
+    size_t round, i, k, n;
+    memset(&e, 0, sizeof e);
+    if (!load_any_tokenizer(&e, path, &t)) return;
+    /* lookup() finds the first piece of this text from 259 on */
+    for (i = 0; i < t.n; i += 1 + t.n / 1500) {
+        for (k = PIECES; k < t.n && (t.piece[k].n != t.piece[i].n
+            || memcmp(t.piece[k].s, t.piece[i].s, t.piece[i].n)); k++) ;
+        one_of(&found, lookup(&t, t.piece[i].s, t.piece[i].n) == (k < t.n ? (int)k : -1),
+            "piece %zu is found as %d", i, lookup(&t, t.piece[i].s, t.piece[i].n));
+    }
+    check_many(&found);
+    for (round = 0; round < 4000 * times; round++) {
+        char s[400];
+        int slowly[512], *ids, prefix = any_of(2) != 0, same_ids;
+        Span text = { s, 0 };
+        Buf back = { NULL, 0, 0 };
+        size_t length = any_of(round % 50 ? 60 : 300);
+        while (text.n < length) {            /* pieces, repeated letters, spaces, any bytes */
+            Span p = t.piece[PIECES + any_of(t.n - PIECES)];
+            size_t kind = any_of(8);
+            if (kind < 5 && p.n < 60) { memcpy(s + text.n, p.s, p.n); text.n += p.n; }
+            else if (kind == 5) for (i = any_of(6); i > 0; i--) s[text.n++] = round & 1 ? 'e' : ' ';
+            else s[text.n++] = (char)any_of(256);
+        }
+        if (encode(&e, &t, text, prefix, &ids, &n) < 0) { check(0, "%s", e.error); return; }
+        same_ids = encode_slowly(&t, text, prefix, slowly) == n && memcmp(ids, slowly, n * sizeof *ids) == 0;
+        one_of(&slow, same_ids, "encode() differs from the obvious loop for \"%.*s\"", (int)text.n, s);
+        decode(&e, &t, ids, n, prefix, &back);
+        one_of(&trip, back.n == text.n && memcmp(back.s ? back.s : s, s, text.n) == 0,
+            "decode(encode(x)) != x for \"%.*s\"", (int)text.n, s);
+        drop(&e, ids); drop(&e, back.s);
+    }
+    check_many(&slow); check_many(&trip);
+    {   /* marks in a text are text, and the empty text has no ids */
+        int *ids;
+        encode(&e, &t, span("<s></s><unk><0x0A>"), 1, &ids, &n);
+        for (i = 0; i < n && ids[i] != BOS && ids[i] != EOS && ids[i] != UNKNOWN && ids[i] != BYTES + 10;
+            i++) ;
+        check(i == n && n > 3, "%s: \"<s>\" in a text became a mark", path);
+        encode(&e, &t, span(""), 1, &ids, &n);
+        check(n == 0, "%s: the empty text has %zu ids", path, n);
+    }
+    make_dir(&e, "test/build");
+    check(save_tokenizer(&e, "test/build/t.bin", &t) == 0
+        && load_tokenizer(&e, "test/build/t.bin", &again) == 0, "%s", e.error);
+    for (i = 0; i < t.n && i < again.n && bits32(t.score[i]) == bits32(again.score[i])
+        && t.piece[i].n == again.piece[i].n
+         && memcmp(t.piece[i].s, again.piece[i].s, t.piece[i].n) == 0; i++) ;
+    check(i == t.n && again.n == t.n, "%s: saved and loaded: piece %zu differs", path, i);
+    env_free(&e);
+}
+
+static void compare_ids(Env *e, const Tokenizer *t, Span text, const double *want, size_t n_want,
+    const char *source) {
+    int *ids;
+    size_t n, i;
+    encode(e, t, text, 1, &ids, &n);
+    for (i = 0; i < n && i < n_want && ids[i] == (int)want[i]; i++) ;
+    check(i == n && n == n_want, "%s: \"%.*s\": id %zu differs (%zu ids, %zu expected)", source, SHOWN(text),
+        i, n, n_want);
+}
+
+/* Against SentencePiece itself, by way of what llama2.c and llama.cpp test theirs with. */
+static void test_tokenizer_vectors(void) {
+    static const char folder[] = "../shared/data/tokenizer/", mark[] = "\n__ggml_vocab_test__\n";
+    char path[200];
+    Env e;
+    Tokenizer t;
+    Span list, in, out;
+    Member m;
+    size_t at = 0, cases = 0;
+    double want[1000];
+    memset(&e, 0, sizeof e);
+    snprintf(path, sizeof path, "%sllama2/tokenizer.bin", folder);
+    if (!load_any_tokenizer(&e, path, &t)) return;
+    snprintf(path, sizeof path, "%sllama2/llama2c_encode_cases.json", folder);
+    for (list = load_json(&e, path); json_next(list, &at, &m); cases++) {
+        size_t n = numbers(json_get(m.value, "ids"), want, COUNT(want));
+        /* the first is the begin mark */
+        compare_ids(&e, &t, text_of(&e, m.value, "text"), want + 1, n - 1, "llama2.c");
+    }
+    check(cases == 5, "llama2.c: %zu cases", cases);
+    snprintf(path, sizeof path, "%sllamacpp/ggml-vocab-llama-spm.gguf.inp", folder);
+    load_file(&e, path, &in);
+    snprintf(path, sizeof path, "%sllamacpp/ggml-vocab-llama-spm.gguf.out", folder);
+    load_file(&e, path, &out);
+    for (cases = 0; in.n && out.n && !e.error[0]; cases++) {
+        Span text = in, line = upto(&out, '\n');
+        size_t n = 0, k;
+        for (k = 0; k + strlen(mark) <= in.n && memcmp(in.s + k, mark, strlen(mark)) != 0; k++) ;
+        if (k + strlen(mark) > in.n) k = in.n;
+        text.n = k;
+        k = k + strlen(mark) < in.n ? k + strlen(mark) : in.n;
+        in.s += k; in.n -= k;
+        for (line = trim(line); line.n; n++) { Span word = upto(&line, ' ');
+            parse_number(word.s, word.n, &want[n]); }
+        compare_ids(&e, &t, text, want, n, "llama.cpp");
+    }
+    check(cases > 40 && !e.error[0], "llama.cpp: %zu cases %s", cases, e.error);
+    env_free(&e);
+}
+
+static void test_tokenizer_training(void) {
+    static const char text[] = "{\"text\":\"low low low low lower lower newest newest newest "
+        "newest newest newest widest widest widest\"}\n";
+    static const char *const wanted[] = { "st", "est" };     /* 9 times each; "est" when "st" is one */
+    Env e;
+    Tokenizer t;
+    size_t i, k;
+    int *ids;
+    memset(&e, 0, sizeof e);
+    check(train_tokenizer(&e, temporary(&e, "words.jsonl", span(text)), PIECES + 26, &t) == 0, "%s",
+        e.error);
+    for (i = 0; i < COUNT(wanted); i++) check(lookup(&t, wanted[i], strlen(wanted[i])) == (int)(PIECES + i),
+        "training: \"%s\" is not piece %zu", wanted[i], i);
+    encode(&e, &t, span("newest widest"), 1, &ids, &k);
+    check(k == 2, "training: \"newest widest\" takes %zu tokens", k);
+    check(same(t.piece[3 + 10], "<0x0A>") && t.n == PIECES + 26, "training: %zu pieces", t.n);
+    for (i = PIECES; i < t.n; i++) check(t.score[i] == -(float)(i - PIECES), "training: score of piece %zu",
+        i);
+    env_free(&e);
+}
+
+/* ================================================ Speed ================================================= */
+
+static void test_product(void) {
+    Env e;
+    Many m = { "product() against its three loops", 0, "" };
+    size_t round, i;
+    memset(&e, 0, sizeof e);
+    for (round = 0; round < 1500 * times; round++) {
+        size_t big = round % 100 == 0, M = 1 + any_of(big ? 700 : 70), N = 1 + any_of(big ? 200 : 70),
+            K = any_of(big ? 150 : 71);
+        size_t across = any_of(2) != 0, row = across ? 1 : K + any_of(3), col = across ? M + any_of(3) : 1,
+            ldc = N + any_of(4);
+        size_t a_size = (M + 3) * (K + 3) + 64, b_size = (N + 1) * (K + 1);
+        int add = any_of(2) != 0, turned = any_of(2) != 0;
+        float *a = get(&e, a_size, sizeof *a), *b = get(&e, b_size, sizeof *b),
+            *w = get(&e, b_size, sizeof *w);
+        float *panels = get(&e, panel_size(N, K) + 1, sizeof *panels), *c = get(&e, M * ldc, sizeof *c),
+            *d = get(&e, M * ldc, sizeof *d);
+        fill_floats(a, a_size); fill_floats(b, b_size); fill_floats(c, M * ldc);
+        memcpy(d, c, M * ldc * sizeof *c);
+        if (turned) {                        /* B given as W' */
+            size_t n, k;
+            for (n = 0; n < N; n++) for (k = 0; k < K; k++) w[n * K + k] = b[k * N + n];
+            pack_transposed(w, N, K, panels);
+        } else pack_straight(b, K, N, panels);
+        product(a, row, col, panels, c, ldc, M, N, K, add);
+        product_textbook(a, row, col, b, N, d, ldc, M, N, K, add);
+        one_of(&m, memcmp(c, d, M * ldc * sizeof *c) == 0,
+            "M %zu, N %zu, K %zu, row %zu, col %zu, ldc %zu, add %d", M, N, K, row, col, ldc, add);
+        for (i = 0; i < 6; i++) drop(&e, i == 0 ? a : i == 1 ? b : i == 2 ? w : i == 3 ? panels : i == 4
+            ? c : d);
+    }
+    check_many(&m);
+    env_free(&e);
+}
+
+static void test_vector_loops(void) {
+    enum { D = 70, T = 200 };
+    static float q[D], keys[(T / BLOCK + 2) * 2 * D * BLOCK], rows[T * 2 * D], p[T + 16], out[T + 64],
+        want[T + 64], y[D], z[D];
+    Many dot = { "dot_keys", 0, "" }, weigh = { "weigh_rows", 0, "" }, top = { "largest", 0, "" };
+    size_t round, t, d;
+    for (round = 0; round < 3000 * times; round++) {
+        size_t n_d = 1 + any_of(D), blocks = any_of(T / BLOCK), apart = n_d * BLOCK * (1 + any_of(2)),
+            n_t = any_of(T), row = n_d + any_of(n_d + 1), n = 1 + any_of(T);
+        int add = any_of(2) != 0;
+        float best;
+        fill_floats(q, D); fill_floats(p, COUNT(p)); fill_floats(y, D);
+        for (d = 0; d < 2000; d++) { keys[any_of(COUNT(keys))] = any_float();
+            rows[any_of(COUNT(rows))] = any_float(); }
+        dot_keys(q, keys, apart, n_d, blocks, out);
+        for (t = 0; t < blocks * BLOCK; t++) {
+            float acc = 0.0f;
+            for (d = 0; d < n_d; d++) acc += q[d] * keys[t / BLOCK * apart + d * BLOCK + t % BLOCK];
+            want[t] = acc;
+        }
+        one_of(&dot, memcmp(out, want, blocks * BLOCK * sizeof *out) == 0, "D %zu, %zu blocks %zu apart", n_d,
+            blocks, apart);
+        memcpy(z, y, sizeof y);
+        weigh_rows(p, rows, row, n_d, n_t, y, add);
+        for (d = 0; d < n_d; d++) {
+            float acc = add ? z[d] : 0.0f;
+            for (t = 0; t < n_t; t++) acc += p[t] * rows[t * row + d];
+            z[d] = acc;
+        }
+        one_of(&weigh, memcmp(y, z, sizeof y) == 0, "D %zu, T %zu, %zu apart, add %d", n_d, n_t, row, add);
+        if (round & 1) for (t = 0; t < n; t++) p[t] -= 3;    /* all negative: a forgotten start would win */
+        for (best = p[0], t = 1; t < n; t++) if (p[t] > best) best = p[t];
+        one_of(&top, largest(p, n) == best, "%zu numbers: %a, not %a", n, (double)largest(p, n),
+            (double)best);
+    }
+    check_many(&dot); check_many(&weigh); check_many(&top);
+}
+
+/* ========================= Models: against PyTorch (test/vectors), independence ========================= */
+
+static void load_vectors(Env *e, const char *name, Model *m) {
+    Table table;
+    char path[200];
+    size_t i;
+    memset(m, 0, sizeof *m); memset(&table, 0, sizeof table);
+    snprintf(path, sizeof path, "test/vectors/%s/config.json", name);
+    read_config(e, path, &m->c);
+    snprintf(path, sizeof path, "test/vectors/%s/model.safetensors", name);
+    if (!e->error[0]) read_safetensors(e, path, &table);
+    if (!e->error[0]) shape_model(e, m);
+    for (i = 0; i < m->n_all && !e->error[0]; i++) fill_param(e, &table, &m->c, m->all[i]);
+    if (m->c.tied) m->head.w = m->embed.w;
+    if (!e->error[0]) fill_rope(e, m);
+    check(!e->error[0], "%s: %s", name, e->error);
+}
+
+/* The greatest |a - b| relative to the largest |b| of the tensor: PyTorch adds in another order. */
+static double worst(const float *a, const double *b, size_t n) {
+    double top = 0, d = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double x = fabs((double)a[i] - b[i]);
+        if (!(x <= d)) d = x;
+        if (fabs(b[i]) > top) top = fabs(b[i]);
+    }
+    return top > 0 ? d / top : d;
+}
+
+static Param *named_param(const Model *m, Span name) {
+    size_t k;
+    for (k = 0; k < m->n_all; k++) if (same(name, m->all[k]->name)) return m->all[k];
+    return NULL;
+}
+
+static size_t read_sequences(Env *e, Span text, Example *x, size_t most) {
+    Span list = json_get(text, "sequences");
+    Member one;
+    size_t n, at = 0, k;
+    for (n = 0; n < most && json_next(list, &at, &one); n++) {
+        double token[64], target[64];
+        size_t T = numbers(json_get(one.value, "tokens"), token, 64);
+        numbers(json_get(one.value, "targets"), target, 64);
+        x[n].id = get(e, T + 1, sizeof(int));
+        for (k = 0; k < T; k++) x[n].id[k] = (int)token[k];
+        x[n].id[T] = (int)target[T - 1];
+        for (k = 0; k < T && target[k] < 0; k++) ;
+        x[n].from = k + 1;
+        x[n].n = T + 1;
+    }
+    return n;
+}
+
+/* Logits, losses, gradients, and the weights after a step of AdamW, as transformers and PyTorch have them. */
+static void test_vectors(const char *name) {
+    Env e;
+    Model m;
+    Batch b;
+    Tuning t;
+    Step s;
+    Span text, list;
+    Member one;
+    Example x[8];
+    const Example *px[8];
+    double number[4096], loss = 0, total[8], aux = 0, sum = 0;
+    size_t at = 0, n, i, k, line = 0;
+    char path[200];
+    memset(&e, 0, sizeof e); memset(&t, 0, sizeof t); memset(&s, 0, sizeof s);
+    load_vectors(&e, name, &m);
+    if (e.error[0]) return;
+    make_trainable(&e, &m);
+    new_batch(&e, &m, 64, 1, &b);
+    snprintf(path, sizeof path, "test/vectors/%s/expected.json", name);
+    text = load_json(&e, path);
+    n = read_sequences(&e, text, x, COUNT(x));
+    for (i = 0; i < n; i++) { px[i] = &x[i]; sum += (double)targets_of(&x[i]); }
+    pack(&b, px, n);
+    for (i = 0; i < b.rows.n; i++) b.rows.want[i] = 1;
+    forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+    for (list = json_get(text, "logits"), i = 0; json_next(list, &at, &one); i++, line += k) {
+        k = numbers(one.value, number, COUNT(number));
+        check(worst(b.logits + line, number, k) < 2e-6, "%s: logits of sequence %zu differ by %g", name, i,
+            worst(b.logits + line, number, k));
+    }
+    check(line == b.rows.n * m.c.V && i == n, "%s: %zu logits compared, %zu expected", name, line,
+        b.rows.n * m.c.V);
+    score_examples(&b, px, n, total);
+    for (i = 0; i < n; i++) {                /* one by one: the same */
+        double one_total = 0;
+        score_examples(&b, px + i, 1, &one_total);
+        check(bits64(one_total) == bits64(total[i]), "%s: example %zu scores %a alone, %a among others", name,
+            i,
+              one_total, total[i]);
+        loss -= total[i];
+    }
+    check(fabs(loss / sum - number_of(text, "loss")) < 2e-6, "%s: loss %.8f", name, loss / sum);
+    /* the step leaves gradients divided and cleared, so take them from a forward and backward of our own */
+    pack(&b, px, n);
+    forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+    losses(&b, 1);
+    backward(&m, &b.rows, b.seq, b.first, b.n_seq, &b.kv, &b.acts, b.logits,
+        m.c.aux * (float)sum / (float)(n * m.c.L), &aux);
+    aux /= (double)(n * m.c.L);
+    check(fabs(aux - number_of(text, "aux")) < 6e-6, "%s: balance loss %.8f", name, aux);
+    for (i = 0; i < m.n_all; i++) {
+        Param *p = m.all[i];
+        float *g = get(&e, p->rows * p->cols, sizeof(float));
+        int tied = p == &m.embed && m.c.tied;
+        for (k = 0; k < p->rows * p->cols; k++) {
+            g[k] = (float)((double)(p->g[k] + (tied ? m.head.g[k] : 0)) / sum);
+            p->g[k] = 0;
+            if (tied) m.head.g[k] = 0;
+        }
+        k = numbers(json_get(json_get(text, "grads"), p->name), number, COUNT(number));
+        check(k == p->rows * p->cols && worst(g, number, k) < 1e-5, "%s: gradient of %s differs by %g", name,
+            p->name, worst(g, number, k));
+    }
+    t.lr = 0.01; t.beta1 = 0.9f; t.beta2 = 0.95f; t.eps = 1e-8f; t.decay = 0.1f; t.clip = 1.0f;
+    s.step = 1; s.lr = 0.01; s.power1 = s.power2 = 1.0;
+    check(train_step(&e, &b, &t, px, n, &s) == 0, "%s: %s", name, e.error);
+    check(fabs(s.aux - number_of(text, "aux")) < 6e-6 && fabs(s.loss - number_of(text, "loss")) < 2e-6,
+          "%s: a step reports loss %.8f, balance loss %.8f", name, s.loss, s.aux);
+    check(fabs(s.norm / number_of(text, "grad_norm") - 1) < 1e-5, "%s: gradient norm %.8f", name, s.norm);
+    for (at = 0, list = json_get(text, "after_step"), i = 0; json_next(list, &at, &one); i++) {
+        Param *p = named_param(&m, one.key);
+        k = numbers(one.value, number, COUNT(number));
+        check(p && k == p->rows * p->cols && worst(p->w, number, k) < 2e-4,
+            "%s: %.*s after a step differs by %g", name, SHOWN(one.key), p ? worst(p->w, number, k) : 9.9);
+    }
+    check(i > 10, "%s: weights after a step: only %zu tensors compared", name, i);
+    env_free(&e);
+}
+
+/* Sequences of random tokens; from: targets are the second half. */
+static void any_examples(Env *e, const Model *m, Example *x, const Example **px, size_t n) {
+    size_t i, k;
+    for (i = 0; i < n; i++) {
+        x[i].n = 3 + any_of(m->c.ctx - 2);
+        x[i].from = 1 + any_of(x[i].n - 1);
+        x[i].id = get(e, x[i].n, sizeof(int));
+        for (k = 0; k < x[i].n; k++) x[i].id[k] = k ? (int)(PIECES > m->c.V
+            ? any_of(m->c.V) : PIECES + any_of(m->c.V - PIECES)) : BOS;
+        px[i] = &x[i];
+    }
+}
+
+static void want_all(Rows *rows) { size_t i; for (i = 0; i < rows->n; i++) rows->want[i] = 1; }
+
+/* The logits of a row are the same bits whether it stands alone or among strangers; with all its past in the
+ * same batch, or in the cache and one row at a time; behind a prefix of its own or one that it shares. */
+static void test_row_independence(const char *name) {
+    enum { N = 6 };
+    Env e;
+    Model m;
+    Batch train, alone, b;
+    Example x[N];
+    const Example *px[N];
+    Many one = { "a row alone and among strangers", 0, "" },
+        step = { "decoding row by row and training's forward", 0, "" },
+        shared = { "a shared prefix and an own copy", 0, "" };
+    size_t round, i, t, V, start[N + 1], P;
+    memset(&e, 0, sizeof e);
+    load_vectors(&e, name, &m);
+    if (e.error[0]) return;
+    make_trainable(&e, &m);
+    V = m.c.V;
+    new_batch(&e, &m, N * m.c.ctx, 1, &train);
+    new_batch(&e, &m, N * m.c.ctx, 1, &alone);
+    new_batch(&e, &m, N * m.c.ctx, 0, &b);
+    for (round = 0; round < 20 * times; round++) {
+        any_examples(&e, &m, x, px, N);
+        check(pack(&train, px, N) == N, "%s: packing", name);
+        want_all(&train.rows);
+        forward(&m, &train.rows, train.seq, &train.kv, &train.acts, train.logits);
+        for (i = 0; i <= N; i++) start[i] = train.first[i];
+        for (i = 0; i < N; i++) {
+            size_t T = rows_of(&x[i]), bytes = V * sizeof(float);
+            float *want = train.logits + start[i] * V;
+            pack(&alone, px + i, 1);
+            want_all(&alone.rows);
+            forward(&m, &alone.rows, alone.seq, &alone.kv, &alone.acts, alone.logits);
+            one_of(&one, memcmp(want, alone.logits, T * bytes) == 0, "%s: sequence %zu of %zu rows", name, i,
+                T);
+            b.seq[0].slot = 16 * any_of(4); b.seq[0].shared = 0;
+            for (t = 0; t < T; t++) {
+                b.rows.n = 0;
+                add_row(&b.rows, x[i].id[t], t, 0, 1);
+                forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+                one_of(&step, memcmp(want + t * V, b.logits, bytes) == 0, "%s: sequence %zu, row %zu", name,
+                    i, t);
+            }
+            if (T < 2) continue;
+            P = 1 + any_of(T - 1);           /* P rows in sequence 5; sequences 0 and 1 go on from there */
+            b.seq[5].slot = 96; b.seq[5].shared = 0;
+            b.seq[0].slot = 32; b.seq[1].slot = 0; b.seq[0].shared = b.seq[1].shared = P;
+                b.seq[0].parent = b.seq[1].parent = 5;
+            for (b.rows.n = t = 0; t < P; t++) add_row(&b.rows, x[i].id[t], t, 5, 0);
+            forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+            for (b.rows.n = 0; t < T; t++) {
+                /* another answer to the same prompt */
+                add_row(&b.rows, (x[i].id[t] + 1) % (int)V, t, 1, 0);
+                add_row(&b.rows, x[i].id[t], t, 0, 1);
+            }
+            forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+            one_of(&shared, b.acts.n_wanted == T - P && memcmp(want + P * V, b.logits, (T - P) * bytes) == 0,
+                "%s: %zu of %zu rows shared", name, P, T);
+        }
+    }
+    check_many(&one); check_many(&step); check_many(&shared);
+    env_free(&e);
+}
+
+/* All answers of `n` questions by one engine of this width. */
+static void sample_with(Env *e, const Model *m, const Sampling *s, Question *const *q, size_t n,
+    size_t width) {
+    Sampler engine;
+    Progress bar = { NULL, 0, 0, 0, 0 };
+    if (new_sampler(e, m, s, width, &engine) == 0) sample_all(e, &engine, q, n, &bar, 0, n);
+    check(!e->error[0], "sampling: %s", e->error);
+}
+
+static void test_sampling_independence(const char *name) {
+    enum { N = 9, K = 4 };
+    static const struct { float temperature, top_p; size_t top_k, max_tokens; int ignore_eos; } settings[] = {
+        { 1.0f, 1.0f, 0, 100, 0 }, { 0.7f, 0.9f, 20, 12, 0 }, { 0.0f, 1.0f, 0, 9, 1 },
+            { 1.3f, 1.0f, 5, 3, 1 } };
+    static const size_t widths[] = { 1, 7, 8, 100 };
+    Env e;
+    Model m;
+    Many alone = { "answers one question at a time and all together", 0, "" };
+    size_t c, i, w, k, n_set = 0, eos = 0;
+    memset(&e, 0, sizeof e);
+    e.quiet = 1;
+    load_vectors(&e, name, &m);
+    if (e.error[0]) return;
+    pack_model(&e, &m);
+    for (c = 0; c < COUNT(settings); c++, n_set++) {
+        Sampling s;
+        Question q[N], other[N];
+        Question *one[N], *two[N];
+        memset(&s, 0, sizeof s); memset(q, 0, sizeof q);
+        s.k = K; s.seed = 5 + c; s.temperature = settings[c].temperature; s.top_p = settings[c].top_p;
+            s.top_k = settings[c].top_k;
+        s.max_tokens = settings[c].max_tokens; s.ignore_eos = settings[c].ignore_eos;
+        for (i = 0; i < N; i++) {
+            q[i].n = 1 + any_of(m.c.ctx - 2);
+            q[i].id = get(&e, q[i].n, sizeof(int));
+            for (k = 0; k < q[i].n; k++) q[i].id[k] = k ? (int)any_of(m.c.V) : BOS;
+            q[i].key = roll();
+            other[i] = q[i];
+            q[i].answer = get(&e, K, sizeof(Answer)); other[i].answer = get(&e, K, sizeof(Answer));
+            one[i] = &q[i]; two[i] = &other[i];
+        }
+        for (i = 0; i < N; i++) sample_with(&e, &m, &s, one + i, 1, K);
+        for (w = 0; w < COUNT(widths); w++) {
+            sample_with(&e, &m, &s, two, N, widths[w]);
+            for (i = 0; i < N; i++) for (k = 0; k < K; k++) {
+                const Answer *a = &q[i].answer[k], *b = &other[i].answer[k];
+                size_t most = m.c.ctx - q[i].n < s.max_tokens ? m.c.ctx - q[i].n : s.max_tokens;
+                one_of(&alone, a->n == b->n && memcmp(a->id, b->id, a->n * sizeof(int)) == 0
+                    && bits64(a->logprob) == bits64(b->logprob) && strcmp(a->stop, b->stop) == 0,
+                       "%s: settings %zu, width %zu, question %zu, answer %zu", name, c, widths[w], i, k);
+                one_of(&alone, a->n <= most && (strcmp(a->stop, "eos") == 0 || a->n == most),
+                    "%s: an answer of %zu tokens, %s", name, a->n, a->stop);
+                eos += strcmp(a->stop, "eos") == 0;
+                if (s.temperature == 0) one_of(&alone, a->n == q[i].answer[0].n
+                    && memcmp(a->id, q[i].answer[0].id, a->n * sizeof(int)) == 0,
+                    "temperature 0: answers differ");
+            }
+        }
+        /* the log-probability is the one that scoring finds for prompt + answer + end mark */
+        for (i = 0; i < N; i++) for (k = 0; k < K; k++) {
+            const Answer *a = &q[i].answer[k];
+            Example x;
+            const Example *px = &x;
+            Batch b;
+            double total = 0;
+            const Block *mark = e.blocks;
+            if (strcmp(a->stop, "eos") || q[i].n + a->n > m.c.ctx) continue;
+            x.id = get(&e, q[i].n + a->n + 1, sizeof(int));
+            memcpy(x.id, q[i].id, q[i].n * sizeof(int)); memcpy(x.id + q[i].n, a->id, a->n * sizeof(int));
+            x.id[q[i].n + a->n] = EOS;
+            x.from = q[i].n; x.n = q[i].n + a->n + 1;
+            new_batch(&e, &m, m.c.ctx, 0, &b);
+            score_examples(&b, &px, 1, &total);
+            check(bits64(total) == bits64(a->logprob), "%s: sampled with log-probability %a, scored %a", name,
+                a->logprob, total);
+            release(&e, mark);
+        }
+    }
+    check(eos > 0 && n_set == COUNT(settings), "sampling: no answer ended by itself");
+    check_many(&alone);
+    env_free(&e);
+}
+
+/* Three steps: the weights after them, and with them what the steps reported, as SHA-256. */
+static void train_three(const char *name, size_t micro, size_t rows, char weights[65], char hex[65]) {
+    enum { N = 7 };
+    Env e;
+    Model m;
+    Batch b;
+    Tuning t;
+    Step s;
+    Sha c, w;
+    size_t i;
+    Example x[N];
+    const Example *px[N];
+    memset(&e, 0, sizeof e); memset(&t, 0, sizeof t); memset(&s, 0, sizeof s);
+    hex[0] = weights[0] = 0;
+    load_vectors(&e, name, &m);
+    if (e.error[0]) return;
+    make_trainable(&e, &m);
+    new_batch(&e, &m, rows, 1, &b);
+    dice = 99;
+    t.beta1 = 0.9f; t.beta2 = 0.999f; t.eps = 1e-8f; t.decay = 0.1f; t.clip = 1.0f; t.micro = micro;
+    s.power1 = s.power2 = 1.0; s.lr = 0.01;
+    sha_start(&c); sha_start(&w);
+    for (s.step = 1; s.step <= 3; s.step++) {
+        any_examples(&e, &m, x, px, N);
+        check(train_step(&e, &b, &t, px, N, &s) == 0, "%s: %s", name, e.error);
+        sha_add(&c, &s.loss, sizeof s.loss); sha_add(&c, &s.norm, sizeof s.norm);
+            sha_add(&c, &s.aux, sizeof s.aux);
+    }
+    for (i = 0; i < m.n_all; i++) {
+        Buf b32 = { NULL, 0, 0 };
+        size_t k;
+        for (k = 0; k < m.all[i]->rows * m.all[i]->cols; k++) put_le32(&e, &b32, bits32(m.all[i]->w[k]));
+        sha_add(&w, b32.s, b32.n);
+    }
+    sha_end(&w, weights);
+    sha_add(&c, weights, 64);
+    sha_end(&c, hex);
+    env_free(&e);
+}
+
+/* `golden`: the SHA-256 of the weights, the same from every compiler and processor. It changes when an
+ * order of summing or a function of Exact arithmetic does, and with it whatever was trained before. */
+static void test_training_independence(const char *name, const char *golden) {
+    static const struct { size_t micro, rows; int threads; } cuts[] = { { 0, 300, 1 }, { 1, 300, 1 },
+        { 2, 300, 1 }, { 3, 64, 1 }, { 0, 33, 1 }, { 0, 100, 1 }, { 0, 1000, 2 }, { 0, 1000, 3 } };
+    char want[65], found[65], weights[65];
+    size_t i;
+    train_three(name, 0, 1000, weights, want);
+    check(strcmp(weights, golden) == 0, "%s: three steps: the weights' sha256 is %s", name, weights);
+    for (i = 0; i < COUNT(cuts); i++) {
+        set_threads(cuts[i].threads);
+        train_three(name, cuts[i].micro, cuts[i].rows, weights, found);
+        check(strcmp(want, found) == 0, "%s: micro-batches of %zu, %zu rows, %d threads: other bits", name,
+              cuts[i].micro, cuts[i].rows, cuts[i].threads);
+    }
+    set_threads(1);
+}
+
+/* Of equally likely experts the lower numbers are picked; a pick's weight is its share among the picked. */
+static void test_route_ties(void) {
+    Env e;
+    Config c;
+    Param p;
+    float x[2] = { 1, 1 }, prob[4], weights[2];
+    int pick[2];
+    memset(&e, 0, sizeof e); memset(&c, 0, sizeof c); memset(&p, 0, sizeof p);
+    c.E = 4; c.top = 2;
+    p.rows = 4; p.cols = 2;
+    p.w = get(&e, 8, sizeof(float)); p.panel = get(&e, panel_size(4, 2), sizeof(float));
+    pack_transposed(p.w, 4, 2, p.panel);
+    route(&c, &p, x, 1, prob, pick, weights);
+    check(pick[0] == 0 && pick[1] == 1 && weights[0] == 0.5f && weights[1] == 0.5f,
+        "four equal experts: %d and %d",
+          pick[0], pick[1]);
+    p.w[2] = p.w[6] = -1; p.w[4] = 1;        /* experts 1 and 3 behind 0, expert 2 before it */
+    pack_transposed(p.w, 4, 2, p.panel);
+    route(&c, &p, x, 1, prob, pick, weights);
+    check(pick[0] == 0 && pick[1] == 2 && weights[1] > weights[0], "experts in rising order: %d and %d",
+        pick[0],
+          pick[1]);
+    env_free(&e);
+}
+
+/* A model written and read again is the same model. */
+static void test_save_model(const char *name) {
+    Env e;
+    Model m, again;
+    Buf b = { NULL, 0, 0 };
+    Tokenizer t;
+    size_t i, bad = 0;
+    memset(&e, 0, sizeof e); memset(&t, 0, sizeof t); memset(&again, 0, sizeof again);
+    load_vectors(&e, name, &m);
+    if (e.error[0]) return;
+    for (i = 0; i < PIECES; i++) add_piece(&e, &t, span("x"), 0);
+    make_dir(&e, "test/build");
+    save_tokenizer(&e, "test/build/small.bin", &t);
+    m.tokenizer = "test/build/small.bin";
+    put_format(&e, &b, "test/build/%s", name);
+    check(save_model(&e, &m, b.s) == 0, "%s", e.error);
+    check(load_model(&e, b.s, NULL, 1, &again) < 0 && strstr(e.error, "259 pieces"),
+        "a vocabulary of another size: %s", e.error);
+    for (i = 0; i < m.n_all && again.n_all == m.n_all; i++) {
+        size_t n = m.all[i]->rows * m.all[i]->cols;
+        bad += strcmp(m.all[i]->name, again.all[i]->name)
+            || memcmp(m.all[i]->w, again.all[i]->w, n * sizeof(float));
+    }
+    check(bad == 0 && again.n_all == m.n_all && memcmp(&m.c, &again.c, sizeof m.c) == 0,
+        "%s: saved and loaded: %zu tensors differ", name, bad);
+    env_free(&e);
+}
+
+/* =============================================== Learning =============================================== */
+
+static void test_adamw(void) {
+    Env e;
+    Span text, list;
+    Member one;
+    Param p;
+    Tuning t;
+    double number[6], x[3], power1 = 1, power2 = 1;
+    float w[6], g[6] = { 0 }, m[6] = { 0 }, v[6] = { 0 };
+    size_t at = 0, i, j, steps = 0;
+    if (!shared_file("../shared/data/training_golden/adamw_1000_steps.json")) return;
+    memset(&e, 0, sizeof e); memset(&p, 0, sizeof p); memset(&t, 0, sizeof t);
+    text = load_json(&e, "../shared/data/training_golden/adamw_1000_steps.json");
+    p.rows = 2; p.cols = 3; p.w = w; p.g = g; p.m = m; p.v = v;
+    t.beta1 = 0.9f; t.beta2 = 0.999f; t.eps = 1e-8f; t.decay = 0.01f;
+    numbers(json_get(text, "w0"), number, 6);
+    for (i = 0; i < 6; i++) w[i] = (float)number[i];
+    /* y = [x0 + x1, -x2], (y - Wx)^2 */
+    for (list = json_get(text, "x"); json_next(list, &at, &one); steps++) {
+        numbers(one.value, x, 3);
+        for (i = 0; i < 2; i++) for (j = 0; j < 3; j++) {
+            double error = w[3 * i] * x[0] + w[3 * i + 1] * x[1] + w[3 * i + 2] * x[2] - (i
+                ? -x[2] : x[0] + x[1]);
+            g[3 * i + j] = (float)(2 * error * x[j]);
+        }
+        power1 *= (double)t.beta1; power2 *= (double)t.beta2;
+        adamw(&p, &t, 1.0f, 0.001, power1, power2);
+    }
+    numbers(json_get(text, "expected_w"), number, 6);
+    check(steps == 1000 && worst(w, number, 6) < 1e-4, "AdamW, %zu steps: differs by %g", steps,
+        worst(w, number, 6));
+    env_free(&e);
+}
+
+/* AdamW's formula once more, in double, with every part at work: the factor, norms not decayed, g cleared. */
+static void test_adamw_formula(void) {
+    enum { N = 300 };
+    size_t shape, i, step;
+    for (shape = 0; shape < 2; shape++) {
+        float w[N], g[N], m[N] = { 0 }, v[N] = { 0 };
+        double wd[N], md[N] = { 0 }, vd[N] = { 0 }, power1 = 1, power2 = 1, off = 0;
+        Param p;
+        Tuning t;
+        memset(&p, 0, sizeof p); memset(&t, 0, sizeof t);
+        p.rows = shape ? N : N / 3; p.cols = shape ? 1 : 3; p.w = w; p.g = g; p.m = m; p.v = v;
+        t.beta1 = 0.8f; t.beta2 = 0.95f; t.eps = 1e-3f; t.decay = 0.3f;
+        for (i = 0; i < N; i++) wd[i] = w[i] = (float)any_from(-1, 1);
+        for (step = 1; step <= 20; step++) {
+            power1 *= (double)t.beta1; power2 *= (double)t.beta2;
+            for (i = 0; i < N; i++) {
+                double d;
+                g[i] = (float)any_from(-1, 1);
+                d = (double)g[i] * 0.25;
+                md[i] = (double)t.beta1 * md[i] + (1 - (double)t.beta1) * d;
+                vd[i] = (double)t.beta2 * vd[i] + (1 - (double)t.beta2) * d * d;
+                wd[i] *= shape ? 1 : 1 - 0.02 * (double)t.decay;
+                wd[i] -= 0.02 * (md[i] / (1 - power1)) / (sqrt(vd[i] / (1 - power2)) + (double)t.eps);
+            }
+            adamw(&p, &t, 0.25f, 0.02, power1, power2);
+        }
+        for (i = 0; i < N; i++) { double d = fabs((double)w[i] - wd[i]); if (d > off) off = d;
+            if (g[i] != 0) off = 1; }
+        check(off < 3e-6, "AdamW against its formula, cols %zu: %g", p.cols, off);
+    }
+}
+
+static void test_learning_rate(void) {
+    static const char path[] = "../shared/data/training_golden/cosine_lr_schedule.json";
+    Env e;
+    Tuning t;
+    double want[64];
+    size_t n, i;
+    memset(&e, 0, sizeof e); memset(&t, 0, sizeof t);
+    t.lr = 2;
+    for (i = 1; i < 9; i++) check(learning_rate(&t, i, 4, 10) == (i < 4 ? 0.5 * (double)i : 2),
+        "constant rate after a warm-up: step %zu", i);
+    if (!shared_file(path)) return;
+    n = numbers(json_get(load_json(&e, path), "expected"), want, COUNT(want));
+    t.lr = 1; t.min_lr = 0.1; t.cosine = 1;
+    for (i = 0; i < n; i++) check(fabs(learning_rate(&t, i, 7, 21) - want[i]) < 1e-15,
+        "cosine schedule: step %zu: %.17g, not %.17g", i, learning_rate(&t, i, 7, 21), want[i]);
+    check(n == 25, "cosine schedule: %zu steps", n);
+    env_free(&e);
+}
+
+/* What is learnt from a record: the answer and its end mark; no end mark where the answer was cut off. */
+static void test_make_example(void) {
+    static const char path[] = "../shared/data/tokenizer/llama2/tokenizer.bin";
+    Env e;
+    Model m;
+    Template plain, form;
+    Record r;
+    Example x;
+    Records rs;
+    int *prompt, *body, more = 0;
+    size_t n, k;
+    memset(&e, 0, sizeof e); memset(&m, 0, sizeof m); memset(&plain, 0, sizeof plain);
+        memset(&r, 0, sizeof r);
+    if (!load_any_tokenizer(&e, path, &m.t)) return;
+    m.c.stops[0] = EOS; m.c.n_stops = 1;
+    load_template(&e, temporary(&e, "form", span("Q: {prompt}\nA:\n")), &form);
+    check(same(form.before, "Q: ") && same(form.after, "\nA:"), "template: %.*s|%.*s", SHOWN(form.before),
+        SHOWN(form.after));
+    open_records(&e, &rs,
+        temporary(&e, "tune.jsonl", span("{\"prompt\":\"Tell me\",\"completion\":\" a tale\"}\n"
+        "{\"prompt\":\"Tell me\",\"completion\":\" a tale\",\"stop\":\"length\"}\n{\"text\":\" a tale\"}\n"
+        "{\"prompt\":\"Tell me\",\"completion\":\" a tale\"}\n")));
+    for (; next_record(&e, &rs, &r) > 0 && !e.error[0]; more++) {
+        const Template *t = more == 3 ? &form : &plain;
+        size_t end = more == 1 ? 0 : 1;
+        encode_prompt(&e, &m.t, t, span(more == 2 ? "" : "Tell me"), &prompt, &n);
+        encode(&e, &m.t, span(" a tale"), more == 2, &body, &k);
+        make_example(&e, &m, t, &r, 1000, &x);
+        check(x.from == n && x.n == n + k + end && memcmp(x.id, prompt, n * sizeof(int)) == 0
+            && memcmp(x.id + n, body, k * sizeof(int)) == 0 && (!end || x.id[n + k] == EOS),
+              "record %d: an example of %zu tokens, targets from %zu", more, x.n, x.from);
+        make_example(&e, &m, t, &r, 4, &x);
+        check(rows_of(&x) <= 4, "record %d: %zu rows where 4 are allowed", more, rows_of(&x));
+    }
+    check(more == 4 && !e.error[0], "examples: %d %s", more, e.error);
+    env_free(&e);
+}
+
+/* ============================================ Measuring text ============================================ */
+
+static double measured(Env *e, Text *t, const char *name, Span text) {
+    double v = -1;
+    if (analyse(e, text, t) < 0) return -1;
+    if (strcmp(name, "terms") == 0) return (double)t->terms;
+    find_measure(name)->f(NULL, 0, t, NULL, &v);
+    return v;
+}
+
+static void test_lexical_richness(void) {
+    static const char path[] = "../shared/cases/metric_cases.json", prefix[] = "lexicalrichness.";
+    static const char *const names[] = { "words", "terms", "ttr", "mtld" };
+    Env e;
+    Text t;
+    Span list;
+    Member one;
+    size_t at = 0, i, cases = 0;
+    memset(&e, 0, sizeof e); memset(&t, 0, sizeof t);
+    check(measured(&e, &t, "mtld", span("")) == 0 && measured(&e, &t, "ttr", span("")) == 0
+        && measured(&e, &t, "words", span(" 12 -")) == 0, "measures of nothing");
+    check(measured(&e, &t, "mtld", span("one two three")) == 3, "mtld of different words");
+    check(measured(&e, &t, "terms",
+        span("\xc3\x89t\xc3\xa9 \xc3\xa9t\xc3\xa9 \xd0\x94\xd0\xb0 \xd0\xb4\xd0\xb0")) == 2,
+        "lower case beyond ASCII");
+    if (!shared_file(path)) return;
+    for (list = load_json(&e, path); json_next(list, &at, &one);) {
+        Span metric = text_of(&e, one.value, "metric"),
+            text = text_of(&e, json_get(one.value, "input"), "text");
+        double want, got;
+        if (!starts(metric.s, prefix)) continue;
+        for (i = 0; i < COUNT(names) && strcmp(metric.s + strlen(prefix), names[i]) != 0; i++) ;
+        if (i == COUNT(names)) continue;
+        want = number_of(one.value, "expected");
+        got = measured(&e, &t, names[i], text);
+        check(fabs(got - want) <= 1e-9, "%s: %.17g, expected %.17g, of: %.*s", metric.s, got, want,
+            SHOWN(text));
+        cases++;
+    }
+    check(cases == 14, "%zu cases of LexicalRichness", cases);
+    env_free(&e);
+}
+
+/* A thousand answers of the Alpaca data, as LexicalRichness measured them. */
+static void test_alpaca(void) {
+    static const char path[] = "../shared/cases/alpaca_text_expected.jsonl",
+        data[] = "../shared/data/prompts/alpaca_data.json";
+    Env e;
+    Text t;
+    In in;
+    Span line, all;
+    Span *output = NULL;
+    Member one;
+    size_t n = 0, cap = 0, at = 0, rows = 0, exact = 0;
+    if (!shared_file(path) || !shared_file(data)) return;
+    memset(&e, 0, sizeof e); memset(&t, 0, sizeof t);
+    for (all = load_json(&e, data); json_next(all, &at, &one);) {
+        if (room(&e, &output, n, &cap, sizeof *output) < 0) break;
+        output[n++] = one.value;
+    }
+    check(open_in(&e, &in, path) == 0, "%s", e.error);
+    while (next_line(&e, &in, &line) > 0 && !e.error[0]) {
+        size_t row = (size_t)number_of(line, "alpaca_row");
+        Span text = row < n ? text_of(&e, output[row], "output") : span("");
+        double words = measured(&e, &t, "words", text), terms = (double)t.terms,
+            mtld = measured(&e, &t, "mtld", text);
+        int same_ones = words == number_of(line, "lr_words") && terms == number_of(line, "lr_terms")
+            && fabs(mtld - number_of(line, "mtld")) < 1e-9;
+        rows++;
+        exact += (size_t)same_ones;
+        if (!same_ones && show)
+            printf("alpaca row %zu: words %g terms %g mtld %.9g, LexicalRichness %g %g %.9g: %.*s\n", row,
+                words, terms, mtld,
+                   number_of(line, "lr_words"), number_of(line, "lr_terms"), number_of(line, "mtld"),
+                       (int)(text.n < 300 ? text.n : 300), text.s);
+    }
+    check(rows == 1000 && exact >= 990, "Alpaca: %zu of %zu answers measured as LexicalRichness does", exact,
+        rows);
+    if (show) printf("Alpaca: %zu of %zu answers exactly as LexicalRichness\n", exact, rows);
+    env_free(&e);
+}
+
+static void test_word_list(void) {
+    static const char list[] = "# severity<TAB>word\n0.5\tstupid\n0.6\tidiot\n0.9\tcunt\n0.3\tshut up\n"
+        "0.2\tget out of here\n0.4\tugly\n0.7\thate\n0.8\tShit\n";
+    static const struct { const char *text; double score; } cases[] = {
+        { "stupid", 0.5 }, { "st*pid", 0.5 }, { "stuuupid", 0.5 }, { "STUPID!", 0.5 }, { "'stupid'", 0.5 },
+            { "(stupid).", 0.5 }, { "stupidly", 0.5 },
+        { "1d!0t", 0.6 }, { "idiots", 0.6 }, { "IDIOT'S", 0.6 }, { "Scunthorpe", 0 }, { "Cunt", 0.9 },
+            { "shut up", 0.3 },
+        { "Shut UP, you", 0.3 }, { "shut the door up", 0 }, { "get out of here", 0.2 },
+            { "get out of my here", 0 }, { "now get out of here now", 0.2 },
+        { "stupid idiot", 0.8 }, { "stupid stupid", 0.75 }, { "an idiot told you to shut up", 0.72 },
+            { "uglier", 0.4 }, { "hating", 0.7 }, { "shitting", 0.8 },
+        { "$h1t", 0.8 }, { "s**t", 0.8 }, { "***", 0 }, { "*tupid", 0 }, { "", 0 }, { "!!!", 0 },
+            { "! ! a", 0 }, { "12345", 0 }, { "a kind word", 0 },
+        { "hat", 0 }, { "stupidity", 0 }, { "1", 0 }, { "shut\nup", 0.3 },
+            { "a b c d e f g h i j shut up", 0.3 }, { "\xc3\xa9stupid", 0 } };
+    Env e;
+    WordList l;
+    size_t i;
+    Buf b = { NULL, 0, 0 };
+    memset(&e, 0, sizeof e);
+    check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0 && l.n == 8 && l.most_words == 4,
+        "%s", e.error);
+    for (i = 0; i < COUNT(cases); i++) {
+        double found = word_list_score(&l, span(cases[i].text));
+        check(fabs(found - cases[i].score) < 1e-12, "toxicity of \"%s\": %g, not %g", cases[i].text, found,
+            cases[i].score);
+    }
+    for (i = 0; i < 20000; i++) {          /* words far longer than any buffer, and hardly any words */
+        static const char part[] = "abcdefghijklmnopqrstuvwxyz";
+        size_t k;
+        for (k = 0; k < 9; k++) put_text(&e, &b, i % 1000 ? "x! '" : part);
+    }
+    check(word_list_score(&l, whole(&b)) == 0, "toxicity of nonsense");
+    for (b.n = 0, i = 0; i < 500000; i++) put_text(&e, &b, "! ");        /* a million bytes without a word */
+    check(word_list_score(&l, whole(&b)) == 0, "toxicity of signs");
+    check(load_words(&e, temporary(&e, "words.txt", span("2\tx\n")), &l) < 0, "a severity of 2 was accepted");
+    env_free(&e);
+}
+
+/* =============================================== Choosing =============================================== */
+
+/* A group from lines of candidates; id "p". */
+static void make_group(Env *e, Group *g, const char *const *line, size_t n) {
+    size_t i;
+    memset(g, 0, sizeof *g);
+    g->r = get(e, n + 1, sizeof *g->r);
+    for (i = 0; i < n; i++) {
+        Record *r = &g->r[i];
+        r->raw = span(line[i]);
+        check(json_check(e, r->raw, "candidate", i + 1) == 0, "%s", e->error);
+        r->id = span("p");
+        r->completion = text_of(e, r->raw, "completion");
+        r->candidate = (size_t)number_of(r->raw, "candidate");
+    }
+    g->n = n;
+}
+
+static void test_choose(void) {
+    static const char *const five[] = {
+        "{\"candidate\":0,\"completion\":\"a\",\"scores\":{\"x\":1,\"y\":5}}",
+            "{\"candidate\":1,\"completion\":\"b\",\"scores\":{\"x\":3,\"y\":5,\"z\":1}}",
+        "{\"candidate\":2,\"completion\":\"c\",\"scores\":{\"x\":3,\"y\":7}}",
+            "{\"candidate\":3,\"completion\":\" \",\"scores\":{\"x\":9,\"y\":0}}",
+        "{\"candidate\":4,\"completion\":\"e\",\"scores\":{\"x\":0.5,\"y\":7},\"w\":2}" };
+    static const struct { const char *rule, *where; size_t among; long want, ties; } cases[] = {
+        { "first", NULL, 0, 0, 1 }, { "x:max", NULL, 0, 1, 2 }, { "x:min", NULL, 0, 4, 1 },
+            { "x:max,y:max", NULL, 0, 2, 2 }, { "x:max,y:min", NULL, 0, 1, 2 },
+        { "y:max", NULL, 0, 2, 2 }, { "y:max,x:min", NULL, 0, 4, 2 }, { "y:min", NULL, 0, 0, 2 },
+            { "z:max", NULL, 0, 1, 1 }, { "w:max", NULL, 0, 4, 1 },
+        { "nothing:max", NULL, 0, -1, 0 }, { "x:max", "x<3", 0, 0, 1 }, { "x:max", "x<=3,y>5", 0, 2, 1 },
+            { "x:min", "x>=1", 0, 0, 1 }, { "first", "y=7", 0, 2, 1 },
+        { "first", "y=8", 0, -1, 0 }, { "first", "z>0", 0, 1, 1 }, { "x:min", NULL, 3, 0, 1 },
+            { "x:max", NULL, 1, 0, 1 }, { "y:max,x:max", NULL, 0, 2, 2 } };
+    static const char *const empty[] = { "{\"candidate\":1,\"completion\":\"\"}",
+        "{\"candidate\":0,\"completion\":\" \"}" };
+    static const char *const bad[] = { "", "x", "x:", ":max", "x:best", "x:max,",
+        "a:max,b:max,c:max,d:max,e:max", "x:max y:min" };
+    Env e;
+    Rule rule;
+    Group g;
+    size_t c, i, order, ties, seed, came[5] = { 0 };
+    memset(&e, 0, sizeof e);
+    /* in every order of the file */
+    for (c = 0; c < COUNT(cases); c++) for (order = 0; order < 120; order++) {
+        const char *line[5];
+        size_t left = 5, code = order, chosen;
+        int used[5] = { 0 };
+        long found;
+        for (i = 0; i < 5; i++) {
+            size_t nth = code % left, k;
+            code /= left--;
+            for (k = 0; used[k] || nth; k++) nth -= (size_t)!used[k];
+            used[k] = 1;
+            line[i] = five[k];
+        }
+        make_group(&e, &g, line, 5);
+        check(parse_rule(&e, cases[c].rule, cases[c].where, cases[c].among, &rule) == 0, "%s", e.error);
+        chosen = choose(&g, &rule, 1, &ties);
+        found = chosen == SIZE_MAX ? -1 : (long)g.r[chosen].candidate;
+        check(found == cases[c].want, "%s where %s among %zu: chose %ld, not %ld", cases[c].rule,
+            cases[c].where ? cases[c].where : "-", cases[c].among, found, cases[c].want);
+        if (rule.kind == BEST) check((long)ties == cases[c].ties, "%s where %s, order %zu: %zu ties, not %ld",
+            cases[c].rule, cases[c].where ? cases[c].where : "-", order, ties, cases[c].ties);
+    }
+    parse_rule(&e, "random", NULL, 0, &rule);
+    for (seed = 0; seed < 4000; seed++) {
+        const char *back[5] = { five[4], five[2], five[0], five[3], five[1] };
+        size_t a, b;
+        make_group(&e, &g, five, 5);
+        a = g.r[choose(&g, &rule, seed, &ties)].candidate;
+        make_group(&e, &g, back, 5);
+        b = g.r[choose(&g, &rule, seed, &ties)].candidate;
+        if (a != b) check(0, "random: %zu or %zu, by the order of the file", a, b);
+        came[a]++;
+        if (seed % 100 == 0) release(&e, NULL);
+    }
+    for (i = 0; i < 5; i++) check(i == 3 ? came[i] == 0 : came[i] > 850 && came[i] < 1150,
+        "random: candidate %zu came %zu times of 4000", i, came[i]);
+    make_group(&e, &g, empty, 2);
+    parse_rule(&e, "first", NULL, 0, &rule);
+    check(choose(&g, &rule, 1, &ties) == 1, "empty answers only: the first of them");
+    for (i = 0; i < COUNT(bad); i++) {
+        memset(&e.error, 0, sizeof e.error);
+        if (strcmp(bad[i], "x:max,") != 0) check(parse_rule(&e, bad[i], NULL, 0, &rule) < 0,
+            "rule \"%s\" was accepted", bad[i]);
+    }
+    for (i = 0; i < 4; i++) {
+        static const char *const where[] = { "x", "<3", "x<", "x<3y" };
+        memset(&e.error, 0, sizeof e.error);
+        check(parse_rule(&e, "first", where[i], 0, &rule) < 0, "--where \"%s\" was accepted", where[i]);
+    }
+    env_free(&e);
+}
+
+/* draw_token(), as one would write it down: take the likeliest again and again. */
+static int draw_slowly(const Sampling *s, const float *logits, size_t V, float u) {
+    float p[64], total = 0, acc = 0, top = logits[0];
+    int order[64], cut = s->top_k > 0 || s->top_p < 1;
+    size_t i, k, n = s->top_k && s->top_k < V ? s->top_k : V;
+    for (i = 1; i < V; i++) if (logits[i] > top) top = logits[i];
+    if (s->temperature == 0) { for (i = 0; logits[i] < top; i++) ; return (int)i; }
+    for (i = 0; i < V; i++) p[i] = exp32((logits[i] - top) / s->temperature);
+    for (k = 0; k < V; k++) {
+        int best = -1;
+        for (i = 0; i < V && cut; i++) {
+            size_t j;
+            for (j = 0; j < k && order[j] != (int)i; j++) ;
+            if (j == k && (best < 0 || p[i] > p[best])) best = (int)i;
+        }
+        order[k] = cut ? best : (int)k;
+    }
+    for (k = 0; k < n; k++) total += p[order[k]];
+    if (s->top_p < 1) {
+        float limit = s->top_p * total;
+        size_t keep = 0;
+        while (keep < n && (keep == 0 || acc < limit)) acc += p[order[keep++]];
+        n = keep;
+        for (acc = total = 0, k = 0; k < n; k++) total += p[order[k]];
+    }
+    for (k = 0; k + 1 < n && !(acc + p[order[k]] > u * total); k++) acc += p[order[k]];
+    return order[k];
+}
+
+/* u points into [0, sum): at a border it is the next one's, and what has probability 0 never comes. */
+static void test_draw_borders(void) {
+    static const struct { float logits[3], u, top_p; size_t top_k; int want; } cases[] = {
+        { { 0, 0, -1000 }, 0.5f, 1, 0, 1 }, { { 0, 0, -1000 }, 0.5f, 1, 2, 1 },
+            { { -1000, 0, 0 }, 0, 1, 0, 1 },
+        { { 0, 0, 0 }, 0.99f, 1, 2, 1 }, { { 0, 0, 0 }, 0.99f, 0.4f, 0, 1 }, { { 0, 0, 0 }, 0.99f, 0, 0, 0 },
+        { { 0, 1, 0 }, 0.99f, 1, 1, 1 }, { { 0, 5, 5 }, 0.3f, 1, 1, 1 },
+            { { 0, 0, -1000 }, 0.99999994f, 1, 0, 1 } };
+    size_t i;
+    for (i = 0; i < COUNT(cases); i++) {
+        Sampling s;
+        float p[3];
+        Likely list[6];
+        int id;
+        memset(&s, 0, sizeof s);
+        s.temperature = 1; s.top_k = cases[i].top_k; s.top_p = cases[i].top_p;
+        id = draw_token(&s, cases[i].logits, 3, cases[i].u, p, list);
+        check(id == cases[i].want, "draw_token, border case %zu: %d, not %d", i, id, cases[i].want);
+    }
+}
+
+static void test_draw_token(void) {
+    enum { V = 23 };
+    Many m = { "draw_token against the obvious", 0, "" };
+    Sampling s;
+    float logits[V], p[V];
+    Likely list[2 * V];
+    size_t i, k, came[V] = { 0 }, n = 100000;
+    double sum = 0, chi = 0;
+    memset(&s, 0, sizeof s);
+    for (i = 0; i < 100000 * times; i++) {
+        float u = uniform(roll());
+        int a, b;
+        /* with equals */
+        for (k = 0; k < V; k++) logits[k] = (float)(any_of(3) ? any_from(-4, 4) : (double)any_of(3));
+        s.temperature = i % 4 == 0 ? 0.0f : i % 4 == 1 ? 1.0f : (float)any_from(0.1, 3);
+        s.top_k = any_of(3) ? 0 : 1 + any_of(V + 3);
+        s.top_p = any_of(2) ? 1.0f : (float)any_from(0, 1);
+        a = draw_token(&s, logits, V, u, p, list);
+        b = draw_slowly(&s, logits, V, u);
+        one_of(&m, a == b, "temperature %g, top-k %zu, top-p %g, u %g: %d, not %d", (double)s.temperature,
+            s.top_k, (double)s.top_p, (double)u, a, b);
+    }
+    check_many(&m);
+    s.temperature = 0.8f; s.top_k = 0; s.top_p = 1;
+    for (k = 0; k < V; k++) sum += exp((double)logits[k] / 0.8);
+    for (i = 0; i < n; i++) came[draw_token(&s, logits, V, uniform(draw(1, DRAW_SAMPLE, 0, 0, i)), p,
+        list)]++;
+    for (k = 0; k < V; k++) {
+        double want = (double)n * exp((double)logits[k] / 0.8) / sum;
+        chi += ((double)came[k] - want) * ((double)came[k] - want) / want;
+    }
+    /* 1 in 10,000 would pass 55 */
+    check(chi < 55, "100,000 draws: chi-square %g with 22 degrees of freedom", chi);
+}
+
+/* ============================================== Statistics ============================================== */
+
+/* Guesses of a case: probabilities of one event, or rows of class probabilities, whose top label counts. */
+static size_t read_guesses(Span p, Span right, Guess *g, size_t most) {
+    Member m, r;
+    size_t at = 0, to = 0, n = 0;
+    while (n < most && json_next(p, &at, &m) && json_next(right, &to, &r)) {
+        double x[16], label = 0;
+        json_number(r.value, &label);
+        if (m.value.s[0] == '[') {
+            size_t k = numbers(m.value, x, 16), best = 0, i;
+            for (i = 1; i < k; i++) if (x[i] > x[best]) best = i;
+            g[n].p = x[best]; g[n++].right = best == (size_t)label;
+        } else { json_number(m.value, &g[n].p); g[n++].right = label; }
+    }
+    return n;
+}
+
+static void test_calibration(void) {
+    static const char path[] = "../shared/data/calibration/ece_expected.json",
+        cases_path[] = "../shared/cases/metric_cases.json";
+    Env e;
+    Guess g[2000], again[2000];
+    Span list;
+    Member one;
+    size_t at = 0, n, cases = 0;
+    memset(&e, 0, sizeof e);
+    {   /* equal confidences stay in one bin: 0.1 four times | 0.7, not nothing | all */
+        static const Guess equal[5] = { { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.7, 1 } };
+        memcpy(g, equal, sizeof equal);
+        check(fabs(ece(g, 5, 2) - 0.14) < 1e-12, "calibration error with equal confidences");
+    }
+    if (shared_file(path)) {
+        for (list = json_get(load_json(&e, path), "ece_equal_mass"); json_next(list, &at, &one); cases++) {
+            double found;
+            n = read_guesses(json_get(one.value, "probs"), json_get(one.value, "labels"), g, COUNT(g));
+            found = ece(g, n, (size_t)number_of(one.value, "num_bins"));
+            check(fabs(found - number_of(one.value, "expected")) < 5e-8,
+                "calibration error %g, expected %g: %.*s", found, number_of(one.value, "expected"),
+                SHOWN(json_get(one.value, "probs")));
+        }
+        check(cases == 15, "%zu cases of calibration", cases);
+    }
+    if (!shared_file(cases_path)) return;
+    for (at = cases = 0, list = load_json(&e, cases_path); json_next(list, &at, &one);) {
+        Span metric = text_of(&e, one.value, "metric"), in = json_get(one.value, "input"),
+            want = json_get(one.value, "expected"), p = json_get(in, "confidence");
+        double found;
+        if (!same(metric, "ece_equal_mass") && !same(metric, "helm.calibration")) continue;
+        n = p.n ? read_guesses(p, json_get(in, "correct"), g, COUNT(g)) : read_guesses(json_get(in, "probs"),
+            json_get(in, "labels"), g, COUNT(g));
+        memcpy(again, g, sizeof g);
+        cases++;
+        if (same(metric, "ece_equal_mass")) {
+            json_number(want, &found);
+            check(fabs(ece(g, n, (size_t)number_of(in, "num_bins")) - found) < 1e-7, "%.*s: expected %g",
+                SHOWN(metric), found);
+        } else {
+            found = ece(g, n, 10);
+            check(fabs(found - number_of(want, "ece_10_bin")) < 1e-6, "ece10: %g, expected %g", found,
+                number_of(want, "ece_10_bin"));
+            found = ece(again, n, 1);
+            check(fabs(found - number_of(want, "ece_1_bin")) < 1e-6, "ece1: %g, expected %g", found,
+                number_of(want, "ece_1_bin"));
+        }
+    }
+    check(cases == 10, "%zu more cases of calibration", cases);
+    env_free(&e);
+}
+
+/* Of 95 % intervals for a known mean, about 95 % hold it (a little fewer: 30 items are few). */
+static void test_bootstrap(void) {
+    enum { N = 30, TRIALS = 300 };
+    Env e;
+    Figure f, other;
+    double a[N], b[N], value, lo, hi, exact = 0;
+    size_t i, trial, holds = 0, apart = 0;
+    memset(&e, 0, sizeof e); memset(&f, 0, sizeof f); memset(&other, 0, sizeof other);
+    f.n = other.n = N; f.a = a; other.a = b; f.name = other.name = "mean";
+    f.kind = other.kind = MEAN;
+    for (trial = 0; trial < TRIALS; trial++) {
+        for (i = 0; i < N; i++) { a[i] = any_from(0, 1); b[i] = a[i] - 0.1 + any_from(-0.01, 0.01); }
+        bootstrap(&e, &f, NULL, &value, &lo, &hi);
+        for (exact = 0, i = 0; i < N; i++) exact += a[i] / N;
+        if (!(fabs(value - exact) < 1e-12 && lo <= value && value <= hi && hi - lo > 0.1
+            && hi - lo < 0.35)) check(0, "bootstrap: %g in [%g, %g]", value, lo, hi);
+        holds += lo <= 0.5 && 0.5 <= hi;
+        bootstrap(&e, &f, &other, &value, &lo, &hi);         /* the same items: what they share cancels */
+        apart += lo > 0.09 && hi < 0.11;
+    }
+    if (show) printf("bootstrap: %zu of %d intervals hold the mean\n", holds, TRIALS);
+    check(holds > TRIALS * 89 / 100 && holds < TRIALS * 99 / 100,
+        "bootstrap: %zu of %d intervals hold the mean", holds, TRIALS);
+    check(apart == TRIALS, "bootstrap: %zu of %d paired differences are narrow", apart, TRIALS);
+    f.kind = RATIO; f.b = b;
+    for (i = 0; i < N; i++) { a[i] = (double)i; b[i] = 2; }
+    bootstrap(&e, &f, NULL, &value, &lo, &hi);
+    check(value == (double)(N * (N - 1) / 2) / (2 * N) && lo < value && value < hi,
+        "bootstrap of a ratio: %g", value);
+    other.n = N - 1;
+    check(bootstrap(&e, &f, &other, &value, &lo, &hi) < 0, "bootstrap: models compared on different items");
+    env_free(&e);
+}
+
+int main(void) {
+    static const struct { const char *name, *weights; } models[] = {
+        { "dense", "eb409cc4ac8b4acee724a4e2fa7d25a08fe9a17877e92f4eee864613e259e750" },
+        { "mixtral", "007ea3863137183d15f83d682f7f97fb9a23592f2c1739bca771c0e41cd2453d" } };
+    size_t i;
+    set_threads(1);                          /* models this small wait for threads longer than they compute */
+    show = getenv("ACTINH_TEST_SHOW") != NULL;
+    if (getenv("ACTINH_TEST_LONG")) times = (size_t)atoi(getenv("ACTINH_TEST_LONG"));
+    test_exp_log(); test_exp_lanes(); test_sincos(); test_random_numbers(); test_sha();
+    test_parse_number(); test_print_number();
+    test_json_syntax(); test_json_values(); test_json_round_trip();
+    test_records(); test_groups(); test_lines(); test_settings();
+    test_tokenizer("data/dense/tokenizer.bin"); test_tokenizer("tokenizer.bin");
+    test_tokenizer("../shared/data/tokenizer/tok512/tok512.bin");
+        test_tokenizer("../shared/data/tokenizer/llama2/tokenizer.bin");
+    test_tokenizer_vectors(); test_tokenizer_training();
+    set_threads(3); test_product(); set_threads(1); test_vector_loops();
+    for (i = 0; i < COUNT(models); i++) {
+        test_vectors(models[i].name);
+        test_row_independence(models[i].name);
+        test_sampling_independence(models[i].name);
+        test_training_independence(models[i].name, models[i].weights);
+        test_save_model(models[i].name);
+    }
+    test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example();
+    test_lexical_richness(); test_alpaca(); test_word_list();
+    test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
+    test_calibration(); test_bootstrap();
+    printf("%zu passed, %zu failed", passed, failed);
+    if (skipped) printf(", %zu skipped", skipped);
+    printf("\n");
+    return failed != 0;
+}
