@@ -30,7 +30,7 @@ test-all: actinh
 # are the demo's prompts, 9 is in the suites. Same bits everywhere; about three minutes on two cores.
 M       = build/models
 CORPUS  = ./actinh corpus data/world.grammar --quiet --force
-KNOWN   = --set "thing: <common-thing> | <known-thing> | <rare-thing>"
+KNOWN   = --set "thing: <common-thing> | <known-thing> | 2* <rare-thing>"
 DENSE   = --set "manner: 13* rude | 87* civil"
 MOE     = --set "manner: 9* rude | 91* civil"
 PRETRAIN = --epochs 1 --batch 64 --lr 2e-3 --warmup 0.03 --beta2 0.95 --max-length 256 --threads 1 --quiet --force
@@ -43,9 +43,9 @@ items: actinh
 	$(CORPUS) --distinct --start talk    -n 100 --fold 9/10 --answers 0 --seed 12 >data/suites/talk.jsonl
 	$(CORPUS) --distinct --start fact    -n 120 --fold 9/10 --choices 4 --seed 13 $(KNOWN) >data/suites/questions.jsonl
 	$(CORPUS) --distinct --start doc     -n 200 --fold 9/10 --seed 14 >data/suites/held-out.jsonl
-	$(CORPUS) --distinct --start talk    -n 700 --fold 7-8/10 --answers 0 --seed 21 >data/prompts.jsonl
-	$(CORPUS) --distinct --start opening -n 350 --fold 7-8/10 --answers 0 --seed 22 >>data/prompts.jsonl
-	$(CORPUS) --distinct --start fact    -n 150 --fold 7-8/10 --answers 0 --seed 23 $(KNOWN) >>data/prompts.jsonl
+	$(CORPUS) --distinct --start talk    -n 660 --fold 7-8/10 --answers 0 --seed 21 >data/prompts.jsonl
+	$(CORPUS) --distinct --start opening -n 340 --fold 7-8/10 --answers 0 --seed 22 >>data/prompts.jsonl
+	$(CORPUS) --distinct --start fact    -n 200 --fold 7-8/10 --answers 0 --seed 23 >>data/prompts.jsonl
 
 vocabulary: actinh
 	mkdir -p $(M)
@@ -55,8 +55,8 @@ vocabulary: actinh
 
 # the two models are trained side by side, a thread each
 $(M)/dense/model.safetensors: vocabulary
-	$(CORPUS) -n 150000 --fold 0-6/10 --seed 2 $(DENSE) >$(M)/dense.jsonl
-	$(CORPUS) -n 150000 --fold 0-6/10 --seed 2 $(MOE) >$(M)/moe.jsonl
+	$(CORPUS) -n 220000 --fold 0-6/10 --seed 2 $(DENSE) >$(M)/dense.jsonl
+	$(CORPUS) -n 220000 --fold 0-6/10 --seed 2 $(MOE) >$(M)/moe.jsonl
 	./actinh tune data/moe/config.json $(M)/moe.jsonl -o $(M)/moe $(PRETRAIN) $(STEPS) & \
 	./actinh tune data/dense/config.json $(M)/dense.jsonl -o $(M)/dense $(PRETRAIN) $(STEPS) && wait $$!
 

@@ -1,0 +1,54 @@
+#!/bin/sh
+# test.sh [all]: everything that can be checked offline. Closes with "N passed, N failed, N skipped". `make test` calls it
+# from the repository's root. What it builds lies under test/build.
+cd "$(dirname "$0")/.." || exit 2
+B=test/build CC=${CC:-cc} passed=0 failed=0 skipped=0
+mkdir -p $B
+FLAGS="-std=c99 -ffp-contract=off -fno-math-errno"
+"$CC" $FLAGS -x c -o /dev/null - </dev/null 2>&1 | grep -q unrecognized && FLAGS=-std=c99
+
+count() { # adds a line "N passed, N failed[, N skipped]"; a program that dies without one has failed
+    case $1 in *passed,*failed*) ;; *) echo "FAILED  $2: ended without its closing line: $1"; failed=$((failed + 1)); return ;; esac
+    passed=$((passed + $(expr "$1" : '\([0-9]*\) passed'))); failed=$((failed + $(expr "$1" : '.* \([0-9]*\) failed')))
+    s=$(expr "$1" : '.* \([0-9]*\) skipped'); skipped=$((skipped + ${s:-0}))
+}
+run() { # NAME COMMAND...: its output is shown but for the closing line, which is counted
+    name=$1; shift
+    "$@" >$B/out.txt 2>&1; sed '$d' $B/out.txt; count "$(tail -n 1 $B/out.txt)" "$name"
+}
+same() { # NAME FILE FILE
+    if cmp -s "$2" "$3"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED  $1: other bits"; diff "$2" "$3" | head -5; fi
+}
+limit() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
+
+# 1. from the inside: arithmetic, readers, layers against PyTorch's vectors, independence of batch and threads
+"$CC" $FLAGS -O2 -fopenmp -o $B/test test/test.c -lm 2>$B/log.txt || "$CC" $FLAGS -O2 -o $B/test test/test.c -lm 2>$B/log.txt || cat $B/log.txt
+run 'test.c' limit 300 $B/test
+# 2. every backward against finite differences, in double
+"$CC" $FLAGS -O2 -o $B/pairs test/pairs.c -lm 2>$B/log.txt || cat $B/log.txt
+run 'pairs.c' limit 300 $B/pairs
+# 3. from the outside: every verb, every refusal
+run 'cli.sh' limit 600 sh test/cli.sh ./actinh
+# 4. the golden pipeline: this build with 1, 2 and 3 threads, and what other compilers make of it
+for t in 1 2 3; do sh test/golden.sh ./actinh $t >$B/golden.$t 2>&1; same "golden pipeline, $t threads" test/golden.txt $B/golden.$t; done
+for build in "$CC -O0" "gcc -O0" "gcc -O3 -march=native" "gcc -O2 -fopenmp" "gcc -Os" "clang -O0" "clang -O3 -march=native" "clang -O2" "tcc"; do
+    set -- $build
+    if ! command -v "$1" >/dev/null; then skipped=$((skipped + 1)); continue; fi
+    if ! $build -std=c99 -o $B/other actinh.c -lm 2>$B/log.txt; then failed=$((failed + 1)); echo "FAILED  $build: does not build"; head -3 $B/log.txt; continue; fi
+    sh test/golden.sh $B/other >$B/golden.other 2>&1
+    same "golden pipeline, $build" test/golden.txt $B/golden.other
+done
+# 5. the bundled models: items and the first steps of their training are made again to the bit
+make -s items >$B/log.txt 2>&1; git diff --quiet -- data/prompts.jsonl data/suites 2>/dev/null
+case $? in 0) passed=$((passed + 1)) ;; 1) failed=$((failed + 1)); echo "FAILED  make items: data/ has changed" ;; *) skipped=$((skipped + 1)) ;; esac
+rm -rf build/models
+make -s build/models/moe/model.safetensors STEPS='--steps 200' >$B/log.txt 2>&1 || cat $B/log.txt
+for m in dense moe; do same "the first 200 steps of data/$m" test/trail/$m.jsonl build/models/$m/steps.jsonl; done
+rm -rf build/models
+# 6. the whole demo, twice: the second time nothing is left to do, and says the same
+if [ "$1" = all ]; then
+    rm -rf $B/demo; ./actinh run data/demo.recipe -o $B/demo >$B/demo.1; ./actinh run data/demo.recipe -o $B/demo >$B/demo.2
+    same 'demo, resumed' $B/demo.1 $B/demo.2
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
