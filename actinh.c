@@ -12,14 +12,15 @@
  * LLM Do"; they call it active inheritance, and passive inheritance what a student takes over from a teacher's
  * unselected answers). Each arrow is a verb of this program, and each verb is a function from files to files.
  *
- * This file is the whole system and meant to be read from top to bottom; nothing is used before it is defined:
+ * This file is the whole system and meant to be read from top to bottom; nothing is used before it is defined (but for
+ * expand(), which is recursive):
  *
- *     Ground              errors, memory, files, threads
+ *     Ground              errors, memory, files
  *     Exact arithmetic    exp, log, sine from + - * / alone; random numbers; SHA-256
  *     Text and JSON       UTF-8, numbers, the records that flow between the verbs
- *     Tokenizer           byte-pair encoding as SentencePiece does it: encode, decode, train
+ *     Tokenizer           byte-pair encoding as SentencePiece does it: encode, decode, train; templates
  *     Shape of the model  what a Llama and a Mixtral are made of
- *     Weight files        safetensors directories and llama2.c files, read into one table
+ *     Weight files        safetensors folders and llama2.c files, read into one table
  *     Speed               one matrix product: the three-line loop, and the same sums done fast
  *     Layers, in pairs    each layer's forward beside its backward
  *     Whole model         forward and backward as score sheets
@@ -29,8 +30,12 @@
  *     Choosing            best of N
  *     Measuring models    suites, intervals, calibration
  *     World               the little grammar that stands in for the world
- *     Experiment          the whole grid: teachers x students x choices x seeds
- *     Command line        verbs and options, two tables
+ *     Options             one table: parser, help texts, receipts
+ *     Evidence            receipts, and what is wrong with a build
+ *     Verbs               from files to files
+ *     Experiment          the whole grid, and active_inheritance(), the method in five lines
+ *     Library             what actinh.h offers
+ *     Command line        the table of verbs, and main
  *
  * The contract. A result depends on the input bytes, the options and the seed, and on nothing else: not on the compiler,
  * the processor, the number of threads, or which rows happened to share a batch. That is so because (1) only IEEE-754
@@ -156,7 +161,8 @@ static void drop(Env *e, void *data) {
     free(b->raw);
 }
 
-/* Frees every block made since `mark` (= e->blocks then); older ones must not have been grown meanwhile. */
+/* Frees every block made since `mark` (= e->blocks then); older ones must not have been
+ * grown meanwhile, nor the marked one dropped. */
 static void release(Env *e, const Block *mark) {
     while (e->blocks && e->blocks != mark) {
         Block *b = e->blocks;
@@ -401,7 +407,7 @@ static void env_free(Env *e) {
 }
 
 /* Progress for people: a line that rewrites itself, on a terminal only. */
-typedef struct { const char *what; double start, shown; size_t done, all; } Progress;
+typedef struct { const char *what; double start, shown; } Progress;
 
 static double now(void) {
     struct timespec t;
@@ -480,7 +486,7 @@ static double log64(double x) {
     int64_t n = (int64_t)(u >> 52) - 1023;
     double m, f, s, z, half, r, nn;
     int i;
-    if (!(x > 0.0)) return -745.0;                           /* log 0 is never wanted; keep it finite */
+    if (!(x > 0.0)) return x != x ? x : -745.0;              /* log 0 is never wanted; keep it finite */
     m = from_bits64((u & 0xfffffffffffffu) | 0x3ff0000000000000u);
     if (m > 1.4142135623730951) { m *= 0.5; n++; }
     f = m - 1.0;                                             /* exact; log(1 + f) = f - f^2/2 + s (f^2/2 + r) */
@@ -850,6 +856,14 @@ static Span json_get(Span json, const char *key) {
     return found;
 }
 
+/* Writes ,"key":value as they stand (the comma where *any were before). */
+static void put_member(Env *e, Buf *b, const Member *m, size_t *any) {
+    put_text(e, b, (*any)++ ? ",\"" : "\"");
+    put(e, b, m->key.s, m->key.n);
+    put_text(e, b, "\":");
+    put(e, b, m->value.s, m->value.n);
+}
+
 /* Checks that `text` is one JSON value and nothing else. */
 static int json_check(Env *e, Span text, const char *file, size_t line) {
     const char *end = text.s + text.n, *s = skip_space(text.s, end), *to;
@@ -1043,7 +1057,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
     r->number = rs->number++;
     if (!take(e, r, ids, &from[0], &n[0])) { put_format(e, &r->text, "%zu", r->number); n[0] = r->text.n; }
     r->has_prompt = take(e, r, prompts, &from[1], &n[1]);
-    if (r->has_prompt && take(e, r, inputs, &k, &m)) {       /* Alpaca: the input follows its instruction */
+    if (r->has_prompt && !json_get(r->raw, "prompt").n && take(e, r, inputs, &k, &m)) {       /* Alpaca: the input follows its instruction */
         if (m) {
             put(e, &r->text, " ", 1);
             if (e->error[0]) return -1;
@@ -1100,8 +1114,8 @@ static int next_group(Env *e, Records *rs, Group *g) {
     }
 }
 
-/* A set of names, to notice one that comes back: open addressing over their hashes (64 bits: a chance meeting of two
- * among ten million names has odds of one in 400,000). */
+/* A set of names, to notice one that comes back: open addressing over their hashes (63 bits: a chance meeting of two
+ * among ten million names has odds of one in 180,000). */
 typedef struct { uint64_t *slot; size_t n, cap; } Seen;
 
 static int seen_before(Env *e, Seen *s, Span name) {
@@ -1417,13 +1431,17 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
     }
     while (t->n + (chars.n - PIECES) < size) {
         Span x, y, both;
+        Buf pair;
         int id;
         TRY(best_pair(e, &p, &a, &b, &count));
         if (count < 2) break;
         x = a < 0 ? chars.piece[PIECES - a - 1] : t->piece[a];
         y = b < 0 ? chars.piece[PIECES - b - 1] : t->piece[b];
-        both.s = join(e, copy(e, x.s, x.n), copy(e, y.s, y.n), ""); both.n = x.n + y.n;
-        if (!both.s) return -1;
+        pair.s = NULL; pair.n = pair.cap = 0;
+        put(e, &pair, x.s, x.n);
+        put(e, &pair, y.s, y.n);
+        if (e->error[0]) return -1;
+        both = whole(&pair);
         id = lookup(t, both.s, both.n);                      /* "ab"+"c" may already be there as "a"+"bc" */
         if (id < 0) { id = (int)t->n; TRY(add_piece(e, t, both, -(float)(t->n - PIECES))); }
         for (i = 0; i < p.n; i++) {
@@ -1685,8 +1703,8 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
         double dim[2] = { 1, 1 }, offset[2] = { 0, 0 };
         size_t k = 0, dims = 0, ends_ = 0, kind = same(type, "\"F32\"") ? F32 : BF16;
         if (same(m.key, "__metadata__")) continue;
-        snprintf(name, sizeof name, "%.*s", SHOWN(m.key));
-        if (m.key.n >= sizeof name - 1) return fail(e, "%s: tensor %s..: no tensor of a Llama or Mixtral has so long a name", path, name);
+        snprintf(name, sizeof name, "%.*s", (int)(m.key.n < sizeof name ? m.key.n : sizeof name - 1), m.key.s);
+        if (m.key.n >= sizeof name) return fail(e, "%s: tensor %s..: no tensor of a Llama or Mixtral has so long a name", path, name);
         if (!same(type, "\"F32\"") && !same(type, "\"BF16\"")) return fail(e, "%s: tensor %s: dtype F32 or BF16 was expected, found %.*s", path, name, SHOWN(type));
         while (json_next(shape, &k, &x)) {
             if (dims == 2 || !json_number(x.value, &dim[dims]) || !(dim[dims] >= 0 && dim[dims] < 1e12))
@@ -1720,8 +1738,8 @@ static int read_config(Env *e, const char *path, Config *c) {
         return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
     c->E = c->top = 1;
     c->ctx = 2048; c->eps = 1e-6f; c->theta = same(type, "\"mixtral\"") ? 1e6f : 1e4f; c->aux = 0.001f;
-    TRY(json_size(e, path, text, "hidden_size", 1, most, &c->H));
-    TRY(json_size(e, path, text, "intermediate_size", 1, most, &c->F));
+    TRY(json_size(e, path, text, "hidden_size", 2, most, &c->H));
+    TRY(json_size(e, path, text, "intermediate_size", 2, most, &c->F));
     TRY(json_size(e, path, text, "num_hidden_layers", 1, 4096, &c->L));
     TRY(json_size(e, path, text, "num_attention_heads", 1, 65536, &c->Q));
     TRY(json_size(e, path, text, "vocab_size", 1, most, &c->V));
@@ -1731,7 +1749,7 @@ static int read_config(Env *e, const char *path, Config *c) {
     c->D = c->H / c->Q;
     TRY(json_size(e, path, text, "num_key_value_heads", 1, c->Q, &c->K));
     TRY(json_size(e, path, text, "head_dim", 2, 65536, &c->D));
-    TRY(json_size(e, path, text, "max_position_embeddings", 1, most, &c->ctx));
+    TRY(json_size(e, path, text, "max_position_embeddings", 1, 1u << 22, &c->ctx));
     if (same(type, "\"mixtral\"")) {
         c->E = 8; c->top = 2;
         TRY(json_size(e, path, text, "num_local_experts", 1, 1024, &c->E));
@@ -1770,7 +1788,7 @@ static int read_llama2c(Env *e, const char *path, Table *t, Config *c) {
     for (i = 0; i < 7; i++) {
         uint32_t u = le32(t->file.s + 4 * i);
         h[i] = u >> 31 ? -(int32_t)(~u) - 1 : (int32_t)u;
-        if (h[i] == 0 || h[i] > 1 << 24 || (h[i] < 0 && (i != 5 || h[i] < -(1 << 24))))
+        if (h[i] == 0 || (i < 2 && h[i] < 2) || h[i] > 1 << 24 || (h[i] < 0 && (i != 5 || h[i] < -(1 << 24))))
             return fail(e, "%s, field %s: found %ld (is this a llama2.c version 0 file?)", path, fields[i], (long)h[i]);
     }
     memset(c, 0, sizeof *c);
@@ -1880,8 +1898,8 @@ static int save_model(Env *e, const Model *m, const char *dir) {
     put_format(e, &b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n  \"hidden_size\": %zu,\n  \"intermediate_size\": %zu,\n",
                c->E > 1 ? "MixtralForCausalLM" : "LlamaForCausalLM", c->E > 1 ? "mixtral" : "llama", c->H, c->F);
     put_format(e, &b, "  \"num_hidden_layers\": %zu,\n  \"num_attention_heads\": %zu,\n  \"num_key_value_heads\": %zu,\n  \"head_dim\": %zu,\n", c->L, c->Q, c->K, c->D);
-    if (c->E > 1) put_format(e, &b, "  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": %zu,\n  \"router_aux_loss_coef\": %.7g,\n", c->E, c->top, (double)c->aux);
-    put_format(e, &b, "  \"vocab_size\": %zu,\n  \"max_position_embeddings\": %zu,\n  \"rms_norm_eps\": %.7g,\n  \"rope_theta\": %.7g,\n", c->V, c->ctx, (double)c->eps, (double)c->theta);
+    if (c->E > 1) put_format(e, &b, "  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": %zu,\n  \"router_aux_loss_coef\": %.9g,\n", c->E, c->top, (double)c->aux);
+    put_format(e, &b, "  \"vocab_size\": %zu,\n  \"max_position_embeddings\": %zu,\n  \"rms_norm_eps\": %.9g,\n  \"rope_theta\": %.9g,\n", c->V, c->ctx, (double)c->eps, (double)c->theta);
     put_format(e, &b, "  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s,\n  \"torch_dtype\": \"float32\"\n}\n",
                c->tied ? "true" : "false", stops.s ? stops.s : "2");
     TRY(save_file(e, join(e, dir, "/", "config.json"), whole(&b)));
@@ -2215,7 +2233,7 @@ static void softmax_back(const float *p, float *dp, size_t n) {
 /* Rows in flight. A row is one token of one sequence. Its keys and values go into the cache, a pool of slots: position
  * p of a sequence lives in slot `slot + p - shared`, or in its parent's slots if p < shared. So the ten answers to one
  * prompt read one copy of it, and packing sequences for training is the same thing with nothing shared. */
-typedef struct { size_t slot, shared, parent; } Seq;                      /* slots begin at multiples of 16 */
+typedef struct { size_t slot, shared, parent; } Seq;       /* slots begin at multiples of 16; a parent shares nothing itself */
 typedef struct { size_t n; int *token, *pos, *seq; int *want; } Rows;     /* [n] each; want: logits of this row? */
 typedef struct { float *k, *v; size_t slots; } Cache;                     /* k [L][slots/16][K][D][16], v [L][slots][K][D] */
 
@@ -2354,7 +2372,8 @@ static void route(const Config *c, const Param *router, const float *x, size_t R
 /* Forward was w[j] = p[e_j] / sum of the picked p. So now dp[e_j] = (dw[j] - sum_i dw[i] w[i]) / sum; experts that were
  * not picked get nothing, which is why routers need the load-balancing loss:
  *     per sequence of T rows and per layer  E sum_e f[e] P[e],  f[e] = times picked / T (a constant),  P[e] = mean prob,
- * averaged over sequences and layers; `balance` is its weight times what the loss is not yet divided by. dz [R][E] */
+ * averaged over sequences and layers. `balance` = weight * targets of the batch / (sequences * layers), since the step
+ * divides everything by the targets. dz [R][E] */
 static void route_back(const Config *c, const float *prob, const int *pick, const float *weight, const float *dweight,
                        const size_t *first, size_t n_seq, float balance, float *dz, double *aux) {
     size_t s, r, j, k;
@@ -2583,7 +2602,7 @@ static void forward(const Model *m, const Rows *rows, const Seq *seq, const Cach
 static void backward(const Model *m, const Rows *rows, const Seq *seq, const size_t *first, size_t n_seq, const Cache *kv, Acts *acts,
                      const float *dlogits, float balance, double *aux) {
     const Config *c = &m->c;
-    size_t R = rows->n, l, r, i;
+    size_t R = rows->n, l, r, i;                 /* aux [L]: the balance losses of this batch's sequences are added to it */
     pack_straight(acts->final, acts->n_wanted, c->H, acts->packed);
     linear_dw(&m->head, acts->packed, acts->n_wanted, dlogits);
     linear_dx(&m->head, dlogits, acts->n_wanted, acts->dy, 0);
@@ -2596,7 +2615,7 @@ static void backward(const Model *m, const Rows *rows, const Seq *seq, const siz
         const Layer *w = &m->layer[l];
         Acts a = layer_acts(acts, c, l, R);
         rmsnorm(a.mid, w->norm2.w, R, c->H, c->eps, a.n);
-        mixture_back(c, w, &a, R, first, n_seq, balance, a.dx, a.dy, aux);
+        mixture_back(c, w, &a, R, first, n_seq, balance, a.dx, a.dy, &aux[l]);
         rmsnorm_back(a.mid, &w->norm2, R, c->H, c->eps, a.dy, a.dx);
         pack_straight(a.att, R, c->Q * c->D, a.packed);
         linear_dw(&w->o, a.packed, R, a.dx);
@@ -2726,7 +2745,7 @@ static void add_row(Rows *r, int token, size_t pos, size_t seq, int want) {
 /* Lets waiting prompts in while there is a room, k free places, and rows for the prompt in this step. All k answers
  * draw their first token from the one line of logits behind the prompt. */
 static int admit(Env *e, Sampler *x, Question *const *waiting, size_t n, size_t *next, size_t *free_places) {
-    size_t lines = x->rows.n, i, k, p, j;
+    size_t lines = x->rows.n, i, k, p, j;        /* so far every row wants logits: lines = rows */
     for (i = 0; i < x->rooms && *next < n && *free_places >= x->s.k; i++) {
         Question *q = waiting[*next];
         if (x->room[i]) continue;
@@ -2817,6 +2836,7 @@ typedef struct {
     Acts acts;
     float *logits;               /* [max_rows][V] */
     double *loss;                /* [max_rows] of each wanted row */
+    double *aux;                 /* [L] balance losses of a step: one sum a layer, which micro-batches go on with */
 } Batch;
 
 static int new_batch(Env *e, Model *m, size_t max_rows, int training, Batch *b) {
@@ -2831,6 +2851,7 @@ static int new_batch(Env *e, Model *m, size_t max_rows, int training, Batch *b) 
     b->first = get(e, b->max_seqs + 1, sizeof *b->first);
     b->logits = get(e, max_rows, m->c.V * sizeof(float));
     b->loss = get(e, max_rows, sizeof *b->loss);
+    b->aux = get(e, m->c.L, sizeof *b->aux);
     return e->error[0] ? -1 : 0;
 }
 
@@ -2953,6 +2974,7 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
     float balance, factor;
     double scale;
     s->targets = 0; s->loss = s->aux = 0.0;
+    for (i = 0; i < m->c.L; i++) b->aux[i] = 0.0;
     for (i = 0; i < n; i++) s->targets += targets_of(x[i]);
     balance = m->c.aux * (float)s->targets / (float)(n * m->c.L);
     for (done = 0; done < n; done += got) {
@@ -2961,10 +2983,10 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
         forward(m, &b->rows, b->seq, &b->kv, &b->acts, b->logits);
         losses(b, 1);
         for (i = 0; i < b->acts.n_wanted; i++) s->loss += b->loss[i];
-        backward(m, &b->rows, b->seq, b->first, b->n_seq, &b->kv, &b->acts, b->logits, balance, &s->aux);
+        backward(m, &b->rows, b->seq, b->first, b->n_seq, &b->kv, &b->acts, b->logits, balance, b->aux);
     }
     s->loss /= (double)s->targets;
-    s->aux /= (double)(n * m->c.L);
+    for (i = 0; i < m->c.L; i++) s->aux += b->aux[i] / (double)(n * m->c.L);
     if (m->c.tied) for (i = 0; i < m->head.rows * m->head.cols; i++) { m->embed.g[i] = m->head.g[i] + m->embed.g[i]; m->head.g[i] = 0.0f; }
     s->norm = sqrt(squared_norm(m)) / (double)s->targets;
     if (!(s->norm - s->norm == 0.0) || !(s->loss - s->loss == 0.0)) return fail(e, "step %zu: the %s is not a finite number", s->step, s->loss - s->loss == 0.0 ? "gradient" : "loss");
@@ -3024,7 +3046,8 @@ typedef struct { uint64_t key; const Example *x; } Keyed;
 
 static int by_key(const void *a, const void *b) {
     uint64_t x = ((const Keyed *)a)->key, y = ((const Keyed *)b)->key;
-    return x < y ? -1 : x > y;
+    if (x == y) return ((const Keyed *)a)->x < ((const Keyed *)b)->x ? -1 : 1;
+    return x < y ? -1 : 1;
 }
 
 static int put_step(Env *e, Out *log, const Step *s) {
@@ -3044,13 +3067,13 @@ static int put_step(Env *e, Out *log, const Step *s) {
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
-static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, const char *dir, double *last_loss, size_t *dropped) {
+static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, const char *dir, size_t *dropped) {
     Examples list;
     Batch b;
     Keyed *order;
     const Example **batch;
     Step s;
-    Progress bar = { NULL, 0, 0, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, steps, warm, i, at = SIZE_MAX, epoch = 0, rows = max_length > 1024 ? max_length : 1024;
     Out *log;
     TRY(load_examples(e, m, form, data, max_length, &list));
@@ -3070,7 +3093,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         char more[64];
         if (at >= list.n) {
             for (i = 0; i < list.n; i++) { order[i].x = &list.x[i]; order[i].key = draw(t->seed, DRAW_SHUFFLE, epoch, i, 0); }
-            qsort(order, list.n, sizeof *order, by_key);     /* keys are 64 random bits: no two are equal */
+            qsort(order, list.n, sizeof *order, by_key);
             at = 0; epoch++;
         }
         while (n < t->batch && at < list.n) batch[n++] = order[at++].x;
@@ -3080,7 +3103,6 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         snprintf(more, sizeof more, "loss %.3f", s.loss);
         progress(e, &bar, "tuning", s.step, steps, more);
     }
-    *last_loss = s.loss;
     *dropped = list.dropped;
     TRY(close_out(e, log));
     return save_model(e, m, dir);
@@ -3099,8 +3121,6 @@ typedef struct {
     size_t n, terms, cap, slots;
     uint64_t *slot;              /* [slots] hash of a word, and in `number` its number + 1 */
     uint32_t *number, *stamp;    /* [slots] [cap] stamp: scratch for mtld */
-    char *low;                   /* the text in lower case, for the word list */
-    size_t low_cap;
 } Text;
 
 static int is_wide_space(uint32_t c) {
@@ -3243,7 +3263,7 @@ static int in_word(int c) { return is_alpha(c) || is_digit(c) || c == '@' || c =
 /* The next word from *at on, in lower case with digits and signs read as the letters they imitate (1d!0t: idiot) and
  * letters that come three times or more written once (stuuupid). Returns its length, 0 at the end; *starred: has a *. */
 static size_t next_word(Span s, size_t *at, char *word, size_t room_n, int *starred) {
-    static const char sign[] = "@$01!345 7", meant[] = "asoiieas t";
+    static const char sign[] = "@$01!3457", meant[] = "asoiieast";
     size_t from, to, i, n = 0, letters = 0;
     do {
         while (*at < s.n && !in_word((unsigned char)s.s[*at])) ++*at;
@@ -3258,7 +3278,7 @@ static size_t next_word(Span s, size_t *at, char *word, size_t room_n, int *star
         const char *leet = letters && !is_alpha(c) && c < 0x80 ? strchr(sign, c) : NULL;
         if (leet) c = meant[leet - sign];
         if (i + 2 < to && lower((unsigned char)s.s[i + 1]) == c && lower((unsigned char)s.s[i + 2]) == c && is_alpha(c)) continue;
-        if (n && i >= 2 + from && word[n - 1] == c && lower((unsigned char)s.s[i - 1]) == c && lower((unsigned char)s.s[i - 2]) == c) continue;
+        if (is_alpha(c) && n && i >= 2 + from && word[n - 1] == c && lower((unsigned char)s.s[i - 1]) == c && lower((unsigned char)s.s[i - 2]) == c) continue;
         *starred |= c == '*';
         word[n++] = (char)c;
     }
@@ -3291,7 +3311,7 @@ typedef struct { WordList words; } Lists;
 
 static int measure_words(const Group *g, size_t i, const Text *t, const Lists *x, double *v) { (void)g; (void)i; (void)x; *v = (double)t->n; return 1; }
 
-/* Runs of . ! ? that end the text or stand before white space or a closing quote; text after the last one counts too. */
+/* Runs of . ! ? that end the text or stand before white space or a closing quote; a text without any is one sentence. */
 static int measure_sentences(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
     Span s = trim(t->raw);
     size_t k, n = 0, open = 0;
@@ -3300,7 +3320,6 @@ static int measure_sentences(const Group *g, size_t i, const Text *t, const List
         int end = s.s[k] == '.' || s.s[k] == '!' || s.s[k] == '?';
         if (end && open && (k + 1 == s.n || is_space((unsigned char)s.s[k + 1]) || s.s[k + 1] == '"' || s.s[k + 1] == ')' || s.s[k + 1] == '\'')) { n++; open = 0; }
         else if (!end && !is_space((unsigned char)s.s[k])) open = 1;
-        if (end && open == 0) continue;
     }
     *v = (double)(n + (open && n == 0));
     return 1;
@@ -3403,21 +3422,13 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
     TRY(analyse(e, g->r[i].completion, t));
     put_text(e, b, "{");
     while (json_next(g->r[i].raw, &at, &m)) {
-        if (same(m.key, "scores")) continue;
-        put_text(e, b, put_any++ ? ",\"" : "\"");
-        put(e, b, m.key.s, m.key.n);
-        put_text(e, b, "\":");
-        put(e, b, m.value.s, m.value.n);
+        if (!same(m.key, "scores")) put_member(e, b, &m, &put_any);
     }
     put_text(e, b, put_any ? ",\"scores\":{" : "\"scores\":{");
     put_any = 0;
     if (old.n && old.s[0] == '{') for (at = 0; json_next(old, &at, &m);) {
         for (k = 0; k < n && !same(m.key, list[k]->name); k++) ;
-        if (k < n) continue;
-        put_text(e, b, put_any++ ? ",\"" : "\"");
-        put(e, b, m.key.s, m.key.n);
-        put_text(e, b, "\":");
-        put(e, b, m.value.s, m.value.n);
+        if (k == n) put_member(e, b, &m, &put_any);
     }
     for (k = 0; k < n; k++) {
         double v = 0.0;
@@ -3491,7 +3502,7 @@ static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ti
     for (i = 0; i < g->n; i++) full |= trim(g->r[i].completion).n > 0;
     for (i = 0; i < g->n; i++) {
         const Record *r = &g->r[i];
-        double value[4];
+        double value[4] = { 0, 0, 0, 0 };
         int better = best == SIZE_MAX;
         if (!eligible(rule, r, full)) continue;
         for (k = 0; k < rule->n && record_field(r->raw, rule->order[k].field, &value[k]); k++) value[k] *= rule->order[k].sign;
@@ -3648,9 +3659,10 @@ static Figure *add_figure(Env *e, Figures *list, const char *suite, const char *
     return f->a && f->b ? f : NULL;
 }
 
-static const Figure *find_figure(const Figures *list, const char *name) {
+/* The figure of a name in a section; suite NULL: in the first section that has it. */
+static const Figure *find_figure(const Figures *list, const char *suite, const char *name) {
     size_t i;
-    for (i = 0; i < list->n; i++) if (strcmp(list->f[i].name, name) == 0) return &list->f[i];
+    for (i = 0; i < list->n; i++) if (strcmp(list->f[i].name, name) == 0 && (!suite || strcmp(list->f[i].suite, suite) == 0)) return &list->f[i];
     return NULL;
 }
 
@@ -3722,7 +3734,7 @@ static int load_figures(Env *e, const char *path, Figures *list) {
 }
 
 /* Prompts ready to be asked. */
-typedef struct { Question q; Span id, prompt; Record record; } Prompt;
+typedef struct { Question q; Span id, prompt; } Prompt;
 typedef struct { Prompt *p; size_t n, cap; } Prompts;
 
 /* Reads up to `most` prompts (0 at the end of the file). Ids must not come back. */
@@ -4023,13 +4035,13 @@ static int profile(Env *e, Model *m, const char *suite, const Template *form, co
  *     prompt => answer // wrong answer
  */
 typedef struct { double weight; Span text; } Choice;
-typedef struct { Span name; Choice *choice; size_t n, cap; double total; } Rhs;
-typedef struct { const char *path; Rhs *rule; size_t n, cap; uint32_t *slot; size_t slots; } Grammar;
+typedef struct { Span name; Choice *choice; size_t n, cap; double total; } Production;
+typedef struct { const char *path; Production *rule; size_t n, cap; uint32_t *slot; size_t slots; } Grammar;
 
-static Rhs *find_rule(const Grammar *g, const char *s, size_t n) {
+static Production *find_rule(const Grammar *g, const char *s, size_t n) {
     size_t i;
     if (g->slots) for (i = (size_t)hash(s, n) & (g->slots - 1); g->slot[i]; i = (i + 1) & (g->slots - 1)) {
-        Rhs *r = &g->rule[g->slot[i] - 1];
+        Production *r = &g->rule[g->slot[i] - 1];
         if (r->name.n == n && memcmp(r->name.s, s, n) == 0) return r;
     }
     return NULL;
@@ -4049,7 +4061,7 @@ static int index_rules(Env *e, Grammar *g) {
 }
 
 /* Adds "alternative | alternative" to a rule. */
-static int add_alternatives(Env *e, Rhs *r, Span text, const char *where, size_t line) {
+static int add_alternatives(Env *e, Production *r, Span text, const char *where, size_t line) {
     while (text.n) {
         Span one = trim(upto(&text, '|'));
         double weight = 1.0;
@@ -4067,7 +4079,7 @@ static int add_alternatives(Env *e, Rhs *r, Span text, const char *where, size_t
 /* One line "name: ..."; a rule that is there already is replaced when `replace`. */
 static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t number, int replace) {
     Span name = upto(&line, ':');
-    Rhs *r;
+    Production *r;
     size_t i;
     for (i = 0; i < name.n && (is_alpha((unsigned char)name.s[i]) || is_digit((unsigned char)name.s[i]) || name.s[i] == '-' || name.s[i] == '_'); i++) ;
     if (name.n == 0 || i < name.n) return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
@@ -4108,7 +4120,7 @@ static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
     }
     TRY(index_rules(e, g));
     for (i = 0; i < g->n; i++) {
-        Rhs *first = find_rule(g, g->rule[i].name.s, g->rule[i].name.n);
+        Production *first = find_rule(g, g->rule[i].name.s, g->rule[i].name.n);
         if (first != &g->rule[i]) return fail(e, "%s: rule \"%.*s\" is there twice", g->path, SHOWN(g->rule[i].name));
     }
     for (text = span(set ? set : ""), k = 1; text.n; k++) {
@@ -4170,7 +4182,7 @@ static int expand_reference(Expansion *x, Span inside, Buf *b) {
 
 /* Draws one of a rule's alternatives by weight. */
 static int pick_alternative(Expansion *x, Span name, Span *text) {
-    const Rhs *r = find_rule(x->g, name.s, name.n);
+    const Production *r = find_rule(x->g, name.s, name.n);
     double at;
     size_t i;
     if (!r) return fail(x->e, "%s: there is no rule \"%.*s\"", x->g->path, SHOWN(name));
@@ -4528,10 +4540,10 @@ static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const
 static const char *receipt_path(Env *e, const char *out, int folder) { return folder ? join(e, out, "/", "receipt.json") : join(e, out, ".receipt", ""); }
 
 /* A file that is there is only replaced by --force, or by the same work (see below). */
-static int may_write(Env *e, const Call *c) {
+static int may_write(Env *e, const Call *c, const char *stands) {
     const char *path = c->value[O_output];
     if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb_name);
-    if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(path) || is_special(path)) return 0;
+    if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(stands) || is_special(stands)) return 0;
     return fail(e, "%s: is there already; --force overwrites it", path);
 }
 
@@ -4543,9 +4555,9 @@ static int begin_result(Env *e, Call *c, const char *file) {
     Span old;
     Buf line = { NULL, 0, 0 };
     c->out = path && strcmp(path, "-") && !is_special(path) ? path : NULL;
-    if (path && !*path) return may_write(e, c);
+    if (path && !*path) return may_write(e, c, path);
     for (i = 0; i < c->n_in; i++) if (!c->in[i].path || strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
-    if (!c->out) return may_write(e, c);
+    if (!c->out) return may_write(e, c, stands);
     put_format(e, &c->receipt, "{\"actinh\":\"receipt\",\"spec\":%d,\"verb\":\"%s\",\"options\":{", SPEC, c->verb_name);
     for (i = 0; i < N_OPTIONS; i++) {
         if (!c->value[i] || !options[i].bits) continue;
@@ -4621,7 +4633,7 @@ static int verb_sample(Env *e, Call *c) {
     Records rs;
     Prompts list = { NULL, 0, 0 };
     Seen seen = { NULL, 0, 0 };
-    Progress bar = { NULL, 0, 0, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     Buf b = { NULL, 0, 0 };
     Out *out;
     size_t i, j, done = 0;
@@ -4672,7 +4684,7 @@ static int verb_score(Env *e, Call *c) {
     out = NULL;
     if (c->value[O_list]) {
         for (i = 0; i < COUNT(measures); i++) put_format(e, &b, "%-10s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says, measures[i].source);
-        return (out = open_out(e, c->value[O_output])) && write_buf(e, out, &b) == 0 ? close_out(e, out) : -1;
+        return save_file(e, c->value[O_output], whole(&b));
     }
     TRY(need_files(e, c, 0, 1, "one file of answers was"));
     TRY(parse_measures(e, c->value[O_measures], list, &n));
@@ -4752,7 +4764,7 @@ static int verb_tune(Env *e, Call *c) {
     Model m;
     Tuning t;
     Template form;
-    double beta1, beta2, decay, clip, loss = 0;
+    double beta1, beta2, decay, clip;
     size_t dropped = 0;
     int any;
     memset(&t, 0, sizeof t);
@@ -4780,9 +4792,22 @@ static int verb_tune(Env *e, Call *c) {
     if ((any = begin_result(e, c, files[0])) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
-    TRY(tune(e, &m, &t, &form, c->file[1], c->value[O_output], &loss, &dropped));
+    TRY(tune(e, &m, &t, &form, c->file[1], c->value[O_output], &dropped));
     if (dropped && !e->quiet) fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped, t.max_length);
     return end_result(e, c, files);
+}
+
+/* Two models' figures side by side, with the paired difference and its interval. */
+static int show_difference(Env *e, const Figures *list, const Figures *other) {
+    size_t i;
+    for (i = 0; i < list->n; i++) {
+        const Figure *f = &list->f[i], *o = find_figure(other, f->suite, f->name);
+        double d, lo, hi;
+        if (!o) continue;
+        TRY(bootstrap(e, f, o, &d, &lo, &hi));
+        fprintf(stderr, "%-22s %10.4f  against %10.4f  difference %+10.4f [%+.4f, %+.4f]\n", f->name, f->value, o->value, d, lo, hi);
+    }
+    return 0;
 }
 
 static int verb_profile(Env *e, Call *c) {
@@ -4790,7 +4815,7 @@ static int verb_profile(Env *e, Call *c) {
     Template form;
     Lists lists;
     Figures list, other;
-    Progress bar = { NULL, 0, 0, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     const char *path;
     size_t seed, i;
     int any;
@@ -4803,20 +4828,17 @@ static int verb_profile(Env *e, Call *c) {
     TRY(depends(e, c, "words", path, NULL));
     TRY(depends_template(e, c));
     if (c->value[O_against]) TRY(load_figures(e, c->value[O_against], &other));
-    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    if ((any = begin_result(e, c, NULL)) != 0) {
+        if (any > 0 && c->value[O_against]) { TRY(load_figures(e, c->out, &list)); TRY(show_difference(e, &list, &other)); }
+        return already_done(e, c, any);
+    }
     TRY(load_words(e, path, &lists.words));
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
     TRY(pack_model(e, &m));
     for (i = 1; i < c->n_files; i++) TRY(profile(e, &m, c->file[i], &form, &lists, seed, &bar, &list));
-    for (i = 0; c->value[O_against] && i < list.n; i++) {
-        const Figure *f = &list.f[i], *o = find_figure(&other, f->name);
-        double d, lo, hi;
-        if (!o) continue;
-        TRY(bootstrap(e, f, o, &d, &lo, &hi));
-        fprintf(stderr, "%-22s %10.4f  against %10.4f  difference %+10.4f [%+.4f, %+.4f]\n", f->name, f->value, o->value, d, lo, hi);
-    }
-    TRY(save_figures(e, c->value[O_output] ? c->value[O_output] : "-", &list));
+    if (c->value[O_against]) TRY(show_difference(e, &list, &other));
+    TRY(save_figures(e, c->value[O_output], &list));
     return end_result(e, c, NULL);
 }
 
@@ -4824,7 +4846,7 @@ static int verb_profile(Env *e, Call *c) {
  * have the same number for one prompt (several teachers: one pool). */
 typedef struct { Span raw, id; size_t candidate, order; } Loose;
 
-static int by_prompt(const void *a, const void *b) {
+static int by_candidate(const void *a, const void *b) {
     const Loose *x = a, *y = b;
     return x->candidate != y->candidate ? (x->candidate < y->candidate ? -1 : 1) : x->order < y->order ? -1 : x->order > y->order;
 }
@@ -4879,17 +4901,15 @@ static int verb_gather(Env *e, Call *c) {
             group = get(e, m, sizeof *group);
             if (!group) return -1;
             for (m = 0, at = i + 1; at; at = next[at - 1]) { group[m++] = all[at - 1]; all[at - 1].id.s = NULL; }
-            qsort(group, m, sizeof *group, by_prompt);
+            qsort(group, m, sizeof *group, by_candidate);
             for (doubled = 0, k = 1; k < m; k++) doubled |= group[k].candidate == group[k - 1].candidate;
             for (k = 0; k < m; k++) {
-                Member f2;
+                Member field;
                 size_t where = 0, any_put = 0;
                 if (!doubled) { put(e, &b, group[k].raw.s, group[k].raw.n); put_text(e, &b, "\n"); continue; }
                 put_text(e, &b, "{");
-                while (json_next(group[k].raw, &where, &f2)) {
-                    if (same(f2.key, "candidate")) continue;
-                    put_text(e, &b, any_put++ ? ",\"" : "\""); put(e, &b, f2.key.s, f2.key.n);
-                    put_text(e, &b, "\":"); put(e, &b, f2.value.s, f2.value.n);
+                while (json_next(group[k].raw, &where, &field)) {
+                    if (!same(field.key, "candidate")) put_member(e, &b, &field, &any_put);
                 }
                 put_format(e, &b, "%s\"candidate\":%zu}\n", any_put ? "," : "", k);
             }
@@ -4909,12 +4929,11 @@ static int verb_generate(Env *e, Call *c) {
     Template form;
     Prompts list = { NULL, 0, 0 };
     Prompt p;
-    Progress bar = { NULL, 0, 0, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     Buf b = { NULL, 0, 0 };
-    Out *out;
     memset(&form, 0, sizeof form); memset(&p, 0, sizeof p);
     TRY(need_files(e, c, 1, 2, "MODEL, and perhaps a text to continue, were"));
-    TRY(may_write(e, c));
+    TRY(may_write(e, c, c->value[O_output]));
     TRY(sampling_options(e, c, &s));
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(pack_model(e, &m));
@@ -4929,9 +4948,7 @@ static int verb_generate(Env *e, Call *c) {
     put(e, &b, p.prompt.s, p.prompt.n);
     TRY(decode(e, &m.t, p.q.answer->id, p.q.answer->n, p.prompt.n == 0, &b));
     put_text(e, &b, "\n");
-    out = open_out(e, c->value[O_output]);
-    if (!out || write_buf(e, out, &b) < 0) return -1;
-    return close_out(e, out);
+    return save_file(e, c->value[O_output], whole(&b));
 }
 
 static int verb_tokenize(Env *e, Call *c) {
@@ -4939,10 +4956,9 @@ static int verb_tokenize(Env *e, Call *c) {
     Model m;
     Buf b = { NULL, 0, 0 };
     Span text;
-    Out *out;
     size_t i, n, size = 0;
     int *ids;
-    TRY(may_write(e, c));
+    TRY(may_write(e, c, c->value[O_output]));
     if (c->value[O_train]) {
         TRY(need_files(e, c, 1, 1, "one file of records was"));
         TRY(size_option(e, c, O_train, PIECES + 1, 1u << 20, &size));
@@ -4970,15 +4986,12 @@ static int verb_tokenize(Env *e, Call *c) {
         for (i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
         put_text(e, &b, "\n");
     }
-    out = open_out(e, c->value[O_output]);
-    if (!out || write_buf(e, out, &b) < 0) return -1;
-    return close_out(e, out);
+    return save_file(e, c->value[O_output], whole(&b));
 }
 
 static int verb_info(Env *e, Call *c) {
     Model m;
     Buf b = { NULL, 0, 0 };
-    Out *out;
     size_t active, all;
     TRY(need_files(e, c, 1, 1, "a model was"));
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
@@ -4988,15 +5001,13 @@ static int verb_info(Env *e, Call *c) {
     if (m.c.E > 1) put_format(e, &b, "  experts %zu, of which a token uses %zu\n", m.c.E, m.c.top);
     put_format(e, &b, "  vocabulary %zu, context %zu, head %s\n", m.c.V, m.c.ctx, m.c.tied ? "tied to the embedding" : "of its own");
     put_format(e, &b, "  parameters %zu, active %zu\n", all, active);
-    out = open_out(e, c->value[O_output]);
-    if (!out || write_buf(e, out, &b) < 0) return -1;
-    return close_out(e, out);
+    return save_file(e, c->value[O_output], whole(&b));
 }
 
 static int verb_corpus(Env *e, Call *c) {
     Grammar g;
     Drawing w;
-    Progress bar = { NULL, 0, 0, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     Out *out;
     double a = 0, b = 0, n = 0;
     int any;
@@ -5054,6 +5065,9 @@ static int parse_named(Env *e, const Recipe *r, const char *key, Named *list, si
         Span path = trim(upto(&rest, ',')), name = path;
         if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
         if (path.n && memchr(path.s, ':', path.n)) { name = trim(upto(&path, ':')); path = trim(path); }
+        else for (i = 0; i < path.n; i++) if (path.s[i] == '/') { name.s = path.s + i + 1; name.n = path.n - i - 1; }
+        for (i = 0; i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || name.s[i] == '_' || name.s[i] == '.'); i++) continue;
+        if (name.n == 0 || i < name.n) return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"", r->file, key, SHOWN(name));
         list[*n].name = copy(e, name.s, name.n);
         list[*n].path = copy(e, path.s, path.n);
         if (!list[*n].name || !list[*n].path) return -1;
@@ -5101,6 +5115,12 @@ static int check_recipe(Env *e, Recipe *r) {
         n = 0;
         TRY(split_words(e, setting(r->s, r->n, "", verbs_[i].key, ""), word, COUNT(word), &n));
         if (parse_call(e, verbs_[i].bit, verbs_[i].key, word, n, &c) < 0 || c.n_files) return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, verbs_[i].key, c.file[0]) : -1;
+    }
+    for (i = 0; i < r->seeds; i++) {
+        double x = 0;
+        size_t k2 = parse_number(r->seed[i], strlen(r->seed[i]), &x);
+        if (!k2 || r->seed[i][k2] || !is_digit(r->seed[i][0]) || (r->seed[i][0] == '0' && r->seed[i][1]) || x > 2147483648.0 || x != (double)(size_t)x)
+            return fail(e, "%s, key seeds: whole numbers were expected, found \"%s\"", r->file, r->seed[i]);
     }
     for (i = 0; i < r->choices; i++) if (strcmp(r->choice[i], "base") != 0) TRY(parse_rule(e, r->choice[i], NULL, 0, &rule));
     for (k = 0; k < r->n && strcmp(r->s[k].key, "prompts"); k++) continue;
@@ -5173,41 +5193,43 @@ static char *cell_path(Env *e, const Recipe *r, const char *a, const char *b, co
     return x.s ? x.s : copy(e, "", 0);
 }
 
+static int stage_profile(Env *e, const Recipe *r, const char *model, const char *seed, const char *figures) {
+    const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' '), *files[3] = { NULL, NULL, NULL };
+    files[0] = model;
+    files[1] = copy(e, suite, words ? (size_t)(words - suite) : strlen(suite));
+    return files[1] ? stage(e, r, verb_profile, PROFILE, "profile", words ? words : "", seed, figures, files) : -1;
+}
+
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. Whatever is there
  * already, whole and made from the same, is not done again: so cells share their teacher's answers. */
 static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
-    const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' ');
-    const char *suites = words ? copy(e, suite, (size_t)(words - suite)) : suite;
     const char *sampled = cell_path(e, r, "sampled", x->teacher->name, x->seed, NULL, ".jsonl");
     const char *scored = cell_path(e, r, "scored", x->teacher->name, x->seed, NULL, ".jsonl");
     const char *chosen = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".jsonl");
     const char *tuned = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, "");
     const char *figures = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".figures");
     const char *const teach[] = { x->teacher->path, r->prompts, NULL }, *const score[] = { sampled, NULL }, *const select[] = { scored, NULL },
-        *const learn[] = { x->student ? x->student->path : "", chosen, NULL }, *const measure[] = { tuned, suites, NULL };
+        *const learn[] = { x->student ? x->student->path : "", chosen, NULL };
     TRY(stage(e, r, verb_sample, SAMPLE, "sample", recipe_words(r, "sample", "-n 10"), x->seed, sampled, teach));        /* y1 .. yk ~ teacher(x) */
     TRY(stage(e, r, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, score));                     /* s1 .. sk            */
     if (!x->student) return 0;
     TRY(stage(e, r, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), x->seed, chosen, select));       /* y* = the best of k  */
     TRY(stage(e, r, verb_tune, TUNE, "tune", recipe_words(r, "tune", ""), x->seed, tuned, learn));                       /* student learns y*   */
-    return stage(e, r, verb_profile, PROFILE, "profile", words ? words : "", x->seed, figures, measure);                 /* what has it become? */
+    return stage_profile(e, r, tuned, x->seed, figures);                                                                 /* what has it become? */
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
 static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *what) {
-    Progress bar = { NULL, 0, 0, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     size_t done = 0, i;
     long k;
     PARALLEL_DYNAMIC for (k = 0; k < (long)n; k++) {
         Cell *x = &cell[k];
         x->env.quiet = 1;
-        if (x->choice && strcmp(x->choice, "base") == 0) {           /* nothing learnt: the student as it is */
-            const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' ');
-            const char *files[3];
-            files[0] = x->student->path; files[1] = words ? copy(&x->env, suite, (size_t)(words - suite)) : suite; files[2] = NULL;
-            stage(&x->env, r, verb_profile, PROFILE, "profile", words ? words : "", x->seed, cell_path(&x->env, r, "base", x->student->name, x->seed, NULL, ".figures"), files);
-        } else active_inheritance(&x->env, r, x);
+        if (x->choice && strcmp(x->choice, "base") == 0)             /* nothing learnt: the student as it is */
+            stage_profile(&x->env, r, x->student->path, x->seed, cell_path(&x->env, r, "base", x->student->name, x->seed, NULL, ".figures"));
+        else active_inheritance(&x->env, r, x);
 #ifdef _OPENMP
 #pragma omp critical
 #endif
@@ -5288,7 +5310,7 @@ static const char *judged_by(const char *field) { return strcmp(field, "toxicity
 static int put_results(Env *e, Buf *b, const char *teacher, const char *student, const char *choice, const char *seed, const Figures *mine, const Figures *base) {
     size_t i;
     for (i = 0; i < mine->n; i++) {
-        const Figure *f = &mine->f[i], *o = find_figure(base, f->name);
+        const Figure *f = &mine->f[i], *o = find_figure(base, f->suite, f->name);
         double d, lo, hi;
         put_text(e, b, "{\"teacher\":");
         if (teacher) put_quoted(e, b, span(teacher)); else put_text(e, b, "null");
@@ -5316,7 +5338,7 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
     size_t i;
     int sure = 1, base = strcmp(g->r->choice[k], "base") == 0;
     for (i = 0; i < g->r->seeds; i++) {
-        const Figure *f = find_figure(figures_of(g, i, t, s, k), name), *o = find_figure(base_of(g, i, s), name);
+        const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, name), *o = f ? find_figure(base_of(g, i, s), f->suite, name) : NULL;
         double d, lo, hi;
         if (!f || !o) continue;
         add_value(&v, f->value, f->lo, f->hi);
@@ -5328,6 +5350,7 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
     put_number(e, &text, v.value);
     if (interval) { put_text(e, &text, " ["); put_number(e, &text, v.lo); put_text(e, &text, ", "); put_number(e, &text, v.hi); put_text(e, &text, "]"); }
     if (!base) put_format(e, &text, " %+.0f%%%s", change.value, sure ? "*" : "");
+    if (v.n == 0) { text.n = 0; put_text(e, &text, "-"); }            /* the suites don't report it */
     put_format(e, b, "  %*s", width, text.s ? text.s : "");
     drop(e, text.s);
     return e->error[0] ? -1 : 0;
@@ -5341,13 +5364,14 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size
     double world = -1, x;
     size_t i;
     for (i = 0; i < r->seeds; i++) {
-        const Figure *f = find_figure(figures_of(g, i, t, s, k), field), *o = find_figure(base_of(g, i, s), field);
+        const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, field), *o = f ? find_figure(base_of(g, i, s), f->suite, field) : NULL;
         if (!f || !o) continue;
         TRY(mean_of_file(e, cell_path(e, r, r->teacher[t].name, r->student[s].name, r->choice[k], r->seed[i], ".jsonl"), f->like, field, &x));
         add_value(&chosen, x, x, x);
         if (x != o->value) add_value(&share, (f->value - o->value) / (x - o->value), 0, 0);
         if (i == 0) TRY(predict(e, r, &g->cell[cell_at(r, 0, t, s, k)], f->like, field, &world));
     }
+    if (chosen.n == 0) { put_text(e, b, "         -         -          -\n"); return 0; }
     put_format(e, b, chosen.value < 9.9995 ? "  %8.3f" : "  %8.1f", chosen.value);
     if (world >= 0) put_format(e, b, world < 9.9995 ? "  %8.3f" : "  %8.1f", world); else put_text(e, b, "         -");
     put_format(e, b, "  %9.2f\n", share.value);
@@ -5377,7 +5401,7 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
         }
     }
     for (i = 0; i < COUNT(also); i++) {
-        if (!find_figure(base_of(g, 0, 0), also[i])) continue;
+        if (!find_figure(base_of(g, 0, 0), NULL, also[i])) continue;
         put_format(e, b, "\n%-18s", also[i]);
         for (k = 0; k < r->choices; k++) put_format(e, b, "  %14s", r->choice[k]);
         put_text(e, b, "\n");
@@ -5400,7 +5424,6 @@ static int verb_run(Env *e, Call *c) {
     Figures *figures, *bases;
     size_t n = 0, m = 0, i, s, t, k;
     Buf results = { NULL, 0, 0 }, table = { NULL, 0, 0 };
-    Out *out;
     TRY(need_files(e, c, 1, 1, "a recipe was"));
     if (!c->value[O_output]) return fail(e, "run: a folder for everything that is made was expected: -o DIR");
     TRY(load_recipe(e, c->file[0], c->value[O_output], &r));
@@ -5435,14 +5458,13 @@ static int verb_run(Env *e, Call *c) {
     TRY(save_file(e, join(e, r.dir, "/", "results.jsonl"), whole(&results)));
     grid.r = &r; grid.cell = cell; grid.figures = figures; grid.bases = bases;
     TRY(put_table(e, &table, &grid));
-    out = open_out(e, NULL);
-    return out && write_buf(e, out, &table) == 0 ? close_out(e, out) : -1;
+    return save_file(e, NULL, whole(&table));
 }
 
 /* ================================================ Library =============================================================
  * What actinh.h offers: the same functions, with a handle that owns an environment.
  */
-struct actinh { Env e; Model m; Lists lists; Group g; Text text; Buf *line; int words_loaded; };
+struct actinh { Env e; Model m; Lists lists; Group g; Text text; Buf *line; int words_loaded; const Block *opened; };
 
 const char *actinh_version(void) { return "0.1"; }
 int actinh_spec(void) { return SPEC; }
@@ -5454,6 +5476,7 @@ actinh *actinh_open(const char *model, const char *tokenizer) {
     if (!a) return NULL;
     a->e.quiet = 1;
     if (load_model(&a->e, model, tokenizer, 1, &a->m) == 0) pack_model(&a->e, &a->m);
+    a->opened = a->e.blocks;
     return a;
 }
 
@@ -5464,16 +5487,19 @@ void actinh_close(actinh *a) {
 }
 
 int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed) {
-    Env *e = &a->e;
+    Env *e;
     Sampling s;
     Sampler x;
     Prompts list = { NULL, 0, 0 };
     Prompt p;
     Template form;
-    Progress bar = { NULL, 0, 0, 0, 0 };
-    Buf id = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     size_t j;
-    if (!a || e->error[0]) return -1;
+    if (!a || a->e.error[0]) return -1;
+    e = &a->e;
+    release(e, a->opened);                       /* the last call's answers, and what was made for them */
+    memset(&a->g, 0, sizeof a->g); memset(&a->text, 0, sizeof a->text);
+    a->words_loaded = 0;
     memset(&s, 0, sizeof s); memset(&p, 0, sizeof p); memset(&form, 0, sizeof form);
     if (k == 0 || max_tokens == 0 || !(temperature >= 0)) return fail(e, "sample: k and max_tokens of at least 1 and a temperature of at least 0 were expected");
     s.k = k; s.max_tokens = max_tokens; s.temperature = (float)temperature; s.top_p = 1.0f; s.seed = seed;
@@ -5494,7 +5520,6 @@ int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, s
         TRY(record_of(e, whole(&a->line[j]), j, &a->g.r[j]));
     }
     a->g.n = k;
-    drop(e, id.s);
     return 0;
 }
 
@@ -5561,7 +5586,7 @@ static int show_help(const char *name) {
         printf("actinh: active inheritance. A teacher answers, the best answers are kept, a student learns from them.\n\n");
         for (i = 0; i < COUNT(verbs); i++) printf("    actinh %-9s %-24s %s\n", verbs[i].name, verbs[i].usage, verbs[i].says);
         printf("\nactinh help VERB shows a verb's options. Data goes to standard output or -o FILE, talk to standard error.\n"
-               "Exit status: 0 done, 1 a negative answer, 2 trouble.\n");
+               "Exit status: 0 done, 2 trouble.\n");
         if (name) fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
         return name ? 2 : 0;
     }

@@ -32,12 +32,14 @@ actinh *actinh_open(const char *model, const char *tokenizer);
 const char *actinh_error(const actinh *a);
 void actinh_close(actinh *a);
 
-/* k answers to a prompt, at most max_tokens tokens each. temperature 0: greedy. Equal seeds give equal answers. */
+/* k answers to a prompt, at most max_tokens tokens each. temperature 0: greedy. Equal seeds give equal answers. They
+ * live until the next call. */
 int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed);
 size_t actinh_answers(const actinh *a);                 /* how many there are */
 const char *actinh_answer(const actinh *a, size_t i);   /* UTF-8 text; NULL when i is too large */
 
-/* Measures answer i by name ("words", "mtld", "toxicity", ...: actinh score --list). 0, or -1. */
+/* Measures answer i by name ("words", "mtld", "toxicity", ...: actinh score --list). 0, or -1, without a message where
+ * the answer just has no such value. */
 int actinh_measure(actinh *a, size_t i, const char *measure, double *value);
 
 /* The number of the answer that a rule chooses ("first", "random", "FIELD:max", "FIELD:min", "A,B"); SIZE_MAX: none. */

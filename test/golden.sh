@@ -9,14 +9,14 @@ trap 'rm -rf "$D"' EXIT
 hash_of() { for f in "$@"; do { sha256sum "$f" 2>/dev/null || shasum -a 256 "$f"; } | cut -c1-64 | tr '\n' ' '; echo "${f##*/}"; done; }
 q() { "$A" "$@" --threads "$T" --quiet; }
 
-q corpus data/world.grammar -n 400 --seed 5 >"$D/text.jsonl"
-q corpus data/world.grammar --start talk -n 12 --answers 0 --distinct --seed 6 >"$D/prompts.jsonl"
-q corpus data/world.grammar --start fact -n 12 --choices 4 --distinct --seed 7 >"$D/questions.jsonl"
+q corpus test/golden.grammar -n 400 --seed 5 >"$D/text.jsonl"
+q corpus test/golden.grammar --start talk -n 12 --answers 0 --distinct --seed 6 >"$D/prompts.jsonl"
+q corpus test/golden.grammar --start fact -n 12 --choices 4 --seed 7 >"$D/questions.jsonl"
 printf '[q]\nkind = choice\nitems = questions.jsonl\nreport = accuracy, ece10, ece1\n[t]\nkind = sample\nitems = prompts.jsonl\nsamples = 3\nmax-tokens = 12\nreport = emt, words, mtld\n[l]\nkind = loss\nitems = questions.jsonl\nreport = loss\n' >"$D/mini.suite"
 mkdir "$D/dense" "$D/moe"
-q tokenize --train 400 "$D/text.jsonl" -o "$D/tokenizer.bin"
+q tokenize --train 360 "$D/text.jsonl" -o "$D/tokenizer.bin"
 cp "$D/tokenizer.bin" "$D/dense/"; cp "$D/tokenizer.bin" "$D/moe/"
-common='"hidden_size":40,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":10,"vocab_size":400,"max_position_embeddings":128,"rms_norm_eps":1e-5,"bos_token_id":1,"eos_token_id":2'
+common='"hidden_size":40,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":10,"vocab_size":360,"max_position_embeddings":128,"rms_norm_eps":1e-5,"bos_token_id":1,"eos_token_id":2'
 echo "{\"model_type\":\"llama\",\"intermediate_size\":44,\"tie_word_embeddings\":true,\"rope_theta\":10000,$common}" >"$D/dense/config.json"
 echo "{\"model_type\":\"mixtral\",\"intermediate_size\":28,\"num_local_experts\":4,\"num_experts_per_tok\":2,\"router_aux_loss_coef\":0.02,\"tie_word_embeddings\":false,\"rope_theta\":1000000,$common}" >"$D/moe/config.json"
 for m in dense moe; do
