@@ -2986,7 +2986,8 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
         backward(m, &b->rows, b->seq, b->first, b->n_seq, &b->kv, &b->acts, b->logits, balance, b->aux);
     }
     s->loss /= (double)s->targets;
-    for (i = 0; i < m->c.L; i++) s->aux += b->aux[i] / (double)(n * m->c.L);
+    for (i = 0; i < m->c.L; i++) s->aux += b->aux[i];
+    s->aux /= (double)(n * m->c.L);
     if (m->c.tied) for (i = 0; i < m->head.rows * m->head.cols; i++) { m->embed.g[i] = m->head.g[i] + m->embed.g[i]; m->head.g[i] = 0.0f; }
     s->norm = sqrt(squared_norm(m)) / (double)s->targets;
     if (!(s->norm - s->norm == 0.0) || !(s->loss - s->loss == 0.0)) return fail(e, "step %zu: the %s is not a finite number", s->step, s->loss - s->loss == 0.0 ? "gradient" : "loss");
@@ -4799,15 +4800,16 @@ static int verb_tune(Env *e, Call *c) {
 
 /* Two models' figures side by side, with the paired difference and its interval. */
 static int show_difference(Env *e, const Figures *list, const Figures *other) {
-    size_t i;
+    size_t i, compared = 0;
     for (i = 0; i < list->n; i++) {
         const Figure *f = &list->f[i], *o = find_figure(other, f->suite, f->name);
         double d, lo, hi;
         if (!o) continue;
         TRY(bootstrap(e, f, o, &d, &lo, &hi));
         fprintf(stderr, "%-22s %10.4f  against %10.4f  difference %+10.4f [%+.4f, %+.4f]\n", f->name, f->value, o->value, d, lo, hi);
+        compared++;
     }
-    return 0;
+    return compared ? 0 : fail(e, "--against: no figure of %s in both", list->n ? list->f[0].name : "any name");
 }
 
 static int verb_profile(Env *e, Call *c) {

@@ -77,6 +77,7 @@ check 'gather' 0 '' "$A" gather $D/s-dense.jsonl $D/s-moe.jsonl -o $D/pool.jsonl
 check 'tune on chosen' 0 '' "$A" tune $D/dense $D/ch-moe.jsonl -o $D/student --epochs 1 --batch 5 --lr 1e-3
 say $D/t.suite '[open]\nkind = sample\nitems = p.jsonl\nsamples = 3\nmax-tokens = 12\nreport = emt, words, cut\n\n[q]\nkind = choice\nitems = q.jsonl\nreport = accuracy, ece10\n[held]\nkind = loss\nitems = talk.jsonl\nreport = loss\n'
 check 'profile base' 0 '' "$A" profile $D/dense $D/t.suite -o $D/base.figures
+say $D/some.figures ''; sed 's/,"items":\[[^,]*,/,"items":[/' $D/base.figures >$D/some.figures; no 'against: other items' 'same items' "$A" profile $D/dense $D/t.suite --against $D/some.figures -o $O
 check 'profile --against' 0 'loss .*difference' "$A" profile $D/student $D/t.suite -o $D/student.figures --against $D/base.figures
 [ "$(wc -l < $D/base.figures)" -eq 6 ] && ok || bad 'profile' 'six figures were expected'
 check 'generate' 0 '^cat is' "$A" generate $D/dense 'cat is' --max-tokens 8
@@ -292,7 +293,7 @@ suite 'choices without choices' '[a]\nkind = choice\nitems = talk.jsonl\nreport 
 say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":["a","b"],"answer":2}\n'; suite 'an answer that is no choice' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl.*answer'
 say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":[1,2],"answer":0}\n'; suite 'choices that are no texts' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl.*choices'
 say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,"x"]}\n'; no 'against: not numbers' 'bad.figures, line 1.*items' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
-say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,2]}\n'; no 'against: other items' 'loss' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
+say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,2]}\n'; no 'against: no figure in both' 'no figure' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
 recipe() {                                 # what earlier stages made may stay: they are done
     sed "$2" $D/t.recipe > $D/bad.recipe; rm -rf $O; ran "$A" run $D/bad.recipe -o $O
     if [ $s = 2 ] && [ "$(wc -l < $D/2)" -eq 1 ] && grep -qE -e "$3" $D/2 && [ -z "$(find $O -name '*.part' 2>/dev/null)" ]; then ok; else bad "recipe: $1" "status $s: $(head -c 300 $D/2)"; fi

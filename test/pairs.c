@@ -380,11 +380,11 @@ static Number whole_loss(Pair *t) {
     return sum;
 }
 static void whole_gradient(Pair *t) {
-    double aux = 0;
+    double per_layer[8] = { 0 };
     size_t i;
     losses(&t->b, 1);
     backward(&t->m, &t->b.rows, t->b.seq, t->b.first, t->b.n_seq, &t->b.kv, &t->b.acts, t->b.logits,
-        t->c->aux, &aux);
+        t->c->aux, per_layer);
     for (i = 0; t->c->tied && i < t->m.head.rows * t->m.head.cols; i++) t->m.embed.g[i] += t->m.head.g[i];
 }
 

@@ -927,7 +927,7 @@ static void test_vectors(const char *name) {
     Member one;
     Example x[8];
     const Example *px[8];
-    double number[4096], loss = 0, total[8], aux = 0, sum = 0;
+    double number[4096], loss = 0, total[8], per_layer[8] = { 0 }, aux = 0, sum = 0;
     size_t at = 0, n, i, k, line = 0;
     char path[200];
     memset(&e, 0, sizeof e); memset(&t, 0, sizeof t); memset(&s, 0, sizeof s);
@@ -964,8 +964,8 @@ static void test_vectors(const char *name) {
     forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
     losses(&b, 1);
     backward(&m, &b.rows, b.seq, b.first, b.n_seq, &b.kv, &b.acts, b.logits,
-        m.c.aux * (float)sum / (float)(n * m.c.L), &aux);
-    aux /= (double)(n * m.c.L);
+        m.c.aux * (float)sum / (float)(n * m.c.L), per_layer);
+    for (i = 0; i < m.c.L; i++) aux += per_layer[i] / (double)(n * m.c.L);
     check(fabs(aux - number_of(text, "aux")) < 6e-6, "%s: balance loss %.8f", name, aux);
     for (i = 0; i < m.n_all; i++) {
         Param *p = m.all[i];
