@@ -5333,12 +5333,13 @@ static int put_results(Env *e, Buf *b, const char *teacher, const char *student,
 
 static void put_number(Env *e, Buf *b, double x) { put_format(e, b, x > -9.9995 && x < 9.9995 ? "%.3f" : "%.1f", x); }
 
-/* "0.412 [0.350, 0.470] -55 %*", padded to `width`; a star where every seed's paired interval leaves out 0. */
-static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *name, int width, int interval) {
+/* "0.412 [0.350, 0.470] -55%*", padded to `width`; a star where every seed's paired interval leaves out 0. Accuracy's
+ * change is in points; cells where it falls by more than 3 are named in `fallen`. */
+static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *name, int width, int interval, Buf *fallen) {
     Summary v = { 0, 0, 0, 0 }, change = { 0, 0, 0, 0 };
     Buf text = { NULL, 0, 0 };
     size_t i;
-    int sure = 1, base = strcmp(g->r->choice[k], "base") == 0;
+    int sure = 1, base = strcmp(g->r->choice[k], "base") == 0, points = strcmp(name, "accuracy") == 0;
     for (i = 0; i < g->r->seeds; i++) {
         const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, name), *o = f ? find_figure(base_of(g, i, s), f->suite, name) : NULL;
         double d, lo, hi;
@@ -5347,11 +5348,12 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
         if (base) continue;
         TRY(bootstrap(e, f, o, &d, &lo, &hi));
         sure &= lo > 0 || hi < 0;
-        add_value(&change, o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
+        add_value(&change, points ? 100.0 * d : o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
     }
     put_number(e, &text, v.value);
     if (interval) { put_text(e, &text, " ["); put_number(e, &text, v.lo); put_text(e, &text, ", "); put_number(e, &text, v.hi); put_text(e, &text, "]"); }
-    if (!base) put_format(e, &text, " %+.0f%%%s", change.value, sure ? "*" : "");
+    if (!base) put_format(e, &text, points ? " %+.1f%s%s" : " %+.0f%s%s", change.value, points ? "" : "%", sure ? "*" : "");
+    if (points && change.value < -3.0) put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", g->r->teacher[t].name, g->r->student[s].name, g->r->choice[k]);
     if (v.n == 0) { text.n = 0; put_text(e, &text, "-"); }            /* the suites don't report it */
     put_format(e, b, "  %*s", width, text.s ? text.s : "");
     drop(e, text.s);
@@ -5384,6 +5386,7 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size
 static int put_table(Env *e, Buf *b, const Grid *g) {
     static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
     const Recipe *r = g->r;
+    Buf fallen = { NULL, 0, 0 };
     size_t i, k, t, s;
     for (k = 0; k < r->choices; k++) {
         const char *colon = strchr(r->choice[k], ':'), *field, *name;
@@ -5398,7 +5401,7 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
         for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
             put_format(e, b, "%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
             for (i = 0; i < r->choices; i++)
-                if (i == k || !strchr(r->choice[i], ':')) TRY(put_cell(e, b, g, t, s, i, name, strcmp(r->choice[i], "base") ? 27 : 20, 1));
+                if (i == k || !strchr(r->choice[i], ':')) TRY(put_cell(e, b, g, t, s, i, name, strcmp(r->choice[i], "base") ? 27 : 20, 1, &fallen));
             TRY(put_inherited(e, b, g, t, s, k, field));
         }
     }
@@ -5409,12 +5412,13 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
         put_text(e, b, "\n");
         for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
             put_format(e, b, "%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
-            for (k = 0; k < r->choices; k++) TRY(put_cell(e, b, g, t, s, k, also[i], 14, 0));
+            for (k = 0; k < r->choices; k++) TRY(put_cell(e, b, g, t, s, k, also[i], 14, 0, &fallen));
             put_text(e, b, "\n");
         }
     }
-    put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. *: the paired difference to the base\n"
-                   "has an interval without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
+    if (fallen.n) { put_text(e, b, "\nAccuracy fell by more than 3 points in: "); put(e, b, fallen.s, fallen.n); put_text(e, b, "\n"); }
+    put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. Changes are against the base, in percent (accuracy:\n"
+                   "in points); *: the paired difference has an interval without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
                    "for it; inherited: (student - base) / (chosen - base) of the mean. The method itself: active_inheritance() in actinh.c\n");
     return 0;
 }
