@@ -130,7 +130,8 @@ static int fail(Env *e, const char *format, ...) {
     va_start(args, format);
     vsnprintf(e->error, sizeof e->error, format, args);
     va_end(args);
-    for (i = 0; e->error[i]; i++) if ((unsigned char)e->error[i] < 0x20 || e->error[i] == 0x7f) e->error[i] = ' ';   /* files are quoted in it */
+    for (i = 0; e->error[i]; i++)
+        if ((unsigned char)e->error[i] < 0x20 || e->error[i] == 0x7f) e->error[i] = ' ';   /* files are quoted in it */
     return -1;
 }
 
@@ -247,7 +248,10 @@ static const char *base_name(const char *path) {
 static int is_dir(const char *path) { struct stat s; return stat(path, &s) == 0 && S_ISDIR(s.st_mode); }
 static int is_file(const char *path) { struct stat s; return stat(path, &s) == 0 && !S_ISDIR(s.st_mode); }
 
-static int is_special(const char *path) { struct stat s; return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode); }
+static int is_special(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+}
 
 static int make_dir(Env *e, const char *path) {
     char *p = copy(e, path, strlen(path));
@@ -305,7 +309,8 @@ static int fill(Env *e, In *in) {
 static int next_line(Env *e, In *in, Span *line) {
     size_t seen = 0;
     for (;;) {
-        char *from = in->s ? in->s + in->at : NULL, *nl = in->n - in->at > seen ? memchr(from + seen, '\n', in->n - in->at - seen) : NULL;
+        char *from = in->s ? in->s + in->at : NULL;
+        char *nl = in->n - in->at > seen ? memchr(from + seen, '\n', in->n - in->at - seen) : NULL;
         if (nl || (in->end && in->n > in->at)) {
             size_t n = nl ? (size_t)(nl - from) : in->n - in->at;
             in->at += n + (nl != NULL);
@@ -345,7 +350,8 @@ static Out *open_out(Env *e, const char *path) {
 
 static int write_out(Env *e, Out *o, const void *data, size_t n) {
     if (e->error[0]) return -1;
-    if (n && fwrite(data, 1, n, o->f) != n) return fail(e, "%s: cannot write: %s", o->path ? o->path : "standard output", strerror(errno));
+    if (n && fwrite(data, 1, n, o->f) != n)
+        return fail(e, "%s: cannot write: %s", o->path ? o->path : "standard output", strerror(errno));
     return 0;
 }
 
@@ -584,7 +590,8 @@ static void sha_block(uint32_t *h, const unsigned char *p) {
 }
 
 static void sha_start(Sha *c) {
-    static const uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+    static const uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+        0x1f83d9ab, 0x5be0cd19 };
     memcpy(c->h, h, sizeof h);
     c->n = 0;
 }
@@ -619,7 +626,7 @@ static void sha_end(Sha *c, char hex[65]) {
 static size_t utf8(const char *s, size_t n, uint32_t *point) {
     const unsigned char *p = (const unsigned char *)s;
     static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t i, k = p[0] < 0x80 ? 1 : p[0] >= 0xf0 && p[0] < 0xf8 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xc0 && p[0] < 0xe0 ? 2 : 0;
+    size_t i, k = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
     uint32_t c = k == 1 ? p[0] : k ? p[0] & (0xffu >> (k + 1)) : 0;
     for (i = 1; i < k; i++) {
         if (i >= n || (p[i] & 0xc0) != 0x80) { k = 0; break; }
@@ -736,7 +743,8 @@ static void put_fixed(Env *e, Buf *b, double x) {
     double scaled = (x < 0 ? -x : x) * 1e6 + 0.5;
     uint64_t u = scaled < 9e18 ? (uint64_t)scaled : (uint64_t)9e18;
     char text[32];
-    snprintf(text, sizeof text, "%s%llu.%06llu", x < 0 && u ? "-" : "", (unsigned long long)(u / 1000000), (unsigned long long)(u % 1000000));
+    snprintf(text, sizeof text, "%s%llu.%06llu", x < 0 && u ? "-" : "", (unsigned long long)(u / 1000000),
+        (unsigned long long)(u % 1000000));
     put_text(e, b, text);
 }
 
@@ -817,7 +825,8 @@ static const char *json_end(const char *s, const char *end, int depth, Wrong *w)
             if (!s) return NULL;
             s = skip_space(s, end);
             if (s < end && *s == close) return s + 1;
-            if (s == end || *s != ',') return json_bad(w, close == '}' ? "',' or '}' was expected" : "',' or ']' was expected", s);
+            if (s == end || *s != ',')
+                return json_bad(w, close == '}' ? "',' or '}' was expected" : "',' or ']' was expected", s);
             s = skip_space(s + 1, end);
         }
     }
@@ -908,7 +917,8 @@ static void put_quoted(Env *e, Buf *b, Span text) {
     uint32_t c;
     put(e, b, "\"", 1);
     while (i < text.n) {
-        for (from = i; i < text.n && (unsigned char)text.s[i] >= 0x20 && (unsigned char)text.s[i] < 0x7f && text.s[i] != '"' && text.s[i] != '\\'; i++) ;
+        for (from = i; i < text.n && (unsigned char)text.s[i] >= 0x20 && (unsigned char)text.s[i] < 0x7f && text.s[i] != '"'
+            && text.s[i] != '\\'; i++) ;
         put(e, b, text.s + from, i - from);
         if (i == text.n) break;
         i += utf8(text.s + i, text.n - i, &c);
@@ -933,7 +943,8 @@ static int json_size(Env *e, const char *file, Span json, const char *key, size_
     double d = 0;
     if (v.n == 0 || same(v, "null")) return 0;
     if (!json_number(v, &d) || d < (double)low || d > (double)high || d != (double)(size_t)d)
-        return fail(e, "%s, field \"%s\": a whole number from %zu to %zu was expected, found %.*s", file, key, low, high, SHOWN(v));
+        return fail(e, "%s, field \"%s\": a whole number from %zu to %zu was expected, found %.*s", file, key, low,
+            high, SHOWN(v));
     *x = (size_t)d;
     return 1;
 }
@@ -942,7 +953,8 @@ static int json_real(Env *e, const char *file, Span json, const char *key, doubl
     Span v = json_get(json, key);
     double d = 0;
     if (v.n == 0 || same(v, "null")) return 0;
-    if (!json_number(v, &d) || !(d >= low && d <= high)) return fail(e, "%s, field \"%s\": a number from %g to %g was expected, found %.*s", file, key, low, high, SHOWN(v));
+    if (!json_number(v, &d) || !(d >= low && d <= high))
+        return fail(e, "%s, field \"%s\": a number from %g to %g was expected, found %.*s", file, key, low, high, SHOWN(v));
     *x = (float)d;
     return 1;
 }
@@ -961,7 +973,8 @@ static int load_settings(Env *e, const char *path, Setting **list, size_t *n) {
         number++;
         if (line.n == 0 || line.s[0] == '#') continue;
         if (line.s[0] == '[' && line.s[line.n - 1] == ']') { section = copy(e, line.s + 1, line.n - 2); continue; }
-        if (!memchr(line.s, '=', line.n)) return fail(e, "%s, line %zu: \"key = value\" was expected, found \"%.*s\"", path, number, SHOWN(line));
+        if (!memchr(line.s, '=', line.n))
+            return fail(e, "%s, line %zu: \"key = value\" was expected, found \"%.*s\"", path, number, SHOWN(line));
         TRY(room(e, list, *n, &cap, sizeof **list));
         key = trim(upto(&line, '='));
         line = trim(line);
@@ -1014,7 +1027,8 @@ static int open_records(Env *e, Records *r, const char *path) {
     r->array.s = r->in.s + i; r->array.n = r->in.n - i;
     r->array = trim(r->array);
     TRY(json_check(e, r->array, r->in.path, 0));
-    for (; i < r->in.n; i++) if (r->in.s[i] == '\n' || r->in.s[i] == '\r') r->in.s[i] = ' ';     /* records leave as one line each */
+    for (; i < r->in.n; i++)
+        if (r->in.s[i] == '\n' || r->in.s[i] == '\r') r->in.s[i] = ' ';     /* records leave as one line each */
     return 0;
 }
 
@@ -1033,7 +1047,8 @@ static int take(Env *e, Record *r, const char *const *names, size_t *from, size_
 
 /* The next record: 1, or 0 at the end, or -1. It is valid until the next call. */
 static int next_record(Env *e, Records *rs, Record *r) {
-    static const char *const ids[] = { "id", NULL }, *const prompts[] = { "prompt", "instruction", NULL }, *const inputs[] = { "input", NULL },
+    static const char *const ids[] = { "id", NULL }, *const prompts[] = { "prompt", "instruction", NULL },
+        *const inputs[] = { "input", NULL },
         *const completions[] = { "completion", "response", "output", "answer", NULL }, *const texts[] = { "text", NULL };
     size_t from[3] = { 0, 0, 0 }, n[3] = { 0, 0, 0 }, k, m, got = 0;
     Member element;
@@ -1057,7 +1072,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
     r->number = rs->number++;
     if (!take(e, r, ids, &from[0], &n[0])) { put_format(e, &r->text, "%zu", r->number); n[0] = r->text.n; }
     r->has_prompt = take(e, r, prompts, &from[1], &n[1]);
-    if (r->has_prompt && !json_get(r->raw, "prompt").n && take(e, r, inputs, &k, &m)) {       /* Alpaca: the input follows its instruction */
+    if (r->has_prompt && !json_get(r->raw, "prompt").n && take(e, r, inputs, &k, &m)) {    /* Alpaca: it follows its instruction */
         if (m) {
             put(e, &r->text, " ", 1);
             if (e->error[0]) return -1;
@@ -1103,13 +1118,17 @@ static int next_group(Env *e, Records *rs, Group *g) {
         if (any < 0) return -1;
         if (any && !rs->is_array) {      /* the line's bytes move when the next one is read: keep them */
             Record *r = &g->r[g->n];
-            size_t at = r->text.n, ids = (size_t)(r->id.s - r->text.s), p = (size_t)(r->prompt.s - r->text.s), c = (size_t)(r->completion.s - r->text.s);
+            size_t at = r->text.n, ids = (size_t)(r->id.s - r->text.s), p = (size_t)(r->prompt.s - r->text.s),
+                c = (size_t)(r->completion.s - r->text.s);
             put(e, &r->text, r->raw.s, r->raw.n);
             if (e->error[0]) return -1;
             r->raw.s = r->text.s + at; r->id.s = r->text.s + ids; r->prompt.s = r->text.s + p; r->completion.s = r->text.s + c;
         }
         if (!any) return g->n > 0;
-        if (g->n && (g->r[g->n].id.n != g->r[0].id.n || memcmp(g->r[g->n].id.s, g->r[0].id.s, g->r[0].id.n) != 0)) { g->ahead = 1; return 1; }
+        if (g->n && (g->r[g->n].id.n != g->r[0].id.n || memcmp(g->r[g->n].id.s, g->r[0].id.s, g->r[0].id.n) != 0)) {
+            g->ahead = 1;
+            return 1;
+        }
         g->n++;
     }
 }
@@ -1219,10 +1238,13 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
         piece.s = text.s + at + 8; piece.n = le32(text.s + at + 4);
         if (t->n > 2 && piece.n == 0) return fail(e, "%s: piece %zu: is empty", path, t->n);
         TRY(add_piece(e, t, piece, le_float(text.s + at)));
-        if (!(t->score[t->n - 1] > -1e30f && t->score[t->n - 1] < 1e30f)) return fail(e, "%s: piece %zu: its score is not a finite number", path, t->n - 1);
+        if (!(t->score[t->n - 1] > -1e30f && t->score[t->n - 1] < 1e30f))
+            return fail(e, "%s: piece %zu: its score is not a finite number", path, t->n - 1);
         at += 8 + piece.n;
     }
-    if (t->n < PIECES) return fail(e, "%s: a vocabulary of at least %d pieces was expected (3 marks and 256 bytes come first), found %zu", path, PIECES, t->n);
+    if (t->n < PIECES)
+        return fail(e, "%s: a vocabulary of at least %d pieces was expected (3 marks and 256 bytes come first), found %zu", path,
+            PIECES, t->n);
     return 0;
 }
 
@@ -1374,10 +1396,15 @@ static int best_pair(Env *e, const WordPool *p, int *a, int *b, size_t *count) {
     *count = 0;
     for (i = 0; i < p->n; i++) for (k = 0; k + 1 < p->word[i].n; k++) {
         int x = p->symbol[p->word[i].from + k], y = p->symbol[p->word[i].from + k + 1];
-        for (at = (size_t)stir((uint64_t)x, (uint64_t)y) & (slots - 1); table[at].count && (table[at].a != x || table[at].b != y); at = (at + 1) & (slots - 1)) ;
+        for (at = (size_t)stir((uint64_t)x, (uint64_t)y) & (slots - 1); table[at].count
+            && (table[at].a != x || table[at].b != y); at = (at + 1) & (slots - 1)) ;
         table[at].a = x; table[at].b = y;
         table[at].count += p->word[i].count;
-        if (table[at].count > *count || (table[at].count == *count && (x < *a || (x == *a && y < *b)))) { *count = table[at].count; *a = x; *b = y; }
+        if (table[at].count > *count || (table[at].count == *count && (x < *a || (x == *a && y < *b)))) {
+            *count = table[at].count;
+            *a = x;
+            *b = y;
+        }
     }
     drop(e, table);
     return 0;
@@ -1422,7 +1449,9 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
             k += one.n;
         }
     }
-    if (size < chars.n) return fail(e, "--train %zu: too few: 3 marks, 256 bytes and the %zu characters of %s need %zu", size, chars.n - PIECES, path, chars.n);
+    if (size < chars.n)
+        return fail(e, "--train %zu: too few: 3 marks, 256 bytes and the %zu characters of %s need %zu", size, chars.n - PIECES,
+            path, chars.n);
     TRY(add_piece(e, t, span("<unk>"), 0)); TRY(add_piece(e, t, span("\n<s>\n"), 0)); TRY(add_piece(e, t, span("\n</s>\n"), 0));
     for (i = 0; i < 256; i++) {
         char name[8];
@@ -1448,7 +1477,11 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
             Word *w = &p.word[i];
             int *s = p.symbol + w->from;
             size_t to = 0;
-            for (k = 0; k < w->n; k++, to++) if (k + 1 < w->n && s[k] == a && s[k + 1] == b) { s[to] = id; k++; } else s[to] = s[k];
+            for (k = 0; k < w->n; k++, to++) {
+                int here = k + 1 < w->n && s[k] == a && s[k + 1] == b;
+                s[to] = here ? id : s[k];
+                k += (size_t)here;
+            }
             w->n = to;
         }
     }
@@ -1598,8 +1631,10 @@ static int shape_model(Env *e, Model *m) {
         if (c->E > 1) shape_param(m, &y->router, c->E, c->H, "model.layers.%zu.block_sparse_moe.gate.weight", l, 0);
         for (x = 0; x < c->E; x++) {
             static const char *const names[2][3] = {
-                { "model.layers.%zu.mlp.gate_proj.weight", "model.layers.%zu.mlp.up_proj.weight", "model.layers.%zu.mlp.down_proj.weight" },
-                { "model.layers.%zu.block_sparse_moe.experts.%zu.w1.weight", "model.layers.%zu.block_sparse_moe.experts.%zu.w3.weight",
+                { "model.layers.%zu.mlp.gate_proj.weight", "model.layers.%zu.mlp.up_proj.weight",
+                    "model.layers.%zu.mlp.down_proj.weight" },
+                { "model.layers.%zu.block_sparse_moe.experts.%zu.w1.weight",
+                    "model.layers.%zu.block_sparse_moe.experts.%zu.w3.weight",
                   "model.layers.%zu.block_sparse_moe.experts.%zu.w2.weight" } };
             const char *const *name = names[c->E > 1];
             shape_param(m, &y->expert[x].gate, c->F, c->H, name[0], l, x);
@@ -1693,7 +1728,8 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     TRY(load_file(e, path, &t->file));
     n = t->file.n < 8 ? 0 : le32(t->file.s) | (uint64_t)le32(t->file.s + 4) << 32;
     if (t->file.n < 8 || n > t->file.n - 8 || n < 2 || t->file.s[8] != '{')
-        return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes", path, (double)n, t->file.n);
+        return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes", path,
+            (double)n, t->file.n);
     header.s = t->file.s + 8; header.n = (size_t)n;
     TRY(json_check(e, header, path, 0));
     while (json_next(header, &at, &m)) {
@@ -1704,19 +1740,26 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
         size_t k = 0, dims = 0, ends_ = 0, kind = same(type, "\"F32\"") ? F32 : BF16;
         if (same(m.key, "__metadata__")) continue;
         snprintf(name, sizeof name, "%.*s", (int)(m.key.n < sizeof name ? m.key.n : sizeof name - 1), m.key.s);
-        if (m.key.n >= sizeof name) return fail(e, "%s: tensor %s..: no tensor of a Llama or Mixtral has so long a name", path, name);
-        if (!same(type, "\"F32\"") && !same(type, "\"BF16\"")) return fail(e, "%s: tensor %s: dtype F32 or BF16 was expected, found %.*s", path, name, SHOWN(type));
+        if (m.key.n >= sizeof name)
+            return fail(e, "%s: tensor %s..: no tensor of a Llama or Mixtral has so long a name", path, name);
+        if (!same(type, "\"F32\"") && !same(type, "\"BF16\""))
+            return fail(e, "%s: tensor %s: dtype F32 or BF16 was expected, found %.*s", path, name, SHOWN(type));
         while (json_next(shape, &k, &x)) {
             if (dims == 2 || !json_number(x.value, &dim[dims]) || !(dim[dims] >= 0 && dim[dims] < 1e12))
                 return fail(e, "%s: tensor %s: a shape of one or two sizes was expected, found %.*s", path, name, SHOWN(shape));
             dims++;
         }
         for (k = 0; json_next(offsets, &k, &x); ends_++)
-            if (ends_ == 2 || !json_number(x.value, &offset[ends_]) || !(offset[ends_] >= 0 && offset[ends_] < 9e15)) { ends_ = 0; break; }
+            if (ends_ == 2 || !json_number(x.value, &offset[ends_]) || !(offset[ends_] >= 0 && offset[ends_] < 9e15)) {
+                ends_ = 0;
+                break;
+            }
         if (ends_ != 2 || dims == 0 || offset[1] - offset[0] != dim[0] * dim[1] * (kind == F32 ? 4 : 2))
-            return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(offsets), SHOWN(shape));
+            return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(offsets),
+                SHOWN(shape));
         if (offset[1] > (double)(t->file.n - 8 - header.n))
-            return fail(e, "%s: tensor %s: ends at byte %.0f of the data, the file has %zu (cut off?)", path, name, offset[1], t->file.n - 8 - header.n);
+            return fail(e, "%s: tensor %s: ends at byte %.0f of the data, the file has %zu (cut off?)", path, name, offset[1],
+                t->file.n - 8 - header.n);
         TRY(add_tensor(e, t, name, (int)kind, (size_t)dim[0], (size_t)dim[1], 8 + header.n + (size_t)offset[0]));
     }
     return 0;
@@ -1755,7 +1798,8 @@ static int read_config(Env *e, const char *path, Config *c) {
         TRY(json_size(e, path, text, "num_local_experts", 1, 1024, &c->E));
         TRY(json_size(e, path, text, "num_experts_per_tok", 1, c->E, &c->top));
     }
-    if (c->Q % c->K) return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
+    if (c->Q % c->K)
+        return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
     if (c->D % 2 || c->D == 0) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
     TRY(json_real(e, path, text, "rms_norm_eps", 1e-30, 1, &c->eps));
@@ -1766,16 +1810,22 @@ static int read_config(Env *e, const char *path, Config *c) {
     v = json_get(text, "rope_scaling");
     if (v.n && !same(v, "null")) return fail(e, "%s, field \"rope_scaling\": is not supported, found %.*s", path, SHOWN(v));
     v = json_get(text, "eos_token_id");
-    while (v.n && v.s[0] == '[' && json_next(v, &at, &m) && c->n_stops < 8) if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
-    if (v.n && v.s[0] != '[') { TRY(json_size(e, path, text, "eos_token_id", 0, c->V - 1, &one)); c->stops[c->n_stops++] = (int)one; }
+    while (v.n && v.s[0] == '[' && json_next(v, &at, &m) && c->n_stops < 8)
+        if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
+    if (v.n && v.s[0] != '[') {
+        TRY(json_size(e, path, text, "eos_token_id", 0, c->V - 1, &one));
+        c->stops[c->n_stops++] = (int)one;
+    }
     if (c->n_stops == 0) c->stops[c->n_stops++] = EOS;
     return 0;
 }
 
 static int read_llama2c(Env *e, const char *path, Table *t, Config *c) {
     static const char *const names[] = { "model.layers.%zu.input_layernorm.weight", "model.layers.%zu.self_attn.q_proj.weight",
-        "model.layers.%zu.self_attn.k_proj.weight", "model.layers.%zu.self_attn.v_proj.weight", "model.layers.%zu.self_attn.o_proj.weight",
-        "model.layers.%zu.post_attention_layernorm.weight", "model.layers.%zu.mlp.gate_proj.weight", "model.layers.%zu.mlp.down_proj.weight",
+        "model.layers.%zu.self_attn.k_proj.weight", "model.layers.%zu.self_attn.v_proj.weight",
+            "model.layers.%zu.self_attn.o_proj.weight",
+        "model.layers.%zu.post_attention_layernorm.weight", "model.layers.%zu.mlp.gate_proj.weight",
+            "model.layers.%zu.mlp.down_proj.weight",
         "model.layers.%zu.mlp.up_proj.weight" };
     static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
     int32_t h[7];
@@ -1797,7 +1847,8 @@ static int read_llama2c(Env *e, const char *path, Table *t, Config *c) {
     c->tied = h[5] > 0; c->E = c->top = 1; c->eps = 1e-5f; c->theta = 1e4f;
     c->stops[0] = BOS; c->stops[1] = EOS; c->n_stops = 2;    /* llama2.c's own texts end where the next would begin */
     if (c->Q > c->H || c->H % c->Q || c->H / c->Q % 2 || c->K > c->Q || c->Q % c->K || c->L > 4096)
-        return fail(e, "%s, field n_heads: dim %zu, heads %zu, kv heads %zu, layers %zu do not fit together", path, c->H, c->Q, c->K, c->L);
+        return fail(e, "%s, field n_heads: dim %zu, heads %zu, kv heads %zu, layers %zu do not fit together", path, c->H,
+            c->Q, c->K, c->L);
     c->D = c->H / c->Q;
     for (i = 0; i < 9; i++) { shape[i][0] = c->H; shape[i][1] = c->H; }
     shape[0][1] = shape[5][1] = 1; shape[2][0] = shape[3][0] = c->K * c->D;
@@ -1820,14 +1871,16 @@ static int fill_param(Env *e, const Table *t, const Config *c, Param *p) {
     size_t r, k;
     if (!x) return fail(e, "%s: tensor %s: is missing", t->path, p->name);
     if (x->rows != p->rows || x->cols != p->cols)
-        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", t->path, p->name, p->rows, p->cols, x->rows, x->cols);
+        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", t->path, p->name, p->rows, p->cols,
+            x->rows, x->cols);
     p->w = get(e, p->rows * p->cols, sizeof(float));
     if (!p->w) return -1;
     for (r = 0; r < p->rows; r++) {
         size_t i = r % c->D, from = p->pairs && t->neighbours ? r - i + (i < c->D / 2 ? 2 * i : 2 * i - c->D + 1) : r;
         for (k = 0; k < p->cols; k++) {
             float w = widen(x, from * p->cols + k);
-            if (!(w - w == 0)) return fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", t->path, p->name, from, k);
+            if (!(w - w == 0))
+                return fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", t->path, p->name, from, k);
             p->w[r * p->cols + k] = w;
         }
     }
@@ -1866,7 +1919,8 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
     if (bin) TRY(read_llama2c(e, found, &t, &m->c));
     else if (lone) TRY(read_config(e, found, &m->c));
     else {
-        if (!is_dir(found)) return fail(e, "%s: a model is a folder with config.json and model.safetensors, a llama2.c .bin, or a config.json", path);
+        if (!is_dir(found))
+            return fail(e, "%s: a model is a folder with config.json and model.safetensors, a llama2.c .bin, or a config.json", path);
         TRY(read_config(e, join(e, found, "/", "config.json"), &m->c));
         TRY(read_safetensors(e, join(e, found, "/", "model.safetensors"), &t));
     }
@@ -1877,10 +1931,12 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
     if (m->c.tied) m->head.w = m->embed.w;
     TRY(fill_rope(e, m));
     m->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, found);
-    if (bin && !tokenizer && m->tokenizer && !is_file(m->tokenizer)) return fail(e, "%s: a .bin file has no vocabulary in it: name one with --tokenizer FILE", path);
+    if (bin && !tokenizer && m->tokenizer && !is_file(m->tokenizer))
+        return fail(e, "%s: a .bin file has no vocabulary in it: name one with --tokenizer FILE", path);
     if (!m->tokenizer) return -1;
     TRY(load_tokenizer(e, m->tokenizer, &m->t));
-    if (m->t.n != m->c.V) return fail(e, "%s: has %zu pieces, but %s has a vocabulary of %zu", m->tokenizer, m->t.n, path, m->c.V);
+    if (m->t.n != m->c.V)
+        return fail(e, "%s: has %zu pieces, but %s has a vocabulary of %zu", m->tokenizer, m->t.n, path, m->c.V);
     m->name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
     return 0;
 }
@@ -1898,7 +1954,9 @@ static int save_model(Env *e, const Model *m, const char *dir) {
     put_format(e, &b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n  \"hidden_size\": %zu,\n  \"intermediate_size\": %zu,\n",
                c->E > 1 ? "MixtralForCausalLM" : "LlamaForCausalLM", c->E > 1 ? "mixtral" : "llama", c->H, c->F);
     put_format(e, &b, "  \"num_hidden_layers\": %zu,\n  \"num_attention_heads\": %zu,\n  \"num_key_value_heads\": %zu,\n  \"head_dim\": %zu,\n", c->L, c->Q, c->K, c->D);
-    if (c->E > 1) put_format(e, &b, "  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": %zu,\n  \"router_aux_loss_coef\": %.9g,\n", c->E, c->top, (double)c->aux);
+    if (c->E > 1)
+        put_format(e, &b, "  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": %zu,\n  \"router_aux_loss_coef\": %.9g,\n",
+            c->E, c->top, (double)c->aux);
     put_format(e, &b, "  \"vocab_size\": %zu,\n  \"max_position_embeddings\": %zu,\n  \"rms_norm_eps\": %.9g,\n  \"rope_theta\": %.9g,\n", c->V, c->ctx, (double)c->eps, (double)c->theta);
     put_format(e, &b, "  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s,\n  \"torch_dtype\": \"float32\"\n}\n",
                c->tied ? "true" : "false", stops.s ? stops.s : "2");
@@ -2002,10 +2060,12 @@ DEFINE_TILE(tile2, 2)
 DEFINE_TILE(tile1, 1)
 
 /* `rows` rows times the `width` <= 32 columns of one panel. */
-static void strip(const float *a, size_t row, size_t col, const float *p, float *c, size_t ldc, size_t rows, size_t width, size_t K, int add) {
+static void strip(const float *a, size_t row, size_t col, const float *p, float *c, size_t ldc, size_t rows, size_t width,
+    size_t K, int add) {
     size_t j, r, i, x;
     for (j = 0; j < width; j += TILE) for (r = 0; r < rows;) {
-        size_t left = rows - r, take_rows = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1, w = width - j < TILE ? width - j : TILE;
+        size_t left = rows - r, take_rows = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1,
+            w = width - j < TILE ? width - j : TILE;
         const float *from = a + r * row;
         float edge[8 * TILE], *to = c + r * ldc + j;
         size_t ld = ldc;
@@ -2024,15 +2084,18 @@ static void strip(const float *a, size_t row, size_t col, const float *p, float 
 }
 
 /* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels. */
-static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc, size_t M, size_t N, size_t K, int add) {
-    size_t across = (N + PANEL - 1) / PANEL, rows = M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M, down = rows ? (M + rows - 1) / rows : 0;
+static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc, size_t M, size_t N,
+    size_t K, int add) {
+    size_t across = (N + PANEL - 1) / PANEL, rows = M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M,
+        down = rows ? (M + rows - 1) / rows : 0;
     long t, tasks = (long)(across * down);
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static) if (M * N * K > 100000)
 #endif
     for (t = 0; t < tasks; t++) {
         size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL;
-        strip(a + i * row, row, col, panels + n * K, c + i * ldc + n, ldc, M - i < rows ? M - i : rows, N - n < PANEL ? N - n : PANEL, K, add);
+        strip(a + i * row, row, col, panels + n * K, c + i * ldc + n, ldc, M - i < rows ? M - i : rows,
+            N - n < PANEL ? N - n : PANEL, K, add);
     }
 }
 
@@ -2252,7 +2315,8 @@ static float *value_row(const Config *c, const Cache *kv, size_t l, size_t slot,
     return kv->v + ((l * kv->slots + slot) * c->K + head) * c->D;
 }
 
-static void store_keys(const Config *c, const Rows *rows, const Seq *seq, size_t l, const float *k, const float *v, const Cache *kv) {
+static void store_keys(const Config *c, const Rows *rows, const Seq *seq, size_t l, const float *k, const float *v,
+    const Cache *kv) {
     size_t r, h, d;
     for (r = 0; r < rows->n; r++) {
         const Seq *s = &seq[rows->seq[r]];
@@ -2266,18 +2330,22 @@ static void store_keys(const Config *c, const Rows *rows, const Seq *seq, size_t
 }
 
 /* Attention weights of query q of a head over positions 0 .. n-1 of its sequence, into p [n rounded up to 16, twice]. */
-static void attention_weights(const Config *c, const Cache *kv, const Seq *seq, size_t s, size_t l, size_t head, const float *q, size_t n, float *p) {
+static void attention_weights(const Config *c, const Cache *kv, const Seq *seq, size_t s, size_t l, size_t head, const float *q,
+    size_t n, float *p) {
     size_t apart = c->K * c->D * BLOCK, before_own = seq[s].shared < n ? seq[s].shared : n, i;
     float scale = 1.0f / sqrtf((float)c->D);
-    if (before_own) dot_keys(q, key_block(c, kv, l, seq[seq[s].parent].slot, head), apart, c->D, (before_own + BLOCK - 1) / BLOCK, p);
-    if (n > before_own) dot_keys(q, key_block(c, kv, l, seq[s].slot, head), apart, c->D, (n - before_own + BLOCK - 1) / BLOCK, p + before_own);
+    if (before_own)
+        dot_keys(q, key_block(c, kv, l, seq[seq[s].parent].slot, head), apart, c->D, (before_own + BLOCK - 1) / BLOCK, p);
+    if (n > before_own)
+        dot_keys(q, key_block(c, kv, l, seq[s].slot, head), apart, c->D, (n - before_own + BLOCK - 1) / BLOCK, p + before_own);
     for (i = 0; i < n; i++) p[i] *= scale;
     softmax(p, n);
 }
 
 /* y[r][h] = sum_t softmax_t(q . k[t] / sqrt(D)) v[t] over the positions up to the row's own; q, y [R][Q][D].
  * Query head h reads key/value head h / (Q/K). scratch [threads][ctx + 32] */
-static void attention(const Config *c, const Rows *rows, const Seq *seq, const Cache *kv, size_t l, const float *q, float *y, float *scratch) {
+static void attention(const Config *c, const Rows *rows, const Seq *seq, const Cache *kv, size_t l, const float *q, float *y,
+    float *scratch) {
     long r;
     PARALLEL for (r = 0; r < (long)rows->n; r++) {
         size_t s = (size_t)rows->seq[r], n = (size_t)rows->pos[r] + 1, h, shared = seq[s].shared < n ? seq[s].shared : n;
@@ -2297,12 +2365,15 @@ static void attention(const Config *c, const Rows *rows, const Seq *seq, const C
  * The weights p are computed again rather than kept: [Q][T][T] floats a sequence would be the largest thing in memory.
  * Sequences are whole here (nothing shared) and their rows stand together; seq i has rows first[i] .. first[i+1] - 1.
  * scratch [threads][(2 D + 2)(ctx + 32)] */
-static void attention_back(const Config *c, const size_t *first, const Seq *seq, size_t n_seq, const Cache *kv, size_t l, const float *q, const float *dy,
+static void attention_back(const Config *c, const size_t *first, const Seq *seq, size_t n_seq, const Cache *kv, size_t l,
+    const float *q, const float *dy,
                            float *dq, float *dk, float *dv, float *scratch) {
     long task, tasks = (long)(n_seq * c->K);
     PARALLEL_DYNAMIC for (task = 0; task < tasks; task++) {
-        size_t s = (size_t)task / c->K, head = (size_t)task % c->K, T = first[s + 1] - first[s], D = c->D, KD = c->K * D, i, t, d, h, room_T = c->ctx + 2 * BLOCK;
-        float *keys = scratch + (size_t)THREAD * (2 * D + 2) * room_T, *values = keys + room_T * D, *p = values + room_T * D, *ds = p + room_T;
+        size_t s = (size_t)task / c->K, head = (size_t)task % c->K, T = first[s + 1] - first[s], D = c->D, KD = c->K * D, i, t, d,
+            h, room_T = c->ctx + 2 * BLOCK;
+        float *keys = scratch + (size_t)THREAD * (2 * D + 2) * room_T, *values = keys + room_T * D, *p = values + room_T * D,
+            *ds = p + room_T;
         float *dk0 = dk + first[s] * KD + head * D, *dv0 = dv + first[s] * KD + head * D;
         for (t = 0; t < T; t++) {        /* keys by rows, values by blocks of 16: the other way round than in the cache */
             const float *k = key_block(c, kv, l, seq[s].slot + t, head), *v = value_row(c, kv, l, seq[s].slot + t, head);
@@ -2478,13 +2549,17 @@ static size_t max_threads(void) {
 }
 
 static int new_acts(Env *e, const Config *c, size_t R, size_t keep, Acts *a) {
-    size_t L = keep ? c->L : 1, big = c->F > c->H ? c->F : c->H, QD = c->Q * c->D, KD = c->K * c->D, S = R * c->top, room_T = c->ctx + 2 * BLOCK;
+    size_t L = keep ? c->L : 1, big = c->F > c->H ? c->F : c->H, QD = c->Q * c->D, KD = c->K * c->D, S = R * c->top,
+        room_T = c->ctx + 2 * BLOCK;
     struct { float **p; size_t n; } list[] = {
-        { &a->x, (L + keep) * R * c->H }, { &a->mid, L * R * c->H }, { &a->q, L * R * QD }, { &a->att, L * R * QD }, { &a->gate, L * S * c->F },
-        { &a->up, L * S * c->F }, { &a->prob, L * R * c->E }, { &a->weight, L * S }, { &a->n, R * c->H }, { &a->k, R * KD }, { &a->v, R * KD },
+        { &a->x, (L + keep) * R * c->H }, { &a->mid, L * R * c->H }, { &a->q, L * R * QD }, { &a->att, L * R * QD },
+            { &a->gate, L * S * c->F },
+        { &a->up, L * S * c->F }, { &a->prob, L * R * c->E }, { &a->weight, L * S }, { &a->n, R * c->H }, { &a->k, R * KD },
+            { &a->v, R * KD },
         { &a->y, R * c->H }, { &a->in, S * c->H }, { &a->h, S * c->F }, { &a->out, S * c->H }, { &a->final, R * c->H },
         { &a->scratch, max_threads() * (keep ? 2 * c->D + 2 : 1) * room_T },
-        { &a->dx, keep * R * c->H }, { &a->dy, keep * R * c->H }, { &a->dq, keep * R * QD }, { &a->dk, keep * R * KD }, { &a->dv, keep * R * KD },
+        { &a->dx, keep * R * c->H }, { &a->dy, keep * R * c->H }, { &a->dq, keep * R * QD }, { &a->dk, keep * R * KD },
+            { &a->dv, keep * R * KD },
         { &a->dh, keep * S * c->F }, { &a->dgate, keep * S * c->F }, { &a->dup, keep * S * c->F }, { &a->dprob, keep * R * c->E },
         { &a->dweight, keep * S }, { &a->packed, keep * S * ((big > QD ? big : QD) + PANEL) } };
     size_t i;
@@ -2529,7 +2604,8 @@ static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
 
 /* Forward was y[r] = sum_j w[j] Wdown h. With u = Wdown' dy:   dw[j] = u . h,   dh = w[j] u,   dWdown += dy' (w[j] h).
  * a->n comes in as the norm's output; dy [R][H]; leaves dn [R][H] in `dn`. */
-static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t R, const size_t *first, size_t n_seq, float balance, const float *dy, float *dn, double *aux) {
+static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t R, const size_t *first, size_t n_seq,
+    float balance, const float *dy, float *dn, double *aux) {
     size_t x, i, k, S = R * c->top;
     gather_rows(dy, a->from, S, c->H, a->out);                /* a->out: dy of each place */
     gather_rows(a->n, a->from, S, c->H, a->in);
@@ -2599,7 +2675,8 @@ static void forward(const Model *m, const Rows *rows, const Seq *seq, const Cach
 }
 
 /* dlogits in, gradients of all weights out (added to their g). `balance`: see route_back. */
-static void backward(const Model *m, const Rows *rows, const Seq *seq, const size_t *first, size_t n_seq, const Cache *kv, Acts *acts,
+static void backward(const Model *m, const Rows *rows, const Seq *seq, const size_t *first, size_t n_seq,
+    const Cache *kv, Acts *acts,
                      const float *dlogits, float balance, double *aux) {
     const Config *c = &m->c;
     size_t R = rows->n, l, r, i;                 /* aux [L]: the balance losses of this batch's sequences are added to it */
@@ -2610,7 +2687,8 @@ static void backward(const Model *m, const Rows *rows, const Seq *seq, const siz
     for (i = 0; i < acts->n_wanted * c->H; i++) acts->n[i] = 0.0f;
     rmsnorm_back(acts->y, &m->norm, acts->n_wanted, c->H, c->eps, acts->dy, acts->n);
     for (i = 0; i < R * c->H; i++) acts->dx[i] = 0.0f;
-    for (r = 0; r < acts->n_wanted; r++) memcpy(acts->dx + (size_t)acts->wanted[r] * c->H, acts->n + r * c->H, c->H * sizeof(float));
+    for (r = 0; r < acts->n_wanted; r++)
+        memcpy(acts->dx + (size_t)acts->wanted[r] * c->H, acts->n + r * c->H, c->H * sizeof(float));
     for (l = c->L; l-- > 0;) {
         const Layer *w = &m->layer[l];
         Acts a = layer_acts(acts, c, l, R);
@@ -2633,7 +2711,9 @@ static void backward(const Model *m, const Rows *rows, const Seq *seq, const siz
         linear_dx(&w->v, a.dv, R, a.dy, 1);
         rmsnorm_back(a.x, &w->norm1, R, c->H, c->eps, a.dy, a.dx);
     }
-    if (m->embed.g) for (r = 0; r < R; r++) for (i = 0; i < c->H; i++) m->embed.g[(size_t)rows->token[r] * c->H + i] += acts->dx[r * c->H + i];
+    if (m->embed.g)
+        for (r = 0; r < R; r++)
+            for (i = 0; i < c->H; i++) m->embed.g[(size_t)rows->token[r] * c->H + i] += acts->dx[r * c->H + i];
 }
 
 /* =============================================== Sampling =============================================================
@@ -2801,7 +2881,8 @@ static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, P
         for (i = 0; i < x->places; i++) {
             Question *q = x->place[i].q;
             const Answer *a = q ? &q->answer[x->place[i].answer] : NULL;
-            if (a && !(a->logprob - a->logprob == 0)) return fail(e, "%s: a logit is not a finite number", x->m->path ? x->m->path : "model");
+            if (a && !(a->logprob - a->logprob == 0))
+                return fail(e, "%s: a logit is not a finite number", x->m->path ? x->m->path : "model");
             if (!a || !a->stop) continue;
             x->place[i].q = NULL;
             free_places++;
@@ -2923,7 +3004,8 @@ static double learning_rate(const Tuning *t, size_t step, size_t warm, size_t st
  * Norms (cols = 1) are not decayed. g is multiplied by `factor` first, and cleared. */
 static void adamw(Param *p, const Tuning *t, float factor, double lr, double power1, double power2) {
     float b1 = t->beta1, b2 = t->beta2, c1 = 1.0f - b1, c2 = 1.0f - b2, eps = t->eps;
-    float shrink = p->cols == 1 ? 1.0f : (float)(1.0 - lr * (double)t->decay), step = (float)(lr / (1.0 - power1)), root = (float)sqrt(1.0 - power2);
+    float shrink = p->cols == 1 ? 1.0f : (float)(1.0 - lr * (double)t->decay), step = (float)(lr / (1.0 - power1)),
+        root = (float)sqrt(1.0 - power2);
     float *w = p->w, *g = p->g, *m = p->m, *v = p->v;
     long i;
     PARALLEL for (i = 0; i < (long)(p->rows * p->cols); i++) {
@@ -2988,9 +3070,11 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
     s->loss /= (double)s->targets;
     for (i = 0; i < m->c.L; i++) s->aux += b->aux[i];
     s->aux /= (double)(n * m->c.L);
-    if (m->c.tied) for (i = 0; i < m->head.rows * m->head.cols; i++) { m->embed.g[i] = m->head.g[i] + m->embed.g[i]; m->head.g[i] = 0.0f; }
+    if (m->c.tied)
+        for (i = 0; i < m->head.rows * m->head.cols; i++) { m->embed.g[i] = m->head.g[i] + m->embed.g[i]; m->head.g[i] = 0.0f; }
     s->norm = sqrt(squared_norm(m)) / (double)s->targets;
-    if (!(s->norm - s->norm == 0.0) || !(s->loss - s->loss == 0.0)) return fail(e, "step %zu: the %s is not a finite number", s->step, s->loss - s->loss == 0.0 ? "gradient" : "loss");
+    if (!(s->norm - s->norm == 0.0) || !(s->loss - s->loss == 0.0))
+        return fail(e, "step %zu: the %s is not a finite number", s->step, s->loss - s->loss == 0.0 ? "gradient" : "loss");
     scale = (t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0) / (double)s->targets;
     factor = (float)scale;
     s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2;
@@ -3030,7 +3114,8 @@ static int load_examples(Env *e, const Model *m, const Template *form, const cha
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0) {
         Example x;
-        if (!r.has_completion && !r.is_text) return fail(e, "%s, record %zu: no field \"completion\" or \"text\" to learn from", rs.in.path, r.number + 1);
+        if (!r.has_completion && !r.is_text)
+            return fail(e, "%s, record %zu: no field \"completion\" or \"text\" to learn from", rs.in.path, r.number + 1);
         TRY(make_example(e, m, form, &r, max_length, &x));
         if (x.n < 2 || x.from >= x.n) { list->dropped++; continue; }     /* the prompt alone fills max-length */
         TRY(room(e, &list->x, list->n, &list->cap, sizeof x));
@@ -3075,7 +3160,8 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     const Example **batch;
     Step s;
     Progress bar = { NULL, 0, 0 };
-    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, steps, warm, i, at = SIZE_MAX, epoch = 0, rows = max_length > 1024 ? max_length : 1024;
+    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, steps, warm, i, at = SIZE_MAX, epoch = 0,
+        rows = max_length > 1024 ? max_length : 1024;
     Out *log;
     TRY(load_examples(e, m, form, data, max_length, &list));
     TRY(make_trainable(e, m));
@@ -3125,7 +3211,8 @@ typedef struct {
 } Text;
 
 static int is_wide_space(uint32_t c) {
-    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f
+        || c == 0x205f || c == 0x3000;
 }
 
 static int add_word(Env *e, Text *t, uint64_t h) {
@@ -3163,12 +3250,14 @@ static int analyse(Env *e, Span raw, Text *t) {
         uint32_t c = (unsigned char)raw.s[i];
         if (c < 0x80) i++; else i += utf8(raw.s + i, raw.n - i, &c);
         if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
-        if (is_space((int)c) || (c > ' ' && c < 0x7f && !is_alpha((int)c)) || (c >= 0x80 && is_wide_space(c)) || (c >= 0x1c && c <= 0x1f)) {
+        if (is_space((int)c) || (c > ' ' && c < 0x7f && !is_alpha((int)c)) || (c >= 0x80 && is_wide_space(c))
+            || (c >= 0x1c && c <= 0x1f)) {
             if (h) TRY(add_word(e, t, h));
             h = 0;
             continue;
         }
-        c = (uint32_t)(c < 0x80 ? lower((int)c) : ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) || (c >= 0x410 && c <= 0x42f)) ? (int)c + 32 : (int)c);
+        c = (uint32_t)(c < 0x80 ? lower((int)c) : ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9)
+            || (c >= 0x410 && c <= 0x42f)) ? (int)c + 32 : (int)c);
         if (!h) h = 0xcbf29ce484222325u;
         for (k = 0; k < 4; k++) h = (h ^ (c >> (8 * k) & 0xff)) * 0x100000001b3u;
     }
@@ -3204,7 +3293,8 @@ static int load_words(Env *e, const char *name, WordList *l) {
         if (line.n == 0 || line.s[0] == '#') continue;
         used = parse_number(line.s, line.n, &severity);
         if (!used || !(severity > 0 && severity <= 1) || used == line.n || line.s[used] != '\t')
-            return fail(e, "%s, line %zu: \"severity<TAB>word\" with a severity above 0, up to 1, was expected, found \"%.*s\"", path, number, SHOWN(line));
+            return fail(e, "%s, line %zu: \"severity<TAB>word\" with a severity above 0, up to 1, was expected, found \"%.*s\"",
+                path, number, SHOWN(line));
         line.s += used; line.n -= used;
         line = trim(line);
         TRY(room(e, &l->entry, l->n, &l->cap, sizeof *l->entry));
@@ -3259,7 +3349,7 @@ static double find_starred(const WordList *l, const char *s, size_t n) {
     return found;
 }
 
-static int in_word(int c) { return is_alpha(c) || is_digit(c) || c == '@' || c == '$' || c == '*' || c == '\'' || c == '!' || c >= 0x80; }
+static int in_word(int c) { return is_alpha(c) || is_digit(c) || c >= 0x80 || (c && strchr("@$*'!", c)); }
 
 /* The next word from *at on, in lower case with digits and signs read as the letters they imitate (1d!0t: idiot) and
  * letters that come three times or more written once (stuuupid). Returns its length, 0 at the end; *starred: has a *. */
@@ -3279,7 +3369,8 @@ static size_t next_word(Span s, size_t *at, char *word, size_t room_n, int *star
         const char *leet = letters && !is_alpha(c) && c < 0x80 ? strchr(sign, c) : NULL;
         if (leet) c = meant[leet - sign];
         if (i + 2 < to && lower((unsigned char)s.s[i + 1]) == c && lower((unsigned char)s.s[i + 2]) == c && is_alpha(c)) continue;
-        if (is_alpha(c) && n && i >= 2 + from && word[n - 1] == c && lower((unsigned char)s.s[i - 1]) == c && lower((unsigned char)s.s[i - 2]) == c) continue;
+        if (is_alpha(c) && n && i >= 2 + from && word[n - 1] == c && lower((unsigned char)s.s[i - 1]) == c
+            && lower((unsigned char)s.s[i - 2]) == c) continue;
         *starred |= c == '*';
         word[n++] = (char)c;
     }
@@ -3295,7 +3386,12 @@ static double word_list_score(const WordList *l, Span s) {
     int starred;
     while ((n = next_word(s, &at, word, sizeof word - 1, &starred)) > 0) {
         double found = starred ? find_starred(l, word, n) : find_inflected(l, word, n);
-        if (kept == 7) { used -= length[0] + 1; memmove(run, run + length[0] + 1, used); memmove(length, length + 1, 6 * sizeof *length); kept--; }
+        if (kept == 7) {
+            used -= length[0] + 1;
+            memmove(run, run + length[0] + 1, used);
+            memmove(length, length + 1, 6 * sizeof *length);
+            kept--;
+        }
         memcpy(run + used, word, n);
         run[used + n] = ' ';
         length[kept++] = n;
@@ -3309,25 +3405,32 @@ static double word_list_score(const WordList *l, Span s) {
 
 /* The table. `of` tells what is measured: a text, or a record among its prompt's other answers. */
 typedef struct { WordList words; } Lists;
+#define MEASURE(name) static int name(const Group *g, size_t i, const Text *t, const Lists *x, double *v)
+#define UNUSED(a, b, c) ((void)(a), (void)(b), (void)(c))
 
-static int measure_words(const Group *g, size_t i, const Text *t, const Lists *x, double *v) { (void)g; (void)i; (void)x; *v = (double)t->n; return 1; }
+MEASURE(measure_words) {
+    UNUSED(g, i, x);
+    *v = (double)t->n;
+    return 1;
+}
 
 /* Runs of . ! ? that end the text or stand before white space or a closing quote; a text without any is one sentence. */
-static int measure_sentences(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
+MEASURE(measure_sentences) {
     Span s = trim(t->raw);
     size_t k, n = 0, open = 0;
-    (void)g; (void)i; (void)x;
+    UNUSED(g, i, x);
     for (k = 0; k < s.n; k++) {
         int end = s.s[k] == '.' || s.s[k] == '!' || s.s[k] == '?';
-        if (end && open && (k + 1 == s.n || is_space((unsigned char)s.s[k + 1]) || s.s[k + 1] == '"' || s.s[k + 1] == ')' || s.s[k + 1] == '\'')) { n++; open = 0; }
+        if (end && open && (k + 1 == s.n || is_space((unsigned char)s.s[k + 1]) || s.s[k + 1] == '"' || s.s[k + 1] == ')'
+            || s.s[k + 1] == '\'')) { n++; open = 0; }
         else if (!end && !is_space((unsigned char)s.s[k])) open = 1;
     }
     *v = (double)(n + (open && n == 0));
     return 1;
 }
 
-static int measure_ttr(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
-    (void)g; (void)i; (void)x;
+MEASURE(measure_ttr) {
+    UNUSED(g, i, x);
     *v = t->n ? (double)t->terms / (double)t->n : 0.0;
     return 1;
 }
@@ -3354,21 +3457,28 @@ static double mtld_one_way(const Text *t, int backward_too) {
     return (double)t->n / factors;
 }
 
-static int measure_mtld(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
-    (void)g; (void)i; (void)x;
+MEASURE(measure_mtld) {
+    UNUSED(g, i, x);
     if (t->n) memset(t->stamp, 0, t->terms * sizeof *t->stamp);
     *v = t->n ? (mtld_one_way(t, 0) + mtld_one_way(t, 1)) / 2.0 : 0.0;
     return 1;
 }
 
-static int measure_toxicity(const Group *g, size_t i, const Text *t, const Lists *x, double *v) { (void)g; (void)i; *v = word_list_score(&x->words, t->raw); return 1; }
+MEASURE(measure_toxicity) {
+    UNUSED(g, i, x);
+    *v = word_list_score(&x->words, t->raw);
+    return 1;
+}
 
-static int measure_logprob(const Group *g, size_t i, const Text *t, const Lists *x, double *v) { (void)t; (void)x; return json_number(json_get(g->r[i].raw, "logprob"), v); }
+MEASURE(measure_logprob) {
+    UNUSED(t, x, i);
+    return json_number(json_get(g->r[i].raw, "logprob"), v);
+}
 
-static int measure_agreement(const Group *g, size_t i, const Text *t, const Lists *x, double *v) {
+MEASURE(measure_agreement) {
     Span a = trim(g->r[i].completion);
     size_t k, equal = 0;
-    (void)t; (void)x;
+    UNUSED(t, x, i);
     for (k = 0; k < g->n; k++) {
         Span b = trim(g->r[k].completion);
         equal += a.n == b.n && memcmp(a.s, b.s, a.n) == 0;
@@ -3385,11 +3495,14 @@ typedef struct {
 static const Measure measures[] = {
     { "words", "words", "how many words (digits and dashes are not words)", "LexicalRichness 0.5 words", measure_words },
     { "ttr", "0..1", "different words over words", "LexicalRichness 0.5 ttr", measure_ttr },
-    { "mtld", "words", "lexical diversity: mean length of runs that keep a type/token ratio above 0.72", "LexicalRichness 0.5 mtld", measure_mtld },
-    { "toxicity", "0..1", "1 - product of (1 - severity) over the words of the word list", "this program, data/words.txt", measure_toxicity },
+    { "mtld", "words", "lexical diversity: mean length of runs that keep a type/token ratio above 0.72",
+        "LexicalRichness 0.5 mtld", measure_mtld },
+    { "toxicity", "0..1", "1 - product of (1 - severity) over the words of the word list", "this program, data/words.txt",
+        measure_toxicity },
     { "sentences", "sentences", "runs of . ! ? before white space", "this program", measure_sentences },
     { "logprob", "nats", "mean log-probability a token, from the record", "the sampler", measure_logprob },
-    { "agreement", "0..1", "share of the prompt's answers that say the same", "this program (self-consistency)", measure_agreement },
+    { "agreement", "0..1", "share of the prompt's answers that say the same", "this program (self-consistency)",
+        measure_agreement },
 };
 enum { DEFAULT_MEASURES = 4 };
 
@@ -3408,7 +3521,8 @@ static int parse_measures(Env *e, const char *names, const Measure **list, size_
     while (rest.n) {
         Span one = trim(upto(&rest, ','));
         for (i = 0; i < COUNT(measures) && !same(one, measures[i].name); i++) ;
-        if (i == COUNT(measures)) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
+        if (i == COUNT(measures))
+            return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
         for (k = 0; k < *n; k++) if (list[k] == &measures[i]) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
         list[(*n)++] = &measures[i];
     }
@@ -3464,17 +3578,20 @@ static int parse_rule(Env *e, const char *text, const char *where, size_t among,
         memcpy(rule->order[rule->n].field, field.s, field.n);
         rule->order[rule->n++].sign = same(one, "max") ? 1 : -1;
     }
-    if (rule->kind == BEST && rule->n == 0) return fail(e, "rule \"%s\": first, random, FIELD:max or FIELD:min was expected", text);
+    if (rule->kind == BEST && rule->n == 0)
+        return fail(e, "rule \"%s\": first, random, FIELD:max or FIELD:min was expected", text);
     while (filters.n) {
         Span one = trim(upto(&filters, ','));
         Filter *f = &rule->filter[rule->filters];
         size_t at = 0;
         while (at < one.n && !strchr("<>=", one.s[at])) at++;
-        if (rule->filters++ == COUNT(rule->filter) || at == 0 || at > 60 || at == one.n) return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
+        if (rule->filters++ == COUNT(rule->filter) || at == 0 || at > 60 || at == one.n)
+            return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
         memcpy(f->field, one.s, at);
         f->op = one.s[at++];
         if (at < one.n && one.s[at] == '=' && f->op != '=') { f->op = f->op == '<' ? 'l' : 'g'; at++; }
-        if (at == one.n || parse_number(one.s + at, one.n - at, &f->bound) != one.n - at) return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
+        if (at == one.n || parse_number(one.s + at, one.n - at, &f->bound) != one.n - at)
+            return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
     }
     return 0;
 }
@@ -3531,7 +3648,11 @@ static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ti
 }
 
 /* What a selection did, for people. */
-typedef struct { size_t prompts, candidates, dropped, tied, empty, cut; double all, first, chosen; size_t n_all, n_first, n_chosen; } Selection;
+typedef struct {
+    size_t prompts, candidates, dropped, tied, empty, cut;
+    double all, first, chosen;   /* sums of the field, over n_all .. values */
+    size_t n_all, n_first, n_chosen;
+} Selection;
 
 static void count_choice(const Group *g, const Rule *rule, size_t best, size_t ties, Selection *s) {
     size_t i;
@@ -3627,7 +3748,10 @@ static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
     return f->kind == RATIO ? (b > 0 ? a / b : 0.0) : a / (double)f->n;
 }
 
-static int by_size(const void *a, const void *b) { double x = *(const double *)a, y = *(const double *)b; return x < y ? -1 : x > y; }
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
 
 /* The value, and the interval that holds the middle 95 % of a thousand bootstrap draws; with `against` of the
  * difference f - against on the same draws. */
@@ -3637,7 +3761,9 @@ static int bootstrap(Env *e, const Figure *f, const Figure *against, double *val
     double *x = get(e, REPLICATES, sizeof *x);
     if (!drawn || !guess || !x) return -1;
     *value = *lo = *hi = 0.0;
-    if (f->n == 0 || (against && against->n != f->n)) return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n, against ? against->n : 0);
+    if (f->n == 0 || (against && against->n != f->n))
+        return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n,
+            against ? against->n : 0);
     *value = statistic(f, NULL, guess) - (against ? statistic(against, NULL, guess) : 0.0);
     for (r = 0; r < REPLICATES; r++) {
         uint64_t base = draw(0, DRAW_BOOT, r, 0, 0);
@@ -3663,7 +3789,8 @@ static Figure *add_figure(Env *e, Figures *list, const char *suite, const char *
 /* The figure of a name in a section; suite NULL: in the first section that has it. */
 static const Figure *find_figure(const Figures *list, const char *suite, const char *name) {
     size_t i;
-    for (i = 0; i < list->n; i++) if (strcmp(list->f[i].name, name) == 0 && (!suite || strcmp(list->f[i].suite, suite) == 0)) return &list->f[i];
+    for (i = 0; i < list->n; i++)
+        if (strcmp(list->f[i].name, name) == 0 && (!suite || strcmp(list->f[i].suite, suite) == 0)) return &list->f[i];
     return NULL;
 }
 
@@ -3724,10 +3851,15 @@ static int load_figures(Env *e, const char *path, Figures *list) {
         while (json_next(all, &at, &m)) n++;
         f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"), text_field(e, line, "like"), n);
         if (!f) return -1;
-        for (at = i = 0; json_next(all, &at, &m); i++) if (!json_number(m.value, &f->a[i])) return fail(e, "%s, line %zu, field \"items\": numbers were expected", path, in.line);
+        for (at = i = 0; json_next(all, &at, &m); i++)
+            if (!json_number(m.value, &f->a[i]))
+                return fail(e, "%s, line %zu, field \"items\": numbers were expected", path, in.line);
         all = json_get(line, "weights");
-        for (at = i = 0; i < n && json_next(all, &at, &m); i++) if (!json_number(m.value, &f->b[i])) return fail(e, "%s, line %zu, field \"weights\": numbers were expected", path, in.line);
-        if (!json_number(json_get(line, "value"), &f->value) || !json_number(json_get(line, "lo"), &f->lo) || !json_number(json_get(line, "hi"), &f->hi))
+        for (at = i = 0; i < n && json_next(all, &at, &m); i++)
+            if (!json_number(m.value, &f->b[i]))
+                return fail(e, "%s, line %zu, field \"weights\": numbers were expected", path, in.line);
+        if (!json_number(json_get(line, "value"), &f->value) || !json_number(json_get(line, "lo"), &f->lo)
+            || !json_number(json_get(line, "hi"), &f->hi))
             return fail(e, "%s, line %zu: \"value\", \"lo\" and \"hi\" were expected", path, in.line);
     }
     close_in(&in);
@@ -3739,7 +3871,8 @@ typedef struct { Question q; Span id, prompt; } Prompt;
 typedef struct { Prompt *p; size_t n, cap; } Prompts;
 
 /* Reads up to `most` prompts (0 at the end of the file). Ids must not come back. */
-static int read_prompts(Env *e, Records *rs, Seen *seen, const Model *m, const Template *form, size_t k, size_t most, Prompts *list) {
+static int read_prompts(Env *e, Records *rs, Seen *seen, const Model *m, const Template *form, size_t k, size_t most,
+    Prompts *list) {
     Record r;
     int any = 0;
     memset(&r, 0, sizeof r);
@@ -3747,7 +3880,9 @@ static int read_prompts(Env *e, Records *rs, Seen *seen, const Model *m, const T
         Prompt *p;
         int again = seen_before(e, seen, r.id);
         if (!r.has_prompt) return fail(e, "%s, record %zu: no field \"prompt\" or \"instruction\"", rs->in.path, r.number + 1);
-        if (again) return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" was there before", rs->in.path, r.number + 1, SHOWN(r.id));
+        if (again)
+            return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" was there before", rs->in.path,
+                r.number + 1, SHOWN(r.id));
         TRY(room(e, &list->p, list->n, &list->cap, sizeof *list->p));
         p = &list->p[list->n++];
         memset(p, 0, sizeof *p);
@@ -3830,11 +3965,13 @@ static int number_setting(Env *e, const Section *x, const char *key, double othe
     *value = otherwise;
     if (!text) return 0;
     if (parse_number(text, strlen(text), value) != strlen(text) || !(*value >= low && *value <= high))
-        return fail(e, "%s, [%s] %s: a number from %g to %g was expected, found \"%s\"", x->file, x->section, key, low, high, text);
+        return fail(e, "%s, [%s] %s: a number from %g to %g was expected, found \"%s\"", x->file, x->section, key,
+            low, high, text);
     return 0;
 }
 
-static int section_sample(Env *e, const Section *x, const Model *m, const Template *form, const Lists *lists, uint64_t seed, Progress *bar, Figures *list) {
+static int section_sample(Env *e, const Section *x, const Model *m, const Template *form, const Lists *lists, uint64_t seed,
+    Progress *bar, Figures *list) {
     Sampling s;
     Sampler engine;
     Prompts prompts = { NULL, 0, 0 };
@@ -3852,14 +3989,17 @@ static int section_sample(Env *e, const Section *x, const Model *m, const Templa
     TRY(number_setting(e, x, "max-tokens", 256, 1, 1e6, &most));
     TRY(number_setting(e, x, "temperature", 1, 0, 100, &temperature));
     TRY(number_setting(e, x, "top-p", 1, 0, 1, &top_p));
-    if (k != (double)(size_t)k || most != (double)(size_t)most) return fail(e, "%s, [%s] samples, max-tokens: whole numbers were expected, found %g and %g", x->file, x->section, k, most);
+    if (k != (double)(size_t)k || most != (double)(size_t)most)
+        return fail(e, "%s, [%s] samples, max-tokens: whole numbers were expected, found %g and %g", x->file,
+            x->section, k, most);
     s.k = (size_t)k; s.max_tokens = (size_t)most; s.temperature = (float)temperature; s.top_p = (float)top_p; s.seed = seed;
     TRY(open_records(e, &rs, x->items));
     TRY(read_prompts(e, &rs, &seen, m, form, s.k, SIZE_MAX, &prompts));
     close_in(&rs.in);
     if (prompts.n == 0) return fail(e, "%s: no prompts", x->items);
     for (f = 0; f < n; f++) {
-        if (!find_measure(name[f]) && strcmp(name[f], "emt") && strcmp(name[f], "toxicity_probability") && strcmp(name[f], "empty") && strcmp(name[f], "cut"))
+        if (!find_measure(name[f]) && strcmp(name[f], "emt") && strcmp(name[f], "toxicity_probability")
+            && strcmp(name[f], "empty") && strcmp(name[f], "cut"))
             return fail(e, "%s, [%s] report: there is no figure \"%s\"", x->file, x->section, name[f]);
         if (!add_figure(e, list, x->section, name[f], x->like, prompts.n)) return -1;
     }
@@ -3880,7 +4020,8 @@ static int section_sample(Env *e, const Section *x, const Model *m, const Templa
             TRY(analyse(e, g.r[j].completion, &text));
             for (f = 0; f < n; f++) {
                 double *to = &list->f[base + f].a[i], v = 0.0;
-                const Measure *q = find_measure(strcmp(name[f], "emt") == 0 || strcmp(name[f], "toxicity_probability") == 0 ? "toxicity" : name[f]);
+                const Measure *q = find_measure(strcmp(name[f], "emt") == 0
+                    || strcmp(name[f], "toxicity_probability") == 0 ? "toxicity" : name[f]);
                 if (strcmp(name[f], "empty") == 0) v = trim(g.r[j].completion).n == 0;
                 else if (strcmp(name[f], "cut") == 0) v = strcmp(prompts.p[i].q.answer[j].stop, "length") == 0;
                 else q->f(&g, j, &text, lists, &v);
@@ -3897,7 +4038,8 @@ static int section_sample(Env *e, const Section *x, const Model *m, const Templa
 }
 
 static int fits(Env *e, const Section *x, const Model *m, size_t number, const Example *item) {
-    return item->from < item->n ? 0 : fail(e, "%s, record %zu: its prompt fills the model's context of %zu", x->items, number + 1, m->c.ctx);
+    return item->from < item->n ? 0 : fail(e, "%s, record %zu: its prompt fills the model's context of %zu", x->items,
+        number + 1, m->c.ctx);
 }
 
 /* Sections of kind `choice` and `loss`. Choices are scored by their mean log-probability a token (as HELM and the
@@ -3909,7 +4051,8 @@ static int section_examples(Env *e, const Section *x, Model *m, const Template *
     Example *item = NULL;
     const Example **one;
     double *total;
-    size_t n = 0, cap = 0, *first = NULL, firsts = 0, n_first = 0, *gold = NULL, golds = 0, n_gold = 0, f, i, j, names, longest = 1;
+    size_t n = 0, cap = 0, *first = NULL, firsts = 0, n_first = 0, *gold = NULL, golds = 0, n_gold = 0, f, i, j,
+        names, longest = 1;
     const char *name[8];
     const Block *mark;
     int any;
@@ -3931,7 +4074,8 @@ static int section_examples(Env *e, const Section *x, Model *m, const Template *
         while (json_next(all, &at, &c)) {
             Record option = r;
             Buf text = { NULL, 0, 0 };
-            if (c.value.s[0] != '"') return fail(e, "%s, record %zu, field \"choices\": texts were expected", x->items, r.number + 1);
+            if (c.value.s[0] != '"')
+                return fail(e, "%s, record %zu, field \"choices\": texts were expected", x->items, r.number + 1);
             put_unquoted(e, &text, c.value);
             option.completion = whole(&text);
             TRY(room(e, &item, n, &cap, sizeof *item));
@@ -3972,8 +4116,10 @@ static int section_examples(Env *e, const Section *x, Model *m, const Template *
             size_t best = first[i];
             double sum = 0.0;
             if (!choices) { fig->a[i] = six(-total[i]); fig->b[i] = (double)targets_of(&item[i]); continue; }
-            for (j = first[i]; j < first[i + 1]; j++) if (total[j] / (double)targets_of(&item[j]) > total[best] / (double)targets_of(&item[best])) best = j;
-            for (j = first[i]; j < first[i + 1]; j++) sum += exp64(total[j] / (double)targets_of(&item[j]) - total[best] / (double)targets_of(&item[best]));
+            for (j = first[i]; j < first[i + 1]; j++)
+                if (total[j] / (double)targets_of(&item[j]) > total[best] / (double)targets_of(&item[best])) best = j;
+            for (j = first[i]; j < first[i + 1]; j++)
+                sum += exp64(total[j] / (double)targets_of(&item[j]) - total[best] / (double)targets_of(&item[best]));
             fig->b[i] = best - first[i] == gold[i];
             fig->a[i] = fig->kind >= ECE10 ? six(1.0 / sum) : fig->b[i];
         }
@@ -4000,7 +4146,8 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
 }
 
 /* All sections of a suite file on one model. */
-static int profile(Env *e, Model *m, const char *suite, const Template *form, const Lists *lists, uint64_t seed, Progress *bar, Figures *list) {
+static int profile(Env *e, Model *m, const char *suite, const Template *form, const Lists *lists, uint64_t seed, Progress *bar,
+    Figures *list) {
     Setting *s;
     size_t n, i, k, from = list->n;
     const char *path;
@@ -4015,8 +4162,10 @@ static int profile(Env *e, Model *m, const char *suite, const Template *form, co
         x.items = items_path(e, path, setting(s, n, x.section, "items", ""));
         if (!x.items) return -1;
         if (strcmp(kind, "sample") == 0) TRY(section_sample(e, &x, m, form, lists, seed, bar, list));
-        else if (strcmp(kind, "choice") == 0 || strcmp(kind, "loss") == 0) TRY(section_examples(e, &x, m, form, kind[0] == 'c', list));
-        else return fail(e, "%s, line %zu, [%s] kind: sample, choice or loss was expected, found \"%s\"", path, s[i].line, x.section, kind);
+        else if (strcmp(kind, "choice") == 0 || strcmp(kind, "loss") == 0)
+            TRY(section_examples(e, &x, m, form, kind[0] == 'c', list));
+        else return fail(e, "%s, line %zu, [%s] kind: sample, choice or loss was expected, found \"%s\"", path, s[i].line,
+            x.section, kind);
     }
     for (i = from; i < list->n; i++) {
         Figure *f = &list->f[i];
@@ -4082,8 +4231,10 @@ static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t num
     Span name = upto(&line, ':');
     Production *r;
     size_t i;
-    for (i = 0; i < name.n && (is_alpha((unsigned char)name.s[i]) || is_digit((unsigned char)name.s[i]) || name.s[i] == '-' || name.s[i] == '_'); i++) ;
-    if (name.n == 0 || i < name.n) return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
+    for (i = 0; i < name.n && (is_alpha((unsigned char)name.s[i]) || is_digit((unsigned char)name.s[i]) || name.s[i] == '-'
+        || name.s[i] == '_'); i++) ;
+    if (name.n == 0 || i < name.n)
+        return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
     r = replace ? find_rule(g, name.s, name.n) : NULL;
     if (replace && !r) return fail(e, "%s: there is no rule \"%.*s\" to replace", where, SHOWN(name));
     if (!r) {
@@ -4150,7 +4301,10 @@ static int expand_reference(Expansion *x, Span inside, Buf *b) {
     size_t i, from = b->n;
     Span rest = inside, name = upto(&rest, '='), variable = { NULL, 0 };
     Buf full = { NULL, 0, 0 }, aside = { NULL, 0, 0 }, *to = b;
-    for (; name.n && (*name.s == '!' || *name.s == '^'); name.s++, name.n--) { silent |= *name.s == '!'; capital |= *name.s == '^'; }
+    for (; name.n && (*name.s == '!' || *name.s == '^'); name.s++, name.n--) {
+        silent |= *name.s == '!';
+        capital |= *name.s == '^';
+    }
     if (name.n < inside.n && memchr(inside.s, '=', inside.n)) { variable = name; name = rest; }
     for (i = 0; i < name.n; i++) {
         const Bound *v;
@@ -4170,7 +4324,9 @@ static int expand_reference(Expansion *x, Span inside, Buf *b) {
     if (variable.n) {
         Span text = { to->s + from, to->n - from };
         text = trim(text);
-        if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text) return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path, SHOWN(inside), COUNT(x->bound));
+        if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text)
+            return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path, SHOWN(inside),
+                COUNT(x->bound));
         memset(&x->bound[x->n], 0, sizeof x->bound[0]);
         memcpy(x->bound[x->n].name, variable.s, variable.n);
         if (text.n) memcpy(x->bound[x->n].text, text.s, text.n);
@@ -4211,7 +4367,8 @@ static int expand_text(Expansion *x, Span text, Buf *b) {
 static int expand(Expansion *x, Span name, Buf *b) {
     Span text;
     TRY(pick_alternative(x, name, &text));
-    if (++x->depth > 400 || b->n > 100000 || x->drawn > 100000) return fail(x->e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(name));
+    if (++x->depth > 400 || b->n > 100000 || x->drawn > 100000)
+        return fail(x->e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(name));
     TRY(expand_text(x, text, b));
     x->depth--;
     return 0;
@@ -4240,7 +4397,8 @@ static int draw_document(Env *e, const Grammar *g, const char *start, uint64_t k
         for (i = 0; i + 1 < text.n && !(text.s[i] == '=' && text.s[i + 1] == '>'); i++) ;
         if (i + 1 < text.n) break;
         if (hops++ > 20 || text.n < 3 || text.s[0] != '<' || text.s[text.n - 1] != '>')
-            return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, found \"%.*s\"", g->path, SHOWN(name), SHOWN(text));
+            return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, found \"%.*s\"",
+                g->path, SHOWN(name), SHOWN(text));
         name.s = text.s + 1; name.n = text.n - 2;
     }
     d->answer.s = text.s + i + 2; d->answer.n = text.n - i - 2;
@@ -4308,14 +4466,20 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Pr
     for (i = tries = 0; i < w->n; tries++) {
         uint64_t key = draw(w->seed, DRAW_WORLD, tries, 0, 0);
         size_t part;
-        if (tries > 1000 * (w->n + 1000)) return fail(e, "%s: hardly any prompt of %s is left in that fold, or all were drawn before", g->path, w->start);
+        if (tries > 1000 * (w->n + 1000))
+            return fail(e, "%s: hardly any prompt of %s is left in that fold, or all were drawn before", g->path, w->start);
         TRY(draw_document(e, g, w->start, key, &d));
         part = w->folds ? (size_t)(stir(7, hash(d.prompt.s, d.prompt.n)) % w->folds) : 0;
         if (w->folds && (part < w->fold_from || part > w->fold_to)) continue;
         if (w->distinct) { int again = seen_before(e, &seen, d.prompt); if (again < 0) return -1; if (again) continue; }
         for (j = 0; j < (w->answers ? w->answers : 1); j++) {
             put_text(e, &line, "{\"id\":\""); put_text(e, &line, w->start); put_format(e, &line, "-%zu\",", i);
-            if (!w->answers) { put_text(e, &line, "\"prompt\":"); put_quoted(e, &line, d.prompt); put_text(e, &line, "}\n"); continue; }
+            if (!w->answers) {
+                put_text(e, &line, "\"prompt\":");
+                put_quoted(e, &line, d.prompt);
+                put_text(e, &line, "}\n");
+                continue;
+            }
             answer.n = 0;
             TRY(draw_answer(&d, d.answer, stir(key, j + 1), &answer));
             if (w->answers > 1) put_format(e, &line, "\"candidate\":%zu,", j);
@@ -4333,8 +4497,9 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Pr
 /* ================================================ Options =============================================================
  * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
  */
-enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128, TOKENIZE = 256, CORPUS = 512, INFO = 1024,
-       DRAWS = SAMPLE | GENERATE, MODELS = SAMPLE | TUNE | PROFILE | GENERATE | INFO, SEEDED = SAMPLE | SELECT | TUNE | PROFILE | GENERATE | CORPUS, ALL = 2047 };
+enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128, TOKENIZE = 256, CORPUS = 512,
+       INFO = 1024, ALL = 2047, DRAWS = SAMPLE | GENERATE, MODELS = SAMPLE | TUNE | PROFILE | GENERATE | INFO,
+       SEEDED = SAMPLE | SELECT | TUNE | PROFILE | GENERATE | CORPUS };
 
 /*    name         argument  default   verbs               bits what it says (bits 1: a result depends on it, so receipts hold it) */
 #define OPTIONS(X) \
@@ -4400,7 +4565,8 @@ typedef struct {
 static int find_option(const char *name, size_t n) {
     size_t i, k;
     for (i = 0; i < N_OPTIONS; i++) {
-        for (k = 0; k < n && options[i].name[k] && (options[i].name[k] == name[k] || (options[i].name[k] == '_' && name[k] == '-')); k++) ;
+        for (k = 0; k < n && options[i].name[k] && (options[i].name[k] == name[k]
+            || (options[i].name[k] == '_' && name[k] == '-')); k++) ;
         if (k == n && options[i].name[k] == 0) return (int)i;
     }
     return -1;
@@ -4430,9 +4596,17 @@ static int parse_call(Env *e, int verb, const char *verb_name, char *const *word
         }
         if (strcmp(w, "--") == 0) { plain = 1; continue; }
         if (w[1] == '-') k = find_option(w + 2, eq ? (size_t)(eq - w) - 2 : strlen(w) - 2);
-        else if (w[2] == 0) { k = w[1] == 'o' ? O_output : w[1] == 'n' ? O_n : w[1] == 'p' ? O_prompt : w[1] == 'q' ? O_quiet : -1; eq = NULL; }
-        if (k < 0 || !(options[k].verbs & verb)) return fail(e, "%s: there is no option %s; see actinh help %s", verb_name, w, verb_name);
-        if (!options[k].arg) { if (eq) return fail(e, "%s: option %s takes no value", verb_name, w); c->value[k] = "1"; continue; }
+        else if (w[2] == 0) {
+            k = w[1] == 'o' ? O_output : w[1] == 'n' ? O_n : w[1] == 'p' ? O_prompt : w[1] == 'q' ? O_quiet : -1;
+            eq = NULL;
+        }
+        if (k < 0 || !(options[k].verbs & verb))
+            return fail(e, "%s: there is no option %s; see actinh help %s", verb_name, w, verb_name);
+        if (!options[k].arg) {
+            if (eq) return fail(e, "%s: option %s takes no value", verb_name, w);
+            c->value[k] = "1";
+            continue;
+        }
         if (eq) c->value[k] = eq + 1;
         else if (++i < n) c->value[k] = word[i];
         else return fail(e, "%s: option %s: a value (%s) was expected", verb_name, w, options[k].arg);
@@ -4443,14 +4617,19 @@ static int parse_call(Env *e, int verb, const char *verb_name, char *const *word
 static int real_option(Env *e, const Call *c, int k, double low, double high, double *x) {
     const char *v = c->value[k];
     if (parse_number(v, strlen(v), x) == strlen(v) && v[0] && *x >= low && *x <= high) return 0;
-    return fail(e, "%s: option %s: a number from %g to %g was expected, found \"%s\"", c->verb_name, dashed(e, options[k].name), low, high, v);
+    return fail(e, "%s: option %s: a number from %g to %g was expected, found \"%s\"", c->verb_name, dashed(e, options[k].name),
+        low, high, v);
 }
 
 static int size_option(Env *e, const Call *c, int k, size_t low, size_t high, size_t *x) {
     const char *v = c->value[k];
     double d = 0;
-    if (parse_number(v, strlen(v), &d) == strlen(v) && v[0] && d >= (double)low && d <= (double)high && d == (double)(size_t)d) { *x = (size_t)d; return 0; }
-    return fail(e, "%s: option %s: a whole number from %zu to %zu was expected, found \"%s\"", c->verb_name, dashed(e, options[k].name), low, high, v);
+    if (parse_number(v, strlen(v), &d) == strlen(v) && v[0] && d >= (double)low && d <= (double)high && d == (double)(size_t)d) {
+        *x = (size_t)d;
+        return 0;
+    }
+    return fail(e, "%s: option %s: a whole number from %zu to %zu was expected, found \"%s\"", c->verb_name,
+        dashed(e, options[k].name), low, high, v);
 }
 
 /* ================================================ Evidence ============================================================
@@ -4505,7 +4684,8 @@ static int depends_suite(Env *e, Call *c, const char *path) {
     size_t n, i;
     TRY(load_suite(e, path, &s, &n));
     TRY(depends(e, c, "suite", path, NULL));
-    for (i = 0; i < n; i++) if (strcmp(s[i].key, "items") == 0) TRY(depends(e, c, "items", items_path(e, path, s[i].value), NULL));
+    for (i = 0; i < n; i++)
+        if (strcmp(s[i].key, "items") == 0) TRY(depends(e, c, "items", items_path(e, path, s[i].value), NULL));
     return 0;
 }
 
@@ -4538,7 +4718,9 @@ static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const
     return e->error[0] ? -1 : 0;
 }
 
-static const char *receipt_path(Env *e, const char *out, int folder) { return folder ? join(e, out, "/", "receipt.json") : join(e, out, ".receipt", ""); }
+static const char *receipt_path(Env *e, const char *out, int folder) {
+    return folder ? join(e, out, "/", "receipt.json") : join(e, out, ".receipt", "");
+}
 
 /* A file that is there is only replaced by --force, or by the same work (see below). */
 static int may_write(Env *e, const Call *c, const char *stands) {
@@ -4557,7 +4739,8 @@ static int begin_result(Env *e, Call *c, const char *file) {
     Buf line = { NULL, 0, 0 };
     c->out = path && strcmp(path, "-") && !is_special(path) ? path : NULL;
     if (path && !*path) return may_write(e, c, path);
-    for (i = 0; i < c->n_in; i++) if (!c->in[i].path || strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
+    for (i = 0; i < c->n_in; i++)
+        if (!c->in[i].path || strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
     if (!c->out) return may_write(e, c, stands);
     put_format(e, &c->receipt, "{\"actinh\":\"receipt\",\"spec\":%d,\"verb\":\"%s\",\"options\":{", SPEC, c->verb_name);
     for (i = 0; i < N_OPTIONS; i++) {
@@ -4684,7 +4867,8 @@ static int verb_score(Env *e, Call *c) {
     memset(&g, 0, sizeof g); memset(&text, 0, sizeof text); memset(&lists, 0, sizeof lists);
     out = NULL;
     if (c->value[O_list]) {
-        for (i = 0; i < COUNT(measures); i++) put_format(e, &b, "%-10s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says, measures[i].source);
+        for (i = 0; i < COUNT(measures); i++)
+            put_format(e, &b, "%-10s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says, measures[i].source);
         return save_file(e, c->value[O_output], whole(&b));
     }
     TRY(need_files(e, c, 0, 1, "one file of answers was"));
@@ -4703,7 +4887,9 @@ static int verb_score(Env *e, Call *c) {
     if (!out) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
         for (i = 0; i < g.n; i++, done++) {
-            if (!g.r[i].has_completion) return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", rs.in.path, g.r[i].number + 1);
+            if (!g.r[i].has_completion)
+                return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", rs.in.path,
+                    g.r[i].number + 1);
             TRY(put_scored(e, &b, &g, i, list, n, &text, &lists));
         }
         if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
@@ -4739,7 +4925,8 @@ static int verb_select(Env *e, Call *c) {
     while ((any = next_group(e, &rs, &g)) > 0) {
         size_t ties, best;
         int again = seen_before(e, &seen, g.r[0].id);
-        if (again) return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" comes back: a prompt's answers must stand together (actinh gather brings them together)", rs.in.path, g.r[0].number + 1, SHOWN(g.r[0].id));
+        if (again)
+            return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" comes back: a prompt's answers must stand together (actinh gather brings them together)", rs.in.path, g.r[0].number + 1, SHOWN(g.r[0].id));
         best = choose(&g, &rule, seed, &ties);
         count_choice(&g, &rule, best, ties, &s);
         if (best == SIZE_MAX) continue;
@@ -4750,18 +4937,24 @@ static int verb_select(Env *e, Call *c) {
     close_in(&rs.in);
     if (any < 0) return -1;
     if (s.prompts == 0) return fail(e, "%s: no answers to choose from", rs.in.path);
-    if (s.dropped == s.prompts) return fail(e, "%s: no answer is eligible: --by %s%s%s", rs.in.path, c->value[O_by], c->value[O_where] ? " --where " : "", c->value[O_where] ? c->value[O_where] : "");
+    if (s.dropped == s.prompts)
+        return fail(e, "%s: no answer is eligible: --by %s%s%s", rs.in.path, c->value[O_by], c->value[O_where] ? " --where " : "",
+            c->value[O_where] ? c->value[O_where] : "");
     TRY(write_buf(e, out, &b));
     TRY(close_out(e, out));
     if (!e->quiet) {
-        fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied, %zu empty, %zu cut off\n", s.prompts, s.candidates, s.dropped, s.tied, s.empty, s.cut);
-        if (rule.n && s.n_all) fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule.order[0].field, mean(s.all, s.n_all), mean(s.first, s.n_first), mean(s.chosen, s.n_chosen));
+        fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied, %zu empty, %zu cut off\n", s.prompts,
+            s.candidates, s.dropped, s.tied, s.empty, s.cut);
+        if (rule.n && s.n_all)
+            fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule.order[0].field, mean(s.all, s.n_all),
+                mean(s.first, s.n_first), mean(s.chosen, s.n_chosen));
     }
     return end_result(e, c, NULL);
 }
 
 static int verb_tune(Env *e, Call *c) {
-    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.bin", "steps.jsonl", NULL };
+    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.bin",
+        "steps.jsonl", NULL };
     Model m;
     Tuning t;
     Template form;
@@ -4785,7 +4978,8 @@ static int verb_tune(Env *e, Call *c) {
     TRY(real_option(e, c, O_beta1, 0, 0.999999, &beta1));
     TRY(real_option(e, c, O_beta2, 0, 0.999999, &beta2));
     t.cosine = strcmp(c->value[O_schedule], "cosine") == 0;
-    if (!t.cosine && strcmp(c->value[O_schedule], "constant")) return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
+    if (!t.cosine && strcmp(c->value[O_schedule], "constant"))
+        return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
     t.beta1 = (float)beta1; t.beta2 = (float)beta2; t.eps = 1e-8f; t.decay = (float)decay; t.clip = (float)clip;
     TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
     TRY(depends(e, c, "answers", c->file[1], NULL));
@@ -4794,7 +4988,9 @@ static int verb_tune(Env *e, Call *c) {
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
     TRY(tune(e, &m, &t, &form, c->file[1], c->value[O_output], &dropped));
-    if (dropped && !e->quiet) fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped, t.max_length);
+    if (dropped && !e->quiet)
+        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped,
+            t.max_length);
     return end_result(e, c, files);
 }
 
@@ -4806,7 +5002,8 @@ static int show_difference(Env *e, const Figures *list, const Figures *other) {
         double d, lo, hi;
         if (!o) continue;
         TRY(bootstrap(e, f, o, &d, &lo, &hi));
-        fprintf(stderr, "%-22s %10.4f  against %10.4f  difference %+10.4f [%+.4f, %+.4f]\n", f->name, f->value, o->value, d, lo, hi);
+        fprintf(stderr, "%-22s %10.4f  against %10.4f  difference %+10.4f [%+.4f, %+.4f]\n", f->name, f->value,
+            o->value, d, lo, hi);
         compared++;
     }
     return compared ? 0 : fail(e, "--against: no figure of %s in both", list->n ? list->f[0].name : "any name");
@@ -4941,7 +5138,8 @@ static int verb_generate(Env *e, Call *c) {
     TRY(pack_model(e, &m));
     p.prompt = span(c->n_files > 1 ? c->file[1] : "");
     TRY(encode_prompt(e, &m.t, &form, p.prompt, &p.q.id, &p.q.n));
-    if (p.q.n >= m.c.ctx) return fail(e, "generate: the text has %zu tokens, which leaves no room in the model's context of %zu", p.q.n, m.c.ctx);
+    if (p.q.n >= m.c.ctx)
+        return fail(e, "generate: the text has %zu tokens, which leaves no room in the model's context of %zu", p.q.n, m.c.ctx);
     p.q.answer = get(e, 1, sizeof *p.q.answer);
     if (!p.q.answer) return -1;
     list.p = &p; list.n = 1;
@@ -4969,7 +5167,8 @@ static int verb_tokenize(Env *e, Call *c) {
         return save_tokenizer(e, c->value[O_output], &t);
     }
     TRY(need_files(e, c, 1, 2, "MODEL (or a tokenizer.bin), and perhaps a text file, were"));
-    if (is_file(c->file[0]) && (strcmp(base_name(c->file[0]), "tokenizer.bin") == 0 || c->value[O_tokenizer] == NULL)) TRY(load_tokenizer(e, c->file[0], &t));
+    if (is_file(c->file[0]) && (strcmp(base_name(c->file[0]), "tokenizer.bin") == 0 || c->value[O_tokenizer] == NULL))
+        TRY(load_tokenizer(e, c->file[0], &t));
     else { TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m)); t = m.t; }
     TRY(load_file(e, c->n_files > 1 ? c->file[1] : "-", &text));
     if (c->value[O_decode]) {
@@ -4978,7 +5177,9 @@ static int verb_tokenize(Env *e, Call *c) {
             double x = 0;
             size_t used = parse_number(text.s + i, text.n - i, &x);
             if (is_space((unsigned char)text.s[i]) || text.s[i] == ',') { i++; continue; }
-            if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x) return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", c->n_files > 1 ? c->file[1] : "standard input", i, t.n - 1);
+            if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x)
+                return fail(e, "%s, byte %zu: an id from 0 to %zu was expected",
+                    c->n_files > 1 ? c->file[1] : "standard input", i, t.n - 1);
             list[n++] = (int)x;
             i += used;
         }
@@ -4999,9 +5200,11 @@ static int verb_info(Env *e, Call *c) {
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
     all = count_parameters(&m, &active);
     put_format(e, &b, "%s: %s\n", m.path, m.c.E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
-    put_format(e, &b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", m.c.L, m.c.H, m.c.F, m.c.Q, m.c.D, m.c.K);
+    put_format(e, &b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", m.c.L, m.c.H, m.c.F,
+        m.c.Q, m.c.D, m.c.K);
     if (m.c.E > 1) put_format(e, &b, "  experts %zu, of which a token uses %zu\n", m.c.E, m.c.top);
-    put_format(e, &b, "  vocabulary %zu, context %zu, head %s\n", m.c.V, m.c.ctx, m.c.tied ? "tied to the embedding" : "of its own");
+    put_format(e, &b, "  vocabulary %zu, context %zu, head %s\n", m.c.V, m.c.ctx,
+        m.c.tied ? "tied to the embedding" : "of its own");
     put_format(e, &b, "  parameters %zu, active %zu\n", all, active);
     return save_file(e, c->value[O_output], whole(&b));
 }
@@ -5027,7 +5230,8 @@ static int verb_corpus(Env *e, Call *c) {
         b = a;
         if (i && fold[i] == '-') { k = parse_number(fold + i + 1, strlen(fold + i + 1), &b); i += k ? k + 1 : 0; }
         if (i && fold[i] == '/') j = parse_number(fold + i + 1, strlen(fold + i + 1), &n);
-        if (!j || fold[i + 1 + j] || !(a >= 0 && a <= b && b < n && n < 1e6) || a != (double)(size_t)a || b != (double)(size_t)b || n != (double)(size_t)n)
+        if (!j || fold[i + 1 + j] || !(a >= 0 && a <= b && b < n && n < 1e6) || a != (double)(size_t)a || b != (double)(size_t)b
+            || n != (double)(size_t)n)
             return fail(e, "corpus: option --fold: A-B/N with whole 0 <= A <= B < N was expected, found \"%s\"", fold);
         w.fold_from = (size_t)a; w.fold_to = (size_t)b; w.folds = (size_t)n;
     }
@@ -5068,18 +5272,24 @@ static int parse_named(Env *e, const Recipe *r, const char *key, Named *list, si
         if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
         if (path.n && memchr(path.s, ':', path.n)) { name = trim(upto(&path, ':')); path = trim(path); }
         else for (i = 0; i < path.n; i++) if (path.s[i] == '/') { name.s = path.s + i + 1; name.n = path.n - i - 1; }
-        for (i = 0; i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || name.s[i] == '_' || name.s[i] == '.'); i++) continue;
-        if (name.n == 0 || i < name.n) return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"", r->file, key, SHOWN(name));
+        for (i = 0; i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || name.s[i] == '_' || name.s[i] == '.'); i++)
+            continue;
+        if (name.n == 0 || i < name.n)
+            return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"", r->file,
+                key, SHOWN(name));
         list[*n].name = copy(e, name.s, name.n);
         list[*n].path = copy(e, path.s, path.n);
         if (!list[*n].name || !list[*n].path) return -1;
-        for (i = 0; i < *n; i++) if (strcmp(list[i].name, list[*n].name) == 0) return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, list[i].name);
+        for (i = 0; i < *n; i++)
+            if (strcmp(list[i].name, list[*n].name) == 0)
+                return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, list[i].name);
     }
     return *n ? 0 : fail(e, "%s, key %s: is empty", r->file, key);
 }
 
 /* Commas separate choices, so a choice with two fields is written "words:max+mtld:max". */
-static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, const char **list, size_t most, size_t *n) {
+static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, const char **list,
+    size_t most, size_t *n) {
     Span rest = span(setting(r->s, r->n, "", key, otherwise));
     size_t i;
     for (*n = 0; rest.n; ++*n) {
@@ -5089,7 +5299,8 @@ static int parse_list(Env *e, const Recipe *r, const char *key, const char *othe
         if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
         for (i = 0; i < one.n; i++) if (text[i] == '+') text[i] = ',';
         list[*n] = text;
-        for (i = 0; i < *n; i++) if (strcmp(list[i], text) == 0) return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, text);
+        for (i = 0; i < *n; i++)
+            if (strcmp(list[i], text) == 0) return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, text);
     }
     return *n ? 0 : fail(e, "%s, key %s: is empty", r->file, key);
 }
@@ -5116,12 +5327,14 @@ static int check_recipe(Env *e, Recipe *r) {
         char *word[100];
         n = 0;
         TRY(split_words(e, setting(r->s, r->n, "", verbs_[i].key, ""), word, COUNT(word), &n));
-        if (parse_call(e, verbs_[i].bit, verbs_[i].key, word, n, &c) < 0 || c.n_files) return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, verbs_[i].key, c.file[0]) : -1;
+        if (parse_call(e, verbs_[i].bit, verbs_[i].key, word, n, &c) < 0 || c.n_files)
+            return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, verbs_[i].key, c.file[0]) : -1;
     }
     for (i = 0; i < r->seeds; i++) {
         double x = 0;
         size_t k2 = parse_number(r->seed[i], strlen(r->seed[i]), &x);
-        if (!k2 || r->seed[i][k2] || !is_digit(r->seed[i][0]) || (r->seed[i][0] == '0' && r->seed[i][1]) || x > 2147483648.0 || x != (double)(size_t)x)
+        if (!k2 || r->seed[i][k2] || !is_digit(r->seed[i][0]) || (r->seed[i][0] == '0' && r->seed[i][1]) || x > 2147483648.0
+            || x != (double)(size_t)x)
             return fail(e, "%s, key seeds: whole numbers were expected, found \"%s\"", r->file, r->seed[i]);
     }
     for (i = 0; i < r->choices; i++) if (strcmp(r->choice[i], "base") != 0) TRY(parse_rule(e, r->choice[i], NULL, 0, &rule));
@@ -5132,7 +5345,8 @@ static int check_recipe(Env *e, Recipe *r) {
 }
 
 static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
-    static const char *const keys[] = { "teachers", "students", "seeds", "prompts", "choices", "sample", "score", "tune", "profile", "world" };
+    static const char *const keys[] = { "teachers", "students", "seeds", "prompts", "choices", "sample", "score", "tune",
+        "profile", "world" };
     const char *path;
     size_t i, k;
     memset(r, 0, sizeof *r);
@@ -5148,16 +5362,19 @@ static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
     TRY(parse_list(e, r, "choices", "base, first, random", r->choice, COUNT(r->choice), &r->choices));
     TRY(parse_list(e, r, "seeds", "1", r->seed, COUNT(r->seed), &r->seeds));
     TRY(check_recipe(e, r));
-    for (k = 0; k < 2; k++) for (i = 0; i < (k ? r->students : r->teachers); i++) {       /* "dense" alone: the path named elsewhere */
+    for (k = 0; k < 2; k++)
+        for (i = 0; i < (k ? r->students : r->teachers); i++) {       /* "dense" alone: the path named elsewhere */
         Named *x = k ? &r->student[i] : &r->teacher[i], *others = k ? r->teacher : r->student;
         size_t j, m = k ? r->teachers : r->students;
-        if (strcmp(x->name, x->path) == 0) for (j = 0; j < m; j++) if (strcmp(others[j].name, x->name) == 0) x->path = others[j].path;
+        if (strcmp(x->name, x->path) == 0)
+            for (j = 0; j < m; j++) if (strcmp(others[j].name, x->name) == 0) x->path = others[j].path;
     }
     return 0;
 }
 
 /* Runs one verb under an environment of its own: `words` as in a recipe, then --seed and --output, then the files. */
-static int stage(Env *e, const Recipe *r, int (*verb)(Env *, Call *), int bit, const char *name, const char *words, const char *seed, const char *out, const char *const *files) {
+static int stage(Env *e, const Recipe *r, int (*verb)(Env *, Call *), int bit, const char *name, const char *words,
+    const char *seed, const char *out, const char *const *files) {
     Env inner;
     Call *c;
     char *word[128];
@@ -5180,7 +5397,8 @@ static int stage(Env *e, const Recipe *r, int (*verb)(Env *, Call *), int bit, c
 /* One cell of the grid. */
 typedef struct { const Named *teacher, *student; const char *choice, *seed; Env env; } Cell;
 
-static const char *recipe_words(const Recipe *r, const char *key, const char *otherwise) { return setting(r->s, r->n, "", key, otherwise); }
+static const char *recipe_words(const Recipe *r, const char *key,
+    const char *otherwise) { return setting(r->s, r->n, "", key, otherwise); }
 
 /* DIR/<a>-<b>..: names of files for a stage; ':' and ',' of rules become '_'. */
 static char *cell_path(Env *e, const Recipe *r, const char *a, const char *b, const char *c, const char *d, const char *tail) {
@@ -5196,7 +5414,8 @@ static char *cell_path(Env *e, const Recipe *r, const char *a, const char *b, co
 }
 
 static int stage_profile(Env *e, const Recipe *r, const char *model, const char *seed, const char *figures) {
-    const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' '), *files[3] = { NULL, NULL, NULL };
+    const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' '),
+        *files[3] = { NULL, NULL, NULL };
     files[0] = model;
     files[1] = copy(e, suite, words ? (size_t)(words - suite) : strlen(suite));
     return files[1] ? stage(e, r, verb_profile, PROFILE, "profile", words ? words : "", seed, figures, files) : -1;
@@ -5211,13 +5430,18 @@ static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
     const char *chosen = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".jsonl");
     const char *tuned = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, "");
     const char *figures = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".figures");
-    const char *const teach[] = { x->teacher->path, r->prompts, NULL }, *const score[] = { sampled, NULL }, *const select[] = { scored, NULL },
+    const char *const teach[] = { x->teacher->path, r->prompts, NULL }, *const score[] = { sampled, NULL },
+        *const select[] = { scored, NULL },
         *const learn[] = { x->student ? x->student->path : "", chosen, NULL };
-    TRY(stage(e, r, verb_sample, SAMPLE, "sample", recipe_words(r, "sample", "-n 10"), x->seed, sampled, teach));        /* y1 .. yk ~ teacher(x) */
-    TRY(stage(e, r, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, score));                     /* s1 .. sk            */
+    TRY(stage(e, r, verb_sample, SAMPLE, "sample", recipe_words(r, "sample", "-n 10"), x->seed, sampled,
+        teach));        /* y1 .. yk ~ teacher(x) */
+    TRY(stage(e, r, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored,
+        score));                     /* s1 .. sk            */
     if (!x->student) return 0;
-    TRY(stage(e, r, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), x->seed, chosen, select));       /* y* = the best of k  */
-    TRY(stage(e, r, verb_tune, TUNE, "tune", recipe_words(r, "tune", ""), x->seed, tuned, learn));                       /* student learns y*   */
+    TRY(stage(e, r, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), x->seed, chosen,
+        select));       /* y* = the best of k  */
+    TRY(stage(e, r, verb_tune, TUNE, "tune", recipe_words(r, "tune", ""), x->seed, tuned,
+        learn));                       /* student learns y*   */
     return stage_profile(e, r, tuned, x->seed, figures);                                                                 /* what has it become? */
 }
 
@@ -5230,7 +5454,8 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
         Cell *x = &cell[k];
         x->env.quiet = 1;
         if (x->choice && strcmp(x->choice, "base") == 0)             /* nothing learnt: the student as it is */
-            stage_profile(&x->env, r, x->student->path, x->seed, cell_path(&x->env, r, "base", x->student->name, x->seed, NULL, ".figures"));
+            stage_profile(&x->env, r, x->student->path, x->seed,
+                cell_path(&x->env, r, "base", x->student->name, x->seed, NULL, ".figures"));
         else active_inheritance(&x->env, r, x);
 #ifdef _OPENMP
 #pragma omp critical
@@ -5253,7 +5478,10 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
     memset(&r, 0, sizeof r);
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0)
-        if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) { sum += x; n++; }
+        if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) {
+            sum += x;
+            n++;
+        }
     close_in(&rs.in);
     *value = mean(sum, n);
     release(e, mark);
@@ -5262,9 +5490,11 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
 
 /* What the world itself predicts for a rule: it answers its own prompts k times, and the best are kept. */
 static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, const char *field, double *value) {
-    const char *world = recipe_words(r, join(e, "world.", x->teacher->name, ""), recipe_words(r, "world", NULL)), *space = world ? strchr(world, ' ') : NULL;
+    const char *world = recipe_words(r, join(e, "world.", x->teacher->name, ""), recipe_words(r, "world", NULL)),
+        *space = world ? strchr(world, ' ') : NULL;
     char *start = copy(e, like, strlen(like) - (size_t)ends(like, "-")), k[32];
-    const char *drawn = cell_path(e, r, "world", x->teacher->name, start, NULL, ".jsonl"), *scored = cell_path(e, r, "world-scored", x->teacher->name, start, NULL, ".jsonl");
+    const char *drawn = cell_path(e, r, "world", x->teacher->name, start, NULL, ".jsonl"),
+        *scored = cell_path(e, r, "world-scored", x->teacher->name, start, NULL, ".jsonl");
     const char *chosen = cell_path(e, r, "world", x->teacher->name, start, x->choice, ".jsonl"), *files[2] = { NULL, NULL };
     Call c;
     char *words[100];
@@ -5276,7 +5506,8 @@ static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, con
     TRY(size_option(e, &c, O_n, 1, 10000, &n));
     snprintf(k, sizeof k, " --answers %zu", n);
     files[0] = space ? copy(e, world, (size_t)(space - world)) : world;
-    TRY(stage(e, r, verb_corpus, CORPUS, "corpus", join(e, space ? space : "", " -n 1000 --start ", join(e, start, k, "")), NULL, drawn, files));
+    TRY(stage(e, r, verb_corpus, CORPUS, "corpus", join(e, space ? space : "", " -n 1000 --start ", join(e, start, k, "")), NULL,
+        drawn, files));
     files[0] = drawn;
     TRY(stage(e, r, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, files));
     files[0] = scored;
@@ -5287,7 +5518,8 @@ static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, con
 /* The finished grid: for each seed, teacher, student and choice one set of figures, and for each seed and student a base. */
 typedef struct { const Recipe *r; Cell *cell; Figures *figures, *bases; } Grid;
 
-static size_t cell_at(const Recipe *r, size_t seed, size_t t, size_t s, size_t k) { return ((seed * r->teachers + t) * r->students + s) * r->choices + k; }
+static size_t cell_at(const Recipe *r, size_t seed, size_t t, size_t s,
+    size_t k) { return ((seed * r->teachers + t) * r->students + s) * r->choices + k; }
 static const Figures *base_of(const Grid *g, size_t seed, size_t s) { return &g->bases[seed * g->r->students + s]; }
 static const Figures *figures_of(const Grid *g, size_t seed, size_t t, size_t s, size_t k) {
     return strcmp(g->r->choice[k], "base") == 0 ? base_of(g, seed, s) : &g->figures[cell_at(g->r, seed, t, s, k)];
@@ -5309,7 +5541,8 @@ static void add_value(Summary *c, double value, double lo, double hi) {
 static const char *judged_by(const char *field) { return strcmp(field, "toxicity") == 0 ? "emt" : field; }
 
 /* All figures of one model: lines of results.jsonl, each with its paired difference to the base. */
-static int put_results(Env *e, Buf *b, const char *teacher, const char *student, const char *choice, const char *seed, const Figures *mine, const Figures *base) {
+static int put_results(Env *e, Buf *b, const char *teacher, const char *student, const char *choice, const char *seed,
+    const Figures *mine, const Figures *base) {
     size_t i;
     for (i = 0; i < mine->n; i++) {
         const Figure *f = &mine->f[i], *o = find_figure(base, f->suite, f->name);
@@ -5335,13 +5568,15 @@ static void put_number(Env *e, Buf *b, double x) { put_format(e, b, x > -9.9995 
 
 /* "0.412 [0.350, 0.470] -55%*", padded to `width`; a star where every seed's paired interval leaves out 0. Accuracy's
  * change is in points; cells where it falls by more than 3 are named in `fallen`. */
-static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *name, int width, int interval, Buf *fallen) {
+static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *name, int width, int interval,
+    Buf *fallen) {
     Summary v = { 0, 0, 0, 0 }, change = { 0, 0, 0, 0 };
     Buf text = { NULL, 0, 0 };
     size_t i;
     int sure = 1, base = strcmp(g->r->choice[k], "base") == 0, points = strcmp(name, "accuracy") == 0;
     for (i = 0; i < g->r->seeds; i++) {
-        const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, name), *o = f ? find_figure(base_of(g, i, s), f->suite, name) : NULL;
+        const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, name),
+            *o = f ? find_figure(base_of(g, i, s), f->suite, name) : NULL;
         double d, lo, hi;
         if (!f || !o) continue;
         add_value(&v, f->value, f->lo, f->hi);
@@ -5351,9 +5586,17 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
         add_value(&change, points ? 100.0 * d : o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
     }
     put_number(e, &text, v.value);
-    if (interval) { put_text(e, &text, " ["); put_number(e, &text, v.lo); put_text(e, &text, ", "); put_number(e, &text, v.hi); put_text(e, &text, "]"); }
+    if (interval) {
+        put_text(e, &text, " [");
+        put_number(e, &text, v.lo);
+        put_text(e, &text, ", ");
+        put_number(e, &text, v.hi);
+        put_text(e, &text, "]");
+    }
     if (!base) put_format(e, &text, points ? " %+.1f%s%s" : " %+.0f%s%s", change.value, points ? "" : "%", sure ? "*" : "");
-    if (points && change.value < -3.0) put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", g->r->teacher[t].name, g->r->student[s].name, g->r->choice[k]);
+    if (points && change.value < -3.0)
+        put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", g->r->teacher[t].name, g->r->student[s].name,
+            g->r->choice[k]);
     if (v.n == 0) { text.n = 0; put_text(e, &text, "-"); }            /* the suites don't report it */
     put_format(e, b, "  %*s", width, text.s ? text.s : "");
     drop(e, text.s);
@@ -5368,9 +5611,11 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size
     double world = -1, x;
     size_t i;
     for (i = 0; i < r->seeds; i++) {
-        const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, field), *o = f ? find_figure(base_of(g, i, s), f->suite, field) : NULL;
+        const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, field),
+            *o = f ? find_figure(base_of(g, i, s), f->suite, field) : NULL;
         if (!f || !o) continue;
-        TRY(mean_of_file(e, cell_path(e, r, r->teacher[t].name, r->student[s].name, r->choice[k], r->seed[i], ".jsonl"), f->like, field, &x));
+        TRY(mean_of_file(e, cell_path(e, r, r->teacher[t].name, r->student[s].name, r->choice[k], r->seed[i], ".jsonl"),
+            f->like, field, &x));
         add_value(&chosen, x, x, x);
         if (x != o->value) add_value(&share, (f->value - o->value) / (x - o->value), 0, 0);
         if (i == 0) TRY(predict(e, r, &g->cell[cell_at(r, 0, t, s, k)], f->like, field, &world));
@@ -5396,12 +5641,14 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
         name = judged_by(field);
         put_format(e, b, "\n%-18s", name);
         for (i = 0; i < r->choices; i++)
-            if (i == k || !strchr(r->choice[i], ':')) put_format(e, b, "  %*s", strcmp(r->choice[i], "base") ? 27 : 20, r->choice[i]);
+            if (i == k || !strchr(r->choice[i], ':'))
+                put_format(e, b, "  %*s", strcmp(r->choice[i], "base") ? 27 : 20, r->choice[i]);
         put_format(e, b, "  %8s  %8s  %9s\n", "chosen", "world", "inherited");
         for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
             put_format(e, b, "%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
             for (i = 0; i < r->choices; i++)
-                if (i == k || !strchr(r->choice[i], ':')) TRY(put_cell(e, b, g, t, s, i, name, strcmp(r->choice[i], "base") ? 27 : 20, 1, &fallen));
+                if (i == k || !strchr(r->choice[i], ':'))
+                    TRY(put_cell(e, b, g, t, s, i, name, strcmp(r->choice[i], "base") ? 27 : 20, 1, &fallen));
             TRY(put_inherited(e, b, g, t, s, k, field));
         }
     }
@@ -5416,7 +5663,11 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
             put_text(e, b, "\n");
         }
     }
-    if (fallen.n) { put_text(e, b, "\nAccuracy fell by more than 3 points in: "); put(e, b, fallen.s, fallen.n); put_text(e, b, "\n"); }
+    if (fallen.n) {
+        put_text(e, b, "\nAccuracy fell by more than 3 points in: ");
+        put(e, b, fallen.s, fallen.n);
+        put_text(e, b, "\n");
+    }
     put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. Changes are against the base, in percent (accuracy:\n"
                    "in points); *: the paired difference has an interval without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
                    "for it; inherited: (student - base) / (chosen - base) of the mean. The method itself: active_inheritance() in actinh.c\n");
@@ -5442,7 +5693,11 @@ static int verb_run(Env *e, Call *c) {
     if (!cell || !figures || !bases || !first) return -1;
     for (s = 0; s < r.seeds; s++) {
         for (t = 0; t < r.teachers; t++, m++) { first[m].teacher = &r.teacher[t]; first[m].seed = r.seed[s]; }
-        for (t = 0; t < r.students; t++, m++) { first[m].student = &r.student[t]; first[m].choice = "base"; first[m].seed = r.seed[s]; }
+        for (t = 0; t < r.students; t++, m++) {
+            first[m].student = &r.student[t];
+            first[m].choice = "base";
+            first[m].seed = r.seed[s];
+        }
         for (t = 0; t < r.teachers; t++) for (i = 0; i < r.students; i++) for (k = 0; k < r.choices; k++, n++) {
             cell[n].teacher = &r.teacher[t]; cell[n].student = &r.student[i]; cell[n].choice = r.choice[k]; cell[n].seed = r.seed[s];
         }
@@ -5457,8 +5712,10 @@ static int verb_run(Env *e, Call *c) {
         }
         for (t = 0; t < r.teachers; t++) for (i = 0; i < r.students; i++) for (k = 0; k < r.choices; k++, n++) {
             if (strcmp(r.choice[k], "base") == 0) continue;
-            TRY(load_figures(e, cell_path(e, &r, r.teacher[t].name, r.student[i].name, r.choice[k], r.seed[s], ".figures"), &figures[n]));
-            TRY(put_results(e, &results, r.teacher[t].name, r.student[i].name, r.choice[k], r.seed[s], &figures[n], &bases[s * r.students + i]));
+            TRY(load_figures(e, cell_path(e, &r, r.teacher[t].name, r.student[i].name, r.choice[k], r.seed[s], ".figures"),
+                &figures[n]));
+            TRY(put_results(e, &results, r.teacher[t].name, r.student[i].name, r.choice[k], r.seed[s], &figures[n],
+                &bases[s * r.students + i]));
         }
     }
     TRY(save_file(e, join(e, r.dir, "/", "results.jsonl"), whole(&results)));
@@ -5507,7 +5764,8 @@ int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, s
     memset(&a->g, 0, sizeof a->g); memset(&a->text, 0, sizeof a->text);
     a->words_loaded = 0;
     memset(&s, 0, sizeof s); memset(&p, 0, sizeof p); memset(&form, 0, sizeof form);
-    if (k == 0 || max_tokens == 0 || !(temperature >= 0)) return fail(e, "sample: k and max_tokens of at least 1 and a temperature of at least 0 were expected");
+    if (k == 0 || max_tokens == 0 || !(temperature >= 0))
+        return fail(e, "sample: k and max_tokens of at least 1 and a temperature of at least 0 were expected");
     s.k = k; s.max_tokens = max_tokens; s.temperature = (float)temperature; s.top_p = 1.0f; s.seed = seed;
     p.prompt = span(prompt); p.id = span("0");
     p.q.key = hash("0", 1);
@@ -5602,7 +5860,8 @@ static int show_help(const char *name) {
         if (!(options[i].verbs & v->bit)) continue;
         snprintf(text, sizeof text, "--%s%s%s", options[i].name, options[i].arg ? " " : "", options[i].arg ? options[i].arg : "");
         for (k = 2; text[k] && text[k] != ' '; k++) if (text[k] == '_') text[k] = '-';
-        printf("    %-22s %s%s%s%s\n", text, options[i].says, options[i].value ? " (default " : "", options[i].value ? options[i].value : "", options[i].value ? ")" : "");
+        printf("    %-22s %s%s%s%s\n", text, options[i].says, options[i].value ? " (default " : "",
+            options[i].value ? options[i].value : "", options[i].value ? ")" : "");
     }
     return 0;
 }
