@@ -10,7 +10,7 @@ PREFIX  ?= /usr/local
 can      = $(shell echo 'int main(void){return 0;}' | $(CC) $(1) -x c -o /dev/null - 2>/dev/null && echo $(1))
 NATIVE  := $(call can,-march=native)
 OPENMP  := $(call can,-fopenmp)
-EXACT   := $(call can,-ffp-contract=off) $(call can,-fno-math-errno)
+EXACT   := $(call can,-ffp-contract=off) $(call can,-fno-math-errno) $(call can,-fexcess-precision=fast)
 FLAGS    = -std=c99 $(CFLAGS) $(NATIVE) $(EXACT) $(OPENMP) -DACTINH_DATADIR='"$(PREFIX)/share/actinh"'
 
 actinh: actinh.c actinh.h
