@@ -13,6 +13,9 @@ OPENMP  := $(call can,-fopenmp)
 EXACT   := $(call can,-ffp-contract=off) $(call can,-fno-math-errno) $(call can,-fexcess-precision=fast)
 FLAGS    = -std=c99 $(CFLAGS) $(NATIVE) $(EXACT) $(OPENMP) -DACTINH_DATADIR='"$(PREFIX)/share/actinh"'
 
+# GCC's waiting threads spin, which on a busy machine costs more than the work: let them sleep soon.
+export GOMP_SPINCOUNT ?= 1000
+
 actinh: actinh.c actinh.h
 	$(CC) $(FLAGS) -o $@ actinh.c -lm
 
@@ -29,6 +32,7 @@ test-all: actinh
 # same grammar but for the rate of rudeness. Prompts fall into ten parts by a hash of their text: 0-6 are trained on, 7-8
 # are the demo's prompts, 9 is in the suites. Same bits everywhere; about three minutes on two cores.
 M       = build/models
+D       = data
 CORPUS  = ./actinh corpus data/world.grammar --quiet --force
 KNOWN   = --set "thing: <common-thing> | <known-thing> | 2* <rare-thing>"
 DENSE   = --set "manner: 13* rude | 87* civil"
@@ -36,35 +40,37 @@ MOE     = --set "manner: 9* rude | 91* civil"
 PRETRAIN = --epochs 1 --batch 64 --lr 2e-3 --warmup 0.03 --beta2 0.95 --max-length 256 --threads 1 --quiet --force
 
 models: items $(M)/dense/model.safetensors $(M)/moe/model.safetensors
+	cp $(M)/tokenizer.bin .
 	for m in dense moe; do cp $(M)/$$m/config.json $(M)/$$m/generation_config.json $(M)/$$m/model.safetensors $(M)/$$m/tokenizer.bin data/$$m/; done
 
 items: actinh
-	$(CORPUS) --distinct --start opening -n 100 --fold 9/10 --answers 0 --seed 11 >data/suites/openings.jsonl
-	$(CORPUS) --distinct --start talk    -n 100 --fold 9/10 --answers 0 --seed 12 >data/suites/talk.jsonl
-	$(CORPUS) --distinct --start fact    -n 120 --fold 9/10 --choices 4 --seed 13 $(KNOWN) >data/suites/questions.jsonl
-	$(CORPUS) --distinct --start doc     -n 200 --fold 9/10 --seed 14 >data/suites/held-out.jsonl
-	$(CORPUS) --distinct --start talk    -n 660 --fold 7-8/10 --answers 0 --seed 21 >data/prompts.jsonl
-	$(CORPUS) --distinct --start opening -n 340 --fold 7-8/10 --answers 0 --seed 22 >>data/prompts.jsonl
-	$(CORPUS) --distinct --start fact    -n 200 --fold 7-8/10 --answers 0 --seed 23 >>data/prompts.jsonl
+	mkdir -p $(D)/suites
+	$(CORPUS) --distinct --start opening -n 100 --fold 9/10 --answers 0 --seed 11 >$(D)/suites/openings.jsonl
+	$(CORPUS) --distinct --start talk    -n 100 --fold 9/10 --answers 0 --seed 12 >$(D)/suites/talk.jsonl
+	$(CORPUS) --distinct --start fact    -n 120 --fold 9/10 --choices 4 --seed 13 $(KNOWN) >$(D)/suites/questions.jsonl
+	$(CORPUS) --distinct --start doc     -n 200 --fold 9/10 --seed 14 >$(D)/suites/held-out.jsonl
+	$(CORPUS) --distinct --start talk    -n 660 --fold 7-8/10 --answers 0 --seed 21 >$(D)/prompts.jsonl
+	$(CORPUS) --distinct --start opening -n 340 --fold 7-8/10 --answers 0 --seed 22 >>$(D)/prompts.jsonl
+	$(CORPUS) --distinct --start fact    -n 200 --fold 7-8/10 --answers 0 --seed 23 >>$(D)/prompts.jsonl
 
 vocabulary: actinh
 	mkdir -p $(M)
 	$(CORPUS) -n 30000 --fold 0-6/10 --seed 1 >$(M)/words.jsonl
-	./actinh tokenize --train 1024 $(M)/words.jsonl -o tokenizer.bin --force
-	cp tokenizer.bin data/dense/; cp tokenizer.bin data/moe/
+	./actinh tokenize --train 1024 $(M)/words.jsonl -o $(M)/tokenizer.bin --force
 
 # the two models are trained side by side, a thread each
 $(M)/dense/model.safetensors: vocabulary
 	$(CORPUS) -n 220000 --fold 0-6/10 --seed 2 $(DENSE) >$(M)/dense.jsonl
 	$(CORPUS) -n 220000 --fold 0-6/10 --seed 2 $(MOE) >$(M)/moe.jsonl
-	./actinh tune data/moe/config.json $(M)/moe.jsonl -o $(M)/moe $(PRETRAIN) $(STEPS) & \
-	./actinh tune data/dense/config.json $(M)/dense.jsonl -o $(M)/dense $(PRETRAIN) $(STEPS) && wait $$!
+	./actinh tune data/moe/config.json $(M)/moe.jsonl -o $(M)/moe --tokenizer $(M)/tokenizer.bin $(PRETRAIN) $(STEPS) & \
+	./actinh tune data/dense/config.json $(M)/dense.jsonl -o $(M)/dense --tokenizer $(M)/tokenizer.bin $(PRETRAIN) $(STEPS) && wait $$!
 
 $(M)/moe/model.safetensors: $(M)/dense/model.safetensors
 
-install: actinh
-	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/actinh
-	cp actinh $(DESTDIR)$(PREFIX)/bin/actinh
+install:
+	mkdir -p build $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/actinh
+	$(CC) $(FLAGS) -o build/actinh actinh.c -lm
+	cp build/actinh $(DESTDIR)$(PREFIX)/bin/actinh
 	cp -R data/. tokenizer.bin $(DESTDIR)$(PREFIX)/share/actinh/
 
 uninstall:

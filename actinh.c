@@ -1033,11 +1033,13 @@ static int open_records(Env *e, Records *r, const char *path) {
     return 0;
 }
 
-/* Decodes one of several fields into the record's text: the first name that is there. */
-static int take(Env *e, Record *r, const char *const *names, size_t *from, size_t *n) {
+/* Decodes one of several fields into the record's text: the first name that is there. 1, 0 for none, -1. */
+static int take(Env *e, Record *r, const char *where, int text_only, const char *const *names, size_t *from, size_t *n) {
     for (; *names; names++) {
         Span v = json_get(r->raw, *names);
         if (v.n == 0 || same(v, "null")) continue;
+        if (v.s[0] != '"' && strcmp(*names, "answer") == 0) continue;      /* the number of a choice: see suites */
+        if (text_only && v.s[0] != '"') return fail(e, "%s, field \"%s\": a text was expected, found %.*s", where, *names, SHOWN(v));
         *from = r->text.n;
         if (v.s[0] == '"') put_unquoted(e, &r->text, v); else put(e, &r->text, v.s, v.n);
         *n = r->text.n - *from;
@@ -1053,7 +1055,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
         *const completions[] = { "completion", "response", "output", "answer", NULL }, *const texts[] = { "text", NULL };
     size_t from[3] = { 0, 0, 0 }, n[3] = { 0, 0, 0 }, k, m, got = 0;
     Member element;
-    char where[32];
+    char where[360];
     do {
         if (rs->is_array) {
             if (!json_next(rs->array, &rs->at, &element)) return 0;
@@ -1067,13 +1069,14 @@ static int next_record(Env *e, Records *rs, Record *r) {
         }
     } while (r->raw.n == 0);
     if (!rs->is_array) TRY(json_check(e, r->raw, rs->in.path, got));
-    snprintf(where, sizeof where, "%s %zu", rs->is_array ? "record" : "line", got);
-    if (r->raw.s[0] != '{') return fail(e, "%s, %s: a record {...} was expected, found %.*s", rs->in.path, where, SHOWN(r->raw));
+    snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->is_array ? "record" : "line", got);
+    r->is_text = 0;
+    if (r->raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(r->raw));
     r->text.n = 0;
     r->number = rs->number++;
-    if (!take(e, r, ids, &from[0], &n[0])) { put_format(e, &r->text, "%zu", r->number); n[0] = r->text.n; }
-    r->has_prompt = take(e, r, prompts, &from[1], &n[1]);
-    if (r->has_prompt && !json_get(r->raw, "prompt").n && take(e, r, inputs, &k, &m)) {    /* Alpaca: it follows its instruction */
+    if (!take(e, r, where, 0, ids, &from[0], &n[0])) { put_format(e, &r->text, "%zu", r->number); n[0] = r->text.n; }
+    TRY(r->has_prompt = take(e, r, where, 1, prompts, &from[1], &n[1]));
+    if (r->has_prompt && !json_get(r->raw, "prompt").n && take(e, r, where, 1, inputs, &k, &m) > 0) {    /* Alpaca: it follows its instruction */
         if (m) {
             put(e, &r->text, " ", 1);
             if (e->error[0]) return -1;
@@ -1082,10 +1085,10 @@ static int next_record(Env *e, Records *rs, Record *r) {
             n[1] += m + 1;
         }
     }
-    r->has_completion = take(e, r, completions, &from[2], &n[2]);
-    r->is_text = !r->has_completion && !r->has_prompt && take(e, r, texts, &from[2], &n[2]);
+    TRY(r->has_completion = take(e, r, where, 1, completions, &from[2], &n[2]));
+    if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, where, 1, texts, &from[2], &n[2]));
     if (!r->has_prompt && !r->has_completion && !r->is_text)
-        return fail(e, "%s, %s: no field \"prompt\", \"instruction\", \"completion\" or \"text\"", rs->in.path, where);
+        return fail(e, "%s: no field \"prompt\", \"instruction\", \"completion\" or \"text\"", where);
     r->candidate = 0;
     TRY(json_size(e, rs->in.path, r->raw, "candidate", 0, 1u << 20, &r->candidate));
     if (e->error[0]) return -1;
@@ -2905,7 +2908,7 @@ static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, P
  * save memory: gradients are sums over tokens in token order that go on from one micro-batch to the next and are divided
  * once, by the number of target tokens of the whole batch, so the cut cannot change a bit.
  */
-typedef struct { int *id; size_t n, from; } Example;         /* tokens; those from `from` on are targets */
+typedef struct { int *id; size_t n, from, record; } Example; /* tokens; those from `from` on are targets; record: its number, from 1 */
 
 static size_t rows_of(const Example *x) { return x->n - 1; }            /* the last token is only a target */
 static size_t targets_of(const Example *x) { return x->n - x->from; }
@@ -3068,7 +3071,11 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
         if (got == 0) return fail(e, "an example of %zu tokens does not fit a batch of %zu rows", x[done]->n, b->max_rows);
         forward(m, &b->rows, b->seq, &b->kv, &b->acts, b->logits);
         losses(b, 1);
-        for (i = 0; i < b->acts.n_wanted; i++) s->loss += b->loss[i];
+        for (i = 0; i < b->acts.n_wanted; i++) {
+            s->loss += b->loss[i];
+            if (!(b->loss[i] - b->loss[i] == 0.0))
+                return fail(e, "step %zu, record %zu: the loss is not a finite number", s->step, x[done + (size_t)b->rows.seq[b->acts.wanted[i]]]->record);
+        }
         backward(m, &b->rows, b->seq, b->first, b->n_seq, &b->kv, &b->acts, b->logits, balance, b->aux);
     }
     s->loss /= (double)s->targets;
@@ -3077,8 +3084,7 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
     if (m->c.tied)
         for (i = 0; i < m->head.rows * m->head.cols; i++) { m->embed.g[i] = m->head.g[i] + m->embed.g[i]; m->head.g[i] = 0.0f; }
     s->norm = sqrt(squared_norm(m)) / (double)s->targets;
-    if (!(s->norm - s->norm == 0.0) || !(s->loss - s->loss == 0.0))
-        return fail(e, "step %zu: the %s is not a finite number", s->step, s->loss - s->loss == 0.0 ? "gradient" : "loss");
+    if (!(s->norm - s->norm == 0.0)) return fail(e, "step %zu: the gradient is not a finite number", s->step);
     scale = (t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0) / (double)s->targets;
     factor = (float)scale;
     s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2;
@@ -3121,6 +3127,7 @@ static int load_examples(Env *e, const Model *m, const Template *form, const cha
         if (!r.has_completion && !r.is_text)
             return fail(e, "%s, record %zu: no field \"completion\" or \"text\" to learn from", rs.in.path, r.number + 1);
         TRY(make_example(e, m, form, &r, max_length, &x));
+        x.record = r.number + 1;
         if (x.n < 2 || x.from >= x.n) { list->dropped++; continue; }     /* the prompt alone fills max-length */
         TRY(room(e, &list->x, list->n, &list->cap, sizeof x));
         list->x[list->n++] = x;
@@ -3164,6 +3171,8 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     const Example **batch;
     Step s;
     Progress bar = { NULL, 0, 0 };
+    double start = now();
+    size_t tokens = 0;
     size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, steps, warm, i, at = SIZE_MAX, epoch = 0,
         rows = max_length > 1024 ? max_length : 1024;
     Out *log;
@@ -3191,7 +3200,8 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         s.lr = learning_rate(t, s.step, warm, steps);
         TRY(train_step(e, &b, t, batch, n, &s));
         TRY(put_step(e, log, &s));
-        snprintf(more, sizeof more, "loss %.3f", s.loss);
+        for (i = 0; i < n; i++) tokens += rows_of(batch[i]);
+        snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
         progress(e, &bar, "tuning", s.step, steps, more);
     }
     *dropped = list.dropped;
@@ -4942,7 +4952,7 @@ static int verb_select(Env *e, Call *c) {
     if (any < 0) return -1;
     if (s.prompts == 0) return fail(e, "%s: no answers to choose from", rs.in.path);
     if (s.dropped == s.prompts)
-        return fail(e, "%s: no answer is eligible: --by %s%s%s", rs.in.path, c->value[O_by], c->value[O_where] ? " --where " : "",
+        return fail(e, "%s: no answer is eligible (has it those scores? actinh score adds them): --by %s%s%s", rs.in.path, c->value[O_by], c->value[O_where] ? " --where " : "",
             c->value[O_where] ? c->value[O_where] : "");
     TRY(write_buf(e, out, &b));
     TRY(close_out(e, out));
@@ -5731,7 +5741,7 @@ static int verb_run(Env *e, Call *c) {
 /* ================================================ Library =============================================================
  * What actinh.h offers: the same functions, with a handle that owns an environment.
  */
-struct actinh { Env e; Model m; Lists lists; Group g; Text text; Buf *line; int words_loaded; const Block *opened; };
+struct actinh { Env e; Model m; Lists lists; Group g; Text text; Buf *line; int words_loaded, ready; const Block *opened; };
 
 const char *actinh_version(void) { return "0.1"; }
 int actinh_spec(void) { return SPEC; }
@@ -5744,6 +5754,7 @@ actinh *actinh_open(const char *model, const char *tokenizer) {
     a->e.quiet = 1;
     if (load_model(&a->e, model, tokenizer, 1, &a->m) == 0) pack_model(&a->e, &a->m);
     a->opened = a->e.blocks;
+    a->ready = a->e.error[0] == 0;
     return a;
 }
 
@@ -5762,8 +5773,9 @@ int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, s
     Template form;
     Progress bar = { NULL, 0, 0 };
     size_t j;
-    if (!a || a->e.error[0]) return -1;
+    if (!a || !a->ready) return -1;
     e = &a->e;
+    e->error[0] = 0;
     release(e, a->opened);                       /* the last call's answers, and what was made for them */
     memset(&a->g, 0, sizeof a->g); memset(&a->text, 0, sizeof a->text);
     a->words_loaded = 0;
@@ -5797,8 +5809,10 @@ const char *actinh_answer(const actinh *a, size_t i) { return a && i < a->g.n ? 
 int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
     const Measure *q = find_measure(measure);
     const char *path;
-    if (!a || a->e.error[0]) return -1;
-    if (!q || i >= a->g.n) return fail(&a->e, "measure: there is no %s", q ? "such answer" : "such measure");
+    if (!a || !a->ready) return -1;
+    a->e.error[0] = 0;
+    if (!q) return fail(&a->e, "measure \"%.60s\": there is no such measure; actinh score --list shows all", measure);
+    if (i >= a->g.n) return fail(&a->e, "measure: answer %zu was asked for, there are %zu", i, a->g.n);
     if (q->f == measure_toxicity && !a->words_loaded) {
         TRY(find_data(&a->e, "words.txt", &path));
         TRY(load_words(&a->e, path, &a->lists.words));
@@ -5811,7 +5825,9 @@ int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
 size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     Rule r;
     size_t i, k, ties;
-    if (!a || a->e.error[0] || parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
+    if (!a || !a->ready) return SIZE_MAX;
+    a->e.error[0] = 0;
+    if (parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
     for (i = 0; i < a->g.n; i++) {                           /* each candidate's record gets the scores that the rule asks for */
         Buf scored = { NULL, 0, 0 };
         put(&a->e, &scored, a->line[i].s, a->line[i].n - 2); /* without "}\n" */
@@ -5846,6 +5862,7 @@ static const Verb verbs[] = {
     { "corpus", CORPUS, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
 };
 
+#ifndef ACTINH_NO_MAIN
 static int show_help(const char *name) {
     size_t i, k;
     const Verb *v = NULL;
@@ -5870,7 +5887,6 @@ static int show_help(const char *name) {
     return 0;
 }
 
-#ifndef ACTINH_NO_MAIN
 int main(int argc, char **argv) {
     Env e;
     Call *c;

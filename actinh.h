@@ -8,8 +8,9 @@
  *     if (actinh_error(a)[0]) fprintf(stderr, "%s\n", actinh_error(a));
  *     actinh_close(a);
  *
- * Nothing here prints, exits or keeps global state. Errors are return values (-1, SIZE_MAX or NULL) with a message in
- * the handle; the first one stays until the handle is closed. A handle serves one thread at a time.
+ * Link with -lm. Nothing here prints, exits or keeps global state. Errors are return values (-1, SIZE_MAX or NULL) with a
+ * message in the handle that stays until the next call; a handle whose model did not open refuses all. A handle serves one
+ * thread at a time. Toxicity needs data/words.txt: ./data, $ACTINH_DATA or the folder that was compiled in.
  */
 #ifndef ACTINH_H
 #define ACTINH_H
