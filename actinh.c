@@ -1414,45 +1414,73 @@ static int best_pair(Env *e, const WordPool *p, int *a, int *b, size_t *count) {
     return 0;
 }
 
-static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) {
+static int read_words(Env *e, const char *path, WordPool *p) {
     Records rs;
     Record r;
-    WordPool p;
-    Tokenizer chars;
-    size_t i, k, count = 0;
-    int any, a = 0, b = 0;
-    memset(&r, 0, sizeof r); memset(&p, 0, sizeof p); memset(&chars, 0, sizeof chars); memset(t, 0, sizeof *t);
-    p.words.n = chars.n = PIECES;                            /* so that lookup() serves; the pieces below it are never read */
-    p.words.cap = chars.cap = 512;
-    p.words.piece = get(e, 512, sizeof(Span)); p.words.score = get(e, 512, sizeof(float));
-    chars.piece = get(e, 512, sizeof(Span)); chars.score = get(e, 512, sizeof(float));
-    if (!p.words.piece || !p.words.score || !chars.piece || !chars.score) return -1;
+    int any;
+    memset(&r, 0, sizeof r);
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0) {
         Buf line = { NULL, 0, 0 };
         put_text(e, &line, " ");
         put(e, &line, r.prompt.s, r.prompt.n);
         put(e, &line, r.completion.s, r.completion.n);
-        TRY(count_words(e, &p, whole(&line)));
+        TRY(count_words(e, p, whole(&line)));
         drop(e, line.s);
     }
     close_in(&rs.in);
     if (any < 0) return -1;
-    if (p.n == 0) return fail(e, "%s: no records", rs.in.path);
-    for (i = 0; i < p.n; i++) {                              /* words into characters; chars.score counts each one */
-        Span w = p.words.piece[PIECES + i];
-        p.word[i].from = p.symbols;
-        for (k = 0; k < w.n; p.word[i].n++) {
+    return p->n ? 0 : fail(e, "%s: no records", rs.in.path);
+}
+
+/* Words into characters, as symbols -1, -2, ..: negative until merged. chars->score counts each character. */
+static int words_to_characters(Env *e, WordPool *p, Tokenizer *chars) {
+    size_t i, k;
+    for (i = 0; i < p->n; i++) {
+        Span w = p->words.piece[PIECES + i];
+        p->word[i].from = p->symbols;
+        for (k = 0; k < w.n; p->word[i].n++) {
             uint32_t c;
             Span one = { w.s + k, utf8(w.s + k, w.n - k, &c) };
-            int id = lookup(&chars, one.s, one.n);
-            if (id < 0) { id = (int)chars.n; TRY(add_piece(e, &chars, one, 0)); }
-            chars.score[id] += (float)p.word[i].count;
-            TRY(room(e, &p.symbol, p.symbols, &p.symbol_cap, sizeof *p.symbol));
-            p.symbol[p.symbols++] = -(id - PIECES) - 1;      /* characters are negative until merged */
+            int id = lookup(chars, one.s, one.n);
+            if (id < 0) { id = (int)chars->n; TRY(add_piece(e, chars, one, 0)); }
+            chars->score[id] += (float)p->word[i].count;
+            TRY(room(e, &p->symbol, p->symbols, &p->symbol_cap, sizeof *p->symbol));
+            p->symbol[p->symbols++] = -(id - PIECES) - 1;
             k += one.n;
         }
     }
+    return 0;
+}
+
+/* Every "a b" in every word becomes `id`. */
+static void merge_everywhere(WordPool *p, int a, int b, int id) {
+    size_t i, k, to;
+    for (i = 0; i < p->n; i++) {
+        Word *w = &p->word[i];
+        int *s = p->symbol + w->from;
+        for (k = to = 0; k < w->n; k++, to++) {
+            int here = k + 1 < w->n && s[k] == a && s[k + 1] == b;
+            s[to] = here ? id : s[k];
+            k += (size_t)here;
+        }
+        w->n = to;
+    }
+}
+
+static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) {
+    WordPool p;
+    Tokenizer chars;
+    size_t i, k, count = 0;
+    int a = 0, b = 0;
+    memset(&p, 0, sizeof p); memset(&chars, 0, sizeof chars); memset(t, 0, sizeof *t);
+    p.words.n = chars.n = PIECES;                            /* so that lookup() serves; the pieces below it are never read */
+    p.words.cap = chars.cap = 512;
+    p.words.piece = get(e, 512, sizeof(Span)); p.words.score = get(e, 512, sizeof(float));
+    chars.piece = get(e, 512, sizeof(Span)); chars.score = get(e, 512, sizeof(float));
+    if (!p.words.piece || !p.words.score || !chars.piece || !chars.score) return -1;
+    TRY(read_words(e, path, &p));
+    TRY(words_to_characters(e, &p, &chars));
     if (size < chars.n)
         return fail(e, "--train %zu: too few: 3 marks, 256 bytes and the %zu characters of %s need %zu", size, chars.n - PIECES,
             path, chars.n);
@@ -1477,17 +1505,7 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
         both = whole(&pair);
         id = lookup(t, both.s, both.n);                      /* "ab"+"c" may already be there as "a"+"bc" */
         if (id < 0) { id = (int)t->n; TRY(add_piece(e, t, both, -(float)(t->n - PIECES))); }
-        for (i = 0; i < p.n; i++) {
-            Word *w = &p.word[i];
-            int *s = p.symbol + w->from;
-            size_t to = 0;
-            for (k = 0; k < w->n; k++, to++) {
-                int here = k + 1 < w->n && s[k] == a && s[k + 1] == b;
-                s[to] = here ? id : s[k];
-                k += (size_t)here;
-            }
-            w->n = to;
-        }
+        merge_everywhere(&p, a, b, id);
     }
     for (k = PIECES; k < chars.n; k++) {                     /* most frequent first, then in order of appearance */
         size_t best = PIECES;
@@ -4051,90 +4069,93 @@ static int section_sample(Env *e, const Section *x, const Model *m, const Templa
     return 0;
 }
 
-static int fits(Env *e, const Section *x, const Model *m, size_t number, const Example *item) {
-    return item->from < item->n ? 0 : fail(e, "%s, record %zu: its prompt fills the model's context of %zu", x->items,
-        number + 1, m->c.ctx);
+/* Items as examples: a question's choices are item[first[q]] .. item[first[q + 1] - 1], gold[q] the right one's number;
+ * a text is one example. */
+typedef struct { Example *item; size_t n, cap, *first, firsts, *gold, golds, questions, longest; } Items;
+
+static int add_item(Env *e, const Section *x, const Model *m, const Template *form, const Record *r, int end_mark, Items *t) {
+    Example *item;
+    TRY(room(e, &t->item, t->n, &t->cap, sizeof *t->item));
+    item = &t->item[t->n++];
+    TRY(make_example(e, m, form, r, m->c.ctx, item));
+    if (item->from >= item->n) return fail(e, "%s, record %zu: its prompt fills the model's context of %zu", x->items, r->number + 1, m->c.ctx);
+    if (!end_mark && item->n > item->from + 1) item->n--;
+    if (item->n > t->longest) t->longest = item->n;
+    return 0;
+}
+
+static int read_items(Env *e, const Section *x, const Model *m, const Template *form, int choices, Items *t) {
+    Records rs;
+    Record r;
+    int any;
+    memset(&r, 0, sizeof r); memset(t, 0, sizeof *t);
+    TRY(open_records(e, &rs, x->items));
+    while ((any = next_record(e, &rs, &r)) > 0) {
+        Span all = json_get(r.raw, "choices");
+        Member c;
+        size_t at = 0, before = t->n;
+        TRY(room(e, &t->first, t->questions + 1, &t->firsts, sizeof *t->first));
+        TRY(room(e, &t->gold, t->questions, &t->golds, sizeof *t->gold));
+        if (!choices && !r.has_completion && !r.is_text)
+            return fail(e, "%s, record %zu: no field \"completion\" or \"text\"", x->items, r.number + 1);
+        if (!choices) TRY(add_item(e, x, m, form, &r, 1, t));
+        while (choices && json_next(all, &at, &c)) {         /* no end mark: choices are compared as texts */
+            Record option = r;
+            Buf text = { NULL, 0, 0 };
+            if (c.value.s[0] != '"') return fail(e, "%s, record %zu, field \"choices\": texts were expected", x->items, r.number + 1);
+            put_unquoted(e, &text, c.value);
+            option.completion = whole(&text);
+            TRY(add_item(e, x, m, form, &option, 0, t));
+            drop(e, text.s);
+        }
+        if (choices && (t->n - before < 2 || json_size(e, x->items, r.raw, "answer", 0, t->n - before - 1, &t->gold[t->questions]) <= 0))
+            return fail(e, "%s, record %zu: fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were expected",
+                x->items, r.number + 1);
+        t->first[++t->questions] = t->n;
+    }
+    close_in(&rs.in);
+    if (any < 0) return -1;
+    return t->n ? 0 : fail(e, "%s: no items", x->items);
 }
 
 /* Sections of kind `choice` and `loss`. Choices are scored by their mean log-probability a token (as HELM and the
  * paper's toolkit do); the confidence is the softmax over the choices. The loss counts the end mark too. */
 static int section_examples(Env *e, const Section *x, Model *m, const Template *form, int choices, Figures *list) {
-    Records rs;
-    Record r;
+    Items t;
     Batch b;
-    Example *item = NULL;
     const Example **one;
-    double *total;
-    size_t n = 0, cap = 0, *first = NULL, firsts = 0, n_first = 0, *gold = NULL, golds = 0, n_gold = 0, f, i, j,
-        names, longest = 1;
+    double *total;                               /* [n] log-probability of each item, then a token's mean where choices compete */
+    size_t f, i, j, names;
     const char *name[8];
     const Block *mark;
-    int any;
-    memset(&r, 0, sizeof r);
     TRY(split_names(e, x, name, COUNT(name), &names));
-    TRY(open_records(e, &rs, x->items));
-    while ((any = next_record(e, &rs, &r)) > 0) {
-        Span all = json_get(r.raw, "choices");
-        Member c;
-        size_t at = 0, before = n;
-        TRY(room(e, &first, n_first, &firsts, sizeof *first));
-        first[n_first++] = n;
-        if (!choices) {
-            TRY(room(e, &item, n, &cap, sizeof *item));
-            TRY(make_example(e, m, form, &r, m->c.ctx, &item[n]));
-            TRY(fits(e, x, m, r.number, &item[n++]));
-            continue;
-        }
-        while (json_next(all, &at, &c)) {
-            Record option = r;
-            Buf text = { NULL, 0, 0 };
-            if (c.value.s[0] != '"')
-                return fail(e, "%s, record %zu, field \"choices\": texts were expected", x->items, r.number + 1);
-            put_unquoted(e, &text, c.value);
-            option.completion = whole(&text);
-            TRY(room(e, &item, n, &cap, sizeof *item));
-            TRY(make_example(e, m, form, &option, m->c.ctx, &item[n]));
-            TRY(fits(e, x, m, r.number, &item[n]));
-            if (item[n].n > item[n].from + 1) item[n].n--;                /* no end mark: choices are compared as texts */
-            n++;
-            drop(e, text.s);
-        }
-        TRY(room(e, &gold, n_gold, &golds, sizeof *gold));
-        gold[n_gold] = SIZE_MAX;
-        if (n - before < 2 || json_size(e, x->items, r.raw, "answer", 0, n - before - 1, &gold[n_gold]) <= 0)
-            return fail(e, "%s, record %zu: fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were expected", x->items, r.number + 1);
-        n_gold++;
-    }
-    close_in(&rs.in);
-    if (any < 0) return -1;
-    if (n == 0) return fail(e, "%s: no items", x->items);
-    TRY(room(e, &first, n_first, &firsts, sizeof *first));
-    first[n_first] = n;
-    one = get(e, n, sizeof *one);
-    total = get(e, n, sizeof *total);
+    TRY(read_items(e, x, m, form, choices, &t));
+    one = get(e, t.n, sizeof *one);
+    total = get(e, t.n, sizeof *total);
     if (!one || !total) return -1;
-    for (i = 0; i < n; i++) { one[i] = &item[i]; if (item[i].n > longest) longest = item[i].n; }
+    for (i = 0; i < t.n; i++) one[i] = &t.item[i];
     for (f = 0; f < names; f++) {
         int kind = statistic_of(name[f]);
         if (choices ? strcmp(name[f], "accuracy") && kind < ECE10 : strcmp(name[f], "loss"))
             return fail(e, "%s, [%s] report: there is no figure \"%s\"", x->file, x->section, name[f]);
-        if (!add_figure(e, list, x->section, name[f], x->like, n_first)) return -1;
+        if (!add_figure(e, list, x->section, name[f], x->like, t.questions)) return -1;
     }
     mark = e->blocks;
-    TRY(new_batch(e, m, longest > 1024 ? longest : 1024, 0, &b));
-    if (score_examples(&b, one, n, total) < 0) return fail(e, "%s: an item does not fit a batch", x->items);
-    for (i = 0; i < n; i++) if (!(total[i] - total[i] == 0)) return fail(e, "%s: a logit is not a finite number", m->path);
+    TRY(new_batch(e, m, t.longest > 1024 ? t.longest : 1024, 0, &b));
+    if (score_examples(&b, one, t.n, total) < 0) return fail(e, "%s: an item does not fit a batch", x->items);
+    for (i = 0; i < t.n; i++) {
+        if (!(total[i] - total[i] == 0)) return fail(e, "%s: a logit is not a finite number", m->path);
+        if (choices) total[i] /= (double)targets_of(&t.item[i]);
+    }
     for (f = 0; f < names; f++) {
         Figure *fig = &list->f[list->n - names + f];
-        for (i = 0; i < n_first; i++) {
-            size_t best = first[i];
+        for (i = 0; i < t.questions; i++) {
+            size_t best = t.first[i];
             double sum = 0.0;
-            if (!choices) { fig->a[i] = six(-total[i]); fig->b[i] = (double)targets_of(&item[i]); continue; }
-            for (j = first[i]; j < first[i + 1]; j++)
-                if (total[j] / (double)targets_of(&item[j]) > total[best] / (double)targets_of(&item[best])) best = j;
-            for (j = first[i]; j < first[i + 1]; j++)
-                sum += exp64(total[j] / (double)targets_of(&item[j]) - total[best] / (double)targets_of(&item[best]));
-            fig->b[i] = best - first[i] == gold[i];
+            if (!choices) { fig->a[i] = six(-total[i]); fig->b[i] = (double)targets_of(&t.item[i]); continue; }
+            for (j = best; j < t.first[i + 1]; j++) if (total[j] > total[best]) best = j;
+            for (j = t.first[i]; j < t.first[i + 1]; j++) sum += exp64(total[j] - total[best]);
+            fig->b[i] = best - t.first[i] == t.gold[i];
             fig->a[i] = fig->kind >= ECE10 ? six(1.0 / sum) : fig->b[i];
         }
     }
