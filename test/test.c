@@ -1079,7 +1079,7 @@ static void test_row_independence(const char *name) {
 static void sample_with(Env *e, const Model *m, const Sampling *s, Question *const *q, size_t n,
     size_t width) {
     Sampler engine;
-    Progress bar = { NULL, 0, 0, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     if (new_sampler(e, m, s, width, &engine) == 0) sample_all(e, &engine, q, n, &bar, 0, n);
     check(!e->error[0], "sampling: %s", e->error);
 }
