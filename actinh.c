@@ -1759,7 +1759,7 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
         Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape"), offsets = json_get(m.value, "data_offsets");
         Member x;
         double dim[2] = { 1, 1 }, offset[2] = { 0, 0 };
-        size_t k = 0, dims = 0, ends_ = 0, kind = same(type, "\"F32\"") ? F32 : BF16;
+        size_t k = 0, dims = 0, bounds = 0, kind = same(type, "\"F32\"") ? F32 : BF16;
         if (same(m.key, "__metadata__")) continue;
         snprintf(name, sizeof name, "%.*s", (int)(m.key.n < sizeof name ? m.key.n : sizeof name - 1), m.key.s);
         if (m.key.n >= sizeof name)
@@ -1771,12 +1771,12 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
                 return fail(e, "%s: tensor %s: a shape of one or two sizes was expected, found %.*s", path, name, SHOWN(shape));
             dims++;
         }
-        for (k = 0; json_next(offsets, &k, &x); ends_++)
-            if (ends_ == 2 || !json_number(x.value, &offset[ends_]) || !(offset[ends_] >= 0 && offset[ends_] < 9e15)) {
-                ends_ = 0;
+        for (k = 0; json_next(offsets, &k, &x); bounds++)
+            if (bounds == 2 || !json_number(x.value, &offset[bounds]) || !(offset[bounds] >= 0 && offset[bounds] < 9e15)) {
+                bounds = 0;
                 break;
             }
-        if (ends_ != 2 || dims == 0 || offset[1] - offset[0] != dim[0] * dim[1] * (kind == F32 ? 4 : 2))
+        if (bounds != 2 || dims == 0 || offset[1] - offset[0] != dim[0] * dim[1] * (kind == F32 ? 4 : 2))
             return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(offsets),
                 SHOWN(shape));
         if (offset[1] > (double)(t->file.n - 8 - header.n))
@@ -3952,6 +3952,26 @@ static int ask(Env *e, Sampler *x, Prompts *list, Progress *bar, size_t done, si
     return 0;
 }
 
+/* One plain prompt: k answers in p->q.answer. */
+static int ask_one(Env *e, const Model *m, const Sampling *s, const char *text, Prompt *p) {
+    Template plain;
+    Sampler x;
+    Prompts list;
+    Progress bar = { NULL, 0, 0 };
+    memset(&plain, 0, sizeof plain); memset(p, 0, sizeof *p);
+    p->id = span("0");
+    p->prompt = span(text);
+    p->q.key = hash("0", 1);
+    TRY(encode_prompt(e, &m->t, &plain, p->prompt, &p->q.id, &p->q.n));
+    if (p->q.n >= m->c.ctx)
+        return fail(e, "the prompt has %zu tokens, which leaves no room for an answer in the model's context of %zu", p->q.n, m->c.ctx);
+    p->q.answer = get(e, s->k, sizeof *p->q.answer);
+    if (!p->q.answer) return -1;
+    list.p = p; list.n = list.cap = 1;
+    TRY(new_sampler(e, m, s, s->k, &x));
+    return ask(e, &x, &list, &bar, 0, 1);
+}
+
 /* A candidate as a record. */
 static int put_candidate(Env *e, Buf *b, const Model *m, const Prompt *p, size_t j) {
     const Answer *a = &p->q.answer[j];
@@ -4701,7 +4721,7 @@ static int depends(Env *e, Call *c, const char *as, const char *path, const char
 }
 
 /* All files of a model, as load_model() will read them. */
-static int depends_model(Env *e, Call *c, const char *path, const char *tokenizer) {
+static int depboundsmodel(Env *e, Call *c, const char *path, const char *tokenizer) {
     const char *found, *name;
     TRY(find_data(e, path, &found));
     name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
@@ -4714,7 +4734,7 @@ static int depends_model(Env *e, Call *c, const char *path, const char *tokenize
 }
 
 /* The files of a suite: itself and its items. */
-static int depends_suite(Env *e, Call *c, const char *path) {
+static int depboundssuite(Env *e, Call *c, const char *path) {
     Setting *s;
     size_t n, i;
     TRY(load_suite(e, path, &s, &n));
@@ -4724,7 +4744,7 @@ static int depends_suite(Env *e, Call *c, const char *path) {
     return 0;
 }
 
-static int depends_template(Env *e, Call *c) {
+static int depboundstemplate(Env *e, Call *c) {
     const char *path;
     TRY(find_template(e, c->value[O_template], &path));
     return path ? depends(e, c, "template", path, NULL) : 0;
@@ -4859,9 +4879,9 @@ static int verb_sample(Env *e, Call *c) {
     int any;
     TRY(need_files(e, c, 1, 2, "MODEL and a file of prompts (or --prompt TEXT) were"));
     TRY(sampling_options(e, c, &s));
-    TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
+    TRY(depboundsmodel(e, c, c->file[0], c->value[O_tokenizer]));
     if (!c->value[O_prompt]) TRY(depends(e, c, "prompts", c->n_files > 1 ? c->file[1] : "-", NULL));
-    TRY(depends_template(e, c));
+    TRY(depboundstemplate(e, c));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
@@ -5016,9 +5036,9 @@ static int verb_tune(Env *e, Call *c) {
     if (!t.cosine && strcmp(c->value[O_schedule], "constant"))
         return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
     t.beta1 = (float)beta1; t.beta2 = (float)beta2; t.eps = 1e-8f; t.decay = (float)decay; t.clip = (float)clip;
-    TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
+    TRY(depboundsmodel(e, c, c->file[0], c->value[O_tokenizer]));
     TRY(depends(e, c, "answers", c->file[1], NULL));
-    TRY(depends_template(e, c));
+    TRY(depboundstemplate(e, c));
     if ((any = begin_result(e, c, files[0])) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
@@ -5056,11 +5076,11 @@ static int verb_profile(Env *e, Call *c) {
     memset(&list, 0, sizeof list);
     TRY(need_files(e, c, 2, COUNT(c->file), "MODEL and one or more suites were"));
     TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
-    TRY(depends_model(e, c, c->file[0], c->value[O_tokenizer]));
-    for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_suite(e, c, path)); }
+    TRY(depboundsmodel(e, c, c->file[0], c->value[O_tokenizer]));
+    for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depboundssuite(e, c, path)); }
     TRY(find_data(e, c->value[O_words], &path));
     TRY(depends(e, c, "words", path, NULL));
-    TRY(depends_template(e, c));
+    TRY(depboundstemplate(e, c));
     if (c->value[O_against]) TRY(load_figures(e, c->value[O_against], &other));
     if ((any = begin_result(e, c, NULL)) != 0) {
         if (any > 0 && c->value[O_against]) { TRY(load_figures(e, c->out, &list)); TRY(show_difference(e, &list, &other)); }
@@ -5085,71 +5105,78 @@ static int by_candidate(const void *a, const void *b) {
     return x->candidate != y->candidate ? (x->candidate < y->candidate ? -1 : 1) : x->order < y->order ? -1 : x->order > y->order;
 }
 
+static int read_loose(Env *e, const char *path, Loose **all, size_t *n, size_t *cap) {
+    Records rs;
+    Record r;
+    int any;
+    memset(&r, 0, sizeof r);
+    TRY(open_records(e, &rs, path));
+    while ((any = next_record(e, &rs, &r)) > 0) {
+        Loose x = { { NULL, 0 }, { NULL, 0 }, 0, 0 };
+        TRY(room(e, all, *n, cap, sizeof **all));
+        x.raw.s = copy(e, r.raw.s, r.raw.n); x.raw.n = r.raw.n;
+        x.id.s = copy(e, r.id.s, r.id.n); x.id.n = r.id.n;
+        x.candidate = r.candidate; x.order = *n;
+        if (!x.raw.s || !x.id.s) return -1;
+        (*all)[(*n)++] = x;
+    }
+    close_in(&rs.in);
+    return any;
+}
+
+/* next[i]: the number + 1 of the next record with record i's id, 0 for none. */
+static int chain_prompts(Env *e, const Loose *all, size_t n, size_t *next) {
+    size_t slots = 64, *slot, i, k;
+    while (slots < n * 2) slots *= 2;
+    slot = get(e, slots, sizeof *slot);
+    if (!slot) return -1;
+    for (i = n; i-- > 0;) {
+        for (k = (size_t)hash(all[i].id.s, all[i].id.n) & (slots - 1); slot[k]; k = (k + 1) & (slots - 1)) {
+            const Loose *o = &all[slot[k] - 1];
+            if (o->id.n == all[i].id.n && memcmp(o->id.s, all[i].id.s, o->id.n) == 0) break;
+        }
+        next[i] = slot[k];
+        slot[k] = i + 1;
+    }
+    return 0;
+}
+
+/* A prompt's records by candidate; with numbers of their own where two are equal. */
+static void put_gathered(Env *e, Buf *b, Loose *group, size_t n) {
+    size_t k;
+    int doubled = 0;
+    qsort(group, n, sizeof *group, by_candidate);
+    for (k = 1; k < n; k++) doubled |= group[k].candidate == group[k - 1].candidate;
+    for (k = 0; k < n; k++) {
+        Member field;
+        size_t at = 0, any = 0;
+        if (!doubled) { put(e, b, group[k].raw.s, group[k].raw.n); put_text(e, b, "\n"); continue; }
+        put_text(e, b, "{");
+        while (json_next(group[k].raw, &at, &field)) if (!same(field.key, "candidate")) put_member(e, b, &field, &any);
+        put_format(e, b, "%s\"candidate\":%zu}\n", any ? "," : "", k);
+    }
+}
+
 static int verb_gather(Env *e, Call *c) {
-    Loose *all = NULL;
-    size_t n = 0, cap = 0, f, i, k;
+    Loose *all = NULL, *group;
+    size_t n = 0, cap = 0, f, i, m, at, *next;
     Buf b = { NULL, 0, 0 };
     Out *out;
     int any;
     TRY(need_files(e, c, 1, COUNT(c->file), "one or more files of answers were"));
     for (f = 0; f < c->n_files; f++) TRY(depends(e, c, "answers", c->file[f], NULL));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
-    for (f = 0; f < c->n_files; f++) {
-        Records rs;
-        Record r;
-        memset(&r, 0, sizeof r);
-        TRY(open_records(e, &rs, c->file[f]));
-        while ((any = next_record(e, &rs, &r)) > 0) {
-            TRY(room(e, &all, n, &cap, sizeof *all));
-            all[n].raw.s = copy(e, r.raw.s, r.raw.n); all[n].raw.n = r.raw.n;
-            all[n].id.s = copy(e, r.id.s, r.id.n); all[n].id.n = r.id.n;
-            all[n].candidate = r.candidate; all[n].order = n;
-            if (!all[n].raw.s || !all[n++].id.s) return -1;
-        }
-        close_in(&rs.in);
-        if (any < 0) return -1;
-    }
+    for (f = 0; f < c->n_files; f++) TRY(read_loose(e, c->file[f], &all, &n, &cap));
     if (n == 0) return fail(e, "%s: no records", c->file[0]);
+    next = get(e, n, sizeof *next);
+    group = get(e, n, sizeof *group);
+    if (!next || !group || chain_prompts(e, all, n, next) < 0) return -1;
     out = open_out(e, c->value[O_output]);
     if (!out) return -1;
-    {   /* prompts in order of first appearance: the number of each id's first record is its place */
-        size_t slots = 64, *slot, *next;
-        while (slots < n * 2) slots *= 2;
-        slot = get(e, slots, sizeof *slot);
-        next = get(e, n + 1, sizeof *next);          /* chains the records of one prompt; 0 ends */
-        if (!slot || !next) return -1;
-        for (i = n; i-- > 0;) {
-            for (k = (size_t)hash(all[i].id.s, all[i].id.n) & (slots - 1); slot[k]; k = (k + 1) & (slots - 1)) {
-                const Loose *o = &all[slot[k] - 1];
-                if (o->id.n == all[i].id.n && memcmp(o->id.s, all[i].id.s, o->id.n) == 0) break;
-            }
-            next[i] = slot[k];
-            slot[k] = i + 1;
-        }
-        for (i = 0; i < n; i++) {
-            Loose *group;
-            int doubled;
-            size_t m = 0, at;
-            if (!all[i].id.s) continue;              /* written already */
-            for (at = i + 1; at; at = next[at - 1]) m++;
-            group = get(e, m, sizeof *group);
-            if (!group) return -1;
-            for (m = 0, at = i + 1; at; at = next[at - 1]) { group[m++] = all[at - 1]; all[at - 1].id.s = NULL; }
-            qsort(group, m, sizeof *group, by_candidate);
-            for (doubled = 0, k = 1; k < m; k++) doubled |= group[k].candidate == group[k - 1].candidate;
-            for (k = 0; k < m; k++) {
-                Member field;
-                size_t where = 0, any_put = 0;
-                if (!doubled) { put(e, &b, group[k].raw.s, group[k].raw.n); put_text(e, &b, "\n"); continue; }
-                put_text(e, &b, "{");
-                while (json_next(group[k].raw, &where, &field)) {
-                    if (!same(field.key, "candidate")) put_member(e, &b, &field, &any_put);
-                }
-                put_format(e, &b, "%s\"candidate\":%zu}\n", any_put ? "," : "", k);
-            }
-            drop(e, group);
-            if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
-        }
+    for (i = 0; i < n; i++) {                        /* prompts in order of first appearance */
+        for (m = 0, at = all[i].id.s ? i + 1 : 0; at; at = next[at - 1]) { group[m++] = all[at - 1]; all[at - 1].id.s = NULL; }
+        put_gathered(e, &b, group, m);
+        if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
     }
     TRY(write_buf(e, out, &b));
     TRY(close_out(e, out));
@@ -5159,27 +5186,14 @@ static int verb_gather(Env *e, Call *c) {
 static int verb_generate(Env *e, Call *c) {
     Model m;
     Sampling s;
-    Sampler x;
-    Template form;
-    Prompts list = { NULL, 0, 0 };
     Prompt p;
-    Progress bar = { NULL, 0, 0 };
     Buf b = { NULL, 0, 0 };
-    memset(&form, 0, sizeof form); memset(&p, 0, sizeof p);
     TRY(need_files(e, c, 1, 2, "MODEL, and perhaps a text to continue, were"));
     TRY(may_write(e, c, c->value[O_output]));
     TRY(sampling_options(e, c, &s));
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(pack_model(e, &m));
-    p.prompt = span(c->n_files > 1 ? c->file[1] : "");
-    TRY(encode_prompt(e, &m.t, &form, p.prompt, &p.q.id, &p.q.n));
-    if (p.q.n >= m.c.ctx)
-        return fail(e, "generate: the text has %zu tokens, which leaves no room in the model's context of %zu", p.q.n, m.c.ctx);
-    p.q.answer = get(e, 1, sizeof *p.q.answer);
-    if (!p.q.answer) return -1;
-    list.p = &p; list.n = 1;
-    TRY(new_sampler(e, &m, &s, 1, &x));
-    TRY(ask(e, &x, &list, &bar, 0, 1));
+    TRY(ask_one(e, &m, &s, c->n_files > 1 ? c->file[1] : "", &p));
     put(e, &b, p.prompt.s, p.prompt.n);
     TRY(decode(e, &m.t, p.q.answer->id, p.q.answer->n, p.prompt.n == 0, &b));
     put_text(e, &b, "\n");
@@ -5354,21 +5368,21 @@ static int split_words(Env *e, const char *text, char **word, size_t most, size_
 
 /* All that can be known to be wrong before the work begins. */
 static int check_recipe(Env *e, Recipe *r) {
-    static const struct { const char *key; int bit; } verbs_[] = { { "sample", SAMPLE }, { "score", SCORE }, { "tune", TUNE } };
+    static const struct { const char *key; int bit; } stages[] = { { "sample", SAMPLE }, { "score", SCORE }, { "tune", TUNE } };
     size_t i, n, k;
     Rule rule;
     Call c;
-    for (i = 0; i < COUNT(verbs_); i++) {
+    for (i = 0; i < COUNT(stages); i++) {
         char *word[100];
         n = 0;
-        TRY(split_words(e, setting(r->s, r->n, "", verbs_[i].key, ""), word, COUNT(word), &n));
-        if (parse_call(e, verbs_[i].bit, verbs_[i].key, word, n, &c) < 0 || c.n_files)
-            return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, verbs_[i].key, c.file[0]) : -1;
+        TRY(split_words(e, setting(r->s, r->n, "", stages[i].key, ""), word, COUNT(word), &n));
+        if (parse_call(e, stages[i].bit, stages[i].key, word, n, &c) < 0 || c.n_files)
+            return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, stages[i].key, c.file[0]) : -1;
     }
     for (i = 0; i < r->seeds; i++) {
         double x = 0;
-        size_t k2 = parse_number(r->seed[i], strlen(r->seed[i]), &x);
-        if (!k2 || r->seed[i][k2] || !is_digit(r->seed[i][0]) || (r->seed[i][0] == '0' && r->seed[i][1]) || x > 2147483648.0
+        size_t used = parse_number(r->seed[i], strlen(r->seed[i]), &x);
+        if (!used || r->seed[i][used] || !is_digit(r->seed[i][0]) || (r->seed[i][0] == '0' && r->seed[i][1]) || x > 2147483648.0
             || x != (double)(size_t)x)
             return fail(e, "%s, key seeds: whole numbers were expected, found \"%s\"", r->file, r->seed[i]);
     }
@@ -5788,11 +5802,7 @@ void actinh_close(actinh *a) {
 int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed) {
     Env *e;
     Sampling s;
-    Sampler x;
-    Prompts list = { NULL, 0, 0 };
     Prompt p;
-    Template form;
-    Progress bar = { NULL, 0, 0 };
     size_t j;
     if (!a || !a->ready) return -1;
     e = &a->e;
@@ -5800,19 +5810,11 @@ int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, s
     release(e, a->opened);                       /* the last call's answers, and what was made for them */
     memset(&a->g, 0, sizeof a->g); memset(&a->text, 0, sizeof a->text);
     a->words_loaded = 0;
-    memset(&s, 0, sizeof s); memset(&p, 0, sizeof p); memset(&form, 0, sizeof form);
+    memset(&s, 0, sizeof s);
     if (k == 0 || max_tokens == 0 || !(temperature >= 0))
         return fail(e, "sample: k and max_tokens of at least 1 and a temperature of at least 0 were expected");
     s.k = k; s.max_tokens = max_tokens; s.temperature = (float)temperature; s.top_p = 1.0f; s.seed = seed;
-    p.prompt = span(prompt); p.id = span("0");
-    p.q.key = hash("0", 1);
-    TRY(encode_prompt(e, &a->m.t, &form, p.prompt, &p.q.id, &p.q.n));
-    if (p.q.n >= a->m.c.ctx) return fail(e, "sample: the prompt has %zu tokens, the model's context is %zu", p.q.n, a->m.c.ctx);
-    p.q.answer = get(e, k, sizeof *p.q.answer);
-    if (!p.q.answer) return -1;
-    list.p = &p; list.n = 1;
-    TRY(new_sampler(e, &a->m, &s, k, &x));
-    TRY(ask(e, &x, &list, &bar, 0, 1));
+    TRY(ask_one(e, &a->m, &s, prompt, &p));
     a->g.r = get(e, k, sizeof *a->g.r);
     a->line = get(e, k, sizeof *a->line);
     if (!a->g.r || !a->line) return -1;
@@ -5918,8 +5920,8 @@ int main(int argc, char **argv) {
     _setmode(0, _O_BINARY); _setmode(1, _O_BINARY);
 #endif
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        int r2 = show_help(argc > 2 ? argv[2] : NULL);
-        return argc < 2 ? 2 : r2;
+        int shown = show_help(argc > 2 ? argv[2] : NULL);
+        return argc < 2 ? 2 : shown;
     }
     if (strcmp(argv[1], "--version") == 0) { printf("actinh %s, spec %d\n", actinh_version(), SPEC); return 0; }
     for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, argv[1]); i++) ;
