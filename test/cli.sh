@@ -367,7 +367,7 @@ fresh; dd if=$D/huge of=$D/m/model.safetensors bs=4 seek=$((bytes / 4 - 9600)) c
 no 'weights that overflow: temperature 0' 'finite|m:|logit' "$A" generate $D/m x --temperature 0 --max-tokens 3 -o $O
 no 'weights that overflow: sample' 'finite|m:|logit' "$A" sample $D/m $P --max-tokens 3 -o $O
 no 'weights that overflow: profile' 'finite|m:|logit' "$A" profile $D/m $D/t.suite -o $O
-no 'weights that overflow: tune' 'finite' "$A" tune $D/m $D/talk.jsonl -o $O
+no 'weights that overflow: tune' 'step 1, record [0-9]*: the loss is not a finite number' "$A" tune $D/m $D/talk.jsonl -o $O
 header() {                                 # header NAME JSON PATTERN: a weight file of this header and some data
     fresh; n_=$(printf '%s' "$2" | wc -c)
     { printf "\\$(printf '%o' $((n_ % 256)))\\$(printf '%o' $((n_ / 256)))\000\000\000\000\000\000"; printf '%s' "$2"; awk 'BEGIN { for (i = 0; i < 400; i++) printf "\1\1\1\1" }'; } > $D/m/model.safetensors
