@@ -222,6 +222,7 @@ static void put_format(Env *e, Buf *b, const char *format, ...) {
 
 static Span span(const char *s) { Span x = { s, s ? strlen(s) : 0 }; return x; }
 static Span whole(const Buf *b) { Span x = { b->s ? b->s : "", b->n }; return x; }
+static int equal(Span a, Span b) { return a.n == b.n && memcmp(a.s, b.s, a.n) == 0; }
 static int same(Span a, const char *b) { return a.n == strlen(b) && memcmp(a.s, b, a.n) == 0; }
 static int starts(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
 static int ends(const char *s, const char *tail) {
@@ -239,6 +240,42 @@ static char *join(Env *e, const char *a, const char *b, const char *c) {
     Buf text = { NULL, 0, 0 };
     put_text(e, &text, a); put_text(e, &text, b); put_text(e, &text, c);
     return text.s;
+}
+
+/* Numbers under 64-bit keys: open addressing, at most a third full. A key is a name's hash() (among ten million names two
+ * share one with odds of 1 in 370,000; who must be certain compares the names), or two ids side by side. */
+typedef struct { uint64_t key; size_t number; } Numbered;                      /* number 0: free */
+typedef struct { Numbered *place; size_t n, places; } Names;
+
+static Numbered *place_of(const Names *t, uint64_t key) {
+    size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) & (t->places - 1);
+    while (t->place[i].number && t->place[i].key != key) i = (i + 1) & (t->places - 1);
+    return &t->place[i];
+}
+
+/* The number under a key, 0 for none. */
+static size_t find_number(const Names *t, uint64_t key) { return t->places ? place_of(t, key)->number : 0; }
+
+/* The same to be changed; NULL without memory. Where it is 0, the caller puts another one there. */
+static size_t *number_for(Env *e, Names *t, uint64_t key) {
+    Numbered *at;
+    size_t i;
+    if (t->n * 3 >= t->places) {
+        Names wider = { NULL, t->n, t->places ? t->places * 2 : 256 };
+        wider.place = get(e, wider.places, sizeof *wider.place);
+        if (!wider.place) return NULL;
+        for (i = 0; i < t->places; i++) if (t->place[i].number) *place_of(&wider, t->place[i].key) = t->place[i];
+        drop(e, t->place);
+        *t = wider;
+    }
+    at = place_of(t, key);
+    if (!at->number) { at->key = key; t->n++; }
+    return &at->number;
+}
+
+static void forget_names(Names *t) {
+    if (t->n) memset(t->place, 0, t->places * sizeof *t->place);
+    t->n = 0;
 }
 
 static const char *base_name(const char *path) {
@@ -1129,7 +1166,7 @@ static int next_group(Env *e, Records *rs, Group *g) {
             r->raw.s = r->text.s + at; r->id.s = r->text.s + ids; r->prompt.s = r->text.s + p; r->completion.s = r->text.s + c;
         }
         if (!any) return g->n > 0;
-        if (g->n && (g->r[g->n].id.n != g->r[0].id.n || memcmp(g->r[g->n].id.s, g->r[0].id.s, g->r[0].id.n) != 0)) {
+        if (g->n && !equal(g->r[g->n].id, g->r[0].id)) {
             g->ahead = 1;
             return 1;
         }
@@ -1137,29 +1174,10 @@ static int next_group(Env *e, Records *rs, Group *g) {
     }
 }
 
-/* A set of names, to notice one that comes back: open addressing over their hashes (63 bits: a chance meeting of two
- * among ten million names has odds of one in 180,000). */
-typedef struct { uint64_t *slot; size_t n, cap; } Seen;
-
-static int seen_before(Env *e, Seen *s, Span name) {
-    uint64_t h = hash(name.s, name.n) | 1;
-    size_t i, k;
-    if (s->n * 2 >= s->cap) {
-        Seen bigger = { NULL, s->n, s->cap ? s->cap * 2 : 1024 };
-        bigger.slot = get(e, bigger.cap, sizeof *s->slot);
-        if (!bigger.slot) return -1;
-        for (k = 0; k < s->cap; k++) {
-            if (!s->slot[k]) continue;
-            for (i = (size_t)(s->slot[k] >> 1) & (bigger.cap - 1); bigger.slot[i]; i = (i + 1) & (bigger.cap - 1)) ;
-            bigger.slot[i] = s->slot[k];
-        }
-        drop(e, s->slot);
-        *s = bigger;
-    }
-    for (i = (size_t)(h >> 1) & (s->cap - 1); s->slot[i]; i = (i + 1) & (s->cap - 1)) if (s->slot[i] == h) return 1;
-    s->slot[i] = h;
-    s->n++;
-    return 0;
+/* Notices a name that comes back. */
+static int seen_before(Env *e, Names *seen, Span name) {
+    size_t *times = number_for(e, seen, hash(name.s, name.n));
+    return times ? (*times)++ > 0 : -1;
 }
 
 /* =============================================== Tokenizer ============================================================
@@ -1179,8 +1197,7 @@ typedef struct {
     size_t n, cap;               /* number of pieces */
     Span *piece;                 /* [n] */
     float *score;                /* [n] */
-    uint32_t *slot;              /* hash table over the pieces from 259 on: id + 1, 0 = free; [slots] */
-    size_t slots;
+    Names ids;                   /* of the pieces from 259 on */
 } Tokenizer;
 
 static uint32_t le32(const void *at) {
@@ -1202,31 +1219,21 @@ static void put_le32(Env *e, Buf *b, uint32_t u) {
 
 /* The id of a piece, or -1. */
 static int lookup(const Tokenizer *t, const char *s, size_t n) {
-    size_t i;
-    if (t->slots) for (i = (size_t)hash(s, n) & (t->slots - 1); t->slot[i]; i = (i + 1) & (t->slots - 1)) {
-        Span p = t->piece[t->slot[i] - 1];
-        if (p.n == n && memcmp(p.s, s, n) == 0) return (int)t->slot[i] - 1;
-    }
-    return -1;
+    Span name = { s, n };
+    size_t id = find_number(&t->ids, hash(s, n));
+    return id && equal(t->piece[id], name) ? (int)id : -1;
 }
 
 static int add_piece(Env *e, Tokenizer *t, Span piece, float score) {
-    size_t i, k, cap = t->cap;
+    size_t cap = t->cap, *id;
     TRY(room(e, &t->piece, t->n, &cap, sizeof *t->piece));
     TRY(room(e, &t->score, t->n, &t->cap, sizeof *t->score));
-    t->piece[t->n] = piece; t->score[t->n++] = score;
-    if (t->n * 2 > t->slots) {                               /* twice the table, everything put in again */
-        drop(e, t->slot);
-        t->slots = t->slots ? t->slots * 2 : 1024;
-        t->slot = get(e, t->slots, sizeof *t->slot);
-        if (!t->slot) return -1;
-        k = PIECES;
-    } else k = t->n - 1;
-    for (; k < t->n; k++) {
-        if (k < PIECES || lookup(t, t->piece[k].s, t->piece[k].n) >= 0) continue;        /* of doubles the first counts */
-        for (i = (size_t)hash(t->piece[k].s, t->piece[k].n) & (t->slots - 1); t->slot[i]; i = (i + 1) & (t->slots - 1)) ;
-        t->slot[i] = (uint32_t)k + 1;
+    if (t->n >= PIECES) {
+        id = number_for(e, &t->ids, hash(piece.s, piece.n));
+        if (!id) return -1;
+        if (!*id) *id = t->n;                                /* of doubles the first counts */
     }
+    t->piece[t->n] = piece; t->score[t->n++] = score;
     return 0;
 }
 
@@ -1364,7 +1371,7 @@ static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int pref
  * Pieces never cross words. The most frequent pair of neighbours is merged, over all words at once, until the vocabulary
  * is full; the single characters come last, as in SentencePiece's files. */
 typedef struct { size_t from, n, count; } Word;              /* symbols [from, from + n) of one pool; how often it occurs */
-typedef struct { Word *word; size_t n, cap; int *symbol; size_t symbols, symbol_cap; Tokenizer words; } WordPool;
+typedef struct { Word *word; size_t n, cap; int *symbol; size_t symbols, symbol_cap; Tokenizer words; Names pairs; } WordPool;
 
 static size_t word_length(const char *s, size_t n) {
     size_t i = n > 1 && s[0] == ' ', k;
@@ -1391,26 +1398,17 @@ static int count_words(Env *e, WordPool *p, Span text) {
 }
 
 /* The most frequent pair over all words, lowest ids first among equals; *count is 0 when none is left. */
-static int best_pair(Env *e, const WordPool *p, int *a, int *b, size_t *count) {
-    size_t i, k, slots = 64, at;
-    struct { int a, b; size_t count; } *table;
-    while (slots < p->symbols * 2) slots *= 2;
-    table = get(e, slots, sizeof *table);
-    if (!table) return -1;
+static int best_pair(Env *e, WordPool *p, int *a, int *b, size_t *count) {
+    size_t i, k;
+    forget_names(&p->pairs);
     *count = 0;
     for (i = 0; i < p->n; i++) for (k = 0; k + 1 < p->word[i].n; k++) {
         int x = p->symbol[p->word[i].from + k], y = p->symbol[p->word[i].from + k + 1];
-        for (at = (size_t)stir((uint64_t)x, (uint64_t)y) & (slots - 1); table[at].count
-            && (table[at].a != x || table[at].b != y); at = (at + 1) & (slots - 1)) ;
-        table[at].a = x; table[at].b = y;
-        table[at].count += p->word[i].count;
-        if (table[at].count > *count || (table[at].count == *count && (x < *a || (x == *a && y < *b)))) {
-            *count = table[at].count;
-            *a = x;
-            *b = y;
-        }
+        size_t *times = number_for(e, &p->pairs, (uint64_t)(uint32_t)x << 32 | (uint32_t)y);
+        if (!times) return -1;
+        *times += p->word[i].count;
+        if (*times > *count || (*times == *count && (x < *a || (x == *a && y < *b)))) { *count = *times; *a = x; *b = y; }
     }
-    drop(e, table);
     return 0;
 }
 
@@ -3237,9 +3235,9 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
 typedef struct {
     Span raw;
     uint32_t *word;              /* [n] */
-    size_t n, terms, cap, slots;
-    uint64_t *slot;              /* [slots] hash of a word, and in `number` its number + 1 */
-    uint32_t *number, *stamp;    /* [slots] [cap] stamp: scratch for mtld */
+    size_t n, terms, cap;
+    Names numbers;               /* of the words' hashes, from 1 */
+    uint32_t *stamp;             /* [cap] scratch for mtld */
 } Text;
 
 static int is_wide_space(uint32_t c) {
@@ -3248,27 +3246,12 @@ static int is_wide_space(uint32_t c) {
 }
 
 static int add_word(Env *e, Text *t, uint64_t h) {
-    size_t i;
-    h |= 1;
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? t->cap * 2 : 256, slots = cap * 2, k;
-        uint64_t *slot = get(e, slots, sizeof *slot);
-        uint32_t *number = get(e, slots, sizeof *number);
-        if (!slot || !number) return -1;
-        for (k = 0; k < t->slots; k++) {
-            if (!t->slot[k]) continue;
-            for (i = (size_t)(t->slot[k] >> 20) & (slots - 1); slot[i]; i = (i + 1) & (slots - 1)) ;
-            slot[i] = t->slot[k]; number[i] = t->number[k];
-        }
-        drop(e, t->slot); drop(e, t->number);
-        t->slot = slot; t->number = number; t->slots = slots; t->cap = cap;
-        t->word = grow(e, t->word, cap, sizeof *t->word);
-        t->stamp = grow(e, t->stamp, cap, sizeof *t->stamp);
-        if (!t->word || !t->stamp) return -1;
-    }
-    for (i = (size_t)(h >> 20) & (t->slots - 1); t->slot[i] && t->slot[i] != h; i = (i + 1) & (t->slots - 1)) ;
-    if (!t->slot[i]) { t->slot[i] = h; t->number[i] = (uint32_t)++t->terms; }
-    t->word[t->n++] = t->number[i] - 1;
+    size_t *number = number_for(e, &t->numbers, h), cap = t->cap;
+    if (!number) return -1;
+    if (!*number) *number = ++t->terms;
+    TRY(room(e, &t->stamp, t->n, &cap, sizeof *t->stamp));
+    TRY(room(e, &t->word, t->n, &t->cap, sizeof *t->word));
+    t->word[t->n++] = (uint32_t)*number - 1;
     return 0;
 }
 
@@ -3276,7 +3259,7 @@ static int analyse(Env *e, Span raw, Text *t) {
     size_t i = 0, k;
     uint64_t h = 0;
     t->raw = raw;
-    if (t->slot) memset(t->slot, 0, t->slots * sizeof *t->slot);
+    forget_names(&t->numbers);
     t->n = t->terms = 0;
     while (i < raw.n) {
         uint32_t c = (unsigned char)raw.s[i];
@@ -3299,20 +3282,16 @@ static int analyse(Env *e, Span raw, Text *t) {
 
 /* The word list: severity<TAB>word or phrase. Looked up by what is left of a word once its disguise is off. */
 typedef struct { char *text; double severity; } Entry;
-typedef struct { Entry *entry; size_t n, cap, most_words; uint32_t *slot; size_t slots; } WordList;
+typedef struct { Entry *entry; size_t n, cap, most_words; Names numbers; } WordList;
 
 static double find_entry(const WordList *l, const char *s, size_t n) {
-    size_t i;
-    if (l->slots) for (i = (size_t)hash(s, n) & (l->slots - 1); l->slot[i]; i = (i + 1) & (l->slots - 1)) {
-        const Entry *x = &l->entry[l->slot[i] - 1];
-        if (strlen(x->text) == n && memcmp(x->text, s, n) == 0) return x->severity;
-    }
-    return 0.0;
+    size_t k = find_number(&l->numbers, hash(s, n));
+    return k && strlen(l->entry[k - 1].text) == n && memcmp(l->entry[k - 1].text, s, n) == 0 ? l->entry[k - 1].severity : 0.0;
 }
 
 static int load_words(Env *e, const char *name, WordList *l) {
     Span text, line;
-    size_t number = 0, i, k;
+    size_t number = 0, i, *k;
     const char *path;
     memset(l, 0, sizeof *l);
     TRY(find_data(e, name, &path));
@@ -3334,18 +3313,11 @@ static int load_words(Env *e, const char *name, WordList *l) {
         if (!(l->entry[l->n].text = copy(e, line.s, line.n))) return -1;
         for (i = 0; i < line.n; i++) { words += line.s[i] == ' '; l->entry[l->n].text[i] = (char)lower(line.s[i]); }
         if (words > l->most_words) l->most_words = words;
+        if (!(k = number_for(e, &l->numbers, hash(l->entry[l->n].text, line.n)))) return -1;
         l->n++;
+        if (!*k) *k = l->n;                                  /* of doubles the first counts */
     }
-    if (l->n == 0) return fail(e, "%s: holds no words", path);
-    for (l->slots = 64; l->slots < l->n * 4; l->slots *= 2) ;
-    l->slot = get(e, l->slots, sizeof *l->slot);
-    if (!l->slot) return -1;
-    for (k = 0; k < l->n; k++) {
-        if (find_entry(l, l->entry[k].text, strlen(l->entry[k].text)) > 0) continue;
-        for (i = (size_t)hash(l->entry[k].text, strlen(l->entry[k].text)) & (l->slots - 1); l->slot[i]; i = (i + 1) & (l->slots - 1)) ;
-        l->slot[i] = (uint32_t)k + 1;
-    }
-    return 0;
+    return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
 
 /* The severity of one word without its ending: stupid, stupidly; idiot, idiots; hate, hating; ugly, uglier. */
@@ -3903,7 +3875,7 @@ typedef struct { Question q; Span id, prompt; } Prompt;
 typedef struct { Prompt *p; size_t n, cap; } Prompts;
 
 /* Reads up to `most` prompts (0 at the end of the file). Ids must not come back. */
-static int read_prompts(Env *e, Records *rs, Seen *seen, const Model *m, const Template *form, size_t k, size_t most,
+static int read_prompts(Env *e, Records *rs, Names *seen, const Model *m, const Template *form, size_t k, size_t most,
     Prompts *list) {
     Record r;
     int any = 0;
@@ -4028,7 +4000,7 @@ static int section_sample(Env *e, const Section *x, const Model *m, const Templa
     Sampler engine;
     Prompts prompts = { NULL, 0, 0 };
     Records rs;
-    Seen seen = { NULL, 0, 0 };
+    Names seen = { NULL, 0, 0 };
     Text text;
     Group g;
     const char *name[16];
@@ -4241,28 +4213,11 @@ static int profile(Env *e, Model *m, const char *suite, const Template *form, co
  */
 typedef struct { double weight; Span text; } Choice;
 typedef struct { Span name; Choice *choice; size_t n, cap; double total; } Production;
-typedef struct { const char *path; Production *rule; size_t n, cap; uint32_t *slot; size_t slots; } Grammar;
+typedef struct { const char *path; Production *rule; size_t n, cap; Names numbers; } Grammar;
 
-static Production *find_rule(const Grammar *g, const char *s, size_t n) {
-    size_t i;
-    if (g->slots) for (i = (size_t)hash(s, n) & (g->slots - 1); g->slot[i]; i = (i + 1) & (g->slots - 1)) {
-        Production *r = &g->rule[g->slot[i] - 1];
-        if (r->name.n == n && memcmp(r->name.s, s, n) == 0) return r;
-    }
-    return NULL;
-}
-
-static int index_rules(Env *e, Grammar *g) {
-    size_t i, k;
-    drop(e, g->slot);
-    for (g->slots = 64; g->slots < g->n * 4; g->slots *= 2) ;
-    g->slot = get(e, g->slots, sizeof *g->slot);
-    if (!g->slot) return -1;
-    for (k = 0; k < g->n; k++) {
-        for (i = (size_t)hash(g->rule[k].name.s, g->rule[k].name.n) & (g->slots - 1); g->slot[i]; i = (i + 1) & (g->slots - 1)) ;
-        g->slot[i] = (uint32_t)k + 1;
-    }
-    return 0;
+static Production *find_rule(const Grammar *g, Span name) {
+    size_t k = find_number(&g->numbers, hash(name.s, name.n));
+    return k && equal(name, g->rule[k - 1].name) ? &g->rule[k - 1] : NULL;
 }
 
 /* Adds "alternative | alternative" to a rule. */
@@ -4285,19 +4240,22 @@ static int add_alternatives(Env *e, Production *r, Span text, const char *where,
 static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t number, int replace) {
     Span name = upto(&line, ':');
     Production *r;
-    size_t i;
+    size_t i, *k;
     for (i = 0; i < name.n && (is_alpha((unsigned char)name.s[i]) || is_digit((unsigned char)name.s[i]) || name.s[i] == '-'
         || name.s[i] == '_'); i++) ;
     if (name.n == 0 || i < name.n)
         return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
-    r = replace ? find_rule(g, name.s, name.n) : NULL;
-    if (replace && !r) return fail(e, "%s: there is no rule \"%.*s\" to replace", where, SHOWN(name));
-    if (!r) {
+    k = number_for(e, &g->numbers, hash(name.s, name.n));
+    if (!k) return -1;
+    if (replace && !*k) return fail(e, "%s: there is no rule \"%.*s\" to replace", where, SHOWN(name));
+    if (!replace && *k) return fail(e, "%s: rule \"%.*s\" is there twice", where, SHOWN(name));
+    if (!replace) {
         TRY(room(e, &g->rule, g->n, &g->cap, sizeof *g->rule));
-        r = &g->rule[g->n++];
-        memset(r, 0, sizeof *r);
-        r->name = name;
+        memset(&g->rule[g->n], 0, sizeof *r);
+        g->rule[g->n].name = name;
+        *k = ++g->n;
     }
+    r = &g->rule[*k - 1];
     r->n = 0; r->total = 0.0;
     TRY(add_alternatives(e, r, line, where, number));
     return r->n ? 0 : fail(e, "%s, line %zu: rule \"%.*s\" has no alternative", where, number, SHOWN(r->name));
@@ -4305,7 +4263,7 @@ static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t num
 
 static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
     Span text, line;
-    size_t number = 0, i, k;
+    size_t number = 0, k;
     memset(g, 0, sizeof *g);
     TRY(find_data(e, name, &g->path));
     TRY(load_file(e, g->path, &text));
@@ -4324,11 +4282,6 @@ static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
         }
         if (e->error[0]) return -1;
         TRY(add_rule(e, g, whole(&rule), g->path, first, 0));
-    }
-    TRY(index_rules(e, g));
-    for (i = 0; i < g->n; i++) {
-        Production *first = find_rule(g, g->rule[i].name.s, g->rule[i].name.n);
-        if (first != &g->rule[i]) return fail(e, "%s: rule \"%.*s\" is there twice", g->path, SHOWN(g->rule[i].name));
     }
     for (text = span(set ? set : ""), k = 1; text.n; k++) {
         line = trim(upto(&text, ';'));
@@ -4394,7 +4347,7 @@ static int expand_reference(Expansion *x, Span inside, Buf *b) {
 
 /* Draws one of a rule's alternatives by weight. */
 static int pick_alternative(Expansion *x, Span name, Span *text) {
-    const Production *r = find_rule(x->g, name.s, name.n);
+    const Production *r = find_rule(x->g, name);
     double at;
     size_t i;
     if (!r) return fail(x->e, "%s: there is no rule \"%.*s\"", x->g->path, SHOWN(name));
@@ -4514,7 +4467,7 @@ static int put_choices(Env *e, Document *d, const Drawing *w, uint64_t key, Span
  * to fold_to are written; so training, tuning and test prompts are disjoint however often they are drawn. */
 static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Progress *bar) {
     Document d;
-    Seen seen = { NULL, 0, 0 };
+    Names seen = { NULL, 0, 0 };
     Buf line = { NULL, 0, 0 }, answer = { NULL, 0, 0 };
     size_t i, j, tries;
     memset(&d, 0, sizeof d);
@@ -4871,7 +4824,7 @@ static int verb_sample(Env *e, Call *c) {
     Template form;
     Records rs;
     Prompts list = { NULL, 0, 0 };
-    Seen seen = { NULL, 0, 0 };
+    Names seen = { NULL, 0, 0 };
     Progress bar = { NULL, 0, 0 };
     Buf b = { NULL, 0, 0 };
     Out *out;
@@ -4961,7 +4914,7 @@ static int verb_select(Env *e, Call *c) {
     Rule rule;
     Records rs;
     Group g;
-    Seen seen = { NULL, 0, 0 };
+    Names seen = { NULL, 0, 0 };
     Selection s;
     Buf b = { NULL, 0, 0 };
     Out *out;
@@ -5126,17 +5079,11 @@ static int read_loose(Env *e, const char *path, Loose **all, size_t *n, size_t *
 
 /* next[i]: the number + 1 of the next record with record i's id, 0 for none. */
 static int chain_prompts(Env *e, const Loose *all, size_t n, size_t *next) {
-    size_t slots = 64, *slot, i, k;
-    while (slots < n * 2) slots *= 2;
-    slot = get(e, slots, sizeof *slot);
-    if (!slot) return -1;
-    for (i = n; i-- > 0;) {
-        for (k = (size_t)hash(all[i].id.s, all[i].id.n) & (slots - 1); slot[k]; k = (k + 1) & (slots - 1)) {
-            const Loose *o = &all[slot[k] - 1];
-            if (o->id.n == all[i].id.n && memcmp(o->id.s, all[i].id.s, o->id.n) == 0) break;
-        }
-        next[i] = slot[k];
-        slot[k] = i + 1;
+    Names last = { NULL, 0, 0 };
+    size_t i, *k;
+    for (i = n; i-- > 0; *k = i + 1) {
+        if (!(k = number_for(e, &last, hash(all[i].id.s, all[i].id.n)))) return -1;
+        next[i] = *k;
     }
     return 0;
 }

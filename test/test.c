@@ -603,7 +603,7 @@ static void test_settings(void) {
     Env e;
     Setting *list;
     size_t n;
-    Seen seen = { NULL, 0, 0 };
+    Names seen = { NULL, 0, 0 };
     size_t i, again = 0;
     memset(&e, 0, sizeof e);
     check(load_settings(&e,
