@@ -82,6 +82,8 @@
 #include <fcntl.h>
 #include <io.h>
 #else
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #endif
 #ifdef _OPENMP
@@ -109,7 +111,12 @@
 typedef struct { const char *s; size_t n; } Span;          /* n bytes that somebody else owns */
 typedef struct { char *s; size_t n, cap; } Buf;            /* a growing text; s[n] is always 0 once something was put */
 
-typedef struct Block { struct Block *next, *prev; void *raw; size_t size; char pad[64 - 4 * sizeof(void *)]; } Block;
+typedef struct Block {
+    struct Block *next, *prev;
+    void *raw, *map;           /* what calloc gave; a file's pages that go with it (map_file) */
+    size_t size, mapped;
+    char pad[64 - 4 * sizeof(void *) - 2 * sizeof(size_t)];
+} Block;
 
 typedef struct Out { FILE *f; char *path, *part; struct Out *next; } Out;
 
@@ -118,6 +125,7 @@ struct Env {
     Block *blocks;         /* every block of memory that lives */
     Out *outs;             /* every output not yet finished */
     int quiet;             /* no progress, no reports */
+    double memory;         /* bytes that weights may take when laid out for speed; 0: half of the machine's */
 };
 typedef struct Env Env;
 
@@ -154,13 +162,20 @@ static void *get(Env *e, size_t n, size_t size) {
     return data;
 }
 
+static void free_block(Block *b) {
+#ifndef _WIN32
+    if (b->map) munmap(b->map, b->mapped);
+#endif
+    free(b->raw);
+}
+
 static void drop(Env *e, void *data) {
     Block *b;
     if (!data) return;
     b = (Block *)(void *)((char *)data - sizeof(Block));
     if (b->prev) b->prev->next = b->next; else e->blocks = b->next;
     if (b->next) b->next->prev = b->prev;
-    free(b->raw);
+    free_block(b);
 }
 
 /* Frees every block made since `mark` (= e->blocks then); older ones must not have been
@@ -169,7 +184,7 @@ static void release(Env *e, const Block *mark) {
     while (e->blocks && e->blocks != mark) {
         Block *b = e->blocks;
         e->blocks = b->next;
-        free(b->raw);
+        free_block(b);
     }
     if (e->blocks) e->blocks->prev = NULL;
 }
@@ -370,6 +385,27 @@ static int load_file(Env *e, const char *path, Span *text) {
     close_in(&in);
     text->s = in.s; text->n = in.n;
     return 0;
+}
+
+/* A whole file without a copy: its pages are read when they are looked at, and the system takes them back when memory
+ * is short. Where there is no mmap, or it fails (a pipe), the file is read. */
+static int map_file(Env *e, const char *path, Span *text) {
+#ifndef _WIN32
+    struct stat s;
+    void *map = MAP_FAILED, *owner;
+    int f = open(path, O_RDONLY);
+    if (f >= 0 && fstat(f, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 && (uint64_t)s.st_size <= SIZE_MAX)
+        map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, f, 0);
+    if (f >= 0) close(f);
+    if (map != MAP_FAILED) {
+        owner = get(e, 1, 1);
+        if (!owner) { munmap(map, (size_t)s.st_size); return -1; }
+        e->blocks->map = map; e->blocks->mapped = (size_t)s.st_size;
+        text->s = map; text->n = (size_t)s.st_size;
+        return 0;
+    }
+#endif
+    return load_file(e, path, text);
 }
 
 /* The door out. What is written goes to PATH.part; close_out() makes it appear as PATH, or reports why it can't. */
@@ -1596,11 +1632,29 @@ typedef struct {
     float eps, theta, aux;                     /* rmsnorm's epsilon, rope's base, weight of the load-balancing loss */
 } Config;
 
-/* A matrix [rows][cols] that takes cols numbers to rows: y = Wx. A norm is the case cols = 1. */
+/* How files store numbers: blocks of `of` numbers of a row in `bytes` bytes. See widen(). */
+enum { F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K, Q6_K, GROUPS, N_TYPES };
+static const struct { const char *name; uint32_t ggml; size_t of, bytes; } storage[N_TYPES] = {
+    { "F32", 0, 1, 4 }, { "F16", 1, 1, 2 }, { "BF16", 30, 1, 2 }, { "Q8_0", 8, 32, 34 }, { "Q4_0", 2, 32, 18 },
+    { "Q4_K", 12, 256, 144 }, { "Q5_K", 13, 256, 176 }, { "Q6_K", 14, 256, 210 }, { "llama2.c Q8_0", ~0u, 1, 1 } };
+
+/* A matrix as it stands in a file. */
+typedef struct {
+    char name[96];
+    const char *path;         /* the file */
+    int type;
+    size_t rows, cols;
+    const unsigned char *data, *scales;   /* scales: of GROUPS, a float for each `group` numbers */
+    size_t group, neighbours; /* neighbours: head size, where rotary pairs are neighbouring rows (q and k); else 0 */
+} Tensor;
+
+/* A matrix [rows][cols] that takes cols numbers to rows: y = Wx. A norm is the case cols = 1. Its numbers are `w`, or
+ * where that is NULL the file's, widened whenever they are used. */
 typedef struct {
     char name[80];            /* as Hugging Face calls it */
     size_t rows, cols;
-    size_t pairs;             /* heads, where the rows are the halves of rotary pairs (q and k) */
+    int pairs;                /* the rows are halves of rotary pairs (q and k) */
+    Tensor t;
     float *w;                 /* [rows][cols] */
     float *g, *m, *v;         /* [rows][cols] gradient and AdamW's moments; NULL unless training */
     float *panel;             /* w laid out for y = Wx: see Speed */
@@ -1620,6 +1674,7 @@ typedef struct {
     Tokenizer t;
     const char *name;         /* for people: the last part of its path */
     const char *path, *tokenizer;      /* where it came from */
+    int in_place;             /* too large to be laid out for speed */
 } Model;
 
 static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char *name, size_t layer, size_t expert) {
@@ -1647,7 +1702,7 @@ static int shape_model(Env *e, Model *m) {
         shape_param(m, &y->v, c->K * c->D, c->H, "model.layers.%zu.self_attn.v_proj.weight", l, 0);
         shape_param(m, &y->o, c->H, c->Q * c->D, "model.layers.%zu.self_attn.o_proj.weight", l, 0);
         shape_param(m, &y->norm2, c->H, 1, "model.layers.%zu.post_attention_layernorm.weight", l, 0);
-        y->q.pairs = c->Q; y->k.pairs = c->K;
+        y->q.pairs = y->k.pairs = 1;
         if (c->E > 1) shape_param(m, &y->router, c->E, c->H, "model.layers.%zu.block_sparse_moe.gate.weight", l, 0);
         for (x = 0; x < c->E; x++) {
             static const char *const names[2][3] = {
@@ -1706,8 +1761,6 @@ static size_t count_parameters(const Model *m, size_t *active) {
  * model has its rows in another order in the two files. Here halves are used, and `neighbours` marks a table whose rows
  * must be sorted on the way in.
  */
-enum { F32, BF16 };
-typedef struct { char name[80]; int type; size_t rows, cols; const unsigned char *data; } Tensor;
 typedef struct { const char *path; Tensor *t; size_t n, cap; int neighbours; Span file; } Table;
 
 static const Tensor *find_tensor(const Table *t, const char *name) {
@@ -1716,26 +1769,131 @@ static const Tensor *find_tensor(const Table *t, const char *name) {
     return NULL;
 }
 
-static float widen(const Tensor *t, size_t i) {
-    uint32_t u;
-    float x = 0;
-    if (t->type == F32) return le_float(t->data + 4 * i);
-    u = (uint32_t)(t->data[2 * i] | t->data[2 * i + 1] << 8) << 16;
-    memcpy(&x, &u, 4);
-    return x;
-}
-
 static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows, size_t cols, size_t at) {
-    size_t bytes = type == F32 ? 4 : 2;
+    size_t of = storage[type].of, bytes = storage[type].bytes;
     Tensor *x;
-    if (at > t->file.n || (rows && cols > (t->file.n - at) / bytes / rows))
-        return fail(e, "%s: tensor %s [%zu][%zu]: needs %.0f bytes from byte %zu on, the file has %zu (cut off?)",
-                    t->path, name, rows, cols, (double)rows * (double)cols * (double)bytes, at, t->file.n);
+    if (cols % of) return fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu", t->path, name,
+            storage[type].name, of, cols);
+    if (at > t->file.n || (rows && cols / of > (t->file.n - at) / bytes / rows))
+        return fail(e, "%s: tensor %s [%zu][%zu]: needs %.0f bytes from byte %zu on, the file has %zu (cut off?)", t->path,
+            name, rows, cols, (double)rows * (double)(cols / of) * (double)bytes, at, t->file.n);
     if (find_tensor(t, name)) return fail(e, "%s: tensor %s: is there twice", t->path, name);
     TRY(room(e, &t->t, t->n, &t->cap, sizeof *t->t));
     x = &t->t[t->n++];
+    memset(x, 0, sizeof *x);
     snprintf(x->name, sizeof x->name, "%s", name);
-    x->type = type; x->rows = rows; x->cols = cols; x->data = (const unsigned char *)t->file.s + at;
+    x->path = t->path; x->type = type; x->rows = rows; x->cols = cols;
+    x->data = (const unsigned char *)t->file.s + at;
+    return 0;
+}
+
+static uint32_t le16(const unsigned char *p) { return p[0] | (uint32_t)p[1] << 8; }
+
+/* F16 to binary32, exactly: exponent re-based, subnormals through an integer; infinities stay what they are. */
+static float half(uint32_t h) {
+    uint32_t exponent = h & 0x7c00, u = (h & 0x7fff) << 13;
+    float x = 0, tiny = (float)(int)(h & 0x3ff) * 5.9604644775390625e-8f;
+    u = exponent == 0x7c00 ? u | 0x7f800000u : u + (112u << 23);
+    memcpy(&x, &u, 4);
+    x = exponent ? x : tiny;
+    return h & 0x8000 ? -x : x;
+}
+
+/* n <= 32 numbers of a row from column k on (a multiple of 32) as binary32. All types but two are exact: in Q4_K and Q5_K
+ * d q - m has one rounding a product and one for the difference, as in ggml.
+ *     Q8_0   F16 d, 32 int8 q:  d q                   Q4_0   F16 d, 16 bytes, low nibbles before high:  d (q - 8)
+ *     Q4_K   F16 d, F16 least, 8 scales s and minima m of 6 bits in 12 bytes, then 4 x 32 bytes, low nibbles before
+ *            high:  (d s) q - (least m);              Q5_K   the same with 32 bytes of fifth bits before the nibbles
+ *     Q6_K   128 bytes of low nibbles, 64 bytes of two high bits, 16 int8 scales s, F16 d:  (d s) (q - 32) */
+static void widen(const Tensor *t, size_t row, size_t k, size_t n, float *x) {
+    size_t at = row * t->cols + k, i, j = at % 256 / 32;
+    const unsigned char *p = t->data + at / storage[t->type].of * storage[t->type].bytes, *q, *s;
+    float d;
+    switch (t->type) {
+    case F32: for (i = 0; i < n; i++) x[i] = le_float(p + 4 * i); return;
+    case F16: for (i = 0; i < n; i++) x[i] = half(le16(p + 2 * i)); return;
+    case BF16:
+        for (i = 0; i < n; i++) {
+            uint32_t u = le16(p + 2 * i) << 16;
+            x[i] = 0; memcpy(&x[i], &u, 4);
+        }
+        return;
+    case GROUPS:
+        for (i = 0; i < n; i++) x[i] = le_float(t->scales + (at + i) / t->group * 4) * (float)(signed char)p[i];
+        return;
+    case Q8_0: d = half(le16(p)); for (i = 0; i < 32; i++) x[i] = d * (float)(signed char)p[2 + i]; return;
+    case Q4_0:
+        d = half(le16(p));
+        for (i = 0; i < 16; i++) { x[i] = d * (float)((p[2 + i] & 15) - 8); x[16 + i] = d * (float)((p[2 + i] >> 4) - 8); }
+        return;
+    case Q6_K:
+        q = p + j / 4 * 64 + (j & 1) * 32; s = p + 128 + j / 4 * 32;
+        d = half(le16(p + 208));
+        for (i = 0; i < 32; i++)
+            x[i] = d * (float)(signed char)p[192 + 2 * j + i / 16]
+                * (float)(((q[i] >> (j & 2) * 2 & 15) | (s[i] >> (j & 3) * 2 & 3) << 4) - 32);
+        return;
+    default: {                                               /* Q4_K, Q5_K */
+        uint32_t scale, least;
+        float m;
+        s = p + 4; q = p + (t->type == Q4_K ? 16 : 48) + j / 2 * 32;
+        scale = j < 4 ? s[j] & 63u : (s[j + 4] & 15u) | (s[j - 4] & 0xc0u) >> 2;
+        least = j < 4 ? s[j + 4] & 63u : s[j + 4] >> 4 | (s[j] & 0xc0u) >> 2;
+        d = half(le16(p)) * (float)(int)scale; m = half(le16(p + 2)) * (float)(int)least;
+        for (i = 0; i < 32; i++) {
+            int fifth = t->type == Q5_K ? (p[16 + i] >> j & 1) << 4 : 0;
+            x[i] = d * (float)((q[i] >> (j & 1) * 4 & 15) | fifth) - m;
+        }
+    } }
+}
+
+/* n <= 32 numbers of row r from column k on. Row i of a head of D rows is file row 2i or 2i - D + 1 where the file has
+ * neighbours. */
+static void read_row(const Param *p, size_t r, size_t k, size_t n, float *x) {
+    size_t D = p->t.neighbours, i = D ? r % D : 0;
+    if (p->w) memcpy(x, p->w + r * p->cols + k, n * sizeof *x);
+    else widen(&p->t, !D ? r : i < D / 2 ? r + i : r + i - D + 1, k, n, x);
+}
+
+static int check_finite(Env *e, const Param *p) {
+    long r, bad = -1;
+    float x[32];
+    size_t k;
+    PARALLEL for (r = 0; r < (long)p->rows; r++) {
+        float y[32], sum = 0.0f;
+        size_t c, i, n;
+        for (c = 0; c < p->cols; c += 32) {
+            n = p->cols - c < 32 ? p->cols - c : 32;
+            read_row(p, (size_t)r, c, n, y);
+            for (i = 0; i < n; i++) sum += y[i] - y[i];
+        }
+#ifdef _OPENMP
+#pragma omp critical
+#endif
+        if (sum != 0.0f && (bad < 0 || r < bad)) bad = r;
+    }
+    for (k = 0; bad >= 0 && k < p->cols; k++) {
+        read_row(p, (size_t)bad, k / 32 * 32, p->cols - k / 32 * 32 < 32 ? p->cols - k / 32 * 32 : 32, x);
+        if (x[k % 32] - x[k % 32] != 0.0f)
+            return fail(e, "%s: tensor %s: row %ld, column %zu is not a finite number", p->t.path, p->name, bad, k);
+    }
+    return 0;
+}
+
+/* A copy of the weights in binary32, which may change. */
+static int own_weights(Env *e, Param *p) {
+    float *w;
+    long r;
+    if (p->w) return 0;
+    TRY(check_finite(e, p));
+    w = get(e, p->rows * p->cols, sizeof(float));
+    if (!w) return -1;
+    PARALLEL for (r = 0; r < (long)p->rows; r++) {
+        size_t k;
+        for (k = 0; k < p->cols; k += 32)
+            read_row(p, (size_t)r, k, p->cols - k < 32 ? p->cols - k : 32, w + (size_t)r * p->cols + k);
+    }
+    p->w = w;
     return 0;
 }
 
@@ -1745,7 +1903,7 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     size_t at = 0;
     uint64_t n;
     t->path = path;
-    TRY(load_file(e, path, &t->file));
+    TRY(map_file(e, path, &t->file));
     n = t->file.n < 8 ? 0 : le32(t->file.s) | (uint64_t)le32(t->file.s + 4) << 32;
     if (t->file.n < 8 || n > t->file.n - 8 || n < 2 || t->file.s[8] != '{')
         return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes", path,
@@ -1757,13 +1915,14 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
         Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape"), offsets = json_get(m.value, "data_offsets");
         Member x;
         double dim[2] = { 1, 1 }, offset[2] = { 0, 0 };
-        size_t k = 0, dims = 0, bounds = 0, kind = same(type, "\"F32\"") ? F32 : BF16;
+        size_t k = 0, dims = 0, bounds = 0;
+        int kind = same(type, "\"F32\"") ? F32 : same(type, "\"F16\"") ? F16 : BF16;
         if (same(m.key, "__metadata__")) continue;
         snprintf(name, sizeof name, "%.*s", (int)(m.key.n < sizeof name ? m.key.n : sizeof name - 1), m.key.s);
         if (m.key.n >= sizeof name)
             return fail(e, "%s: tensor %s..: no tensor of a Llama or Mixtral has so long a name", path, name);
-        if (!same(type, "\"F32\"") && !same(type, "\"BF16\""))
-            return fail(e, "%s: tensor %s: dtype F32 or BF16 was expected, found %.*s", path, name, SHOWN(type));
+        if (kind == BF16 && !same(type, "\"BF16\""))
+            return fail(e, "%s: tensor %s: dtype F32, F16 or BF16 was expected, found %.*s", path, name, SHOWN(type));
         while (json_next(shape, &k, &x)) {
             if (dims == 2 || !json_number(x.value, &dim[dims]) || !(dim[dims] >= 0 && dim[dims] < 1e12))
                 return fail(e, "%s: tensor %s: a shape of one or two sizes was expected, found %.*s", path, name, SHOWN(shape));
@@ -1774,13 +1933,13 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
                 bounds = 0;
                 break;
             }
-        if (bounds != 2 || dims == 0 || offset[1] - offset[0] != dim[0] * dim[1] * (kind == F32 ? 4 : 2))
+        if (bounds != 2 || dims == 0 || offset[1] - offset[0] != dim[0] * dim[1] * (double)storage[kind].bytes)
             return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(offsets),
                 SHOWN(shape));
         if (offset[1] > (double)(t->file.n - 8 - header.n))
             return fail(e, "%s: tensor %s: ends at byte %.0f of the data, the file has %zu (cut off?)", path, name, offset[1],
                 t->file.n - 8 - header.n);
-        TRY(add_tensor(e, t, name, (int)kind, (size_t)dim[0], (size_t)dim[1], 8 + header.n + (size_t)offset[0]));
+        TRY(add_tensor(e, t, name, kind, (size_t)dim[0], (size_t)dim[1], 8 + header.n + (size_t)offset[0]));
     }
     return 0;
 }
@@ -1853,7 +2012,7 @@ static int read_llama2c(Env *e, const char *path, Table *t, Config *c) {
     char name[80];
     t->path = path;
     t->neighbours = 1;
-    TRY(load_file(e, path, &t->file));
+    TRY(map_file(e, path, &t->file));
     if (t->file.n < 28) return fail(e, "%s: a llama2.c header of 28 bytes was expected, the file has %zu", path, t->file.n);
     for (i = 0; i < 7; i++) {
         uint32_t u = le32(t->file.s + 4 * i);
@@ -1885,26 +2044,16 @@ static int read_llama2c(Env *e, const char *path, Table *t, Config *c) {
     return c->tied ? 0 : add_tensor(e, t, "lm_head.weight", F32, c->V, c->H, at);
 }
 
-/* Fills one parameter from the table. Row i of a head of D rows is file row 2i or 2i - D + 1 in a file of neighbours. */
-static int fill_param(Env *e, const Table *t, const Config *c, Param *p) {
+/* Gives a parameter its tensor. Norms are few numbers: they are widened at once. */
+static int bind_param(Env *e, const Table *t, const Config *c, Param *p) {
     const Tensor *x = find_tensor(t, p->name);
-    size_t r, k;
     if (!x) return fail(e, "%s: tensor %s: is missing", t->path, p->name);
     if (x->rows != p->rows || x->cols != p->cols)
-        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", t->path, p->name, p->rows, p->cols,
+        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", x->path, p->name, p->rows, p->cols,
             x->rows, x->cols);
-    p->w = get(e, p->rows * p->cols, sizeof(float));
-    if (!p->w) return -1;
-    for (r = 0; r < p->rows; r++) {
-        size_t i = r % c->D, from = p->pairs && t->neighbours ? r - i + (i < c->D / 2 ? 2 * i : 2 * i - c->D + 1) : r;
-        for (k = 0; k < p->cols; k++) {
-            float w = widen(x, from * p->cols + k);
-            if (!(w - w == 0))
-                return fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", t->path, p->name, from, k);
-            p->w[r * p->cols + k] = w;
-        }
-    }
-    return 0;
+    p->t = *x;
+    p->t.neighbours = p->pairs && t->neighbours ? c->D : 0;
+    return p->cols == 1 ? own_weights(e, p) : 0;
 }
 
 /* Random weights: normal, 0.02 wide, narrower into the residual stream (GPT-2's rule); norms are 1. */
@@ -1946,9 +2095,8 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
     }
     TRY(shape_model(e, m));
     if (lone) TRY(random_weights(e, m, seed));
-    else for (i = 0; i < m->n_all; i++) TRY(fill_param(e, &t, &m->c, m->all[i]));
-    drop(e, (void *)(uintptr_t)t.file.s);
-    if (m->c.tied) m->head.w = m->embed.w;
+    else for (i = 0; i < m->n_all; i++) TRY(bind_param(e, &t, &m->c, m->all[i]));
+    if (m->c.tied) { m->head.t = m->embed.t; m->head.w = m->embed.w; }
     TRY(fill_rope(e, m));
     m->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, found);
     if (bin && !tokenizer && m->tokenizer && !is_file(m->tokenizer))
@@ -1965,7 +2113,7 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
 static int save_model(Env *e, const Model *m, const char *dir) {
     const Config *c = &m->c;
     Buf head = { NULL, 0, 0 }, b = { NULL, 0, 0 }, stops = { NULL, 0, 0 };
-    size_t i, k, at = 0;
+    size_t i, r, k, at = 0;
     unsigned char size[8] = { 0 };
     Out *o;
     TRY(make_dir(e, dir));
@@ -2000,10 +2148,17 @@ static int save_model(Env *e, const Model *m, const char *dir) {
     if (!o) return -1;
     TRY(write_out(e, o, size, 8));
     TRY(write_buf(e, o, &head));
-    for (i = 0; i < m->n_all; i++) {
-        for (b.n = 0, k = 0; k < m->all[i]->rows * m->all[i]->cols; k++) put_le32(e, &b, bits32(m->all[i]->w[k]));
-        TRY(write_buf(e, o, &b));
+    for (b.n = i = 0; i < m->n_all; i++) {
+        const Param *p = m->all[i];
+        float x[32];
+        for (r = 0; r < p->rows; r++) for (k = 0; k < p->cols; k += 32) {
+            size_t n = p->cols - k < 32 ? p->cols - k : 32, j;
+            read_row(p, r, k, n, x);
+            for (j = 0; j < n; j++) put_le32(e, &b, bits32(x[j]));
+            if (b.n > 1u << 16) TRY(write_buf(e, o, &b));
+        }
     }
+    TRY(write_buf(e, o, &b));
     TRY(close_out(e, o));
     drop(e, b.s); drop(e, head.s);
     return copy_file(e, m->tokenizer, join(e, dir, "/", "tokenizer.bin"));
@@ -2059,7 +2214,7 @@ typedef float Vec __attribute__((vector_size(VECTOR), aligned(sizeof(float)), ma
 typedef float Vec;
 #define UNROLL
 #endif
-enum { PANEL = 32, LANES = VECTOR / sizeof(float), WIDE = 2, TILE = WIDE * LANES, BLOCK = 16 };
+enum { PANEL = 32, LANES = VECTOR / sizeof(float), WIDE = 2, TILE = WIDE * LANES, BLOCK = 16, DEPTH = 256 };
 #define LOAD(p) (*(const Vec *)(const void *)(p))
 #define STORE(p, x) (*(Vec *)(void *)(p) = (x))
 
@@ -2106,34 +2261,60 @@ static void strip(const float *a, size_t row, size_t col, const float *p, float 
     }
 }
 
-/* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels. */
-static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc, size_t M, size_t N,
-    size_t K, int add) {
-    size_t across = (N + PANEL - 1) / PANEL, rows = M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M,
+/* A part of a panel from the weights as they stand, B = W' or, for the way `back`, B = W: B's rows k .. k + depth - 1
+ * and columns n .. n + width - 1, widened, to tile [depth][PANEL]. */
+static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k, size_t depth, float *tile) {
+    float x[PANEL][PANEL];
+    size_t i, j, d, part;
+    if (width < PANEL) memset(tile, 0, depth * PANEL * sizeof *tile);
+    if (back) for (i = 0; i < depth; i++) read_row(p, k + i, n, width, tile + i * PANEL);
+    else for (i = 0; i < depth; i += PANEL, tile += PANEL * PANEL) {
+        part = depth - i < PANEL ? depth - i : PANEL;
+        for (j = 0; j < width; j++) read_row(p, n + j, k + i, part, x[j]);
+        for (d = 0; d < part; d++) for (j = 0; j < width; j++) tile[d * PANEL + j] = x[j][d];
+    }
+}
+
+/* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels or, where they are NULL,
+ * from the weights p: see load_tile. A tile of 256 rows of a panel is widened at a time and serves up to 512 rows of A;
+ * the sums wait in C meanwhile, in binary32 as they are, so they are the same. */
+static void product_of(const float *a, size_t row, size_t col, const float *panels, const Param *p, int back, float *c, size_t ldc,
+    size_t M, size_t N, size_t K, int add) {
+    size_t across = (N + PANEL - 1) / PANEL, rows = !panels ? (M > 512 ? 512 : M) : M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M,
         down = rows ? (M + rows - 1) / rows : 0;
     long t, tasks = (long)(across * down);
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static) if (M * N * K > 100000)
 #endif
     for (t = 0; t < tasks; t++) {
-        size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL;
-        strip(a + i * row, row, col, panels + n * K, c + i * ldc + n, ldc, M - i < rows ? M - i : rows,
-            N - n < PANEL ? N - n : PANEL, K, add);
+        size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL, width = N - n < PANEL ? N - n : PANEL, k, depth,
+            high = M - i < rows ? M - i : rows;
+        float tile[DEPTH * PANEL];
+        if (panels) strip(a + i * row, row, col, panels + n * K, c + i * ldc + n, ldc, high, width, K, add);
+        else for (k = 0; k == 0 || k < K; k += DEPTH) {
+            depth = K - k < DEPTH ? K - k : DEPTH;
+            load_tile(p, back, n, width, k, depth, tile);
+            strip(a + i * row + k * col, row, col, tile, c + i * ldc + n, ldc, high, width, depth, add || k);
+        }
     }
+}
+
+static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc, size_t M, size_t N,
+    size_t K, int add) {
+    product_of(a, row, col, panels, NULL, 0, c, ldc, M, N, K, add);
 }
 
 static size_t panel_size(size_t N, size_t K) { return (N + PANEL - 1) / PANEL * PANEL * K; }
 
-/* Panels of B = W', W [N][K]: for y = Wx. */
-static void pack_transposed(const float *w, size_t N, size_t K, float *panels) {
-    long b, blocks = (long)((N + PANEL - 1) / PANEL);
+/* Panels of B = W': for y = Wx. */
+static void pack_weights(const Param *p) {
+    long b, blocks = (long)((p->rows + PANEL - 1) / PANEL);
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (N * K > 100000)
+#pragma omp parallel for schedule(static) if (p->rows * p->cols > 100000)
 #endif
     for (b = 0; b < blocks; b++) {
-        size_t n = (size_t)b * PANEL, width = N - n < PANEL ? N - n : PANEL, k, j;
-        for (j = 0; j < width; j++) for (k = 0; k < K; k++) panels[n * K + k * PANEL + j] = w[(n + j) * K + k];
-        for (; j < PANEL; j++) for (k = 0; k < K; k++) panels[n * K + k * PANEL + j] = 0.0f;
+        size_t n = (size_t)b * PANEL, width = p->rows - n < PANEL ? p->rows - n : PANEL;
+        load_tile(p, 0, n, width, 0, p->cols, p->panel + n * p->cols);
     }
 }
 
@@ -2152,16 +2333,33 @@ static void pack_straight(const float *x, size_t K, size_t N, float *panels) {
     }
 }
 
-/* Lays out the weights that have changed: for use, and when they are trained for the way back too. */
+/* Half of this machine's memory, as far as it can be asked. */
+static double memory_for_panels(const Env *e) {
+#ifdef _SC_PHYS_PAGES
+    if (e->memory <= 0) return 0.5 * (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+#endif
+    return e->memory > 0 ? e->memory : 2e9;
+}
+
+/* Lays out the weights that have changed: for use, and when they are trained for the way back too. Frozen weights stay as
+ * they are in the file when the panels of all of them would take too much memory. */
 static int pack_model(Env *e, Model *m) {
     size_t i;
+    double need = 0;
+    for (i = 0; i <= m->n_all; i++) {
+        const Param *p = i < m->n_all ? m->all[i] : &m->head;
+        if (p->cols > 1 && !p->w) need += 4.0 * (double)p->rows * (double)p->cols;
+    }
+    m->in_place = need > memory_for_panels(e);
     for (i = 0; i <= m->n_all; i++) {
         Param *p = i < m->n_all ? m->all[i] : &m->head;
-        if (p->cols == 1 || !p->w || (p == &m->embed) || (i == m->n_all && !m->c.tied)) continue;
+        if (p->cols == 1 || (!p->w && m->in_place) || (!p->g && p->panel)) continue;
+        if (!p->w) TRY(check_finite(e, p));
+        if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
         if (!p->panel) p->panel = get(e, panel_size(p->rows, p->cols), sizeof(float));
         if (p->g && !p->back) p->back = get(e, panel_size(p->cols, p->rows), sizeof(float));
         if (!p->panel || (p->g && !p->back)) return -1;
-        pack_transposed(p->w, p->rows, p->cols, p->panel);
+        pack_weights(p);
         if (p->g) pack_straight(p->w, p->rows, p->cols, p->back);
     }
     return 0;
@@ -2267,12 +2465,12 @@ static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, flo
 
 /* y = Wx; x [R][cols], y [R][rows] */
 static void linear(const Param *p, const float *x, size_t R, float *y) {
-    product(x, p->cols, 1, p->panel, y, p->rows, R, p->rows, p->cols, 0);
+    product_of(x, p->cols, 1, p->panel, p, 0, y, p->rows, R, p->rows, p->cols, 0);
 }
 
 /* dx (+)= W' dy */
 static void linear_dx(const Param *p, const float *dy, size_t R, float *dx, int add) {
-    product(dy, p->rows, 1, p->back, dx, p->cols, R, p->cols, p->rows, add);
+    product_of(dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add);
 }
 
 /* dW += dy' x, rows in order; x comes in panels (pack_straight), for it often serves several matrices */
@@ -2506,6 +2704,12 @@ static void group_rows(const Config *c, const int *pick, size_t R, size_t *begin
     begin[c->E] = n;
 }
 
+static void embed_rows(const Param *p, const int *token, size_t R, float *y) {
+    size_t r, k;
+    for (r = 0; r < R; r++) for (k = 0; k < p->cols; k += 32)
+        read_row(p, (size_t)token[r], k, p->cols - k < 32 ? p->cols - k : 32, y + r * p->cols + k);
+}
+
 static void gather_rows(const float *x, const int *from, size_t n, size_t H, float *y) {
     size_t i;
     for (i = 0; i < n; i++) memcpy(y + i * H, x + (size_t)from[i] * H, H * sizeof(float));
@@ -2673,7 +2877,7 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t 
 static void forward(const Model *m, const Rows *rows, const Seq *seq, const Cache *kv, Acts *acts, float *logits) {
     const Config *c = &m->c;
     size_t R = rows->n, l, r;
-    gather_rows(m->embed.w, rows->token, R, c->H, acts->x);
+    embed_rows(&m->embed, rows->token, R, acts->x);
     for (l = 0; l < c->L; l++) {
         const Layer *w = &m->layer[l];
         Acts a = layer_acts(acts, c, l, R);
@@ -3061,11 +3265,13 @@ static int make_trainable(Env *e, Model *m) {
     size_t i;
     for (i = 0; i < m->n_all; i++) {
         Param *p = m->all[i];
+        TRY(own_weights(e, p));
         p->g = get(e, p->rows * p->cols, sizeof(float));
         p->m = get(e, p->rows * p->cols, sizeof(float));
         p->v = get(e, p->rows * p->cols, sizeof(float));
         if (!p->g || !p->m || !p->v) return -1;
     }
+    m->head.w = m->c.tied ? m->embed.w : m->head.w;
     if (m->c.tied && !(m->head.g = get(e, m->head.rows * m->head.cols, sizeof(float)))) return -1;
     return pack_model(e, m);
 }
@@ -4551,6 +4757,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(distinct,    NULL,     NULL,     CORPUS,             1, "no prompt twice") \
     X(seed,        "N",      "1",      SEEDED,             1, "what random numbers are made from") \
     X(threads,     "N",      NULL,     ALL,                0, "threads to use; changes no bit") \
+    X(memory,      "GB",     NULL,     MODELS,             0, "weights are laid out for speed if that takes no more (default: half of the machine's)") \
     X(force,       NULL,     NULL,     ALL,                0, "overwrite a result of something else") \
     X(quiet,       NULL,     NULL,     ALL,                0, "no progress, no report")
 
@@ -5878,7 +6085,9 @@ int main(int argc, char **argv) {
     c = get(&e, 1, sizeof *c);
     if (c && parse_call(&e, verbs[i].bit, verbs[i].name, argv + 2, (size_t)argc - 2, c) == 0) {
         e.quiet = c->value[O_quiet] != NULL;
-        if (!c->value[O_threads] || size_option(&e, c, O_threads, 1, 1024, &threads) == 0) {
+        if ((!c->value[O_threads] || size_option(&e, c, O_threads, 1, 1024, &threads) == 0)
+            && (!c->value[O_memory] || real_option(&e, c, O_memory, 1e-9, 1e6, &e.memory) == 0)) {
+            e.memory *= 1e9;
 #ifdef _OPENMP
             if (threads) omp_set_num_threads((int)threads);
 #endif

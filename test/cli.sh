@@ -376,7 +376,7 @@ header() {                                 # header NAME JSON PATTERN: a weight 
 header 'no tensor' '{}' 'model.safetensors.*embed_tokens'
 header 'not JSON' '{"a":}' 'model.safetensors.*JSON'
 header 'no dtype' '{"a":{"shape":[1],"data_offsets":[0,4]}}' 'tensor a: .*dtype'
-header 'F16' '{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}' 'tensor a: .*"F16"'
+header 'F64' '{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}' 'tensor a: .*"F64"'
 header 'no shape' '{"a":{"dtype":"F32","data_offsets":[0,4]}}' 'tensor a: .*shape'
 header 'no offsets' '{"a":{"dtype":"F32","shape":[1]}}' 'tensor a: .*data_offsets'
 header 'three sizes' '{"a":{"dtype":"F32","shape":[1,1,1],"data_offsets":[0,4]}}' 'tensor a: .*shape'

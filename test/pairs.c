@@ -152,7 +152,7 @@ static void linear_set_up(Pair *t) {
     output(t, R * N);
 }
 static Number linear_loss(Pair *t) {
-    pack_transposed(t->p.w, N, H, t->p.panel);
+    pack_weights(&t->p);
     linear(&t->p, t->in[0].x, R, t->y);
     return seeded(t);
 }
@@ -326,7 +326,7 @@ static void route_set_up(Pair *t) {
 }
 static Number route_loss(Pair *t) {
     size_t r;
-    pack_transposed(t->p.w, 5, H, t->p.panel);
+    pack_weights(&t->p);
     route(t->c, &t->p, t->in[0].x, R, t->scratch, t->pick, t->y);
     for (r = 0; r < R; r++) if (fabs(t->y[2 * r] + t->y[2 * r + 1] - 1) > 1e-14
         || t->pick[2 * r] >= t->pick[2 * r + 1]) fail(&t->e, "weights of row %zu", r);
