@@ -1216,6 +1216,85 @@ static int seen_before(Env *e, Names *seen, Span name) {
     return times ? (*times)++ > 0 : -1;
 }
 
+/* Binary files are little-endian and read byte by byte. */
+static uint32_t le32(const void *at) {
+    const unsigned char *p = at;
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static float le_float(const void *at) {
+    uint32_t u = le32(at);
+    float x = 0;
+    memcpy(&x, &u, 4);
+    return x;
+}
+
+static uint64_t le64(const void *at) { return le32(at) | (uint64_t)le32((const char *)at + 4) << 32; }
+
+static void put_le32(Env *e, Buf *b, uint32_t u) {
+    char s[4] = { (char)(u & 0xff), (char)(u >> 8 & 0xff), (char)(u >> 16 & 0xff), (char)(u >> 24) };
+    put(e, b, s, 4);
+}
+
+/* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; then the fields,
+ * a key (u64 length, bytes), u32 type, value each; then names, shapes, types and places of the tensors; then, aligned,
+ * their numbers. An array is u32 type, u64 length, values. A Value is read from the front, like a stream. */
+enum { GGUF_TEXT = 8, GGUF_ARRAY = 9 };
+static const unsigned char gguf_bytes[13] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };   /* u8 i8 u16 i16 u32 i32 f32 bool .. u64 i64 f64 */
+typedef struct { uint32_t type; uint64_t n; const char *s, *end; } Value;          /* n values of a type from s on */
+
+static int take_text(Value *v, Span *text) {
+    if (v->n == 0 || v->type != GGUF_TEXT || v->end - v->s < 8 || le64(v->s) > (uint64_t)(v->end - v->s - 8)) return 0;
+    text->s = v->s + 8; text->n = (size_t)le64(v->s);
+    v->s = text->s + text->n;
+    v->n--;
+    return 1;
+}
+
+static int take_number(Value *v, double *x) {
+    uint64_t u = 0, sign;
+    size_t bytes = v->type < 13 ? gguf_bytes[v->type] : 0, i;
+    if (v->n == 0 || bytes == 0 || (size_t)(v->end - v->s) < bytes) return 0;
+    for (i = bytes; i-- > 0;) u = u << 8 | (unsigned char)v->s[i];
+    sign = (uint64_t)1 << (8 * bytes - 1);
+    if (v->type == 6) *x = (double)le_float(v->s);
+    else if (v->type == 12) *x = from_bits64(u);
+    else if ((v->type == 11 || (v->type < 6 && v->type & 1)) && u & sign) *x = -(double)(sign - (u & (sign - 1)));
+    else *x = (double)u;
+    v->s += bytes;
+    v->n--;
+    return 1;
+}
+
+/* The value of a field: 1, or 0 where there is none. Without a key: where the tensors' names begin. */
+static int gguf_find(Env *e, const char *path, Span file, const char *key, Value *v) {
+    Value name = { GGUF_TEXT, 1, NULL, file.s + file.n };
+    Span field = { NULL, 0 }, text;
+    uint64_t i, fields;
+    if (file.n < 24 || memcmp(file.s, "GGUF", 4) || le32(file.s + 4) < 2 || le32(file.s + 4) > 3)
+        return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
+    fields = le64(file.s + 16);
+    name.s = file.s + 24;
+    for (i = 0; i < fields; i++) {
+        name.n = 1;
+        if (!take_text(&name, &field) || name.end - name.s < 4) goto cut;
+        v->type = le32(name.s); v->n = 1; v->s = name.s + 4; v->end = name.end;
+        if (v->type == GGUF_ARRAY) {
+            if (v->end - v->s < 12) goto cut;
+            v->type = le32(v->s); v->n = le64(v->s + 4); v->s += 12;
+        }
+        if (key && same(field, key)) return 1;
+        if (v->type == GGUF_TEXT) { while (v->n) if (!take_text(v, &text)) goto cut; }
+        else if (v->type > 12 || v->type == GGUF_ARRAY || v->n > (uint64_t)(v->end - v->s) / gguf_bytes[v->type]) goto cut;
+        else v->s += v->n * gguf_bytes[v->type];
+        name.s = v->s;
+    }
+    v->s = name.s; v->end = name.end;
+    return 0;
+cut:
+    return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
+}
+
 /* =============================================== Tokenizer ============================================================
  * SentencePiece's byte-pair encoding as Llama uses it. A vocabulary is a list of pieces with scores. A text is cut into
  * characters; then, again and again, the two neighbours whose joint text is the best-scored piece are merged, leftmost
@@ -1235,23 +1314,6 @@ typedef struct {
     float *score;                /* [n] */
     Names ids;                   /* of the pieces from 259 on */
 } Tokenizer;
-
-static uint32_t le32(const void *at) {
-    const unsigned char *p = at;
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static float le_float(const void *at) {
-    uint32_t u = le32(at);
-    float x = 0;
-    memcpy(&x, &u, 4);
-    return x;
-}
-
-static void put_le32(Env *e, Buf *b, uint32_t u) {
-    char s[4] = { (char)(u & 0xff), (char)(u >> 8 & 0xff), (char)(u >> 16 & 0xff), (char)(u >> 24) };
-    put(e, b, s, 4);
-}
 
 /* The id of a piece, or -1. */
 static int lookup(const Tokenizer *t, const char *s, size_t n) {
@@ -1651,7 +1713,7 @@ typedef struct {
 /* A matrix [rows][cols] that takes cols numbers to rows: y = Wx. A norm is the case cols = 1. Its numbers are `w`, or
  * where that is NULL the file's, widened whenever they are used. */
 typedef struct {
-    char name[80];            /* as Hugging Face calls it */
+    char name[112], gguf[96];  /* as Hugging Face calls it, and llama.cpp */
     size_t rows, cols;
     int pairs;                /* the rows are halves of rotary pairs (q and k) */
     Tensor t;
@@ -1677,48 +1739,52 @@ typedef struct {
     int in_place;             /* too large to be laid out for speed */
 } Model;
 
-static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char *name, size_t layer, size_t expert) {
-    snprintf(p->name, sizeof p->name, name, layer, expert);
+static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char *name, const char *gguf, size_t layer,
+    size_t expert) {
+    if (layer < m->c.L) {
+        char inner[60];
+        snprintf(inner, sizeof inner, name, expert);
+        snprintf(p->name, sizeof p->name, "model.layers.%zu.%s.weight", layer, inner);
+        snprintf(inner, sizeof inner, gguf, expert);
+        snprintf(p->gguf, sizeof p->gguf, "blk.%zu.%s.weight", layer, inner);
+    } else { snprintf(p->name, sizeof p->name, "%s.weight", name); snprintf(p->gguf, sizeof p->gguf, "%s.weight", gguf); }
     p->rows = rows; p->cols = cols;
     m->all[m->n_all++] = p;
 }
 
 /* Lays out all parameters of a configuration: names and shapes, no numbers yet. */
 static int shape_model(Env *e, Model *m) {
+    static const char *const names[2][6] = { { "mlp.gate_proj", "ffn_gate", "mlp.up_proj", "ffn_up", "mlp.down_proj", "ffn_down" },
+        { "block_sparse_moe.experts.%zu.w1", "ffn_gate.%zu", "block_sparse_moe.experts.%zu.w3", "ffn_up.%zu",
+          "block_sparse_moe.experts.%zu.w2", "ffn_down.%zu" } };
     const Config *c = &m->c;
+    const char *const *name = names[c->E > 1];
     size_t l, x;
     m->layer = get(e, c->L, sizeof *m->layer);
     m->all = get(e, 3 + c->L * (7 + 3 * c->E), sizeof *m->all);
     if (!m->layer || !m->all) return -1;
     m->n_all = 0;
-    shape_param(m, &m->embed, c->V, c->H, "model.embed_tokens.weight", 0, 0);
+    shape_param(m, &m->embed, c->V, c->H, "model.embed_tokens", "token_embd", SIZE_MAX, 0);
     for (l = 0; l < c->L; l++) {
         Layer *y = &m->layer[l];
         y->expert = get(e, c->E, sizeof *y->expert);
         if (!y->expert) return -1;
-        shape_param(m, &y->norm1, c->H, 1, "model.layers.%zu.input_layernorm.weight", l, 0);
-        shape_param(m, &y->q, c->Q * c->D, c->H, "model.layers.%zu.self_attn.q_proj.weight", l, 0);
-        shape_param(m, &y->k, c->K * c->D, c->H, "model.layers.%zu.self_attn.k_proj.weight", l, 0);
-        shape_param(m, &y->v, c->K * c->D, c->H, "model.layers.%zu.self_attn.v_proj.weight", l, 0);
-        shape_param(m, &y->o, c->H, c->Q * c->D, "model.layers.%zu.self_attn.o_proj.weight", l, 0);
-        shape_param(m, &y->norm2, c->H, 1, "model.layers.%zu.post_attention_layernorm.weight", l, 0);
+        shape_param(m, &y->norm1, c->H, 1, "input_layernorm", "attn_norm", l, 0);
+        shape_param(m, &y->q, c->Q * c->D, c->H, "self_attn.q_proj", "attn_q", l, 0);
+        shape_param(m, &y->k, c->K * c->D, c->H, "self_attn.k_proj", "attn_k", l, 0);
+        shape_param(m, &y->v, c->K * c->D, c->H, "self_attn.v_proj", "attn_v", l, 0);
+        shape_param(m, &y->o, c->H, c->Q * c->D, "self_attn.o_proj", "attn_output", l, 0);
+        shape_param(m, &y->norm2, c->H, 1, "post_attention_layernorm", "ffn_norm", l, 0);
         y->q.pairs = y->k.pairs = 1;
-        if (c->E > 1) shape_param(m, &y->router, c->E, c->H, "model.layers.%zu.block_sparse_moe.gate.weight", l, 0);
+        if (c->E > 1) shape_param(m, &y->router, c->E, c->H, "block_sparse_moe.gate", "ffn_gate_inp", l, 0);
         for (x = 0; x < c->E; x++) {
-            static const char *const names[2][3] = {
-                { "model.layers.%zu.mlp.gate_proj.weight", "model.layers.%zu.mlp.up_proj.weight",
-                    "model.layers.%zu.mlp.down_proj.weight" },
-                { "model.layers.%zu.block_sparse_moe.experts.%zu.w1.weight",
-                    "model.layers.%zu.block_sparse_moe.experts.%zu.w3.weight",
-                  "model.layers.%zu.block_sparse_moe.experts.%zu.w2.weight" } };
-            const char *const *name = names[c->E > 1];
-            shape_param(m, &y->expert[x].gate, c->F, c->H, name[0], l, x);
-            shape_param(m, &y->expert[x].up, c->F, c->H, name[1], l, x);
-            shape_param(m, &y->expert[x].down, c->H, c->F, name[2], l, x);
+            shape_param(m, &y->expert[x].gate, c->F, c->H, name[0], name[1], l, x);
+            shape_param(m, &y->expert[x].up, c->F, c->H, name[2], name[3], l, x);
+            shape_param(m, &y->expert[x].down, c->H, c->F, name[4], name[5], l, x);
         }
     }
-    shape_param(m, &m->norm, c->H, 1, "model.norm.weight", 0, 0);
-    if (!c->tied) shape_param(m, &m->head, c->V, c->H, "lm_head.weight", 0, 0);
+    shape_param(m, &m->norm, c->H, 1, "model.norm", "output_norm", SIZE_MAX, 0);
+    if (!c->tied) shape_param(m, &m->head, c->V, c->H, "lm_head", "output", SIZE_MAX, 0);
     else { m->head.rows = c->V; m->head.cols = c->H; }
     return 0;
 }
@@ -1761,7 +1827,7 @@ static size_t count_parameters(const Model *m, size_t *active) {
  * model has its rows in another order in the two files. Here halves are used, and `neighbours` marks a table whose rows
  * must be sorted on the way in.
  */
-typedef struct { const char *path; Tensor *t; size_t n, cap; int neighbours; Span file; } Table;
+typedef struct { const char *path; Tensor *t; size_t n, cap; int neighbours, gguf; Span file; } Table;
 
 static const Tensor *find_tensor(const Table *t, const char *name) {
     size_t i;
@@ -1772,6 +1838,7 @@ static const Tensor *find_tensor(const Table *t, const char *name) {
 static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows, size_t cols, size_t at) {
     size_t of = storage[type].of, bytes = storage[type].bytes;
     Tensor *x;
+    if (ends(name, ".bias")) return fail(e, "%s: tensor %s: biases are not supported", t->path, name);
     if (cols % of) return fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu", t->path, name,
             storage[type].name, of, cols);
     if (at > t->file.n || (rows && cols / of > (t->file.n - at) / bytes / rows))
@@ -1944,13 +2011,24 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     return 0;
 }
 
+static int check_config(Env *e, const char *path, const Config *c) {
+    if (!c->H || !c->F || !c->L || !c->Q || !c->V)
+        return fail(e, "%s, field \"%s\": is missing", path, !c->H ? "hidden_size" : !c->F ? "intermediate_size" :
+            !c->L ? "num_hidden_layers" : !c->Q ? "num_attention_heads" : "vocab_size");
+    if (!c->K || c->Q % c->K)
+        return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
+    if (c->D % 2 || c->D == 0) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
+    return 0;
+}
+
 /* config.json, as transformers reads it: what is missing has its default there. */
 static int read_config(Env *e, const char *path, Config *c) {
     Span text, v, type;
     double x;
     Member m;
-    size_t at = 0, one = 0;
+    static const char *const unsupported[] = { "rope_scaling", "attention_bias", "mlp_bias", "quantization_config" };
     const size_t most = 1u << 24;
+    size_t at = 0, one = 0, i, window = most;
     memset(c, 0, sizeof *c);
     TRY(load_file(e, path, &text));
     TRY(json_check(e, text, path, 0));
@@ -1965,10 +2043,8 @@ static int read_config(Env *e, const char *path, Config *c) {
     TRY(json_size(e, path, text, "num_hidden_layers", 1, 4096, &c->L));
     TRY(json_size(e, path, text, "num_attention_heads", 1, 65536, &c->Q));
     TRY(json_size(e, path, text, "vocab_size", 1, most, &c->V));
-    if (!c->H || !c->F || !c->L || !c->Q || !c->V)
-        return fail(e, "%s, field \"%s\": is missing", path, !c->H ? "hidden_size" : !c->F ? "intermediate_size" : !c->L ? "num_hidden_layers" : !c->Q ? "num_attention_heads" : "vocab_size");
     c->K = c->Q;
-    c->D = c->H / c->Q;
+    c->D = c->Q ? c->H / c->Q : 0;
     TRY(json_size(e, path, text, "num_key_value_heads", 1, c->Q, &c->K));
     TRY(json_size(e, path, text, "head_dim", 2, 65536, &c->D));
     TRY(json_size(e, path, text, "max_position_embeddings", 1, 1u << 22, &c->ctx));
@@ -1977,17 +2053,24 @@ static int read_config(Env *e, const char *path, Config *c) {
         TRY(json_size(e, path, text, "num_local_experts", 1, 1024, &c->E));
         TRY(json_size(e, path, text, "num_experts_per_tok", 1, c->E, &c->top));
     }
-    if (c->Q % c->K)
-        return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
-    if (c->D % 2 || c->D == 0) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
+    TRY(check_config(e, path, c));
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
     TRY(json_real(e, path, text, "rms_norm_eps", 1e-30, 1, &c->eps));
     TRY(json_real(e, path, text, "rope_theta", 1, 1e12, &c->theta));
     TRY(json_real(e, path, text, "router_aux_loss_coef", 0, 1e6, &c->aux));
     v = json_get(text, "hidden_act");
     if (v.n && !same(v, "\"silu\"")) return fail(e, "%s, field \"hidden_act\": silu was expected, found %.*s", path, SHOWN(v));
-    v = json_get(text, "rope_scaling");
-    if (v.n && !same(v, "null")) return fail(e, "%s, field \"rope_scaling\": is not supported, found %.*s", path, SHOWN(v));
+    v = json_get(text, "rope_parameters");                   /* transformers 5 has it here */
+    TRY(json_real(e, path, v, "rope_theta", 1, 1e12, &c->theta));
+    v = json_get(v, "rope_type");
+    if (v.n && !same(v, "\"default\"")) return fail(e, "%s, field \"rope_type\": default was expected, found %.*s", path, SHOWN(v));
+    for (i = 0; i < COUNT(unsupported); i++) {
+        v = json_get(text, unsupported[i]);
+        if (v.n && !same(v, "null") && !same(v, "false"))
+            return fail(e, "%s, field \"%s\": is not supported, found %.*s", path, unsupported[i], SHOWN(v));
+    }
+    TRY(json_size(e, path, text, "sliding_window", 1, most, &window));
+    if (window < c->ctx) c->ctx = window;                    /* up to there the window changes nothing */
     v = json_get(text, "eos_token_id");
     while (v.n && v.s[0] == '[' && json_next(v, &at, &m) && c->n_stops < 8)
         if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
@@ -1999,55 +2082,211 @@ static int read_config(Env *e, const char *path, Config *c) {
     return 0;
 }
 
-static int read_llama2c(Env *e, const char *path, Table *t, Config *c) {
-    static const char *const names[] = { "model.layers.%zu.input_layernorm.weight", "model.layers.%zu.self_attn.q_proj.weight",
-        "model.layers.%zu.self_attn.k_proj.weight", "model.layers.%zu.self_attn.v_proj.weight",
-            "model.layers.%zu.self_attn.o_proj.weight",
-        "model.layers.%zu.post_attention_layernorm.weight", "model.layers.%zu.mlp.gate_proj.weight",
-            "model.layers.%zu.mlp.down_proj.weight",
-        "model.layers.%zu.mlp.up_proj.weight" };
+/* The weights of llama2.c come in a fixed order: a letter each. */
+static Param *llama2c_param(Model *m, int letter, size_t l) {
+    Layer *y = &m->layer[l];
+    switch (letter) {
+    case 'E': return &m->embed;
+    case 'N': return &m->norm;
+    case 'H': return &m->head;
+    case 'a': return &y->norm1;
+    case 'q': return &y->q;
+    case 'k': return &y->k;
+    case 'v': return &y->v;
+    case 'o': return &y->o;
+    case 'f': return &y->norm2;
+    case '1': return &y->expert->gate;
+    case '2': return &y->expert->down;
+    default: return &y->expert->up;
+    }
+}
+
+static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
+    Config *c = &m->c;
+    uint32_t version = 0, group = 1;
     int32_t h[7];
-    size_t i, l, at = 28, shape[9][2];
-    char name[80];
+    size_t i, l, at = 28;
+    const char *order;
     t->path = path;
     t->neighbours = 1;
     TRY(map_file(e, path, &t->file));
+    if (t->file.n >= 256 && le32(t->file.s) == 0x616b3432) {
+        version = le32(t->file.s + 4);
+        at = 256;
+        if (version == 2) group = le32(t->file.s + 37);
+        if (version < 1 || version > 2 || group < 1 || group > 1u << 20)
+            return fail(e, "%s: version 0, 1 or 2 of llama2.c's format was expected, found %lu (group size %lu)", path,
+                (unsigned long)version, (unsigned long)group);
+    }
     if (t->file.n < 28) return fail(e, "%s: a llama2.c header of 28 bytes was expected, the file has %zu", path, t->file.n);
     for (i = 0; i < 7; i++) {
-        uint32_t u = le32(t->file.s + 4 * i);
+        uint32_t u = le32(t->file.s + 4 * i + (version ? 8 : 0));
         h[i] = u >> 31 ? -(int32_t)(~u) - 1 : (int32_t)u;
-        if (h[i] == 0 || (i < 2 && h[i] < 2) || h[i] > 1 << 24 || (h[i] < 0 && (i != 5 || h[i] < -(1 << 24))))
-            return fail(e, "%s, field %s: found %ld (is this a llama2.c version 0 file?)", path, fields[i], (long)h[i]);
+        if (h[i] == 0 || (i < 2 && h[i] < 2) || h[i] > 1 << 24 || (h[i] < 0 && (version || i != 5 || h[i] < -(1 << 24))))
+            return fail(e, "%s, field %s: found %ld (is this a llama2.c file?)", path, fields[i], (long)h[i]);
     }
     memset(c, 0, sizeof *c);
     c->H = (size_t)h[0]; c->F = (size_t)h[1]; c->L = (size_t)h[2]; c->Q = (size_t)h[3]; c->K = (size_t)h[4];
     c->V = (size_t)(h[5] < 0 ? -h[5] : h[5]); c->ctx = (size_t)h[6];
-    c->tied = h[5] > 0; c->E = c->top = 1; c->eps = 1e-5f; c->theta = 1e4f;
+    c->tied = version ? t->file.s[36] != 0 : h[5] > 0; c->E = c->top = 1; c->eps = 1e-5f; c->theta = 1e4f;
     c->stops[0] = BOS; c->stops[1] = EOS; c->n_stops = 2;    /* llama2.c's own texts end where the next would begin */
     if (c->Q > c->H || c->H % c->Q || c->H / c->Q % 2 || c->K > c->Q || c->Q % c->K || c->L > 4096)
         return fail(e, "%s, field n_heads: dim %zu, heads %zu, kv heads %zu, layers %zu do not fit together", path, c->H,
             c->Q, c->K, c->L);
     c->D = c->H / c->Q;
-    for (i = 0; i < 9; i++) { shape[i][0] = c->H; shape[i][1] = c->H; }
-    shape[0][1] = shape[5][1] = 1; shape[2][0] = shape[3][0] = c->K * c->D;
-    shape[6][0] = shape[8][0] = shape[7][1] = c->F;
-    TRY(add_tensor(e, t, "model.embed_tokens.weight", F32, c->V, c->H, at));
-    at += 4 * c->V * c->H;
-    for (i = 0; i < 9; i++) for (l = 0; l < c->L; l++) {
-        snprintf(name, sizeof name, names[i], l);
-        TRY(add_tensor(e, t, name, F32, shape[i][0], shape[i][1], at));
-        at += 4 * shape[i][0] * shape[i][1];
+    TRY(shape_model(e, m));
+    for (order = version ? "afNEqkvo123H" : "Eaqkvof123N H"; *order; order++) {
+        if (*order == ' ') { at += 4 * c->ctx * c->D; continue; }        /* tables of sines that nobody reads any more */
+        if (*order == 'H' && c->tied) break;
+        for (l = 0; l < (strchr("ENH", *order) ? 1 : c->L); l++) {
+            const Param *p = llama2c_param(m, *order, l);
+            size_t n = p->rows * p->cols, grouped = version == 2 && p->cols > 1;
+            if (grouped && n % group) return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %lu", path, p->name, n,
+                    (unsigned long)group);
+            TRY(add_tensor(e, t, p->name, grouped ? GROUPS : F32, p->rows, p->cols, at));
+            at += grouped ? n : 4 * n;
+            if (!grouped) continue;
+            t->t[t->n - 1].scales = (const unsigned char *)t->file.s + at; t->t[t->n - 1].group = group;
+            at += n / group * 4;
+            if (at > t->file.n)
+                return fail(e, "%s: tensor %s: its scales end at byte %zu, the file has %zu", path, p->name, at, t->file.n);
+        }
     }
-    TRY(add_tensor(e, t, "model.norm.weight", F32, c->H, 1, at));
-    at += 4 * (c->H + c->ctx * c->D);                        /* tables of sines that nobody reads any more lie between */
-    return c->tied ? 0 : add_tensor(e, t, "lm_head.weight", F32, c->V, c->H, at);
+    return 0;
+}
+
+static int gguf_size(Env *e, const Table *t, const char *key, size_t low, size_t high, size_t *x) {
+    Value v;
+    double d = 0;
+    int found = gguf_find(e, t->path, t->file, key, &v);
+    if (found <= 0) return found;
+    if (v.n != 1 || !take_number(&v, &d) || !(d >= (double)low && d <= (double)high) || d != (double)(size_t)d)
+        return fail(e, "%s, field \"%s\": a whole number from %zu to %zu was expected, found %g", t->path, key, low, high, d);
+    *x = (size_t)d;
+    return 1;
+}
+
+/* One tensor's entry. A fused tensor of E experts becomes E of the old names. *base: where the numbers begin, or 0 to
+ * read over it. */
+static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
+    double dim[4] = { 1, 1, 1, 1 }, dims = 0, type = 0, offset = 0;
+    char name[60], one[80];
+    Span text = { NULL, 0 };
+    size_t i, kind, rows, cols, bytes;
+    v->type = GGUF_TEXT; v->n = 1;
+    if (!take_text(v, &text)) return fail(e, "%s: the list of tensors passes the end of the file", t->path);
+    v->type = 4; v->n = 1;
+    if (!take_number(v, &dims) || dims < 1 || dims > 4) goto bad;
+    v->type = 10; v->n = (uint64_t)dims;
+    for (i = 0; i < (size_t)dims; i++) if (!take_number(v, &dim[i]) || !(dim[i] >= 1 && dim[i] < 1e12)) goto bad;
+    v->type = 4; v->n = 1;
+    if (!take_number(v, &type)) goto bad;
+    v->type = 10; v->n = 1;
+    if (!take_number(v, &offset) || !(offset < 9e15) || dim[3] != 1 || dim[2] > 1024) goto bad;
+    if (base == 0) return 0;
+    snprintf(name, sizeof name, "%.*s", (int)(text.n < 59 ? text.n : 59), text.s);
+    if (strcmp(name, "rope_freqs.weight") == 0)
+        return fail(e, "%s: tensor %s: rotary frequencies of their own (Llama 3) are not supported", t->path, name);
+    for (kind = 0; kind < GROUPS && storage[kind].ggml != (uint32_t)type; kind++) ;
+    if (kind == GROUPS) return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's number %g", t->path, name, type);
+    cols = dims < 2 ? 1 : (size_t)dim[0]; rows = (size_t)(dims < 2 ? dim[0] : dim[1]);
+    bytes = rows * (cols / storage[kind].of) * storage[kind].bytes;
+    if (!ends(name, "_exps.weight")) return add_tensor(e, t, name, (int)kind, rows, cols, base + (size_t)offset);
+    for (i = 0; i < (size_t)dim[2]; i++) {
+        snprintf(one, sizeof one, "%.*s.%zu.weight", (int)(strlen(name) - 12), name, i);
+        TRY(add_tensor(e, t, one, (int)kind, rows, cols, base + (size_t)offset + i * bytes));
+    }
+    return 0;
+bad:
+    return fail(e, "%s: tensor %.*s: one to three sizes, a type and an offset were expected", t->path, SHOWN(text));
+}
+
+static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
+    size_t most = 1u << 24, align = 32, turned = 0, base = 0, stop = EOS, i, k;
+    struct { const char *key; size_t low, high, *x; } sizes[] = {
+        { "llama.embedding_length", 2, most, &c->H }, { "llama.feed_forward_length", 2, most, &c->F },
+        { "llama.block_count", 1, 4096, &c->L }, { "llama.attention.head_count", 1, 65536, &c->Q },
+        { "llama.attention.head_count_kv", 1, 65536, &c->K }, { "llama.attention.key_length", 2, 65536, &c->D },
+        { "llama.context_length", 1, 1u << 22, &c->ctx }, { "llama.expert_count", 0, 1024, &c->E },
+        { "llama.expert_used_count", 0, 1024, &c->top }, { "llama.rope.dimension_count", 0, 65536, &turned },
+        { "general.alignment", 1, 1u << 20, &align }, { "tokenizer.ggml.eos_token_id", 0, most, &stop } };
+    struct { const char *key; float *x; } reals[] = { { "llama.attention.layer_norm_rms_epsilon", &c->eps },
+        { "llama.rope.freq_base", &c->theta } };
+    Value v, text;
+    Span name = { NULL, 0 };
+    const Tensor *x;
+    double d;
+    memset(c, 0, sizeof *c);
+    t->path = path; t->neighbours = t->gguf = 1;
+    TRY(map_file(e, path, &t->file));
+    TRY(gguf_find(e, path, t->file, "general.architecture", &v));
+    if (!take_text(&v, &name) || !same(name, "llama"))
+        return fail(e, "%s, field \"general.architecture\": llama (which Mixtral is, too) was expected, found \"%.*s\"", path, SHOWN(name));
+    c->ctx = 2048; c->eps = 1e-5f; c->theta = 1e4f; c->aux = 0.001f;
+    for (i = 0; i < COUNT(sizes); i++) TRY(gguf_size(e, t, sizes[i].key, sizes[i].low, sizes[i].high, sizes[i].x));
+    for (i = 0; i < COUNT(reals); i++) {
+        k = (size_t)(gguf_find(e, path, t->file, reals[i].key, &v) > 0);
+        if (e->error[0]) return -1;
+        if (k && (!take_number(&v, &d) || !(d > 0 && d < 1e12)))
+            return fail(e, "%s, field \"%s\": a number above 0 was expected", path, reals[i].key);
+        if (k) *reals[i].x = (float)d;
+    }
+    TRY(gguf_find(e, path, t->file, "llama.rope.scaling.type", &v));
+    if (take_text(&v, &name) && !same(name, "none"))
+        return fail(e, "%s, field \"llama.rope.scaling.type\": none was expected, found \"%.*s\"", path, SHOWN(name));
+    TRY(gguf_find(e, path, t->file, NULL, &v));
+    for (k = 0; k < 2; k++) {                                /* the second time it is known where the numbers begin */
+        text = v;
+        for (i = 0; i < le64(t->file.s + 8); i++) TRY(read_gguf_tensor(e, t, &text, base));
+        base = ((size_t)(text.s - t->file.s) + align - 1) / align * align;
+    }
+    x = find_tensor(t, "token_embd.weight");
+    c->V = x ? x->rows : 0;
+    c->tied = !find_tensor(t, "output.weight");
+    if (!c->K) c->K = c->Q;
+    if (!c->D && c->Q) c->D = c->H / c->Q;
+    if (!c->E) c->E = c->top = 1;
+    c->stops[c->n_stops++] = (int)stop;
+    TRY(check_config(e, path, c));
+    if (turned && turned != c->D) return fail(e, "%s, field \"llama.rope.dimension_count\": %zu was expected, found %zu", path, c->D, turned);
+    if (c->top < 1 || c->top > c->E) return fail(e, "%s, field \"llama.expert_used_count\": 1 to %zu was expected, found %zu", path, c->E, c->top);
+    return 0;
+}
+
+/* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
+static int list_shards(Env *e, const char *dir, const char ***file, size_t *n) {
+    const char *index = join(e, dir, "/", "model.safetensors.index.json");
+    size_t at = 0, i, cap = 0;
+    Span text, map;
+    Member m;
+    *n = 0; *file = NULL;
+    if (!index || !is_file(index)) {
+        TRY(room(e, file, 0, &cap, sizeof **file));
+        (*file)[(*n)++] = "model.safetensors";
+        return e->error[0] ? -1 : 0;
+    }
+    TRY(load_file(e, index, &text));
+    TRY(json_check(e, text, index, 0));
+    map = json_get(trim(text), "weight_map");
+    while (json_next(map, &at, &m)) {
+        Buf name = { NULL, 0, 0 };
+        if (m.value.s[0] != '"') return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
+        put_unquoted(e, &name, m.value);
+        if (e->error[0]) return -1;
+        for (i = 0; i < *n && strcmp((*file)[i], name.s ? name.s : ""); i++) ;
+        if (i < *n) { drop(e, name.s); continue; }
+        TRY(room(e, file, *n, &cap, sizeof **file));
+        (*file)[(*n)++] = name.s ? name.s : "";
+    }
+    return *n ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
 }
 
 /* Gives a parameter its tensor. Norms are few numbers: they are widened at once. */
 static int bind_param(Env *e, const Table *t, const Config *c, Param *p) {
-    const Tensor *x = find_tensor(t, p->name);
-    if (!x) return fail(e, "%s: tensor %s: is missing", t->path, p->name);
+    const char *name = t->gguf ? p->gguf : p->name;
+    const Tensor *x = find_tensor(t, name);
+    if (!x) return fail(e, "%s: tensor %s: is missing", t->path, name);
     if (x->rows != p->rows || x->cols != p->cols)
         return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", x->path, p->name, p->rows, p->cols,
             x->rows, x->cols);
@@ -2075,25 +2314,28 @@ static const char *tokenizer_beside(Env *e, const char *model) {
     return folder ? join(e, folder, is_dir(model) ? "/" : "", "tokenizer.bin") : NULL;
 }
 
-/* A model from: a Hugging Face folder, a llama2.c .bin, or a lone config.json (random weights). Its tokenizer is the one
+/* A model from: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights). Its tokenizer is the one
  * named, or tokenizer.bin beside it. */
 static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
     Table t;
-    size_t i;
+    const char **shard;
+    size_t i, n;
     int lone = ends(path, ".json"), bin = ends(path, ".bin");
     const char *found;
     memset(m, 0, sizeof *m); memset(&t, 0, sizeof t);
     TRY(find_data(e, path, &found));
     m->path = found;
-    if (bin) TRY(read_llama2c(e, found, &t, &m->c));
+    if (bin) TRY(read_llama2c(e, found, &t, m));
+    else if (ends(found, ".gguf")) TRY(read_gguf(e, found, &t, &m->c));
     else if (lone) TRY(read_config(e, found, &m->c));
     else {
         if (!is_dir(found))
-            return fail(e, "%s: a model is a folder with config.json and model.safetensors, a llama2.c .bin, or a config.json", path);
+            return fail(e, "%s: a model is a folder with config.json and safetensors, a .gguf, a llama2.c .bin, or a config.json", path);
         TRY(read_config(e, join(e, found, "/", "config.json"), &m->c));
-        TRY(read_safetensors(e, join(e, found, "/", "model.safetensors"), &t));
+        TRY(list_shards(e, found, &shard, &n));
+        for (i = 0; i < n; i++) TRY(read_safetensors(e, join(e, found, "/", shard[i]), &t));
     }
-    TRY(shape_model(e, m));
+    if (!m->layer) TRY(shape_model(e, m));
     if (lone) TRY(random_weights(e, m, seed));
     else for (i = 0; i < m->n_all; i++) TRY(bind_param(e, &t, &m->c, m->all[i]));
     if (m->c.tied) { m->head.t = m->embed.t; m->head.w = m->embed.w; }
@@ -4771,7 +5013,7 @@ typedef struct {
     int verb;
     const char *verb_name, *value[N_OPTIONS], *file[64];
     size_t n_files;
-    Input in[80];                /* files that the result depends on; see Evidence */
+    Input in[400];               /* files that the result depends on; see Evidence */
     size_t n_in;
     Buf receipt;
     const char *out;
@@ -4882,12 +5124,14 @@ static int depends(Env *e, Call *c, const char *as, const char *path, const char
 
 /* All files of a model, as load_model() will read them. */
 static int depboundsmodel(Env *e, Call *c, const char *path, const char *tokenizer) {
-    const char *found, *name;
+    const char *found, *name, **shard;
+    size_t i, n;
     TRY(find_data(e, path, &found));
     name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
     if (is_dir(found)) {
         TRY(depends(e, c, "model", join(e, found, "/", "config.json"), join(e, name, "/", "config.json")));
-        TRY(depends(e, c, "model", join(e, found, "/", "model.safetensors"), join(e, name, "/", "model.safetensors")));
+        TRY(list_shards(e, found, &shard, &n));
+        for (i = 0; i < n; i++) TRY(depends(e, c, "model", join(e, found, "/", shard[i]), join(e, name, "/", shard[i])));
     } else TRY(depends(e, c, "model", found, name));
     if (!tokenizer) tokenizer = tokenizer_beside(e, found);
     return depends(e, c, "tokenizer", tokenizer, NULL);
