@@ -2045,7 +2045,7 @@ static int read_config(Env *e, const char *path, Config *c) {
     TRY(json_size(e, path, text, "vocab_size", 1, most, &c->V));
     c->K = c->Q;
     c->D = c->Q ? c->H / c->Q : 0;
-    TRY(json_size(e, path, text, "num_key_value_heads", 1, c->Q, &c->K));
+    TRY(json_size(e, path, text, "num_key_value_heads", 1, 65536, &c->K));
     TRY(json_size(e, path, text, "head_dim", 2, 65536, &c->D));
     TRY(json_size(e, path, text, "max_position_embeddings", 1, 1u << 22, &c->ctx));
     if (same(type, "\"mixtral\"")) {
