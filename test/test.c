@@ -1003,6 +1003,85 @@ static void test_vectors(const char *name) {
     env_free(&e);
 }
 
+/* Other people's models: foundation-model-stack's seeded Llama 2 and Mixtral (a signature published by them, logits
+ * derived in float64 from the same weights). Panels and weights in place give the same bits. */
+static void test_golden_models(const char *folder, const char *file, const char *expected) {
+    char path[200];
+    Env e;
+    Model m;
+    Batch b;
+    Example x;
+    const Example *px[1] = { &x };
+    Span text, logits;
+    Member one;
+    double number[512], signature[16], range[16], least = 1e9, off = 0, far = 0;
+    float *first;
+    size_t at = 0, n, i, k, V;
+    memset(&e, 0, sizeof e); memset(&x, 0, sizeof x);
+    snprintf(path, sizeof path, "%s%s", folder, expected);
+    if (!shared_file(path)) return;
+    snprintf(path, sizeof path, "%s%s", folder, file);
+    if (load_model(&e, path, "tokenizer.bin", 1, &m) < 0 && !strstr(e.error, "pieces")) {
+        check(0, "%s: %s", path, e.error); env_free(&e); return; }
+    e.error[0] = 0;                              /* these models have no vocabulary */
+    m.c.ctx = 64;                                /* of 4096: to save memory */
+    pack_model(&e, &m); new_batch(&e, &m, 16, 0, &b);
+    snprintf(path, sizeof path, "%s%s", folder, expected);
+    text = load_json(&e, path);
+    V = m.c.V;
+    x.id = get(&e, 17, sizeof(int)); x.n = 17; x.from = 1;
+    n = numbers(json_get(text, "tokens"), number, 17);
+    for (i = 0; i < n; i++) x.id[i] = (int)number[i];
+    numbers(json_get(text, "published_signature"), signature, 16);
+    pack(&b, px, 1);
+    forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+    logits = json_get(json_get(text, "derived"), "logits_float64");
+    for (i = 0; json_next(logits, &at, &one) && i < 16; i++) {
+        float low = b.logits[i * V], high = low;
+        check(numbers(one.value, number, 512) == V, "%s: logits of position %zu", path, i);
+        for (k = 0; k < V; k++) {
+            float y = b.logits[i * V + k];
+            if (y < low) low = y;
+            if (y > high) high = y;
+            if (!(fabs((double)y - number[k]) <= far)) far = fabs((double)y - number[k]);
+        }
+        range[i] = (double)high - (double)low;
+        if (range[i] < least) least = range[i];
+    }
+    for (i = 0; i < 16; i++)
+        if (!(fabs(range[i] - least - signature[i]) <= off)) off = fabs(range[i] - least - signature[i]);
+    check(i == 16 && n == 16 && off < 2e-6 && far < 2e-6, "%s%s: published signature off by %g, logits by %g", folder, file,
+        off, far);
+    first = get(&e, 16 * V, sizeof *first);
+    memcpy(first, b.logits, 16 * V * sizeof *first);
+    for (i = 0; i < m.n_all; i++) m.all[i]->panel = NULL;
+    forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+    check(memcmp(first, b.logits, 16 * V * sizeof *first) == 0, "%s%s: in place: other bits", folder, file);
+    env_free(&e);
+}
+
+/* One set of weights in four files: all the same floats, but for 8-bit groups, which are within half a step of them. */
+static void test_stories(const char *file, double most) {
+    Env e;
+    Model m, other;
+    char path[200];
+    size_t i, k;
+    double off = 0;
+    memset(&e, 0, sizeof e);
+    snprintf(path, sizeof path, "../shared/data/models/stories260K/%s", file);
+    if (!shared_file(path)) return;
+    load_model(&e, "../shared/data/models/stories260K/stories260K.bin", "../shared/data/tokenizer/tok512/tok512.bin", 1, &m);
+    load_model(&e, path, "../shared/data/tokenizer/tok512/tok512.bin", 1, &other);
+    for (i = 0; i < m.n_all && !e.error[0]; i++) {
+        const Param *p = m.all[i], *q = other.all[i];
+        own_weights(&e, m.all[i]); own_weights(&e, other.all[i]);
+        for (k = 0; k < p->rows * p->cols && !e.error[0]; k++)
+            if (!(fabs((double)(p->w[k] - q->w[k])) <= off)) off = fabs((double)(p->w[k] - q->w[k]));
+    }
+    check(!e.error[0] && off <= most && (most == 0 || off > 0), "%s: %s: off by %g", file, e.error, off);
+    env_free(&e);
+}
+
 /* Sequences of random tokens; from: targets are the second half. */
 static void any_examples(Env *e, const Model *m, Example *x, const Example **px, size_t n) {
     size_t i, k;
@@ -1809,6 +1888,7 @@ static void test_bootstrap(void) {
 }
 
 int main(void) {
+    static const char golden[] = "../shared/data/models/fms_golden/";
     static const struct { const char *name, *weights; } models[] = {
         { "dense", "eb409cc4ac8b4acee724a4e2fa7d25a08fe9a17877e92f4eee864613e259e750" },
         { "mixtral", "007ea3863137183d15f83d682f7f97fb9a23592f2c1739bca771c0e41cd2453d" } };
@@ -1832,6 +1912,11 @@ int main(void) {
         test_training_independence(models[i].name, models[i].weights);
         test_save_model(models[i].name);
     }
+    test_golden_models(golden, "llama2", "llama2/expected.json");
+    test_golden_models(golden, "llama2/model_v0.bin", "llama2/expected.json");
+    test_golden_models(golden, "mixtral", "mixtral/expected.json");
+    test_stories("stories260K_v1.bin", 0); test_stories("stories260K.gguf", 0);
+    test_stories("stories260K_q80_v2.bin", 0.0071);
     test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example();
     test_lexical_richness(); test_alpaca(); test_word_list();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
