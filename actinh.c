@@ -1296,65 +1296,253 @@ cut:
 }
 
 /* =============================================== Tokenizer ============================================================
- * SentencePiece's byte-pair encoding as Llama uses it. A vocabulary is a list of pieces with scores. A text is cut into
- * characters; then, again and again, the two neighbours whose joint text is the best-scored piece are merged, leftmost
- * first among equals. Characters outside the vocabulary become their UTF-8 bytes, pieces 3 to 258, so any text has an
- * encoding and decode(encode(x)) = x.
+ * SentencePiece's byte-pair encoding as Llama and Mistral use it. A vocabulary is a list of pieces with scores. A text is
+ * cut into characters; then, again and again, the two neighbours whose joint text is the best-scored piece are merged,
+ * leftmost first among equals. Characters outside the vocabulary become their UTF-8 bytes, so any text has an encoding and
+ * decode(encode(x)) = x. Marks (<s>, </s>, what a fine-tune has added) are never found in a text: only a template can
+ * put them, so no record can act as one.
  *
- * Format notes (llama2.c's tokenizer.bin): int32 length of the longest piece; then for each id float score, int32
- * length, bytes; little-endian. Ids 0, 1, 2 are unknown, begin and end of text; 3 + b is the byte b. SentencePiece's
- * U+2581 has been replaced by a space. Traps: the text "<s>" must not become id 1, so ids below 259 are never looked up;
- * a text begins with one made-up space (the "dummy prefix"), which decoding takes off again after the begin mark.
+ * Format notes. tokenizer.bin (llama2.c): int32 length of the longest piece; then for each id float score, int32 length,
+ * bytes; little-endian; ids 0, 1, 2 are unknown, begin and end of text, 3 + b is the byte b. tokenizer.model
+ * (SentencePiece): a protobuf message; field 1, repeated: {1 piece, 2 score, 3 kind}; 2: the trainer, 3: the normalizer.
+ * tokenizer.json (Hugging Face): pieces in "model.vocab", and "model.merges", the pairs that may be merged, best first.
+ * Traps: files but tokenizer.bin write U+2581 for a space (one in a text stays three bytes here, or it would come back as
+ * a space). A text, and what follows a mark, begins with one made-up space (the "dummy prefix"), which decoding takes off.
+ * remove_extra_whitespaces, which tokenizer.model may ask for, would lose text: as in llama2.c and llama.cpp it is not heard.
  */
-enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };
+enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };            /* ids where a file does not say otherwise */
+enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };               /* kinds, as SentencePiece and GGUF number them */
 
 typedef struct {
     size_t n, cap;               /* number of pieces */
     Span *piece;                 /* [n] */
     float *score;                /* [n] */
-    Names ids;                   /* of the pieces from 259 on */
+    unsigned char *kind;         /* [n] */
+    Names ids;                   /* of pieces: id + 1 */
+    Names ranks;                 /* of pairs of ids: rank among the merges, from 1; empty where scores decide */
+    int byte[256];               /* [b] id of the byte b */
+    int no_prefix;               /* the file wants no dummy prefix */
+    const char *format;          /* what a file of its kind is called */
 } Tokenizer;
 
-/* The id of a piece, or -1. */
-static int lookup(const Tokenizer *t, const char *s, size_t n) {
-    Span name = { s, n };
-    size_t id = find_number(&t->ids, hash(s, n));
-    return id && equal(t->piece[id], name) ? (int)id : -1;
+/* Two ids as one key. */
+static uint64_t pair_key(int a, int b) { return (uint64_t)(uint32_t)a << 32 | (uint32_t)b; }
+
+/* The id of a piece of text, or with `mark` of a mark; -1 for none. */
+static int find_piece(const Tokenizer *t, Span name, int mark) {
+    size_t id = find_number(&t->ids, hash(name.s, name.n));
+    return id && equal(t->piece[id - 1], name) && mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
 }
 
-static int add_piece(Env *e, Tokenizer *t, Span piece, float score) {
-    size_t cap = t->cap, *id;
+static int lookup(const Tokenizer *t, const char *s, size_t n) {
+    Span name = { s, n };
+    return find_piece(t, name, 0);
+}
+
+static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
+    size_t cap = t->cap, again = t->cap, *id;
+    char name[8];
     TRY(room(e, &t->piece, t->n, &cap, sizeof *t->piece));
-    TRY(room(e, &t->score, t->n, &t->cap, sizeof *t->score));
-    if (t->n >= PIECES) {
-        id = number_for(e, &t->ids, hash(piece.s, piece.n));
-        if (!id) return -1;
-        if (!*id) *id = t->n;                                /* of doubles the first counts */
+    TRY(room(e, &t->score, t->n, &again, sizeof *t->score));
+    TRY(room(e, &t->kind, t->n, &t->cap, sizeof *t->kind));
+    t->piece[t->n] = piece; t->score[t->n] = score; t->kind[t->n] = (unsigned char)kind;
+    if (kind == BYTE) {
+        unsigned b = piece.n == 6 ? hex4(piece.s + 1) & 0xff : 0;          /* of "0x0A" the last two digits remain */
+        snprintf(name, sizeof name, "<0x%02X>", b);
+        if (same(piece, name)) t->byte[b] = (int)t->n;
+    } else {
+        if (!(id = number_for(e, &t->ids, hash(piece.s, piece.n)))) return -1;
+        if (!*id) *id = t->n + 1;                            /* of doubles the first counts */
     }
-    t->piece[t->n] = piece; t->score[t->n++] = score;
+    t->n++;
     return 0;
 }
 
-static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
-    Span text, piece;
+/* Files but tokenizer.bin write U+2581 for a space: the text with spaces, in place. */
+static Span with_spaces(char *s, size_t n) {
+    Span text = { s, 0 };
+    size_t i;
+    for (i = 0; i < n; i++, text.n++) {
+        int space = n - i >= 3 && memcmp(s + i, "\xe2\x96\x81", 3) == 0;
+        s[text.n] = space ? ' ' : s[i];
+        i += space ? 2 : 0;
+    }
+    return text;
+}
+
+/* A piece as SentencePiece and GGUF have it. Who has added all calls check_tokenizer(). */
+static int add_escaped(Env *e, Tokenizer *t, Span piece, float score, int kind) {
+    char *text = copy(e, piece.s, piece.n);
+    return text ? add_piece(e, t, with_spaces(text, piece.n), score, kind) : -1;
+}
+
+static int check_tokenizer(Env *e, const char *path, const Tokenizer *t) {
+    size_t i;
+    for (i = 0; i < 256; i++)
+        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as Llama's and Mistral's, was expected", path, t->n, (unsigned)i);
+    for (i = 0; i < t->n; i++)
+        if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
+            return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
+    return 0;
+}
+
+static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
     size_t at = 4;
-    memset(t, 0, sizeof *t);
-    TRY(load_file(e, path, &text));
-    if (text.n < 4) return fail(e, "%s: not a tokenizer.bin: %zu bytes are too few", path, text.n);
+    Span piece;
+    if (text.n < 4) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
     while (at < text.n) {
+        int kind = t->n == 0 ? UNKNOWN_MARK : t->n < BYTES ? MARK : t->n < PIECES ? BYTE : NORMAL;
         if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8)
             return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)", path, t->n);
         piece.s = text.s + at + 8; piece.n = le32(text.s + at + 4);
         if (t->n > 2 && piece.n == 0) return fail(e, "%s: piece %zu: is empty", path, t->n);
-        TRY(add_piece(e, t, piece, le_float(text.s + at)));
-        if (!(t->score[t->n - 1] > -1e30f && t->score[t->n - 1] < 1e30f))
-            return fail(e, "%s: piece %zu: its score is not a finite number", path, t->n - 1);
+        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, le_float(text.s + at), kind));   /* "\n<s>\n" in the file */
         at += 8 + piece.n;
     }
-    if (t->n < PIECES)
-        return fail(e, "%s: a vocabulary of at least %d pieces was expected (3 marks and 256 bytes come first), found %zu", path,
-            PIECES, t->n);
     return 0;
+}
+
+/* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number or a length with bytes. */
+static int varint(Span *m, uint64_t *x) {
+    int shift = 0, c = 128;
+    for (*x = 0; m->n && shift < 64 && c >= 128; shift += 7, m->s++, m->n--) {
+        c = (unsigned char)*m->s;
+        *x |= (uint64_t)(c & 127) << shift;
+    }
+    return c < 128 ? 0 : -1;
+}
+
+/* The next field's number; 0 at the end, -1 where the message is damaged. A number goes to *x, bytes to *part. */
+static int next_field(Span *m, uint64_t *x, Span *part) {
+    uint64_t key, n;
+    if (m->n == 0) return 0;
+    TRY(varint(m, &key));
+    n = (key & 7) == 1 ? 8 : 4;
+    if ((key & 7) == 0 || (key & 7) == 2) TRY(varint(m, x));
+    if ((key & 7) == 2) n = *x; else if ((key & 7) == 0) n = 0; else if ((key & 7) != 1 && (key & 7) != 5) return -1;
+    if (n > m->n || key >> 3 == 0 || key >> 3 > 1u << 28) return -1;
+    if ((key & 7) == 5) *x = le32(m->s);
+    part->s = m->s; part->n = (size_t)n;
+    m->s += n; m->n -= (size_t)n;
+    return (int)(key >> 3);
+}
+
+static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t) {
+    Span message, piece, part;
+    uint64_t x = 0, kind, model = 1;
+    int field, inner;
+    float score;
+    while ((field = next_field(&text, &x, &message)) > 0) {
+        piece.s = ""; piece.n = 0; score = 0; kind = NORMAL;
+        if (field > 3) continue;
+        while ((inner = next_field(&message, &x, &part)) > 0) {
+            if (field == 1 && inner == 1) piece = part;
+            if (field == 1 && inner == 2) { uint32_t u = (uint32_t)x; memcpy(&score, &u, 4); }
+            if (field == 1 && inner == 3) kind = x;
+            if (field == 2 && inner == 3) model = x;
+            if (field == 3 && inner == 2 && part.n) return fail(e, "%s: normalizes the text (its charsmap is not empty), which is not supported", path);
+            if (field == 3 && inner == 3) t->no_prefix = !x;
+        }
+        if (inner < 0 || kind < NORMAL || kind > BYTE) field = -1;
+        if (field < 0) break;
+        if (field == 1) TRY(add_escaped(e, t, piece, score, (int)kind));
+    }
+    if (field < 0) return fail(e, "%s: piece %zu: damaged, or not a SentencePiece file", path, t->n);
+    return model == 2 ? 0 : fail(e, "%s: its model type is %d; 2 (byte-pair encoding) was expected", path, (int)(model & 255));
+}
+
+/* Of "normalizer" and "pre_tokenizer" only Llama's and Mistral's are known, which do nothing but write spaces. */
+static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
+    static const char *const known[] = { "\"Sequence\"", "\"Replace\"", "\"Prepend\"", "\"Metaspace\"" };
+    Span type = json_get(step, "type"), list = json_get(step, "normalizers");
+    size_t at = 0, i;
+    Member m;
+    if (step.n == 0 || same(step, "null")) return 0;
+    for (i = 0; i < COUNT(known) && !same(type, known[i]); i++) ;
+    if (i == COUNT(known) || (i == 3 && !same(json_get(step, "split"), "false")))
+        return fail(e, "%s: prepares its text in a way that is not Llama's or Mistral's: %.*s", path, SHOWN(step));
+    if (i == 2 || (i == 3 && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
+    while (json_next(list, &at, &m)) TRY(check_steps(e, path, m.value, t));
+    return 0;
+}
+
+/* The merges, best first: "left right" or ["left", "right"]. A piece's score is the rank of the first that makes it. */
+static int read_merges(Env *e, const char *path, Span merges, Buf *text, Tokenizer *t) {
+    size_t at = 0, inner, rank = 1, *r, k;
+    Member m, side;
+    for (; json_next(merges, &at, &m); rank++) {
+        Span part[2], both = { text->s + text->n, 0 };
+        int id[2], joint;
+        if (m.value.s[0] == '"') {
+            put_unquoted(e, text, m.value);
+            part[1].s = both.s; part[1].n = (size_t)(text->s + text->n - both.s);
+            part[0] = upto(&part[1], ' ');
+        } else for (k = 0, inner = 0; k < 2; k++) {
+            part[k].s = text->s + text->n;
+            if (json_next(m.value, &inner, &side) && side.value.s[0] == '"') put_unquoted(e, text, side.value);
+            part[k].n = (size_t)(text->s + text->n - part[k].s);
+        }
+        for (k = 0; k < 2; k++) {
+            part[k] = with_spaces((char *)(uintptr_t)part[k].s, part[k].n);
+            id[k] = find_piece(t, part[k], 0);
+            memmove((char *)(uintptr_t)both.s + both.n, part[k].s, part[k].n);
+            both.n += part[k].n;
+        }
+        joint = find_piece(t, both, 0);
+        if (id[0] < 0 || id[1] < 0 || joint < 0)
+            return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
+        if (!(r = number_for(e, &t->ranks, pair_key(id[0], id[1])))) return -1;
+        if (!*r) *r = rank;
+        if (t->score[joint] == 0) t->score[joint] = -(float)rank;
+    }
+    return rank > 1 ? 0 : fail(e, "%s, field \"model.merges\": is empty", path);
+}
+
+static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t) {
+    Span model, vocab, added, *name, special;
+    Buf text = { NULL, 0, 3 * json.n + 1 };                  /* more than all names need: it never moves */
+    size_t n = 0, at, i, id;
+    Member m;
+    char *kind;
+    TRY(json_check(e, json, path, 0));
+    model = json_get(json, "model"); vocab = json_get(model, "vocab"); added = json_get(json, "added_tokens");
+    if (vocab.n == 0 || vocab.s[0] != '{' || !same(json_get(model, "byte_fallback"), "true"))
+        return fail(e, "%s: \"model\" with a \"vocab\" and \"byte_fallback\": true, as Llama's and Mistral's, was expected", path);
+    t->no_prefix = 1;
+    TRY(check_steps(e, path, json_get(json, "normalizer"), t));
+    TRY(check_steps(e, path, json_get(json, "pre_tokenizer"), t));
+    for (at = 0; json_next(vocab, &at, &m); n++) ;
+    for (at = 0; json_next(added, &at, &m); n++) ;
+    name = get(e, n, sizeof *name); kind = get(e, n, 1); text.s = get(e, text.cap, 1);
+    if (!name || !kind || !text.s) return -1;
+    for (i = 0; i < 2; i++) for (at = 0; json_next(i ? added : vocab, &at, &m);) {
+        Span quoted = { m.key.s - 1, m.key.n + 2 }, number = m.value;
+        double x = -1;
+        if (i) { quoted = json_get(m.value, "content"); number = json_get(m.value, "id"); }
+        if (quoted.n < 3 || quoted.s[0] != '"' || !json_number(number, &x) || !(x >= 0 && x < (double)n) || x != (double)(int)x)
+            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(quoted), SHOWN(number));
+        id = (size_t)x;
+        special = json_get(m.value, "special");
+        name[id].s = text.s + text.n;
+        put_unquoted(e, &text, quoted);
+        name[id] = with_spaces((char *)(uintptr_t)name[id].s, (size_t)(text.s + text.n - name[id].s));
+        kind[id] = (char)(!i ? (name[id].n == 6 && memcmp(name[id].s, "<0x", 3) == 0 ? BYTE : NORMAL) : same(special, "true") ? MARK : ADDED);
+    }
+    while (n && !kind[n - 1]) n--;                           /* added ones are often in the vocabulary too */
+    for (i = 0; i < n; i++) TRY(add_piece(e, t, name[i], 0, kind[i] ? kind[i] : UNUSED));
+    return read_merges(e, path, json_get(model, "merges"), &text, t);
+}
+
+static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
+    Span text;
+    size_t i;
+    memset(t, 0, sizeof *t);
+    TRY(load_file(e, path, &text));
+    for (i = 0; i < text.n && is_space((unsigned char)text.s[i]); i++) ;
+    if (text.n < 4 || le32(text.s) < 1u << 16) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
+    else if (i < text.n && text.s[i] == '{') { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, text, t)); }
+    else { t->format = "tokenizer.model"; TRY(read_sentencepiece(e, path, text, t)); }
+    return check_tokenizer(e, path, t);
 }
 
 static int save_tokenizer(Env *e, const char *path, const Tokenizer *t) {
@@ -1363,9 +1551,10 @@ static int save_tokenizer(Env *e, const char *path, const Tokenizer *t) {
     for (i = 0; i < t->n; i++) if (t->piece[i].n > longest) longest = t->piece[i].n;
     put_le32(e, &b, (uint32_t)longest);
     for (i = 0; i < t->n; i++) {
+        const char *end = t->kind[i] == MARK ? "\n" : "";      /* "\n<s>\n": so llama2.c has it */
         put_le32(e, &b, bits32(t->score[i]));
-        put_le32(e, &b, (uint32_t)t->piece[i].n);
-        put(e, &b, t->piece[i].s, t->piece[i].n);
+        put_le32(e, &b, (uint32_t)(t->piece[i].n + 2 * strlen(end)));
+        put_text(e, &b, end); put(e, &b, t->piece[i].s, t->piece[i].n); put_text(e, &b, end);
     }
     TRY(save_file(e, path, whole(&b)));
     drop(e, b.s);
@@ -1375,7 +1564,7 @@ static int save_tokenizer(Env *e, const char *path, const Tokenizer *t) {
 /* Encoding takes O(n log n): symbols form a linked list, possible merges wait in a heap, and one whose symbols have
  * changed since is recognised by its length and passed over. */
 typedef struct { size_t start, n, left, right; } Symbol;                   /* left, right: neighbours, SIZE_MAX: none */
-typedef struct { float score; size_t at, n; } Merge;
+typedef struct { float score; size_t at, n; } Merge;                       /* score: of the joint piece, or minus its rank */
 
 static int before(Merge a, Merge b) { return a.score > b.score || (a.score == b.score && a.at < b.at); }
 
@@ -1399,13 +1588,20 @@ static Merge heap_pop(Merge *h, size_t *n) {
 }
 
 static void offer(const Tokenizer *t, const char *s, const Symbol *symbol, size_t i, Merge *heap, size_t *n) {
+    const Symbol *a = &symbol[i], *b;
     Merge m;
     int id;
-    if (i == SIZE_MAX || symbol[i].right == SIZE_MAX) return;
-    m.at = i; m.n = symbol[i].n + symbol[symbol[i].right].n;
-    id = lookup(t, s + symbol[i].start, m.n);
+    if (i == SIZE_MAX || a->right == SIZE_MAX) return;
+    b = &symbol[a->right];
+    m.at = i; m.n = a->n + b->n;
+    id = lookup(t, s + a->start, m.n);
     if (id < 0) return;
     m.score = t->score[id];
+    if (t->ranks.n) {
+        size_t rank = find_number(&t->ranks, pair_key(lookup(t, s + a->start, a->n), lookup(t, s + b->start, b->n)));
+        if (!rank) return;
+        m.score = -(float)rank;
+    }
     heap_push(heap, n, m);
 }
 
@@ -1419,7 +1615,7 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
     *n = 0;
     if (!s || !symbol || !heap || !*ids) return -1;
     bytes = 0;
-    if (prefix && text.n) s[bytes++] = ' ';
+    if (prefix && text.n && !t->no_prefix) s[bytes++] = ' ';
     if (text.n) memcpy(s + bytes, text.s, text.n);
     bytes += text.n;
     for (i = 0; i < bytes; i += symbol[symbols++].n) {
@@ -1445,7 +1641,7 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
     for (i = symbols ? 0 : SIZE_MAX; i != SIZE_MAX; i = symbol[i].right) {
         int id = lookup(t, s + symbol[i].start, symbol[i].n);
         if (id >= 0) (*ids)[(*n)++] = id;
-        else for (k = 0; k < symbol[i].n; k++) (*ids)[(*n)++] = BYTES + (unsigned char)s[symbol[i].start + k];
+        else for (k = 0; k < symbol[i].n; k++) (*ids)[(*n)++] = t->byte[(unsigned char)s[symbol[i].start + k]];
     }
     drop(e, s); drop(e, symbol); drop(e, heap);
     return 0;
@@ -1453,15 +1649,16 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
 
 /* The bytes that a token stands for; marks stand for none. */
 static void put_token(Env *e, Buf *b, const Tokenizer *t, int id) {
-    char byte = (char)(id - BYTES);
-    if (id < BYTES || (size_t)id >= t->n) return;
-    if (id < PIECES) put(e, b, &byte, 1); else put(e, b, t->piece[id].s, t->piece[id].n);
+    int kind = id < 0 || (size_t)id >= t->n ? MARK : t->kind[id];
+    char byte = (char)(kind == BYTE ? hex4(t->piece[id].s + 1) & 0xff : 0);
+    if (kind == BYTE) put(e, b, &byte, 1);
+    else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].s, t->piece[id].n);
 }
 
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
     size_t from = b->n, i;
     for (i = 0; i < n; i++) put_token(e, b, t, ids[i]);
-    if (prefix && b->n > from && b->s[from] == ' ') { memmove(b->s + from, b->s + from + 1, b->n - from); b->n--; }
+    if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ') { memmove(b->s + from, b->s + from + 1, b->n - from); b->n--; }
     return e->error[0] ? -1 : 0;
 }
 
@@ -1486,10 +1683,10 @@ static int count_words(Env *e, WordPool *p, Span text) {
         if (id < 0) {
             id = (int)p->words.n;
             w.s = copy(e, w.s, w.n);
-            if (!w.s || add_piece(e, &p->words, w, 0) < 0 || room(e, &p->word, p->n, &p->cap, sizeof *p->word) < 0) return -1;
+            if (!w.s || add_piece(e, &p->words, w, 0, NORMAL) < 0 || room(e, &p->word, p->n, &p->cap, sizeof *p->word) < 0) return -1;
             memset(&p->word[p->n++], 0, sizeof *p->word);
         }
-        p->word[id - PIECES].count++;
+        p->word[id].count++;
         text.s += w.n; text.n -= w.n;
     }
     return 0;
@@ -1502,7 +1699,7 @@ static int best_pair(Env *e, WordPool *p, int *a, int *b, size_t *count) {
     *count = 0;
     for (i = 0; i < p->n; i++) for (k = 0; k + 1 < p->word[i].n; k++) {
         int x = p->symbol[p->word[i].from + k], y = p->symbol[p->word[i].from + k + 1];
-        size_t *times = number_for(e, &p->pairs, (uint64_t)(uint32_t)x << 32 | (uint32_t)y);
+        size_t *times = number_for(e, &p->pairs, pair_key(x, y));
         if (!times) return -1;
         *times += p->word[i].count;
         if (*times > *count || (*times == *count && (x < *a || (x == *a && y < *b)))) { *count = *times; *a = x; *b = y; }
@@ -1533,16 +1730,16 @@ static int read_words(Env *e, const char *path, WordPool *p) {
 static int words_to_characters(Env *e, WordPool *p, Tokenizer *chars) {
     size_t i, k;
     for (i = 0; i < p->n; i++) {
-        Span w = p->words.piece[PIECES + i];
+        Span w = p->words.piece[i];
         p->word[i].from = p->symbols;
         for (k = 0; k < w.n; p->word[i].n++) {
             uint32_t c;
             Span one = { w.s + k, utf8(w.s + k, w.n - k, &c) };
             int id = lookup(chars, one.s, one.n);
-            if (id < 0) { id = (int)chars->n; TRY(add_piece(e, chars, one, 0)); }
+            if (id < 0) { id = (int)chars->n; TRY(add_piece(e, chars, one, 0, NORMAL)); }
             chars->score[id] += (float)p->word[i].count;
             TRY(room(e, &p->symbol, p->symbols, &p->symbol_cap, sizeof *p->symbol));
-            p->symbol[p->symbols++] = -(id - PIECES) - 1;
+            p->symbol[p->symbols++] = -id - 1;
             k += one.n;
         }
     }
@@ -1570,44 +1767,41 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
     size_t i, k, count = 0;
     int a = 0, b = 0;
     memset(&p, 0, sizeof p); memset(&chars, 0, sizeof chars); memset(t, 0, sizeof *t);
-    p.words.n = chars.n = PIECES;                            /* so that lookup() serves; the pieces below it are never read */
-    p.words.cap = chars.cap = 512;
-    p.words.piece = get(e, 512, sizeof(Span)); p.words.score = get(e, 512, sizeof(float));
-    chars.piece = get(e, 512, sizeof(Span)); chars.score = get(e, 512, sizeof(float));
-    if (!p.words.piece || !p.words.score || !chars.piece || !chars.score) return -1;
     TRY(read_words(e, path, &p));
     TRY(words_to_characters(e, &p, &chars));
-    if (size < chars.n)
-        return fail(e, "--train %zu: too few: 3 marks, 256 bytes and the %zu characters of %s need %zu", size, chars.n - PIECES,
-            path, chars.n);
-    TRY(add_piece(e, t, span("<unk>"), 0)); TRY(add_piece(e, t, span("\n<s>\n"), 0)); TRY(add_piece(e, t, span("\n</s>\n"), 0));
+    if (size < PIECES + chars.n)
+        return fail(e, "--train %zu: too few: 3 marks, 256 bytes and the %zu characters of %s need %zu", size, chars.n,
+            path, PIECES + chars.n);
+    TRY(add_piece(e, t, span("<unk>"), 0, UNKNOWN_MARK));
+    TRY(add_piece(e, t, span("<s>"), 0, MARK));
+    TRY(add_piece(e, t, span("</s>"), 0, MARK));
     for (i = 0; i < 256; i++) {
         char name[8];
         snprintf(name, sizeof name, "<0x%02X>", (unsigned)i);
-        TRY(add_piece(e, t, span(copy(e, name, 6)), 0));
+        TRY(add_piece(e, t, span(copy(e, name, 6)), 0, BYTE));
     }
-    while (t->n + (chars.n - PIECES) < size) {
+    while (t->n + chars.n < size) {
         Span x, y, both;
         Buf pair;
         int id;
         TRY(best_pair(e, &p, &a, &b, &count));
         if (count < 2) break;
-        x = a < 0 ? chars.piece[PIECES - a - 1] : t->piece[a];
-        y = b < 0 ? chars.piece[PIECES - b - 1] : t->piece[b];
+        x = a < 0 ? chars.piece[-a - 1] : t->piece[a];
+        y = b < 0 ? chars.piece[-b - 1] : t->piece[b];
         pair.s = NULL; pair.n = pair.cap = 0;
         put(e, &pair, x.s, x.n);
         put(e, &pair, y.s, y.n);
         if (e->error[0]) return -1;
         both = whole(&pair);
         id = lookup(t, both.s, both.n);                      /* "ab"+"c" may already be there as "a"+"bc" */
-        if (id < 0) { id = (int)t->n; TRY(add_piece(e, t, both, -(float)(t->n - PIECES))); }
+        if (id < 0) { id = (int)t->n; TRY(add_piece(e, t, both, -(float)(t->n - PIECES), NORMAL)); }
         merge_everywhere(&p, a, b, id);
     }
-    for (k = PIECES; k < chars.n; k++) {                     /* most frequent first, then in order of appearance */
-        size_t best = PIECES;
-        for (i = PIECES; i < chars.n; i++) if (chars.score[i] > chars.score[best]) best = i;
+    for (k = 0; k < chars.n; k++) {                          /* most frequent first, then in order of appearance */
+        size_t best = 0;
+        for (i = 0; i < chars.n; i++) if (chars.score[i] > chars.score[best]) best = i;
         chars.score[best] = -1;
-        TRY(add_piece(e, t, chars.piece[best], -(float)(t->n - PIECES)));
+        TRY(add_piece(e, t, chars.piece[best], -(float)(t->n - PIECES), NORMAL));
     }
     if (t->n < size) return fail(e, "--train %zu: too many: %s has no more than %zu pieces in it", size, path, t->n);
     return 0;

@@ -728,7 +728,7 @@ static void compare_ids(Env *e, const Tokenizer *t, Span text, const double *wan
 }
 
 /* Against SentencePiece itself, by way of what llama2.c and llama.cpp test theirs with. */
-static void test_tokenizer_vectors(void) {
+static void test_tokenizer_vectors(const char *file) {
     static const char folder[] = "../shared/data/tokenizer/", mark[] = "\n__ggml_vocab_test__\n";
     char path[200];
     Env e;
@@ -738,7 +738,7 @@ static void test_tokenizer_vectors(void) {
     size_t at = 0, cases = 0;
     double want[1000];
     memset(&e, 0, sizeof e);
-    snprintf(path, sizeof path, "%sllama2/tokenizer.bin", folder);
+    snprintf(path, sizeof path, "%s%s", folder, file);
     if (!load_any_tokenizer(&e, path, &t)) return;
     snprintf(path, sizeof path, "%sllama2/llama2c_encode_cases.json", folder);
     for (list = load_json(&e, path); json_next(list, &at, &m); cases++) {
@@ -764,6 +764,23 @@ static void test_tokenizer_vectors(void) {
         compare_ids(&e, &t, text, want, n, "llama.cpp");
     }
     check(cases > 40 && !e.error[0], "llama.cpp: %zu cases %s", cases, e.error);
+    env_free(&e);
+}
+
+/* SentencePiece's own file and the one that llama2.c made of it hold the same vocabulary. */
+static void test_same_tokenizer(const char *name) {
+    char path[200];
+    Env e;
+    Tokenizer a, b;
+    size_t i;
+    memset(&e, 0, sizeof e);
+    snprintf(path, sizeof path, "../shared/data/tokenizer/%s.bin", name);
+    if (!load_any_tokenizer(&e, path, &a)) return;
+    snprintf(path, sizeof path, "../shared/data/tokenizer/%s.model", name);
+    if (!load_any_tokenizer(&e, path, &b)) return;
+    for (i = 0; i < a.n && i < b.n && equal(a.piece[i], b.piece[i]) && a.score[i] == b.score[i]
+        && a.kind[i] == b.kind[i]; i++) ;
+    check(i == a.n && i == b.n, "%s: piece %zu of .bin and .model differs", name, i);
     env_free(&e);
 }
 
@@ -1331,13 +1348,17 @@ static void test_route_ties(void) {
 static void test_save_model(const char *name) {
     Env e;
     Model m, again;
-    Buf b = { NULL, 0, 0 };
+    Buf b = { NULL, 0, 0 }, bytes = { NULL, 0, 0 };
     Tokenizer t;
     size_t i, bad = 0;
     memset(&e, 0, sizeof e); memset(&t, 0, sizeof t); memset(&again, 0, sizeof again);
     load_vectors(&e, name, &m);
     if (e.error[0]) return;
-    for (i = 0; i < PIECES; i++) add_piece(&e, &t, span("x"), 0);
+    for (i = 0; i < PIECES; i++) {
+        put_format(&e, &bytes, i < BYTES ? "x" : "<0x%02X>", (unsigned)(i - BYTES));
+        add_piece(&e, &t, span(copy(&e, bytes.s, bytes.n)), 0, i < BYTES ? MARK : BYTE);
+        bytes.n = 0;
+    }
     make_dir(&e, "test/build");
     save_tokenizer(&e, "test/build/small.bin", &t);
     m.tokenizer = "test/build/small.bin";
@@ -1903,7 +1924,10 @@ int main(void) {
     test_tokenizer("data/dense/tokenizer.bin"); test_tokenizer("tokenizer.bin");
     test_tokenizer("../shared/data/tokenizer/tok512/tok512.bin");
         test_tokenizer("../shared/data/tokenizer/llama2/tokenizer.bin");
-    test_tokenizer_vectors(); test_tokenizer_training();
+        test_tokenizer("../shared/data/tokenizer/mistral/tokenizer.model.v1");
+    test_tokenizer_vectors("llama2/tokenizer.bin"); test_tokenizer_vectors("llama2/tokenizer.model");
+        test_same_tokenizer("llama2/tokenizer"); test_same_tokenizer("tok512/tok512");
+    test_tokenizer_training();
     set_threads(3); test_product(); set_threads(1); test_vector_loops();
     for (i = 0; i < COUNT(models); i++) {
         test_vectors(models[i].name);
