@@ -1533,13 +1533,35 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
     return read_merges(e, path, json_get(model, "merges"), &text, t);
 }
 
+static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
+    Value model, pieces, scores, kinds, prefix;
+    Span piece = { "", 0 };
+    double score = 0, kind = NORMAL;
+    int found;
+    TRY(found = gguf_find(e, path, file, "tokenizer.ggml.model", &model));
+    if (!found || !take_text(&model, &piece) || !same(piece, "llama"))
+        return fail(e, "%s, field \"tokenizer.ggml.model\": \"llama\" was expected, found \"%.*s\"", path, SHOWN(piece));
+    TRY(found = gguf_find(e, path, file, "tokenizer.ggml.tokens", &pieces));
+    if (found) TRY(found = gguf_find(e, path, file, "tokenizer.ggml.scores", &scores));
+    if (found) TRY(found = gguf_find(e, path, file, "tokenizer.ggml.token_type", &kinds));
+    if (!found || scores.n < pieces.n || kinds.n < pieces.n)
+        return fail(e, "%s: \"tokenizer.ggml.tokens\", \"scores\" and \"token_type\", of equal lengths, were expected", path);
+    TRY(found = gguf_find(e, path, file, "tokenizer.ggml.add_space_prefix", &prefix));
+    t->no_prefix = found && take_number(&prefix, &score) && score == 0;
+    while (take_text(&pieces, &piece) && take_number(&scores, &score) && take_number(&kinds, &kind))
+        TRY(add_escaped(e, t, piece, (float)score, kind >= NORMAL && kind <= BYTE ? (int)kind : UNUSED));
+    return pieces.n ? fail(e, "%s: piece %zu of its vocabulary: damaged", path, t->n) : 0;
+}
+
+/* A vocabulary from tokenizer.bin, .model or .json, or a GGUF file. */
 static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     Span text;
     size_t i;
     memset(t, 0, sizeof *t);
-    TRY(load_file(e, path, &text));
+    TRY(map_file(e, path, &text));
     for (i = 0; i < text.n && is_space((unsigned char)text.s[i]); i++) ;
     if (text.n < 4 || le32(text.s) < 1u << 16) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
+    else if (memcmp(text.s, "GGUF", 4) == 0) TRY(read_gguf_pieces(e, path, text, t));
     else if (i < text.n && text.s[i] == '{') { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, text, t)); }
     else { t->format = "tokenizer.model"; TRY(read_sentencepiece(e, path, text, t)); }
     return check_tokenizer(e, path, t);
@@ -2503,9 +2525,17 @@ static int random_weights(Env *e, Model *m, uint64_t seed) {
     return 0;
 }
 
+/* The vocabulary of a model that names none: in the GGUF file, or beside the weights. */
 static const char *tokenizer_beside(Env *e, const char *model) {
-    char *folder = copy(e, model, strlen(model) - (is_dir(model) ? 0 : strlen(base_name(model))));
-    return folder ? join(e, folder, is_dir(model) ? "/" : "", "tokenizer.bin") : NULL;
+    static const char *const names[] = { "tokenizer.bin", "tokenizer.json", "tokenizer.model" };
+    char *folder = copy(e, model, strlen(model) - (is_dir(model) ? 0 : strlen(base_name(model)))), *one, *path = NULL;
+    size_t i;
+    if (!folder || ends(model, ".gguf")) return folder ? model : NULL;
+    for (i = COUNT(names); i-- > 0;) {                       /* the first of them that is there */
+        one = join(e, folder, is_dir(model) ? "/" : "", names[i]);
+        if (one && (is_file(one) || (i == 0 && !path))) path = one;
+    }
+    return path;
 }
 
 /* A model from: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights). Its tokenizer is the one
@@ -5328,7 +5358,7 @@ static int depboundsmodel(Env *e, Call *c, const char *path, const char *tokeniz
         for (i = 0; i < n; i++) TRY(depends(e, c, "model", join(e, found, "/", shard[i]), join(e, name, "/", shard[i])));
     } else TRY(depends(e, c, "model", found, name));
     if (!tokenizer) tokenizer = tokenizer_beside(e, found);
-    return depends(e, c, "tokenizer", tokenizer, NULL);
+    return tokenizer == found ? 0 : depends(e, c, "tokenizer", tokenizer, NULL);
 }
 
 /* The files of a suite: itself and its items. */

@@ -1926,6 +1926,7 @@ int main(void) {
         test_tokenizer("../shared/data/tokenizer/llama2/tokenizer.bin");
         test_tokenizer("../shared/data/tokenizer/mistral/tokenizer.model.v1");
     test_tokenizer_vectors("llama2/tokenizer.bin"); test_tokenizer_vectors("llama2/tokenizer.model");
+        test_tokenizer_vectors("llamacpp/ggml-vocab-llama-spm.gguf");
         test_same_tokenizer("llama2/tokenizer"); test_same_tokenizer("tok512/tok512");
     test_tokenizer_training();
     set_threads(3); test_product(); set_threads(1); test_vector_loops();
