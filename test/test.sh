@@ -39,6 +39,8 @@ for build in "gcc -O0" "gcc -O3 -march=native" "clang -O0" "clang -O3 -march=nat
         same "golden pipeline, $build" test/golden.txt $B/golden.other
     else failed=$((failed + 1)); echo "FAILED  $build: does not build"; head -3 $B/log.txt; fi
 done
+# the README's specification, followed by another hand in another language
+if command -v python3 >/dev/null; then run 'check.py' limit 300 python3 test/check.py ./actinh; else skipped=$((skipped + 1)); echo "skipped  check.py: no python3"; fi
 # all other compilers, C libraries and processors that this machine has: in CI and by hand
 [ "$mode" = all ] && run 'portability.sh' sh test/portability.sh
 # 5. the bundled models: items and the first steps of their training are made again to the bit
