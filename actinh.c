@@ -77,10 +77,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <fcntl.h>
+#include <dirent.h>
 #ifdef _WIN32
 #include <direct.h>
-#include <fcntl.h>
 #include <io.h>
+#define ftruncate(file, n) _chsize(file, (long)(n))
 #else
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -118,7 +120,8 @@ typedef struct Block {
     char pad[64 - 4 * sizeof(void *) - 2 * sizeof(size_t)];
 } Block;
 
-typedef struct Out { FILE *f; char *path, *part; struct Out *next; } Out;
+/* keep: what was written of it is of use to a later run; draft: a file that goes when the output is given up, or NULL */
+typedef struct Out { FILE *f; char *path, *part; const char *draft; int keep; struct Out *next; } Out;
 
 struct Env {
     char error[700];       /* the first failure's message; "" while all is well */
@@ -408,19 +411,48 @@ static int map_file(Env *e, const char *path, Span *text) {
     return load_file(e, path, text);
 }
 
-/* The door out. What is written goes to PATH.part; close_out() makes it appear as PATH, or reports why it can't. */
-static Out *open_out(Env *e, const char *path) {
+/* One writer at a time: a lock on the unfinished file, which the system drops with the process, however that ends. A
+ * process that opened the file just before another one finished and renamed it holds the wrong file: hence the inodes.
+ * A file system without locks does without. */
+static int is_locked(const Out *o) {
+#ifdef F_SETLK
+    struct flock l;
+    struct stat mine, there;
+    memset(&l, 0, sizeof l);
+    l.l_type = F_WRLCK; l.l_whence = SEEK_SET;
+    if (fcntl(fileno(o->f), F_SETLK, &l) != 0 && (errno == EAGAIN || errno == EACCES)) return 1;
+    return fstat(fileno(o->f), &mine) != 0 || stat(o->part, &there) != 0 || mine.st_ino != there.st_ino;
+#else
+    return o->f == NULL;
+#endif
+}
+
+/* The door out. What is written goes to PATH.part; close_out() makes it appear as PATH, or reports why it can't.
+ * `resume`: what an earlier run left in PATH.part stays there. */
+static Out *open_part(Env *e, const char *path, int resume) {
     Out *o = get(e, 1, sizeof *o);
     if (!o) return NULL;
     if (!path || strcmp(path, "-") == 0) { o->f = stdout; return o; }
     o->path = join(e, path, "", "");
     o->part = is_special(path) ? o->path : join(e, path, ".part", "");    /* a pipe or device is written as it is */
     if (!o->path || !o->part) return NULL;
-    o->f = fopen(o->part, "wb");
+    if (o->part == o->path) o->f = fopen(path, "wb");
+    else if (!(o->f = fopen(o->part, "r+b"))) o->f = fopen(o->part, "w+b");
     if (!o->f) { fail(e, "%s: cannot write: %s", o->part, strerror(errno)); return NULL; }
+    if (o->part != o->path && is_locked(o)) {
+        fclose(o->f);
+        fail(e, "%s: is being written by another process", path);
+        return NULL;
+    }
     o->next = e->outs; e->outs = o;
+    if (o->part != o->path && !resume && ftruncate(fileno(o->f), 0) != 0) {
+        fail(e, "%s: cannot write: %s", o->part, strerror(errno));
+        return NULL;
+    }
     return o;
 }
+
+static Out *open_out(Env *e, const char *path) { return open_part(e, path, 0); }
 
 static int write_out(Env *e, Out *o, const void *data, size_t n) {
     if (e->error[0]) return -1;
@@ -475,12 +507,13 @@ static int copy_file(Env *e, const char *from, const char *to) {
     return 0;
 }
 
-/* Frees what the environment owns and removes outputs that were not finished. The message stays. */
+/* Frees what the environment owns and removes outputs that were not finished, but for those that a later run can go on
+ * with. The message stays. */
 static void env_free(Env *e) {
     while (e->outs) {
         Out *o = e->outs;
         fclose(o->f);
-        if (o->part != o->path) remove(o->part);
+        if (o->part != o->path && !o->keep) { remove(o->part); if (o->draft) remove(o->draft); }
         e->outs = o->next;
     }
     release(e, NULL);
@@ -517,6 +550,13 @@ static void progress(Env *e, Progress *p, const char *what, size_t done, size_t 
  * double functions. Polynomials are Taylor series on an interval so short that the cut term is below half an ulp;
  * they are simpler to check than fitted ones and cost one or two more terms.
  */
+
+/* A binary64 rounded to binary32. Trap: where two neighbours are narrowed and then widened again, GCC 12's vectoriser
+ * leaves both conversions out, and with them the rounding; it must not see the pair. */
+static float narrow(double x) {
+    volatile float rounded = (float)x;
+    return rounded;
+}
 
 static uint32_t bits32(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
 static uint64_t bits64(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
@@ -689,6 +729,24 @@ static void sha_end(Sha *c, char hex[65]) {
     while (c->n % 64 != 56) sha_add(c, "", 1);
     sha_add(c, tail, 8);
     for (i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
+}
+
+static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
+    In in;
+    Sha sha;
+    *bytes = 0;
+    TRY(open_in(e, &in, path));
+    sha_start(&sha);
+    do {
+        if (fill(e, &in) < 0) { close_in(&in); return -1; }
+        sha_add(&sha, in.s, in.n);
+        *bytes += in.n;
+        in.at = in.n;
+    } while (!in.end);
+    close_in(&in);
+    drop(e, in.s);
+    sha_end(&sha, hex);
+    return 0;
 }
 
 /* ============================================= Text and JSON ==========================================================
@@ -1029,7 +1087,7 @@ static int json_real(Env *e, const char *file, Span json, const char *key, doubl
     if (v.n == 0 || same(v, "null")) return 0;
     if (!json_number(v, &d) || !(d >= low && d <= high))
         return fail(e, "%s, field \"%s\": a number from %g to %g was expected, found %.*s", file, key, low, high, SHOWN(v));
-    *x = (float)d;
+    *x = narrow(d);
     return 1;
 }
 
@@ -1293,6 +1351,45 @@ static int gguf_find(Env *e, const char *path, Span file, const char *key, Value
     return 0;
 cut:
     return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
+}
+
+/* ------------------------------------------------- going on ----------------------------------------------------------
+ * An output that grows for hours is written so that whoever starts the same command again goes on behind its last whole
+ * piece; see Evidence for how "the same command" is known.
+ */
+/* What an interrupted run left in an output: keeps its whole lines, as many as `group` divides, and with `mark` those up
+ * to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
+static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *lines, Buf *marked) {
+    In in;
+    Span line;
+    Wrong w;
+    size_t n = 0, at = 0, whole_at = 0;
+    *lines = 0;
+    if (o->f == stdout || o->part == o->path) return 0;
+    memset(&in, 0, sizeof in);
+    in.path = o->part; in.f = o->f;
+    rewind(o->f);
+    while (next_line(e, &in, &line) > 0 && in.s[in.at - 1] == '\n' && line.n
+           && json_end(line.s, line.s + line.n, 0, &w) == line.s + line.n) {
+        at += line.n + 1;
+        if (++n % group || (mark && !json_get(line, mark).n)) continue;
+        *lines = n; whole_at = at;
+        if (mark) { marked->n = 0; put(e, marked, json_get(line, mark).s, json_get(line, mark).n); }
+    }
+    drop(e, in.s);
+    o->keep = whole_at > 0;
+    if (e->error[0] || fflush(o->f) != 0 || ftruncate(fileno(o->f), (off_t)whole_at) != 0 || fseek(o->f, 0, SEEK_END) != 0)
+        return fail(e, "%s: cannot go on with it: %s", o->part, strerror(errno));
+    return 0;
+}
+
+/* Writes text that a later run can go on from. */
+static int write_whole(Env *e, Out *o, Buf *b) {
+    if (!b->n) return 0;
+    TRY(write_buf(e, o, b));
+    if (fflush(o->f) != 0) return fail(e, "%s: cannot write: %s", o->path ? o->path : "standard output", strerror(errno));
+    o->keep = 1;
+    return 0;
 }
 
 /* =============================================== Tokenizer ============================================================
@@ -2013,7 +2110,7 @@ static int fill_rope(Env *e, Model *m) {
     m->sine = get(e, m->c.ctx * half, sizeof(float));
     if (!m->cosine || !m->sine) return -1;
     for (i = 0; i < half; i++) {
-        float inverse = (float)pow64((double)m->c.theta, -(double)(2 * i) / (double)m->c.D);
+        float inverse = narrow(pow64((double)m->c.theta, -(double)(2 * i) / (double)m->c.D));
         for (t = 0; t < m->c.ctx; t++) {
             float angle = (float)t * inverse;
             double s, c;
@@ -3481,6 +3578,8 @@ typedef struct {
     Likely *list;                /* [threads][2 V] */
     Place *place;                /* [places] */
     Question **room;             /* [rooms] NULL: free */
+    int (*ended)(Env *, void *listener);         /* NULL, or called after each step that answered a question */
+    void *listener;
 } Sampler;
 
 static size_t longest_answer(const Sampler *x, const Question *q) {
@@ -3526,7 +3625,6 @@ static int admit(Env *e, Sampler *x, Question *const *waiting, size_t n, size_t 
         x->room[i] = q;
         x->seq[x->places + i].shared = 0;
         for (k = 0; k < q->n; k++) add_row(&x->rows, q->id[k], k, x->places + i, k + 1 == q->n);
-        q->left = x->s.k;
         for (p = j = 0; j < x->s.k; p++) {
             if (x->place[p].q) continue;
             x->place[p].q = q; x->place[p].answer = j; x->place[p].pos = q->n; x->place[p].room = i; x->place[p].line = lines;
@@ -3558,10 +3656,11 @@ static void advance(Sampler *x, Place *at) {
 
 /* Answers all n questions; each one's `answer` has room for k. `done` of `all` were answered before, for the progress. */
 static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, Progress *bar, size_t done, size_t all) {
-    size_t next = 0, open = n, i, free_places = x->places;
+    size_t next = 0, open = n, i, free_places = x->places, were;
     long p;
+    for (i = 0; i < n; i++) question[i]->left = x->s.k;
     while (open) {
-        x->rows.n = 0;
+        x->rows.n = 0; were = open;
         for (i = 0; i < x->places; i++) {
             Place *at = &x->place[i];
             if (!at->q) continue;
@@ -3584,6 +3683,7 @@ static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, P
             open--;
             progress(e, bar, "sampling", done + n - open, all, "");
         }
+        if (open < were && x->ended) TRY(x->ended(e, x->listener));
     }
     return 0;
 }
@@ -3774,7 +3874,7 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
     s->norm = sqrt(squared_norm(m)) / (double)s->targets;
     if (!(s->norm - s->norm == 0.0)) return fail(e, "step %zu: the gradient is not a finite number", s->step);
     scale = (t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0) / (double)s->targets;
-    factor = (float)scale;
+    factor = narrow(scale);
     s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2;
     for (i = 0; i < m->n_all; i++) adamw(m->all[i], t, factor, s->lr, s->power1, s->power2);
     return pack_model(e, m);
@@ -3835,7 +3935,51 @@ static int by_key(const void *a, const void *b) {
     return x < y ? -1 : 1;
 }
 
-static int put_step(Env *e, Out *log, const Step *s) {
+/* The state of training behind a step, as binary32: weights and both moments of all that is learnt. With the number of
+ * the step it is all there is: the order of an epoch is a function of the seed, AdamW's powers are of the step. */
+static int save_state(Env *e, const Model *m, const char *path) {
+    Buf b = { NULL, 0, 0 };
+    size_t i, k, part;
+    Out *o = open_out(e, path);
+    if (!o) return -1;
+    for (i = 0; i < m->n_all; i++) for (part = 0; part < 3; part++) {
+        const Param *p = m->all[i];
+        const float *x = part == 0 ? p->w : part == 1 ? p->m : p->v;
+        for (k = 0; k < p->rows * p->cols; k++) put_le32(e, &b, bits32(x[k]));
+        TRY(write_buf(e, o, &b));
+    }
+    drop(e, b.s);
+    return close_out(e, o);
+}
+
+static int load_state(Env *e, Model *m, const char *path) {
+    In in;
+    size_t i, k, part;
+    TRY(open_in(e, &in, path));
+    for (i = 0; i < m->n_all; i++) for (part = 0; part < 3; part++) {
+        Param *p = m->all[i];
+        float *x = part == 0 ? p->w : part == 1 ? p->m : p->v;
+        size_t n = p->rows * p->cols;
+        while (in.n - in.at < 4 * n && !in.end) TRY(fill(e, &in));
+        if (in.n - in.at < 4 * n) return fail(e, "%s: ends within the state of %s", path, p->name);
+        for (k = 0; k < n; k++) x[k] = le_float(in.s + in.at + 4 * k);
+        in.at += 4 * n;
+    }
+    close_in(&in);
+    drop(e, in.s);
+    return pack_model(e, m);
+}
+
+/* Where tune leaves its tracks: a line a step in `log`, the state every so many steps. */
+typedef struct { const char *dir; Out *log; size_t every, last; int keep, resume; } Trail;   /* last: stop there, as verify does; 0: go on */
+
+static const char *state_path(Env *e, const Trail *w, size_t step) {
+    char name[40];
+    snprintf(name, sizeof name, "checkpoint-%06zu", step);
+    return join(e, w->dir, "/", name);
+}
+
+static int put_step(Env *e, Out *log, const Step *s, const char *state) {
     Buf b = { NULL, 0, 0 };
     put_format(e, &b, "{\"step\":%zu,\"targets\":%zu,\"loss\":\"", s->step, s->targets);
     put_hex(e, &b, s->loss);
@@ -3845,14 +3989,46 @@ static int put_step(Env *e, Out *log, const Step *s) {
     put_hex(e, &b, s->lr);
     put_text(e, &b, "\",\"balance\":\"");
     put_hex(e, &b, s->aux);
+    if (state) { put_text(e, &b, "\",\"state\":\""); put_text(e, &b, state); }
     put_text(e, &b, "\"}\n");
     TRY(write_buf(e, log, &b));
     drop(e, b.s);
     return 0;
 }
 
-/* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
-static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, const char *dir, size_t *dropped) {
+/* Behind a step: its line, and when it is time the state, whose hash stands in the line. The state before is dropped
+ * when the line that names this one is written, so there is always one to go on from. */
+static int leave_track(Env *e, const Model *m, const Trail *w, const Step *s) {
+    char hex[65];
+    uint64_t bytes;
+    if (w->every == 0 || s->step % w->every) return put_step(e, w->log, s, NULL);
+    TRY(save_state(e, m, state_path(e, w, s->step)));
+    TRY(hash_file(e, state_path(e, w, s->step), hex, &bytes));
+    TRY(put_step(e, w->log, s, hex));
+    if (fflush(w->log->f) != 0) return fail(e, "%s: cannot write: %s", w->log->part, strerror(errno));
+    w->log->keep = 1;
+    if (!w->keep && s->step > w->every) remove(state_path(e, w, s->step - w->every));
+    return 0;
+}
+
+/* The step that an interrupted run got to: the last whose state is there, unharmed; 0: none. */
+static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
+    Buf state = { NULL, 0, 0 };
+    char hex[65];
+    uint64_t bytes;
+    TRY(keep_lines(e, w->log, 1, "state", step, &state));
+    if (*step && is_file(state_path(e, w, *step))) {
+        TRY(hash_file(e, state_path(e, w, *step), hex, &bytes));
+        if (state.n == 66 && memcmp(state.s + 1, hex, 64) == 0) return load_state(e, m, state_path(e, w, *step));
+    }
+    *step = 0;
+    rewind(w->log->f);
+    return ftruncate(fileno(w->log->f), 0) == 0 ? 0 : fail(e, "%s: cannot go on with it: %s", w->log->part, strerror(errno));
+}
+
+/* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. Returns 1 when it
+ * ended at w->last. */
+static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, const Trail *w, size_t *dropped) {
     Examples list;
     Batch b;
     Keyed *order;
@@ -3860,41 +4036,45 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     Step s;
     Progress bar = { NULL, 0, 0 };
     double start = now();
-    size_t tokens = 0;
-    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, steps, warm, i, at = SIZE_MAX, epoch = 0,
-        rows = max_length > 1024 ? max_length : 1024;
-    Out *log;
+    size_t tokens = 0, max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, per_epoch, steps, last, warm, i,
+        epoch = SIZE_MAX, done = 0, rows = max_length > 1024 ? max_length : 1024;
     TRY(load_examples(e, m, form, data, max_length, &list));
+    *dropped = list.dropped;
     TRY(make_trainable(e, m));
     TRY(new_batch(e, m, rows, 1, &b));
-    TRY(make_dir(e, dir));
-    log = open_out(e, join(e, dir, "/", "steps.jsonl"));
     order = get(e, list.n, sizeof *order);
     batch = get(e, t->batch, sizeof *batch);
-    if (!log || !order || !batch) return -1;
-    steps = (list.n + t->batch - 1) / t->batch * t->epochs;
+    if (!order || !batch) return -1;
+    per_epoch = (list.n + t->batch - 1) / t->batch;
+    steps = per_epoch * t->epochs;
+    last = t->steps && t->steps < steps ? t->steps : steps;
+    if (w->last && w->last < last) last = w->last;
     warm = (size_t)(t->warmup * (double)steps);
     memset(&s, 0, sizeof s);
     s.power1 = s.power2 = 1.0;
-    for (s.step = 1; s.step <= steps && (t->steps == 0 || s.step <= t->steps); s.step++) {
-        size_t n = 0;
+    if (w->resume) TRY(go_on_from(e, m, w, &done));
+    for (i = 0; i < done; i++) { s.power1 *= (double)t->beta1; s.power2 *= (double)t->beta2; }
+    for (s.step = done + 1; s.step <= last; s.step++) {
+        size_t n = 0, at = (s.step - 1) % per_epoch * t->batch;
         char more[64];
-        if (at >= list.n) {
+        if ((s.step - 1) / per_epoch != epoch) {
+            epoch = (s.step - 1) / per_epoch;
             for (i = 0; i < list.n; i++) { order[i].x = &list.x[i]; order[i].key = draw(t->seed, DRAW_SHUFFLE, epoch, i, 0); }
             qsort(order, list.n, sizeof *order, by_key);
-            at = 0; epoch++;
         }
         while (n < t->batch && at < list.n) batch[n++] = order[at++].x;
         s.lr = learning_rate(t, s.step, warm, steps);
         TRY(train_step(e, &b, t, batch, n, &s));
-        TRY(put_step(e, log, &s));
+        TRY(leave_track(e, m, w, &s));
         for (i = 0; i < n; i++) tokens += rows_of(batch[i]);
         snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
         progress(e, &bar, "tuning", s.step, steps, more);
     }
-    *dropped = list.dropped;
-    TRY(close_out(e, log));
-    return save_model(e, m, dir);
+    if (w->last) return 1;
+    TRY(save_model(e, m, w->dir));
+    TRY(close_out(e, w->log));
+    if (w->every && !w->keep) remove(state_path(e, w, last / w->every * w->every));
+    return 0;
 }
 
 /* ============================================ Measuring text ==========================================================
@@ -4546,9 +4726,22 @@ static int load_figures(Env *e, const char *path, Figures *list) {
 typedef struct { Question q; Span id, prompt; } Prompt;
 typedef struct { Prompt *p; size_t n, cap; } Prompts;
 
-/* Reads up to `most` prompts (0 at the end of the file). Ids must not come back. */
+/* Which prompts of a file are to be worked on: every `of`-th from number `shard` on, without the first `done` of these;
+ * `only`: of those, the ones with these numbers, rising. */
+typedef struct { size_t shard, of, done, n_only; const size_t *only; } Share;
+
+static const Share all_prompts = { 0, 1, 0, 0, NULL };
+
+static int is_ours(const Share *s, size_t number) {
+    size_t i;
+    if (number % s->of != s->shard || number / s->of < s->done) return 0;
+    for (i = 0; i < s->n_only && s->only[i] != number; i++) continue;
+    return !s->only || i < s->n_only;
+}
+
+/* Reads up to `most` prompts of our share (0 at the end of the file). Ids must not come back. */
 static int read_prompts(Env *e, Records *rs, Names *seen, const Model *m, const Template *form, size_t k, size_t most,
-    Prompts *list) {
+    const Share *share, Prompts *list) {
     Record r;
     int any = 0;
     memset(&r, 0, sizeof r);
@@ -4559,6 +4752,7 @@ static int read_prompts(Env *e, Records *rs, Names *seen, const Model *m, const 
         if (again)
             return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" was there before", rs->in.path,
                 r.number + 1, SHOWN(r.id));
+        if (!is_ours(share, r.number)) continue;
         TRY(room(e, &list->p, list->n, &list->cap, sizeof *list->p));
         p = &list->p[list->n++];
         memset(p, 0, sizeof *p);
@@ -4688,9 +4882,9 @@ static int section_sample(Env *e, const Section *x, const Model *m, const Templa
     if (k != (double)(size_t)k || most != (double)(size_t)most)
         return fail(e, "%s, [%s] samples, max-tokens: whole numbers were expected, found %g and %g", x->file,
             x->section, k, most);
-    s.k = (size_t)k; s.max_tokens = (size_t)most; s.temperature = (float)temperature; s.top_p = (float)top_p; s.seed = seed;
+    s.k = (size_t)k; s.max_tokens = (size_t)most; s.temperature = narrow(temperature); s.top_p = narrow(top_p); s.seed = seed;
     TRY(open_records(e, &rs, x->items));
-    TRY(read_prompts(e, &rs, &seen, m, form, s.k, SIZE_MAX, &prompts));
+    TRY(read_prompts(e, &rs, &seen, m, form, s.k, SIZE_MAX, &all_prompts, &prompts));
     close_in(&rs.in);
     if (prompts.n == 0) return fail(e, "%s: no prompts", x->items);
     for (f = 0; f < n; f++) {
@@ -5178,8 +5372,8 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Pr
  * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
  */
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128, TOKENIZE = 256, CORPUS = 512,
-       INFO = 1024, ALL = 2047, DRAWS = SAMPLE | GENERATE, MODELS = SAMPLE | TUNE | PROFILE | GENERATE | INFO,
-       SEEDED = SAMPLE | SELECT | TUNE | PROFILE | GENERATE | CORPUS };
+       INFO = 1024, VERIFY = 2048, ALL = 4095, DRAWS = SAMPLE | GENERATE, MODELS = SAMPLE | TUNE | PROFILE | GENERATE | INFO,
+       SEEDED = SAMPLE | SELECT | TUNE | PROFILE | GENERATE | CORPUS | VERIFY };
 
 /*    name         argument  default   verbs               bits what it says (bits 1: a result depends on it, so receipts hold it) */
 #define OPTIONS(X) \
@@ -5212,6 +5406,12 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(beta1,       "X",      "0.9",    TUNE,               1, "AdamW's first decay") \
     X(beta2,       "X",      "0.999",  TUNE,               1, "AdamW's second decay") \
     X(steps,       "N",      "0",      TUNE,               1, "stop after N steps; 0: go on to the end") \
+    X(checkpoint,  "N",      "100",    TUNE,               1, "every N steps the state is saved, to go on from, and its hash logged; 0: never") \
+    X(keep_checkpoints, NULL, NULL,    TUNE,               0, "leave them in the folder, for verify --step and --spot") \
+    X(shard,       "I/N",    NULL,     SAMPLE | SCORE,     1, "only every N-th prompt from number I on (from 0); gather joins the shards") \
+    X(in,          "DIR",    NULL,     VERIFY,             0, "where else files that a receipt names may lie") \
+    X(spot,        "N",      "0",      VERIFY,             0, "check N prompts and N training steps, drawn by --seed; 0: everything") \
+    X(step,        "K",      "0",      VERIFY,             0, "check training step K alone, from the nearest checkpoint") \
     X(against,     "FILE",   NULL,     PROFILE,            0, "another model's figures, to show the paired difference") \
     X(train,       "SIZE",   NULL,     TOKENIZE,           1, "make a vocabulary of SIZE pieces from a file of records") \
     X(decode,      NULL,     NULL,     TOKENIZE,           1, "ids in, text out") \
@@ -5235,12 +5435,15 @@ static const struct { const char *name, *arg, *value; int verbs, bits; const cha
 typedef struct { const char *as, *path, *name; } Input;
 typedef struct {
     int verb;
-    const char *verb_name, *value[N_OPTIONS], *file[64];
+    const char *verb_name, *value[N_OPTIONS], **file;
     size_t n_files;
-    Input in[400];               /* files that the result depends on; see Evidence */
-    size_t n_in;
+    Input *in;                   /* [n_in] files that the result depends on; see Evidence */
+    size_t n_in, cap_in;
     Buf receipt;
-    const char *out;
+    const char *out, *const *files;              /* what gets a receipt, or NULL; of a folder: its files, ended by NULL */
+    int resume;                  /* an interrupted run of this very command left its beginning there */
+    Share share;                 /* see --shard */
+    size_t last_step;            /* tune: stop behind this one, for verify; 0: go on to the end */
 } Call;
 
 static int find_option(const char *name, size_t n) {
@@ -5265,13 +5468,13 @@ static int parse_call(Env *e, int verb, const char *verb_name, char *const *word
     size_t i;
     int plain = 0;
     memset(c, 0, sizeof *c);
-    c->verb = verb; c->verb_name = verb_name;
+    c->verb = verb; c->verb_name = verb_name; c->share.of = 1;
     for (i = 0; i < N_OPTIONS; i++) if (options[i].verbs & verb) c->value[i] = options[i].value;
+    if (!(c->file = get(e, n + 1, sizeof *c->file))) return -1;
     for (i = 0; i < n; i++) {
         const char *w = word[i], *eq = strchr(w, '=');
         int k = -1;
         if (plain || w[0] != '-' || w[1] == 0) {
-            if (c->n_files == COUNT(c->file)) return fail(e, "%s: more than %zu files", verb_name, COUNT(c->file));
             c->file[c->n_files++] = w;
             continue;
         }
@@ -5317,14 +5520,41 @@ static int size_option(Env *e, const Call *c, int k, size_t low, size_t high, si
  * A receipt says what a result was made from: the verb, every option that bits depend on, and each file read or written
  * by its name, size and SHA-256. It holds no path, time or host, so equal work has equal receipts. FILE's receipt is
  * FILE.receipt, a folder's is receipt.json in it.
+ *
+ * While the work goes on, the receipt's first part lies beside it as a draft. Whoever finds an unfinished output and a
+ * draft that is just what this command would write goes on where the other one was stopped.
  */
-enum { SPEC = 1 };                       /* raised whenever any result could change */
+enum { SPEC = 2 };                       /* raised whenever any result could change */
+
+/* SHA-256 over 4,000 results of our own exp, log, sin, and cos, of sqrt, division and number parsing: one number that
+ * says whether this build computes as all others do. */
+static void arithmetic_digest(char hex[65]) {
+    Sha sha;
+    uint64_t i;
+    sha_start(&sha);
+    for (i = 0; i < 500; i++) {
+        double u = (double)(draw(7, 0, 0, i, 0) >> 11) * 0x1p-53, s, c, parsed = 0.0, value[8];
+        char text[40];
+        size_t k;
+        sincos64(u * 1e4, &s, &c);
+        snprintf(text, sizeof text, "%llu.%llue-%llu", (unsigned long long)i, (unsigned long long)draw(7, 0, 1, i, 0),
+            (unsigned long long)i % 40);
+        parse_number(text, strlen(text), &parsed);
+        value[0] = (double)exp32((float)(u * 100.0) - 90.0f); value[1] = exp64(u * 60.0 - 30.0); value[2] = log64(u + 1e-9);
+        value[3] = s; value[4] = c; value[5] = (double)sqrtf((float)u); value[6] = sqrt(u) / (u + 3.0); value[7] = parsed;
+        for (k = 0; k < 64; k++) { text[0] = (char)(bits64(value[k / 8]) >> k % 8 * 8 & 255); sha_add(&sha, text, 1); }
+    }
+    sha_end(&sha, hex);
+}
+
+static const char arithmetic[] = "92625b8d59c116c71e957492ba712f3b385c3f3ab2359a3a0d0f790c6060d147";
 
 /* What is wrong with this build's arithmetic, or NULL. The compiler must not see through it: hence volatile. */
 static const char *arithmetic_fault(void) {
     volatile float a = 1.0f + 1.1920929e-7f, b = 1.0f - 1.1920929e-7f, one = 1.0f, tiny = 1e-40f, big = 1e8f, three = 3.0f;
     float x[3 * 40], w[40 * 33], y[3 * 33], z[3 * 33], panels[2 * PANEL * 40];
     volatile float product_, sum;
+    char hex[65];
     size_t i;
     product_ = a * b;
     sum = product_ - one;
@@ -5337,17 +5567,19 @@ static const char *arithmetic_fault(void) {
     pack_straight(w, 40, 33, panels);
     product(x, 40, 1, panels, y, 33, 3, 33, 40, 0);
     product_textbook(x, 40, 1, w, 33, z, 33, 3, 33, 40, 0);
-    return memcmp(y, z, sizeof y) == 0 ? NULL : "the fast product differs from the textbook's";
+    if (memcmp(y, z, sizeof y) != 0) return "the fast product differs from the textbook's";
+    arithmetic_digest(hex);
+    return memcmp(hex, arithmetic, sizeof arithmetic - 1) ? "exp, log, sin, sqrt or the reading of numbers give other bits" : NULL;
 }
 
 static int depends(Env *e, Call *c, const char *as, const char *path, const char *name) {
-    if (c->n_in == COUNT(c->in)) return fail(e, "%s: depends on more than %zu files", c->verb_name, COUNT(c->in));
+    TRY(room(e, &c->in, c->n_in, &c->cap_in, sizeof *c->in));
     c->in[c->n_in].as = as; c->in[c->n_in].path = path; c->in[c->n_in++].name = name ? name : base_name(path);
     return path ? 0 : -1;
 }
 
 /* All files of a model, as load_model() will read them. */
-static int depboundsmodel(Env *e, Call *c, const char *path, const char *tokenizer) {
+static int depends_on_model(Env *e, Call *c, const char *path, const char *tokenizer) {
     const char *found, *name, **shard;
     size_t i, n;
     TRY(find_data(e, path, &found));
@@ -5362,7 +5594,7 @@ static int depboundsmodel(Env *e, Call *c, const char *path, const char *tokeniz
 }
 
 /* The files of a suite: itself and its items. */
-static int depboundssuite(Env *e, Call *c, const char *path) {
+static int depends_on_suite(Env *e, Call *c, const char *path) {
     Setting *s;
     size_t n, i;
     TRY(load_suite(e, path, &s, &n));
@@ -5372,28 +5604,16 @@ static int depboundssuite(Env *e, Call *c, const char *path) {
     return 0;
 }
 
-static int depboundstemplate(Env *e, Call *c) {
+static int depends_on_template(Env *e, Call *c) {
     const char *path;
     TRY(find_template(e, c->value[O_template], &path));
     return path ? depends(e, c, "template", path, NULL) : 0;
 }
 
 static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const char *path) {
-    In in;
-    Sha sha;
-    uint64_t bytes = 0;
+    uint64_t bytes;
     char hex[65];
-    TRY(open_in(e, &in, path));
-    sha_start(&sha);
-    do {
-        if (fill(e, &in) < 0) { close_in(&in); return -1; }
-        sha_add(&sha, in.s, in.n);
-        bytes += in.n;
-        in.at = in.n;
-    } while (!in.end);
-    close_in(&in);
-    drop(e, in.s);
-    sha_end(&sha, hex);
+    TRY(hash_file(e, path, hex, &bytes));
     put_text(e, b, "{");
     if (as) { put_text(e, b, "\"as\":"); put_quoted(e, b, span(as)); put_text(e, b, ","); }
     put_text(e, b, "\"name\":"); put_quoted(e, b, span(name));
@@ -5405,6 +5625,12 @@ static const char *receipt_path(Env *e, const char *out, int folder) {
     return folder ? join(e, out, "/", "receipt.json") : join(e, out, ".receipt", "");
 }
 
+/* The i-th file of a result, NULL behind the last. */
+static const char *result_file(Env *e, const Call *c, size_t i) {
+    if (!c->files) return i ? NULL : c->out;
+    return c->files[i] ? join(e, c->out, "/", c->files[i]) : NULL;
+}
+
 /* A file that is there is only replaced by --force, or by the same work (see below). */
 static int may_write(Env *e, const Call *c, const char *stands) {
     const char *path = c->value[O_output];
@@ -5413,19 +5639,44 @@ static int may_write(Env *e, const Call *c, const char *stands) {
     return fail(e, "%s: is there already; --force overwrites it", path);
 }
 
-/* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
- * from the same; fails when something else is there. `file`: of a folder, the file that stands for it. */
-static int begin_result(Env *e, Call *c, const char *file) {
+/* Adds the lines of what was written: now the receipt is whole. */
+static int put_results_lines(Env *e, const Call *c, Buf *b) {
+    const char *path;
+    size_t i;
+    for (i = 0; (path = result_file(e, c, i)) != NULL; i++) {
+        if (i) put_text(e, b, ",\n        ");
+        TRY(put_file_line(e, b, NULL, base_name(path), path));
+    }
+    put_text(e, b, "]}\n");
+    return e->error[0] ? -1 : 0;
+}
+
+static int file_is(Env *e, const char *path, const Buf *text) {
+    Span s;
+    if (!path || !is_file(path) || load_file(e, path, &s) < 0) return 0;
+    return s.n == text->n && memcmp(s.s, text->s, s.n) == 0;
+}
+
+/* After the work: hashes what was written and writes the receipt. */
+static int end_result(Env *e, Call *c) {
+    const char *receipt;
+    if (!c->out) return 0;
+    TRY(put_results_lines(e, c, &c->receipt));
+    receipt = receipt_path(e, c->out, c->files != NULL);
+    if (!receipt) return -1;
+    TRY(save_file(e, receipt, whole(&c->receipt)));
+    remove(join(e, receipt, ".draft", ""));
+    return 0;
+}
+
+/* The receipt but for its last part. */
+static int put_receipt(Env *e, Call *c) {
     size_t i, any = 0;
-    const char *path = c->value[O_output], *stands = path && file ? join(e, path, "/", file) : path;
-    Span old;
-    Buf line = { NULL, 0, 0 };
-    c->out = path && strcmp(path, "-") && !is_special(path) ? path : NULL;
-    if (path && !*path) return may_write(e, c, path);
-    for (i = 0; i < c->n_in; i++)
-        if (!c->in[i].path || strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
-    if (!c->out) return may_write(e, c, stands);
-    put_format(e, &c->receipt, "{\"actinh\":\"receipt\",\"spec\":%d,\"verb\":\"%s\",\"options\":{", SPEC, c->verb_name);
+    char hex[65];
+    const char *fault = arithmetic_fault();
+    arithmetic_digest(hex);
+    put_format(e, &c->receipt, "{\"actinh\":\"receipt\",\"spec\":%d,\"arithmetic\":\"%.16s%s%s\",\"verb\":\"%s\",\"options\":{", SPEC, hex,
+        fault ? ", not portable: " : "", fault ? fault : "", c->verb_name);
     for (i = 0; i < N_OPTIONS; i++) {
         if (!c->value[i] || !options[i].bits) continue;
         put_format(e, &c->receipt, "%s\"%s\":", any++ ? "," : "", dashed(e, options[i].name) + 2);
@@ -5437,31 +5688,41 @@ static int begin_result(Env *e, Call *c, const char *file) {
         TRY(put_file_line(e, &c->receipt, c->in[i].as, c->in[i].name, c->in[i].path));
     }
     put_text(e, &c->receipt, "],\n \"out\":[");
-    if (e->error[0]) return -1;
-    if (!is_file(stands)) return 0;
-    path = receipt_path(e, c->out, file != NULL);
-    if (path && is_file(path)) {
-        TRY(load_file(e, path, &old));
-        if (old.n > c->receipt.n && memcmp(old.s, c->receipt.s, c->receipt.n) == 0) {
-            TRY(put_file_line(e, &line, NULL, base_name(stands), stands));
-            if (old.n >= c->receipt.n + line.n && memcmp(old.s + c->receipt.n, line.s, line.n) == 0) return 1;
-        }
+    return e->error[0] ? -1 : 0;
+}
+
+/* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
+ * from the same; fails when something else is there. `files`: of a folder; the one that is finished last stands last. */
+static int begin_result(Env *e, Call *c, const char *const *files) {
+    const char *path = c->value[O_output], *file, *last = NULL, *receipt;
+    size_t i, there = 0;
+    Buf made = { NULL, 0, 0 };
+    c->out = path && strcmp(path, "-") && !is_special(path) ? path : NULL;
+    c->files = files;
+    for (i = 0; i < c->n_in; i++)
+        if (!c->in[i].path || strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
+    if (!c->out || !*path) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
+    if (c->receipt.n == 0) TRY(put_receipt(e, c));
+    for (i = 0; (file = result_file(e, c, i)) != NULL; i++) { there += is_file(file) != 0; last = file; }
+    receipt = receipt_path(e, c->out, files != NULL);
+    c->resume = file_is(e, join(e, receipt, ".draft", ""), &c->receipt);
+    if (there == i) {
+        put(e, &made, c->receipt.s, c->receipt.n);
+        TRY(put_results_lines(e, c, &made));
+        if (file_is(e, receipt, &made)) { remove(join(e, receipt, ".draft", "")); return 1; }
+        if (c->resume && !is_file(join(e, last, ".part", ""))) return end_result(e, c) < 0 ? -1 : 1;
     }
-    if (c->value[O_force]) return 0;
+    if (there == 0 || c->resume || c->value[O_force]) return 0;
     return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
 }
 
-/* After the work: hashes what was written (`files`: of a folder; the first one stands for it) and writes the receipt. */
-static int end_result(Env *e, Call *c, const char *const *files) {
-    size_t i;
-    if (!c->out) return 0;
-    if (!files) TRY(put_file_line(e, &c->receipt, NULL, base_name(c->out), c->out));
-    else for (i = 0; files[i]; i++) {
-        if (i) put_text(e, &c->receipt, ",\n        ");
-        TRY(put_file_line(e, &c->receipt, NULL, files[i], join(e, c->out, "/", files[i])));
-    }
-    put_text(e, &c->receipt, "]}\n");
-    return save_file(e, receipt_path(e, c->out, files != NULL), whole(&c->receipt));
+/* Opens a result's (last) file for writing and lays the receipt's draft beside it. */
+static Out *open_result(Env *e, Call *c, const char *path, int resumable) {
+    Out *o = open_part(e, path, c->resume && resumable);
+    const char *draft = c->out ? join(e, receipt_path(e, c->out, c->files != NULL), ".draft", "") : NULL;
+    if (!o || !draft) return o;
+    o->draft = draft;
+    return c->resume || save_file(e, draft, whole(&c->receipt)) == 0 ? o : NULL;
 }
 
 /* ================================================= Verbs ==============================================================
@@ -5482,14 +5743,40 @@ static int sampling_options(Env *e, const Call *c, Sampling *s) {
     TRY(size_option(e, c, O_top_k, 0, 1u << 24, &s->top_k));
     TRY(size_option(e, c, O_max_tokens, 1, 1u << 24, &s->max_tokens));
     TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &s->seed));
-    s->temperature = (float)temperature; s->top_p = (float)top_p;
+    s->temperature = narrow(temperature); s->top_p = narrow(top_p);
     s->ignore_eos = c->value[O_ignore_eos] != NULL;
     return 0;
+}
+
+/* "I/N" with whole 0 <= I < N. */
+static int parse_share(Span v, Share *s) {
+    Span i = upto(&v, '/');
+    double x = -1, n = 0;
+    if (i.n == 0 || v.n == 0 || !is_digit(i.s[0]) || !is_digit(v.s[0]) || parse_number(i.s, i.n, &x) != i.n
+        || parse_number(v.s, v.n, &n) != v.n || x >= n || n > 1e6 || x != (double)(size_t)x || n != (double)(size_t)n) return -1;
+    s->shard = (size_t)x; s->of = (size_t)n;
+    return 0;
+}
+
+static int share_option(Env *e, Call *c) {
+    if (!c->value[O_shard] || parse_share(span(c->value[O_shard]), &c->share) == 0) return 0;
+    return fail(e, "%s: option --shard: I/N with whole 0 <= I < N was expected, found \"%s\"", c->verb_name, c->value[O_shard]);
 }
 
 static int need_files(Env *e, const Call *c, size_t least, size_t most, const char *what) {
     if (c->n_files >= least && c->n_files <= most) return 0;
     return fail(e, "%s: %s expected; see actinh help %s", c->verb_name, what, c->verb_name);
+}
+
+/* Writes the prompts that are answered, in order, as soon as no earlier one is open: what is written is never lost. */
+typedef struct { Out *out; const Model *m; const Prompts *list; size_t next, k; Buf b; } Answered;
+
+static int write_answered(Env *e, void *it) {
+    Answered *a = it;
+    size_t j;
+    for (; a->next < a->list->n && a->list->p[a->next].q.left == 0; a->next++)
+        for (j = 0; j < a->k; j++) TRY(put_candidate(e, &a->b, a->m, &a->list->p[a->next], j));
+    return write_whole(e, a->out, &a->b);
 }
 
 static int verb_sample(Env *e, Call *c) {
@@ -5501,15 +5788,15 @@ static int verb_sample(Env *e, Call *c) {
     Prompts list = { NULL, 0, 0 };
     Names seen = { NULL, 0, 0 };
     Progress bar = { NULL, 0, 0 };
-    Buf b = { NULL, 0, 0 };
-    Out *out;
-    size_t i, j, done = 0;
+    Answered a = { NULL, NULL, NULL, 0, 0, { NULL, 0, 0 } };
+    size_t done = 0;
     int any;
     TRY(need_files(e, c, 1, 2, "MODEL and a file of prompts (or --prompt TEXT) were"));
+    TRY(share_option(e, c));
     TRY(sampling_options(e, c, &s));
-    TRY(depboundsmodel(e, c, c->file[0], c->value[O_tokenizer]));
+    TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
     if (!c->value[O_prompt]) TRY(depends(e, c, "prompts", c->n_files > 1 ? c->file[1] : "-", NULL));
-    TRY(depboundstemplate(e, c));
+    TRY(depends_on_template(e, c));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
@@ -5521,25 +5808,28 @@ static int verb_sample(Env *e, Call *c) {
         rs.in.path = "--prompt"; rs.in.s = text.s; rs.in.n = text.n; rs.in.end = 1;
     } else TRY(open_records(e, &rs, c->n_files > 1 ? c->file[1] : "-"));
     TRY(new_sampler(e, &m, &s, 160, &x));
-    out = open_out(e, c->value[O_output]);
-    if (!out) return -1;
-    while ((any = read_prompts(e, &rs, &seen, &m, &form, s.k, 1024, &list)) > 0) {
+    a.out = open_result(e, c, c->value[O_output], 1);
+    if (!a.out) return -1;
+    if (c->resume) TRY(keep_lines(e, a.out, s.k, NULL, &done, NULL));
+    c->share.done = done /= s.k;
+    a.m = &m; a.list = &list; a.k = s.k;
+    x.ended = write_answered; x.listener = &a;
+    while ((any = read_prompts(e, &rs, &seen, &m, &form, s.k, 1024, &c->share, &list)) > 0) {
+        a.next = 0;
         TRY(ask(e, &x, &list, &bar, done, done + list.n));
-        for (i = 0; i < list.n; i++) for (j = 0; j < s.k; j++) TRY(put_candidate(e, &b, &m, &list.p[i], j));
-        TRY(write_buf(e, out, &b));
         done += list.n;
         drop_prompts(e, &list, s.k);
     }
     close_in(&rs.in);
     if (any < 0) return -1;
-    if (done == 0) return fail(e, "%s: no prompts", rs.in.path);
-    TRY(close_out(e, out));
-    return end_result(e, c, NULL);
+    if (seen.n == 0) return fail(e, "%s: no prompts", rs.in.path);
+    TRY(close_out(e, a.out));
+    return end_result(e, c);
 }
 
 static int verb_score(Env *e, Call *c) {
     const Measure *list[COUNT(measures)];
-    size_t n, i, k, done = 0;
+    size_t n, i, k, done = 0, kept = 0, prompt;
     Lists lists;
     Records rs;
     Group g;
@@ -5555,6 +5845,7 @@ static int verb_score(Env *e, Call *c) {
         return save_file(e, c->value[O_output], whole(&b));
     }
     TRY(need_files(e, c, 0, 1, "one file of answers was"));
+    TRY(share_option(e, c));
     TRY(parse_measures(e, c->value[O_measures], list, &n));
     TRY(depends(e, c, "answers", c->n_files ? c->file[0] : "-", NULL));
     for (k = 0; k < n && list[k]->f != measure_toxicity; k++) ;
@@ -5566,23 +5857,25 @@ static int verb_score(Env *e, Call *c) {
     }
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(open_records(e, &rs, c->n_files ? c->file[0] : "-"));
-    out = open_out(e, c->value[O_output]);
+    out = open_result(e, c, c->value[O_output], 1);
     if (!out) return -1;
-    while ((any = next_group(e, &rs, &g)) > 0) {
-        for (i = 0; i < g.n; i++, done++) {
+    if (c->resume) TRY(keep_lines(e, out, 1, NULL, &kept, NULL));
+    for (prompt = 0; (any = next_group(e, &rs, &g)) > 0; prompt++) {
+        for (i = 0; i < g.n && is_ours(&c->share, prompt); i++) {
+            if (done++ < kept) continue;
             if (!g.r[i].has_completion)
                 return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", rs.in.path,
                     g.r[i].number + 1);
             TRY(put_scored(e, &b, &g, i, list, n, &text, &lists));
         }
-        if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
+        if (b.n > 1u << 16) TRY(write_whole(e, out, &b));
     }
     close_in(&rs.in);
     if (any < 0) return -1;
-    if (done == 0) return fail(e, "%s: no records", rs.in.path);
+    if (prompt == 0) return fail(e, "%s: no records", rs.in.path);
     TRY(write_buf(e, out, &b));
     TRY(close_out(e, out));
-    return end_result(e, c, NULL);
+    return end_result(e, c);
 }
 
 static int verb_select(Env *e, Call *c) {
@@ -5603,7 +5896,7 @@ static int verb_select(Env *e, Call *c) {
     TRY(depends(e, c, "scored", c->n_files ? c->file[0] : "-", NULL));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(open_records(e, &rs, c->n_files ? c->file[0] : "-"));
-    out = open_out(e, c->value[O_output]);
+    out = open_result(e, c, c->value[O_output], 0);
     if (!out) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
         size_t ties, best;
@@ -5632,19 +5925,20 @@ static int verb_select(Env *e, Call *c) {
             fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule.order[0].field, mean(s.all, s.n_all),
                 mean(s.first, s.n_first), mean(s.chosen, s.n_chosen));
     }
-    return end_result(e, c, NULL);
+    return end_result(e, c);
 }
 
 static int verb_tune(Env *e, Call *c) {
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.bin",
-        "steps.jsonl", NULL };
+        "steps.jsonl", NULL };               /* steps.jsonl is finished last: see begin_result */
+    Trail w;
     Model m;
     Tuning t;
     Template form;
     double beta1, beta2, decay, clip;
     size_t dropped = 0;
     int any;
-    memset(&t, 0, sizeof t);
+    memset(&t, 0, sizeof t); memset(&w, 0, sizeof w);
     TRY(need_files(e, c, 2, 2, "MODEL and a file of answers to learn were"));
     if (!c->value[O_output]) return fail(e, "tune: the folder for the tuned model was expected: -o DIR");
     TRY(size_option(e, c, O_epochs, 1, 100000, &t.epochs));
@@ -5652,6 +5946,7 @@ static int verb_tune(Env *e, Call *c) {
     TRY(size_option(e, c, O_micro, 0, 1u << 20, &t.micro));
     TRY(size_option(e, c, O_max_length, 2, 1u << 24, &t.max_length));
     TRY(size_option(e, c, O_steps, 0, 1u << 30, &t.steps));
+    TRY(size_option(e, c, O_checkpoint, 0, 1u << 30, &w.every));
     TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &t.seed));
     TRY(real_option(e, c, O_lr, 0, 10, &t.lr));
     TRY(real_option(e, c, O_min_lr, 0, 10, &t.min_lr));
@@ -5663,18 +5958,24 @@ static int verb_tune(Env *e, Call *c) {
     t.cosine = strcmp(c->value[O_schedule], "cosine") == 0;
     if (!t.cosine && strcmp(c->value[O_schedule], "constant"))
         return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
-    t.beta1 = (float)beta1; t.beta2 = (float)beta2; t.eps = 1e-8f; t.decay = (float)decay; t.clip = (float)clip;
-    TRY(depboundsmodel(e, c, c->file[0], c->value[O_tokenizer]));
+    t.beta1 = narrow(beta1); t.beta2 = narrow(beta2); t.eps = 1e-8f; t.decay = narrow(decay); t.clip = narrow(clip);
+    TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
     TRY(depends(e, c, "answers", c->file[1], NULL));
-    TRY(depboundstemplate(e, c));
-    if ((any = begin_result(e, c, files[0])) != 0) return already_done(e, c, any);
+    TRY(depends_on_template(e, c));
+    if ((any = begin_result(e, c, files)) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
-    TRY(tune(e, &m, &t, &form, c->file[1], c->value[O_output], &dropped));
+    w.dir = c->value[O_output];
+    w.keep = c->value[O_keep_checkpoints] != NULL || c->last_step; w.last = c->last_step; w.resume = c->resume;
+    TRY(make_dir(e, w.dir));
+    w.log = open_result(e, c, join(e, w.dir, "/", "steps.jsonl"), 1);
+    if (!w.log) return -1;
+    TRY(any = tune(e, &m, &t, &form, c->file[1], &w, &dropped));
+    if (any) return 0;
     if (dropped && !e->quiet)
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped,
             t.max_length);
-    return end_result(e, c, files);
+    return end_result(e, c);
 }
 
 /* Two models' figures side by side, with the paired difference and its interval. */
@@ -5702,13 +6003,13 @@ static int verb_profile(Env *e, Call *c) {
     size_t seed, i;
     int any;
     memset(&list, 0, sizeof list);
-    TRY(need_files(e, c, 2, COUNT(c->file), "MODEL and one or more suites were"));
+    TRY(need_files(e, c, 2, SIZE_MAX, "MODEL and one or more suites were"));
     TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
-    TRY(depboundsmodel(e, c, c->file[0], c->value[O_tokenizer]));
-    for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depboundssuite(e, c, path)); }
+    TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
+    for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
     TRY(find_data(e, c->value[O_words], &path));
     TRY(depends(e, c, "words", path, NULL));
-    TRY(depboundstemplate(e, c));
+    TRY(depends_on_template(e, c));
     if (c->value[O_against]) TRY(load_figures(e, c->value[O_against], &other));
     if ((any = begin_result(e, c, NULL)) != 0) {
         if (any > 0 && c->value[O_against]) { TRY(load_figures(e, c->out, &list)); TRY(show_difference(e, &list, &other)); }
@@ -5721,7 +6022,7 @@ static int verb_profile(Env *e, Call *c) {
     for (i = 1; i < c->n_files; i++) TRY(profile(e, &m, c->file[i], &form, &lists, seed, &bar, &list));
     if (c->value[O_against]) TRY(show_difference(e, &list, &other));
     TRY(save_figures(e, c->value[O_output], &list));
-    return end_result(e, c, NULL);
+    return end_result(e, c);
 }
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
@@ -5779,21 +6080,95 @@ static void put_gathered(Env *e, Buf *b, Loose *group, size_t n) {
     }
 }
 
+/* Is this file a shard? 1 and what it is a shard of, 0, or -1. plain: its receipt as that of the whole would begin. */
+static int read_shard(Env *e, const char *path, Share *s, Span *plain) {
+    const char *receipt = receipt_path(e, path, 0), *end, *at;
+    Buf b = { NULL, 0, 0 };
+    Span text, option, out;
+    Member first;
+    char hex[65];
+    uint64_t bytes;
+    size_t from = 0;
+    if (!receipt || !is_file(receipt)) return e->error[0] ? -1 : 0;
+    TRY(load_file(e, receipt, &text));
+    TRY(json_check(e, text, receipt, 0));
+    option = json_get(json_get(text, "options"), "shard");
+    out = json_get(text, "out");
+    if (!option.n) return 0;
+    at = option.s - strlen(",\"shard\":");
+    end = out.s + 1;                             /* behind "out":[ */
+    if (option.s[0] != '"' || parse_share((Span){ option.s + 1, option.n - 2 }, s) < 0 || !json_next(out, &from, &first))
+        return fail(e, "%s: is not the receipt of a shard", receipt);
+    TRY(hash_file(e, path, hex, &bytes));
+    if (!same(json_get(first.value, "sha256"), join(e, "\"", hex, "\""))) return fail(e, "%s: was changed after its receipt was written", path);
+    put(e, &b, text.s, (size_t)(at - text.s));
+    put(e, &b, option.s + option.n, (size_t)(end - option.s) - option.n);
+    *plain = whole(&b);
+    return e->error[0] ? -1 : 1;
+}
+
+/* All files as the shards of one result, in order. 1, 0 when they are none, or -1. */
+static int find_shards(Env *e, Call *c, const char **shard) {
+    Share s = { 0, 0, 0, 0, NULL }, first = { 0, 0, 0, 0, NULL };
+    Span plain, one = { NULL, 0 };
+    size_t f;
+    for (f = 0; f < c->n_files; f++) {
+        int any = read_shard(e, c->file[f], &s, &plain);
+        if (any < 0) return -1;
+        if (f == 0) { if (!any) return 0; first = s; one = plain; }
+        if (!any) return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", c->file[f], c->file[0]);
+        if (s.of != first.of) return fail(e, "%s: is one of %zu shards, %s one of %zu", c->file[f], s.of, c->file[0], first.of);
+        if (plain.n != one.n || memcmp(plain.s, one.s, one.n)) return fail(e, "%s: was made by another command, or from other files, than %s", c->file[f], c->file[0]);
+        if (f >= s.of || shard[s.shard]) return fail(e, "%s: shard %zu of %zu is there twice", c->file[f], s.shard, s.of);
+        shard[s.shard] = c->file[f];
+    }
+    for (f = 0; f < first.of; f++) if (f >= c->n_files || !shard[f]) return fail(e, "gather: shard %zu of %zu is missing", f, first.of);
+    put(e, &c->receipt, one.s, one.n);
+    return e->error[0] ? -1 : 1;
+}
+
+/* Prompt p stands in shard p mod N: a line from each in turn, until one has no more. */
+static int join_shards(Env *e, const char *const *shard, size_t n, Out *out) {
+    Records *rs = get(e, n, sizeof *rs);
+    Group *g = get(e, n, sizeof *g);
+    Buf b = { NULL, 0, 0 };
+    size_t p, i;
+    int any = 1;
+    if (!rs || !g) return -1;
+    for (p = 0; p < n; p++) TRY(open_records(e, &rs[p], shard[p]));
+    for (p = 0; any; p++) {
+        TRY(any = next_group(e, &rs[p % n], &g[p % n]));
+        for (i = 0; i < g[p % n].n; i++) { put(e, &b, g[p % n].r[i].raw.s, g[p % n].r[i].raw.n); put_text(e, &b, "\n"); }
+        if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
+    }
+    for (p = 0; p < n; p++) close_in(&rs[p].in);
+    return write_buf(e, out, &b);
+}
+
 static int verb_gather(Env *e, Call *c) {
     Loose *all = NULL, *group;
     size_t n = 0, cap = 0, f, i, m, at, *next;
     Buf b = { NULL, 0, 0 };
     Out *out;
-    int any;
-    TRY(need_files(e, c, 1, COUNT(c->file), "one or more files of answers were"));
+    const char **shard;
+    int any, shards;
+    TRY(need_files(e, c, 1, SIZE_MAX, "one or more files of answers were"));
+    if (!(shard = get(e, c->n_files, sizeof *shard))) return -1;
+    TRY(shards = find_shards(e, c, shard));
     for (f = 0; f < c->n_files; f++) TRY(depends(e, c, "answers", c->file[f], NULL));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    if (shards) {
+        if (!(out = open_result(e, c, c->value[O_output], 0))) return -1;
+        TRY(join_shards(e, shard, c->n_files, out));
+        TRY(close_out(e, out));
+        return end_result(e, c);
+    }
     for (f = 0; f < c->n_files; f++) TRY(read_loose(e, c->file[f], &all, &n, &cap));
     if (n == 0) return fail(e, "%s: no records", c->file[0]);
     next = get(e, n, sizeof *next);
     group = get(e, n, sizeof *group);
     if (!next || !group || chain_prompts(e, all, n, next) < 0) return -1;
-    out = open_out(e, c->value[O_output]);
+    out = open_result(e, c, c->value[O_output], 0);
     if (!out) return -1;
     for (i = 0; i < n; i++) {                        /* prompts in order of first appearance */
         for (m = 0, at = all[i].id.s ? i + 1 : 0; at; at = next[at - 1]) { group[m++] = all[at - 1]; all[at - 1].id.s = NULL; }
@@ -5802,7 +6177,7 @@ static int verb_gather(Env *e, Call *c) {
     }
     TRY(write_buf(e, out, &b));
     TRY(close_out(e, out));
-    return end_result(e, c, NULL);
+    return end_result(e, c);
 }
 
 static int verb_generate(Env *e, Call *c) {
@@ -5910,10 +6285,10 @@ static int verb_corpus(Env *e, Call *c) {
     TRY(depends(e, c, "grammar", path, NULL));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(load_grammar(e, path, c->value[O_set], &g));
-    out = open_out(e, c->value[O_output]);
+    out = open_result(e, c, c->value[O_output], 0);
     if (!out || write_corpus(e, &g, &w, out, &bar) < 0) return -1;
     TRY(close_out(e, out));
-    return end_result(e, c, NULL);
+    return end_result(e, c);
 }
 
 /* ============================================== Experiment ============================================================
