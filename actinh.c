@@ -6110,7 +6110,7 @@ static int read_shard(Env *e, const char *path, Share *s, Span *plain) {
 /* All files as the shards of one result, in order. 1, 0 when they are none, or -1. */
 static int find_shards(Env *e, Call *c, const char **shard) {
     Share s = { 0, 0, 0, 0, NULL }, first = { 0, 0, 0, 0, NULL };
-    Span plain, one = { NULL, 0 };
+    Span plain = { NULL, 0 }, one = plain;
     size_t f;
     for (f = 0; f < c->n_files; f++) {
         int any = read_shard(e, c->file[f], &s, &plain);
