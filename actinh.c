@@ -2004,6 +2004,7 @@ typedef struct {
     int tied;                                  /* the head is the embedding */
     int stops[8];                              /* tokens that end an answer; the first one is what tuning appends */
     size_t n_stops;
+    size_t rank;                               /* of LoRA pairs; 0: there are none */
     float eps, theta, aux;                     /* rmsnorm's epsilon, rope's base, weight of the load-balancing loss */
 } Config;
 
@@ -2015,7 +2016,7 @@ static const struct { const char *name; uint32_t ggml; size_t of, bytes; } stora
 
 /* A matrix as it stands in a file. */
 typedef struct {
-    char name[96];
+    char name[112];
     const char *path;         /* the file */
     int type;
     size_t rows, cols;
@@ -2023,17 +2024,20 @@ typedef struct {
     size_t group, neighbours; /* neighbours: head size, where rotary pairs are neighbouring rows (q and k); else 0 */
 } Tensor;
 
-/* A matrix [rows][cols] that takes cols numbers to rows: y = Wx. A norm is the case cols = 1. Its numbers are `w`, or
- * where that is NULL the file's, widened whenever they are used. */
-typedef struct {
+/* A matrix [rows][cols] that takes cols numbers to rows: y = Wx; a norm has cols = 1. Its numbers are `w`, or where that
+ * is NULL the file's, widened whenever they are used. A pair of narrow matrices may be learnt beside a frozen W: LoRA
+ * (Hu et al. 2021), y = Wx + scale B (A x). */
+typedef struct Param {
     char name[112], gguf[96];  /* as Hugging Face calls it, and llama.cpp */
     size_t rows, cols;
-    int pairs;                /* the rows are halves of rotary pairs (q and k) */
+    int norm, pairs;          /* pairs: the rows are halves of rotary pairs (q and k) */
     Tensor t;
     float *w;                 /* [rows][cols] */
     float *g, *m, *v;         /* [rows][cols] gradient and AdamW's moments; NULL unless training */
     float *panel;             /* w laid out for y = Wx: see Speed */
     float *back;              /* and for dx = W'dy; only while training */
+    struct Param *a, *b;      /* [rank][cols] [rows][rank] LoRA's; NULL: none */
+    float scale;
 } Param;
 
 typedef struct { Param gate, up, down; } Expert;                                       /* [F][H] [F][H] [H][F] */
@@ -2043,13 +2047,15 @@ typedef struct {
     Config c;
     Param embed, norm, head;  /* [V][H] [H] [V][H]; a tied head shares embed's w and keeps a gradient of its own */
     Layer *layer;             /* [L] */
-    Param **all;              /* [n_all] every weight of its own, in the order files have them */
-    size_t n_all;
+    Param **all, **train;     /* [n_all] every weight of its own, in the order files have them; [n_train] those that learn */
+    size_t n_all, n_train;
     float *cosine, *sine;     /* [ctx][D/2] */
     Tokenizer t;
     const char *name;         /* for people: the last part of its path */
     const char *path, *tokenizer;      /* where it came from */
     int in_place;             /* too large to be laid out for speed */
+    float alpha;              /* LoRA: scale = alpha / rank, or with rslora alpha / sqrt(rank) */
+    int rslora;
 } Model;
 
 static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char *name, const char *gguf, size_t layer,
@@ -2061,7 +2067,7 @@ static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char
         snprintf(inner, sizeof inner, gguf, expert);
         snprintf(p->gguf, sizeof p->gguf, "blk.%zu.%s.weight", layer, inner);
     } else { snprintf(p->name, sizeof p->name, "%s.weight", name); snprintf(p->gguf, sizeof p->gguf, "%s.weight", gguf); }
-    p->rows = rows; p->cols = cols;
+    p->rows = rows; p->cols = cols; p->norm = cols == 1;
     m->all[m->n_all++] = p;
 }
 
@@ -2075,7 +2081,8 @@ static int shape_model(Env *e, Model *m) {
     size_t l, x;
     m->layer = get(e, c->L, sizeof *m->layer);
     m->all = get(e, 3 + c->L * (7 + 3 * c->E), sizeof *m->all);
-    if (!m->layer || !m->all) return -1;
+    m->train = get(e, 2 * (3 + c->L * (7 + 3 * c->E)), sizeof *m->train);
+    if (!m->layer || !m->all || !m->train) return -1;
     m->n_all = 0;
     shape_param(m, &m->embed, c->V, c->H, "model.embed_tokens", "token_embd", SIZE_MAX, 0);
     for (l = 0; l < c->L; l++) {
@@ -2291,7 +2298,7 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     header.s = t->file.s + 8; header.n = (size_t)n;
     TRY(json_check(e, header, path, 0));
     while (json_next(header, &at, &m)) {
-        char name[80];
+        char name[112];
         Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape"), offsets = json_get(m.value, "data_offsets");
         Member x;
         double dim[2] = { 1, 1 }, offset[2] = { 0, 0 };
@@ -2605,7 +2612,7 @@ static int bind_param(Env *e, const Table *t, const Config *c, Param *p) {
             x->rows, x->cols);
     p->t = *x;
     p->t.neighbours = p->pairs && t->neighbours ? c->D : 0;
-    return p->cols == 1 ? own_weights(e, p) : 0;
+    return p->norm ? own_weights(e, p) : 0;
 }
 
 /* Random weights: normal, 0.02 wide, narrower into the residual stream (GPT-2's rule); norms are 1. */
@@ -2617,9 +2624,104 @@ static int random_weights(Env *e, Model *m, uint64_t seed) {
         float width = out ? 0.02f / sqrtf(2.0f * (float)m->c.L) : 0.02f;
         p->w = get(e, p->rows * p->cols, sizeof(float));
         if (!p->w) return -1;
-        for (k = 0; k < p->rows * p->cols; k++) p->w[k] = p->cols == 1 ? 1.0f : width * normal(seed, i, k);
+        for (k = 0; k < p->rows * p->cols; k++) p->w[k] = p->norm ? 1.0f : width * normal(seed, i, k);
     }
     return 0;
+}
+
+/* The module that a parameter belongs to, "model.layers.0.self_attn.q_proj", and whether a list of names such as
+ * "q_proj,w1" means it: PEFT's rule, a name is the module's end. "all-linear" is all but the head. */
+static Span module_of(const Param *p) { Span s = { p->name, strlen(p->name) - 7 }; return s; }
+
+static int targeted(const Param *p, const char *list) {
+    Span rest = span(list), one, name = module_of(p);
+    if (p->norm || starts(p->name, "model.embed")) return 0;
+    if (strcmp(list, "all-linear") == 0) return !starts(p->name, "lm_head");
+    while (rest.n) {
+        one = trim(upto(&rest, ','));
+        if (one.n && one.n <= name.n && memcmp(name.s + name.n - one.n, one.s, one.n) == 0
+            && (one.n == name.n || name.s[name.n - one.n - 1] == '.')) return 1;
+    }
+    return 0;
+}
+
+static int add_pair(Env *e, Model *m, Param *p) {
+    double rank = (double)m->c.rank;
+    int i;
+    p->a = get(e, 1, sizeof *p->a); p->b = get(e, 1, sizeof *p->b);
+    if (!p->a || !p->b) return -1;
+    for (i = 0; i < 2; i++) {
+        Param *q = i ? p->b : p->a;
+        snprintf(q->name, sizeof q->name, "base_model.model.%.*s.lora_%c.weight", (int)module_of(p).n, p->name, i ? 'B' : 'A');
+        m->train[m->n_train++] = q;
+    }
+    p->a->rows = p->b->cols = m->c.rank; p->a->cols = p->cols; p->b->rows = p->rows;
+    p->scale = (float)((double)m->alpha / (m->rslora ? sqrt(rank) : rank));
+    return 0;
+}
+
+/* New pairs as PEFT begins them: A uniform within 1/sqrt(cols), B zero, so that at first nothing is changed. */
+static int add_lora(Env *e, Model *m, const char *targets, size_t rank, float alpha, int rslora, uint64_t seed) {
+    size_t i, k;
+    m->c.rank = rank; m->alpha = alpha; m->rslora = rslora;
+    for (i = 0; i < m->n_all; i++) {
+        Param *p = m->all[i], *a;
+        if (!targeted(p, targets)) continue;
+        TRY(add_pair(e, m, p));
+        a = p->a;
+        a->w = get(e, a->rows * a->cols, sizeof(float));
+        p->b->w = get(e, p->b->rows * rank, sizeof(float));
+        if (!a->w || !p->b->w) return -1;
+        for (k = 0; k < a->rows * a->cols; k++)
+            a->w[k] = (2.0f * uniform(draw(seed, DRAW_INIT, hash(p->name, strlen(p->name)), k, 1)) - 1.0f) / sqrtf((float)p->cols);
+    }
+    return m->n_train ? 0 : fail(e, "--targets %s: no weight of this model is called so", targets);
+}
+
+/* A PEFT folder: adapter_config.json and adapter_model.safetensors. */
+static int load_adapter(Env *e, Model *m, const char *dir) {
+    static const char *const unsupported[] = { "use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
+        "alpha_pattern", "layers_to_transform" };
+    const char *path = join(e, dir, "/", "adapter_config.json");
+    Span text, v;
+    Table t;
+    size_t i, k;
+    memset(&t, 0, sizeof t);
+    if (!path) return -1;
+    TRY(load_file(e, path, &text));
+    TRY(json_check(e, text, path, 0));
+    text = trim(text);
+    v = json_get(text, "peft_type");
+    if (!same(v, "\"LORA\"")) return fail(e, "%s, field \"peft_type\": LORA was expected, found %.*s", path, SHOWN(v));
+    for (i = 0; i < COUNT(unsupported); i++) {
+        v = json_get(text, unsupported[i]);
+        if (v.n && !same(v, "null") && !same(v, "false") && !same(v, "{}"))
+            return fail(e, "%s, field \"%s\": is not supported, found %.*s", path, unsupported[i], SHOWN(v));
+    }
+    m->c.rank = 8; m->alpha = 8; m->rslora = same(json_get(text, "use_rslora"), "true");
+    TRY(json_size(e, path, text, "r", 1, 65536, &m->c.rank));
+    TRY(json_real(e, path, text, "lora_alpha", 0, 1e6, &m->alpha));
+    TRY(read_safetensors(e, join(e, dir, "/", "adapter_model.safetensors"), &t));
+    for (i = 0; i < m->n_all; i++) {
+        char name[130];
+        snprintf(name, sizeof name, "base_model.model.%.*s.lora_A.weight", (int)module_of(m->all[i]).n, m->all[i]->name);
+        if (find_tensor(&t, name)) TRY(add_pair(e, m, m->all[i]));
+    }
+    for (i = 0; i < m->n_train; i++) {
+        TRY(bind_param(e, &t, &m->c, m->train[i]));
+        TRY(own_weights(e, m->train[i]));
+    }
+    for (i = 0; i < t.n; i++) {
+        for (k = 0; k < m->n_train && strcmp(m->train[k]->name, t.t[i].name); k++) ;
+        if (k == m->n_train) return fail(e, "%s: tensor %s: the model has no such weight", t.path, t.t[i].name);
+    }
+    return m->n_train ? 0 : fail(e, "%s: no tensors", t.path);
+}
+
+/* BASE+ADAPTER: where the adapter's name begins, or NULL. */
+static const char *adapter_of(const char *path) {
+    const char *plus = strrchr(path, '+');
+    return plus && plus > path && !is_dir(path) && !is_file(path) ? plus + 1 : NULL;
 }
 
 /* The vocabulary of a model that names none: in the GGUF file, or beside the weights. */
@@ -2635,15 +2737,20 @@ static const char *tokenizer_beside(Env *e, const char *model) {
     return path;
 }
 
-/* A model from: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights). Its tokenizer is the one
+/* A model from: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights);
+ * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one
  * named, or tokenizer.bin beside it. */
 static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
+    const char *adapter = adapter_of(path);
     Table t;
     const char **shard;
     size_t i, n;
-    int lone = ends(path, ".json"), bin = ends(path, ".bin");
+    int lone, bin;
     const char *found;
     memset(m, 0, sizeof *m); memset(&t, 0, sizeof t);
+    if (adapter) path = copy(e, path, (size_t)(adapter - path) - 1);
+    if (!path) return -1;
+    lone = ends(path, ".json"); bin = ends(path, ".bin");
     TRY(find_data(e, path, &found));
     m->path = found;
     if (bin) TRY(read_llama2c(e, found, &t, m));
@@ -2669,16 +2776,123 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
     if (m->t.n != m->c.V)
         return fail(e, "%s: has %zu pieces, but %s has a vocabulary of %zu", m->tokenizer, m->t.n, path, m->c.V);
     m->name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
+    return adapter ? load_adapter(e, m, adapter) : 0;
+}
+
+/* read_row() with what LoRA has learnt added in: W + sum_j (scale B[r][j]) A[j], j rising. */
+static void read_merged(const Param *p, size_t r, size_t k, size_t n, float *x) {
+    float sum[32] = { 0 };
+    size_t i, j;
+    read_row(p, r, k, n, x);
+    if (!p->a) return;
+    for (j = 0; j < p->a->rows; j++) {
+        float s = p->scale * p->b->w[r * p->b->cols + j];
+        for (i = 0; i < n; i++) sum[i] += s * p->a->w[j * p->cols + k + i];
+    }
+    for (i = 0; i < n; i++) x[i] += sum[i];
+}
+
+/* binary32 to F16, nearest, halves to even. Adding 0.5 rounds a number below 2^-14 to a multiple of 2^-24. */
+static uint32_t to_half(float x) {
+    uint32_t u = bits32(x), sign = u >> 16 & 0x8000, size = u & 0x7fffffff;
+    if (size >= 0x47800000) return sign | 0x7c00;
+    if (size < 0x38800000) return sign | (bits32((x < 0 ? -x : x) + 0.5f) - bits32(0.5f));
+    return sign | (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13;
+}
+
+static void put_le16(Env *e, Buf *b, uint32_t u) { char s[2] = { (char)(u & 0xff), (char)(u >> 8 & 0xff) }; put(e, b, s, 2); }
+
+/* n <= 32 numbers as a file of this type has them. Q8_0 as ggml makes it: d = largest / 127, q = round(x / d). */
+static void put_as(Env *e, Buf *b, int type, const float *x, size_t n) {
+    float d = 0.0f, inverse = 0.0f;
+    size_t i;
+    if (type == Q8_0) {
+        for (i = 0; i < 32; i++) d = x[i] > d ? x[i] : -x[i] > d ? -x[i] : d;
+        d = d / 127.0f;
+        if (d > 0) inverse = 1.0f / d;
+        put_le16(e, b, to_half(d));
+    }
+    for (i = 0; i < n; i++) {
+        if (type == F32) put_le32(e, b, bits32(x[i]));
+        else if (type == F16) put_le16(e, b, to_half(x[i]));
+        else if (type == BF16) put_le16(e, b, (bits32(x[i]) + 0x7fff + (bits32(x[i]) >> 16 & 1)) >> 16);
+        else {
+            double q = (double)(x[i] * inverse);
+            char byte = (char)(int)(q < 0 ? q - 0.5 : q + 0.5);
+            put(e, b, &byte, 1);
+        }
+    }
+}
+
+/* All rows of a parameter; `neighbours`: q and k in the order that llama.cpp has them, row i of a head from i/2 or D/2 + i/2. */
+static int write_param(Env *e, Out *o, Buf *b, const Param *p, int type, size_t neighbours) {
+    size_t r, k, n, i, D = p->pairs ? neighbours : 0;
+    float x[32];
+    for (r = 0; r < p->rows; r++) for (k = 0; k < p->cols; k += 32) {
+        n = p->cols - k < 32 ? p->cols - k : 32;
+        i = D ? r % D : 0;
+        read_merged(p, D ? r - i + i / 2 + (i % 2) * (D / 2) : r, k, n, x);
+        put_as(e, b, type, x, n);
+        if (b->n > 1u << 16) TRY(write_buf(e, o, b));
+    }
+    return write_buf(e, o, b);
+}
+
+static int save_tensors(Env *e, const char *path, Param *const *list, size_t n, int type) {
+    Buf head = { NULL, 0, 0 }, b = { NULL, 0, 0 };
+    size_t i, at = 0, bytes;
+    Out *o;
+    put_text(e, &head, "{");
+    for (i = 0; i < n; i++) {
+        const Param *p = list[i];
+        bytes = storage[type].bytes * p->rows * p->cols;
+        put_format(e, &head, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%zu", i ? "," : "", p->name, storage[type].name, p->rows);
+        if (!p->norm) put_format(e, &head, ",%zu", p->cols);
+        put_format(e, &head, "],\"data_offsets\":[%zu,%zu]}", at, at + bytes);
+        at += bytes;
+    }
+    put_text(e, &head, "}");
+    while (head.n % 8) put_text(e, &head, " ");
+    put_le32(e, &b, (uint32_t)head.n); put_le32(e, &b, (uint32_t)((uint64_t)head.n >> 32));
+    put(e, &b, head.s, head.n);
+    o = open_out(e, path);
+    if (!o) return -1;
+    for (i = 0; i < n; i++) TRY(write_param(e, o, &b, list[i], type, 0));
+    TRY(close_out(e, o));
+    drop(e, b.s); drop(e, head.s);
     return 0;
 }
 
-/* Writes a Hugging Face folder: config.json, model.safetensors (F32), generation_config.json, tokenizer.bin. */
-static int save_model(Env *e, const Model *m, const char *dir) {
+/* Writes what LoRA has learnt as PEFT reads it. */
+static int save_adapter(Env *e, const Model *m, const char *dir) {
+    Buf b = { NULL, 0, 0 };
+    size_t i, k, any = 0;
+    TRY(make_dir(e, dir));
+    put_text(e, &b, "{\n  \"peft_type\": \"LORA\",\n  \"task_type\": \"CAUSAL_LM\",\n  \"base_model_name_or_path\": ");
+    put_quoted(e, &b, span(m->name));
+    put_format(e, &b, ",\n  \"r\": %zu,\n  \"lora_alpha\": %.9g,\n  \"use_rslora\": %s,\n  \"target_modules\": [", m->c.rank,
+        (double)m->alpha, m->rslora ? "true" : "false");
+    for (i = 0; i < m->n_all; i++) {                         /* each module's last name, once */
+        const char *end = m->all[i]->name + module_of(m->all[i]).n, *last = end;
+        char quoted[40];
+        while (last > m->all[i]->name && last[-1] != '.') last--;
+        snprintf(quoted, sizeof quoted, "\"%.*s\"", (int)(end - last), last);
+        for (k = 0; k < i && !(m->all[k]->a && ends(join(e, "\".", m->all[k]->name, ""), join(e, ".", last, ""))); k++) ;
+        if (m->all[i]->a && k == i) put_format(e, &b, "%s%s", any++ ? ", " : "", quoted);
+    }
+    put_text(e, &b, "],\n  \"lora_dropout\": 0.0,\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": false,\n  \"inference_mode\": true,\n"
+        "  \"init_lora_weights\": true,\n  \"modules_to_save\": null,\n  \"layers_to_transform\": null,\n  \"layers_pattern\": null,\n"
+        "  \"rank_pattern\": {},\n  \"alpha_pattern\": {},\n  \"use_dora\": false,\n  \"revision\": null,\n  \"auto_mapping\": null\n}\n");
+    TRY(save_file(e, join(e, dir, "/", "adapter_config.json"), whole(&b)));
+    drop(e, b.s);
+    return save_tensors(e, join(e, dir, "/", "adapter_model.safetensors"), m->train, m->n_train, F32);
+}
+
+/* Writes a Hugging Face folder: config.json, model.safetensors, generation_config.json, tokenizer.bin. */
+static int save_model(Env *e, const Model *m, const char *dir, int type) {
     const Config *c = &m->c;
-    Buf head = { NULL, 0, 0 }, b = { NULL, 0, 0 }, stops = { NULL, 0, 0 };
-    size_t i, r, k, at = 0;
-    unsigned char size[8] = { 0 };
-    Out *o;
+    Buf b = { NULL, 0, 0 }, stops = { NULL, 0, 0 };
+    size_t i;
     TRY(make_dir(e, dir));
     for (i = 0; i < c->n_stops; i++) put_format(e, &stops, "%s%d", i ? ", " : c->n_stops > 1 ? "[" : "", c->stops[i]);
     if (c->n_stops > 1) put_text(e, &stops, "]");
@@ -2689,41 +2903,14 @@ static int save_model(Env *e, const Model *m, const char *dir) {
         put_format(e, &b, "  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": %zu,\n  \"router_aux_loss_coef\": %.9g,\n",
             c->E, c->top, (double)c->aux);
     put_format(e, &b, "  \"vocab_size\": %zu,\n  \"max_position_embeddings\": %zu,\n  \"rms_norm_eps\": %.9g,\n  \"rope_theta\": %.9g,\n", c->V, c->ctx, (double)c->eps, (double)c->theta);
-    put_format(e, &b, "  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s,\n  \"torch_dtype\": \"float32\"\n}\n",
-               c->tied ? "true" : "false", stops.s ? stops.s : "2");
+    put_format(e, &b, "  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s,\n  \"torch_dtype\": \"%s\"\n}\n",
+               c->tied ? "true" : "false", stops.s ? stops.s : "2", type == F32 ? "float32" : type == F16 ? "float16" : "bfloat16");
     TRY(save_file(e, join(e, dir, "/", "config.json"), whole(&b)));
     b.n = 0;
     put_format(e, &b, "{\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s\n}\n", stops.s ? stops.s : "2");
     TRY(save_file(e, join(e, dir, "/", "generation_config.json"), whole(&b)));
-    put_text(e, &head, "{");
-    for (i = 0; i < m->n_all; i++) {
-        const Param *p = m->all[i];
-        size_t n = 4 * p->rows * p->cols;
-        put_format(e, &head, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%zu", i ? "," : "", p->name, p->rows);
-        if (p->cols != 1) put_format(e, &head, ",%zu", p->cols);
-        put_format(e, &head, "],\"data_offsets\":[%zu,%zu]}", at, at + n);
-        at += n;
-    }
-    put_text(e, &head, "}");
-    while (head.n % 8) put_text(e, &head, " ");
-    for (i = 0; i < 8; i++) size[i] = (unsigned char)((uint64_t)head.n >> (8 * i));
-    o = open_out(e, join(e, dir, "/", "model.safetensors"));
-    if (!o) return -1;
-    TRY(write_out(e, o, size, 8));
-    TRY(write_buf(e, o, &head));
-    for (b.n = i = 0; i < m->n_all; i++) {
-        const Param *p = m->all[i];
-        float x[32];
-        for (r = 0; r < p->rows; r++) for (k = 0; k < p->cols; k += 32) {
-            size_t n = p->cols - k < 32 ? p->cols - k : 32, j;
-            read_row(p, r, k, n, x);
-            for (j = 0; j < n; j++) put_le32(e, &b, bits32(x[j]));
-            if (b.n > 1u << 16) TRY(write_buf(e, o, &b));
-        }
-    }
-    TRY(write_buf(e, o, &b));
-    TRY(close_out(e, o));
-    drop(e, b.s); drop(e, head.s);
+    TRY(save_tensors(e, join(e, dir, "/", "model.safetensors"), m->all, m->n_all, type));
+    drop(e, b.s);
     return copy_file(e, m->tokenizer, join(e, dir, "/", "tokenizer.bin"));
 }
 
@@ -2911,12 +3098,13 @@ static int pack_model(Env *e, Model *m) {
     double need = 0;
     for (i = 0; i <= m->n_all; i++) {
         const Param *p = i < m->n_all ? m->all[i] : &m->head;
-        if (p->cols > 1 && !p->w) need += 4.0 * (double)p->rows * (double)p->cols;
+        if (!p->norm && !p->w) need += 4.0 * (double)p->rows * (double)p->cols;
     }
     m->in_place = need > memory_for_panels(e);
-    for (i = 0; i <= m->n_all; i++) {
-        Param *p = i < m->n_all ? m->all[i] : &m->head;
-        if (p->cols == 1 || (!p->w && m->in_place) || (!p->g && p->panel)) continue;
+    for (i = 0; i <= m->n_all + m->n_train; i++) {
+        Param *p = i < m->n_all ? m->all[i] : i == m->n_all ? &m->head : m->train[i - m->n_all - 1];
+        if (p->norm || (!p->w && m->in_place) || (!p->g && p->panel)) continue;
+        if (i > m->n_all && !m->c.rank) break;               /* then those that learn are among all */
         if (!p->w) TRY(check_finite(e, p));
         if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
         if (!p->panel) p->panel = get(e, panel_size(p->rows, p->cols), sizeof(float));
@@ -3026,19 +3214,48 @@ static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, flo
     }
 }
 
-/* y = Wx; x [R][cols], y [R][rows] */
-static void linear(const Param *p, const float *x, size_t R, float *y) {
+/* u = scale A x, [R][rank] */
+static void lower_rank(const Param *p, const float *x, size_t R, float *u) {
+    size_t i, n = p->a->rows;
+    product_of(x, p->cols, 1, p->a->panel, p->a, 0, u, n, R, n, p->cols, 0);
+    for (i = 0; i < R * n; i++) u[i] *= p->scale;
+}
+
+/* du = scale B' dy, [R][rank] */
+static void lower_rank_back(const Param *p, const float *dy, size_t R, float *du) {
+    size_t i, n = p->a->rows;
+    product_of(dy, p->rows, 1, p->b->back, p->b, 1, du, n, R, n, p->rows, 0);
+    for (i = 0; i < R * n; i++) du[i] *= p->scale;
+}
+
+/* y = Wx; x [R][cols], y [R][rows]. With LoRA each sum goes on: + B u, u = scale A x. low: scratch, see new_acts */
+static void linear(const Param *p, const float *x, size_t R, float *y, float *low) {
     product_of(x, p->cols, 1, p->panel, p, 0, y, p->rows, R, p->rows, p->cols, 0);
+    if (!p->a) return;
+    lower_rank(p, x, R, low);
+    product_of(low, p->b->cols, 1, p->b->panel, p->b, 0, y, p->rows, R, p->rows, p->b->cols, 1);
 }
 
-/* dx (+)= W' dy */
-static void linear_dx(const Param *p, const float *dy, size_t R, float *dx, int add) {
+/* dx (+)= W' dy, and with LoRA A' du */
+static void linear_dx(const Param *p, const float *dy, size_t R, float *dx, int add, float *low) {
     product_of(dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add);
+    if (!p->a) return;
+    lower_rank_back(p, dy, R, low);
+    product_of(low, p->b->cols, 1, p->a->back, p->a, 1, dx, p->cols, R, p->cols, p->a->rows, 1);
 }
 
-/* dW += dy' x, rows in order; x comes in panels (pack_straight), for it often serves several matrices */
-static void linear_dw(const Param *p, const float *x_panels, size_t R, const float *dy) {
+/* dW += dy' x, rows in order; x comes in panels too (pack_straight), for it often serves several matrices. With LoRA
+ * dB += dy' u and dA += du' x. */
+static void linear_dw(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *low) {
     if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
+    if (p->a && p->a->g) {
+        size_t n = p->a->rows;
+        lower_rank(p, x, R, low);
+        pack_straight(low, R, n, low + R * n);
+        product(dy, 1, p->rows, low + R * n, p->b->g, n, p->rows, n, R, 1);
+        lower_rank_back(p, dy, R, low);
+        product(low, 1, n, x_panels, p->a->g, p->cols, n, p->cols, R, 1);
+    }
 }
 
 /* Positions as rotations: the pair (x[i], x[i + D/2]) of each head turns by position * theta^(-2i/D). */
@@ -3082,21 +3299,23 @@ static void softmax_back(const float *p, float *dp, size_t n) {
  * prompt read one copy of it, and packing sequences for training is the same thing with nothing shared. */
 typedef struct { size_t slot, shared, parent; } Seq;       /* slots begin at multiples of 16; a parent shares nothing itself */
 typedef struct { size_t n; int *token, *pos, *seq; int *want; } Rows;     /* [n] each; want: logits of this row? */
-typedef struct { float *k, *v; size_t slots; } Cache;                     /* k [L][slots/16][K][D][16], v [L][slots][K][D] */
+typedef struct { float *k, *v; size_t slots, layers; } Cache;             /* k [layers][slots/16][K][D][16], v [layers][slots][K][D] */
 
-static int new_cache(Env *e, const Config *c, size_t slots, Cache *kv) {
+/* layers: all of them; or 1, which each uses in its turn (when what a layer did is computed again on the way back). */
+static int new_cache(Env *e, const Config *c, size_t slots, size_t layers, Cache *kv) {
+    kv->layers = layers;
     kv->slots = (slots + BLOCK - 1) / BLOCK * BLOCK;
-    kv->k = get(e, kv->slots * c->L, c->K * c->D * sizeof(float));
-    kv->v = get(e, kv->slots * c->L, c->K * c->D * sizeof(float));
+    kv->k = get(e, kv->slots * layers, c->K * c->D * sizeof(float));
+    kv->v = get(e, kv->slots * layers, c->K * c->D * sizeof(float));
     return kv->k && kv->v ? 0 : -1;
 }
 
 static float *key_block(const Config *c, const Cache *kv, size_t l, size_t slot, size_t head) {
-    return kv->k + l * kv->slots * c->K * c->D + (slot / BLOCK * c->K + head) * c->D * BLOCK;
+    return kv->k + l % kv->layers * kv->slots * c->K * c->D + (slot / BLOCK * c->K + head) * c->D * BLOCK;
 }
 
 static float *value_row(const Config *c, const Cache *kv, size_t l, size_t slot, size_t head) {
-    return kv->v + ((l * kv->slots + slot) * c->K + head) * c->D;
+    return kv->v + ((l % kv->layers * kv->slots + slot) * c->K + head) * c->D;
 }
 
 static void store_keys(const Config *c, const Rows *rows, const Seq *seq, size_t l, const float *k, const float *v,
@@ -3201,10 +3420,11 @@ static void swiglu_back(const float *gate, const float *up, size_t n, const floa
 
 /* Which experts a row goes to. prob [R][E] = softmax of the router's logits; pick [R][top] the best `top` of them (of
  * equals the lower number), in rising order; weight [R][top] their probabilities over their sum. */
-static void route(const Config *c, const Param *router, const float *x, size_t R, float *prob, int *pick, float *weight) {
+static void route(const Config *c, const Param *router, const float *x, size_t R, float *prob, int *pick, float *weight,
+    float *low) {
     size_t r, j, k;
     if (c->E == 1) { for (r = 0; r < R; r++) { prob[r] = weight[r] = 1.0f; pick[r] = 0; } return; }
-    linear(router, x, R, prob);
+    linear(router, x, R, prob, low);
     for (r = 0; r < R; r++) {
         float *p = prob + r * c->E, *w = weight + r * c->top, sum = 0.0f;
         int *e = pick + r * c->top;
@@ -3313,8 +3533,10 @@ static double cross_entropy(float *x, size_t V, int target, float *d) {
  * One forward for everything: prefill, decoding, scoring and training differ only in which rows they bring. The backward
  * is the same list of calls, read from the end.
  */
+enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };
 typedef struct {
-    size_t rows, keep;           /* rows there is room for; keep: every layer's numbers stay for the backward */
+    size_t rows;                 /* that there is room for */
+    int keep;                    /* for the backward: ALL of every layer's numbers, or its KEEP_INPUTS, the rest computed again */
     float *x, *mid;              /* [L+1][R][H] [L][R][H] the residual stream before each layer, and before its mixture */
     float *q, *att;              /* [L][R][Q D] queries after rope; the heads' outputs */
     float *gate, *up;            /* [L][R top][F] */
@@ -3325,6 +3547,7 @@ typedef struct {
     float *in, *h, *out;         /* [R top][H] [R top][F] [R top][H] */
     float *scratch;              /* for attention, a part a thread */
     float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight, *packed;         /* gradients, while training */
+    float *low;                  /* LoRA's: [R top][rank], and as much again in panels */
     float *final;                /* [R][H] the last norm's output of the wanted rows */
     int *wanted;                 /* [R] those rows' numbers */
     size_t n_wanted;
@@ -3338,20 +3561,21 @@ static size_t max_threads(void) {
 #endif
 }
 
-static int new_acts(Env *e, const Config *c, size_t R, size_t keep, Acts *a) {
-    size_t L = keep ? c->L : 1, big = c->F > c->H ? c->F : c->H, QD = c->Q * c->D, KD = c->K * c->D, S = R * c->top,
+static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
+    size_t L = keep == KEEP_ALL ? c->L : 1, train = keep != KEEP_NONE, big = c->F > c->H ? c->F : c->H, QD = c->Q * c->D, KD = c->K * c->D, S = R * c->top,
         room_T = c->ctx + 2 * BLOCK;
     struct { float **p; size_t n; } list[] = {
-        { &a->x, (L + keep) * R * c->H }, { &a->mid, L * R * c->H }, { &a->q, L * R * QD }, { &a->att, L * R * QD },
+        { &a->x, (train ? c->L + 1 : 1) * R * c->H }, { &a->mid, L * R * c->H }, { &a->q, L * R * QD }, { &a->att, L * R * QD },
             { &a->gate, L * S * c->F },
         { &a->up, L * S * c->F }, { &a->prob, L * R * c->E }, { &a->weight, L * S }, { &a->n, R * c->H }, { &a->k, R * KD },
             { &a->v, R * KD },
         { &a->y, R * c->H }, { &a->in, S * c->H }, { &a->h, S * c->F }, { &a->out, S * c->H }, { &a->final, R * c->H },
-        { &a->scratch, max_threads() * (keep ? 2 * c->D + 2 : 1) * room_T },
-        { &a->dx, keep * R * c->H }, { &a->dy, keep * R * c->H }, { &a->dq, keep * R * QD }, { &a->dk, keep * R * KD },
-            { &a->dv, keep * R * KD },
-        { &a->dh, keep * S * c->F }, { &a->dgate, keep * S * c->F }, { &a->dup, keep * S * c->F }, { &a->dprob, keep * R * c->E },
-        { &a->dweight, keep * S }, { &a->packed, keep * S * ((big > QD ? big : QD) + PANEL) } };
+            { &a->low, c->rank ? S * (c->rank + (c->rank + PANEL - 1) / PANEL * PANEL) : 0 },
+        { &a->scratch, max_threads() * (train ? 2 * c->D + 2 : 1) * room_T },
+        { &a->dx, train * R * c->H }, { &a->dy, train * R * c->H }, { &a->dq, train * R * QD }, { &a->dk, train * R * KD },
+            { &a->dv, train * R * KD },
+        { &a->dh, train * S * c->F }, { &a->dgate, train * S * c->F }, { &a->dup, train * S * c->F }, { &a->dprob, train * R * c->E },
+        { &a->dweight, train * S }, { &a->packed, train * S * ((big > QD ? big : QD) + PANEL) } };
     size_t i;
     memset(a, 0, sizeof *a);
     a->rows = R; a->keep = keep;
@@ -3364,8 +3588,8 @@ static int new_acts(Env *e, const Config *c, size_t R, size_t keep, Acts *a) {
 /* One layer's part of the kept numbers. */
 static Acts layer_acts(const Acts *all, const Config *c, size_t l, size_t R) {
     Acts a = *all;
-    size_t i = all->keep ? l : 0, S = R * c->top;
-    a.x += i * R * c->H; a.mid += i * R * c->H; a.q += i * R * c->Q * c->D; a.att += i * R * c->Q * c->D;
+    size_t i = all->keep == KEEP_ALL ? l : 0, S = R * c->top;
+    a.x += (all->keep ? l : 0) * R * c->H; a.mid += i * R * c->H; a.q += i * R * c->Q * c->D; a.att += i * R * c->Q * c->D;
     a.gate += i * S * c->F; a.up += i * S * c->F; a.prob += i * R * c->E; a.weight += i * S;
     a.pick += i * S; a.place += i * S; a.from += i * S; a.begin += i * (c->E + 1);
     return a;
@@ -3379,15 +3603,15 @@ static void add_rows(const float *a, const float *b, size_t n, float *y) {
 /* y = sum_e p_e Wdown_e (silu(Wgate_e n) * (Wup_e n)): each expert sees the rows that the router sent it. */
 static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
     size_t x;
-    route(c, &w->router, a->n, R, a->prob, a->pick, a->weight);
+    route(c, &w->router, a->n, R, a->prob, a->pick, a->weight, a->low);
     group_rows(c, a->pick, R, a->begin, a->from, a->place);
     gather_rows(a->n, a->from, R * c->top, c->H, a->in);
     for (x = 0; x < c->E; x++) {
         size_t at = a->begin[x], n = a->begin[x + 1] - at;
-        linear(&w->expert[x].gate, a->in + at * c->H, n, a->gate + at * c->F);
-        linear(&w->expert[x].up, a->in + at * c->H, n, a->up + at * c->F);
+        linear(&w->expert[x].gate, a->in + at * c->H, n, a->gate + at * c->F, a->low);
+        linear(&w->expert[x].up, a->in + at * c->H, n, a->up + at * c->F, a->low);
         swiglu(a->gate + at * c->F, a->up + at * c->F, n * c->F, a->h + at * c->F);
-        linear(&w->expert[x].down, a->h + at * c->F, n, a->out + at * c->H);
+        linear(&w->expert[x].down, a->h + at * c->F, n, a->out + at * c->H, a->low);
     }
     mix(c, a->out, a->place, a->weight, R, a->y);
 }
@@ -3404,7 +3628,7 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t 
         const Expert *p = &w->expert[x];
         float *h = a->h + at * c->F, *dh = a->dh + at * c->F, *in = a->in + at * c->H;
         swiglu(a->gate + at * c->F, a->up + at * c->F, n * c->F, h);
-        linear_dx(&p->down, a->out + at * c->H, n, dh, 0);
+        linear_dx(&p->down, a->out + at * c->H, n, dh, 0, a->low);
         for (i = 0; i < n; i++) {
             size_t r = (size_t)a->from[at + i], j;
             float sum = 0.0f, weight;
@@ -3415,13 +3639,13 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t 
             for (k = 0; k < c->F; k++) { dh[i * c->F + k] *= weight; h[i * c->F + k] *= weight; }
         }
         pack_straight(h, n, c->F, a->packed);
-        linear_dw(&p->down, a->packed, n, a->out + at * c->H);
+        linear_dw(&p->down, h, a->packed, n, a->out + at * c->H, a->low);
         swiglu_back(a->gate + at * c->F, a->up + at * c->F, n * c->F, dh, a->dgate + at * c->F, a->dup + at * c->F);
         pack_straight(in, n, c->H, a->packed);
-        linear_dw(&p->gate, a->packed, n, a->dgate + at * c->F);
-        linear_dw(&p->up, a->packed, n, a->dup + at * c->F);
-        linear_dx(&p->gate, a->dgate + at * c->F, n, in, 0);  /* in: now dn of each place */
-        linear_dx(&p->up, a->dup + at * c->F, n, in, 1);
+        linear_dw(&p->gate, in, a->packed, n, a->dgate + at * c->F, a->low);
+        linear_dw(&p->up, in, a->packed, n, a->dup + at * c->F, a->low);
+        linear_dx(&p->gate, a->dgate + at * c->F, n, in, 0, a->low);      /* in: now dn of each place */
+        linear_dx(&p->up, a->dup + at * c->F, n, in, 1, a->low);
     }
     for (i = 0; i < R; i++) for (k = 0; k < c->H; k++) {
         float sum = 0.0f;
@@ -3432,8 +3656,28 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t 
     if (c->E == 1) return;
     route_back(c, a->prob, a->pick, a->weight, a->dweight, first, n_seq, balance, a->dprob, aux);
     pack_straight(a->n, R, c->H, a->packed);
-    linear_dw(&w->router, a->packed, R, a->dprob);
-    linear_dx(&w->router, a->dprob, R, dn, 1);
+    linear_dw(&w->router, a->n, a->packed, R, a->dprob, a->low);
+    linear_dx(&w->router, a->dprob, R, dn, 1, a->low);
+}
+
+/* One layer: a->x to a->x of the next (or the same place, when nothing is kept). */
+static void layer_forward(const Model *m, size_t l, const Rows *rows, const Seq *seq, const Cache *kv, const Acts *a) {
+    const Config *c = &m->c;
+    const Layer *w = &m->layer[l];
+    size_t R = rows->n;
+    rmsnorm(a->x, w->norm1.w, R, c->H, c->eps, a->n);
+    linear(&w->q, a->n, R, a->q, a->low);
+    linear(&w->k, a->n, R, a->k, a->low);
+    linear(&w->v, a->n, R, a->v, a->low);
+    rope(m, rows->pos, R, c->Q, a->q, 1.0f);
+    rope(m, rows->pos, R, c->K, a->k, 1.0f);
+    store_keys(c, rows, seq, l, a->k, a->v, kv);
+    attention(c, rows, seq, kv, l, a->q, a->att, a->scratch);
+    linear(&w->o, a->att, R, a->y, a->low);
+    add_rows(a->x, a->y, R * c->H, a->mid);
+    rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
+    mixture(c, w, a, R);
+    add_rows(a->mid, a->y, R * c->H, a->x + (a->keep ? R * c->H : 0));
 }
 
 /* Rows in, logits out: logits [n_wanted][V], one line for each row that wants them, in order. */
@@ -3442,26 +3686,13 @@ static void forward(const Model *m, const Rows *rows, const Seq *seq, const Cach
     size_t R = rows->n, l, r;
     embed_rows(&m->embed, rows->token, R, acts->x);
     for (l = 0; l < c->L; l++) {
-        const Layer *w = &m->layer[l];
         Acts a = layer_acts(acts, c, l, R);
-        rmsnorm(a.x, w->norm1.w, R, c->H, c->eps, a.n);
-        linear(&w->q, a.n, R, a.q);
-        linear(&w->k, a.n, R, a.k);
-        linear(&w->v, a.n, R, a.v);
-        rope(m, rows->pos, R, c->Q, a.q, 1.0f);
-        rope(m, rows->pos, R, c->K, a.k, 1.0f);
-        store_keys(c, rows, seq, l, a.k, a.v, kv);
-        attention(c, rows, seq, kv, l, a.q, a.att, a.scratch);
-        linear(&w->o, a.att, R, a.y);
-        add_rows(a.x, a.y, R * c->H, a.mid);
-        rmsnorm(a.mid, w->norm2.w, R, c->H, c->eps, a.n);
-        mixture(c, w, &a, R);
-        add_rows(a.mid, a.y, R * c->H, a.x + acts->keep * R * c->H);
+        layer_forward(m, l, rows, seq, kv, &a);
     }
     for (acts->n_wanted = r = 0; r < R; r++) if (rows->want[r]) acts->wanted[acts->n_wanted++] = (int)r;
-    gather_rows(acts->x + acts->keep * c->L * R * c->H, acts->wanted, acts->n_wanted, c->H, acts->y);
+    gather_rows(acts->x + (acts->keep ? c->L * R * c->H : 0), acts->wanted, acts->n_wanted, c->H, acts->y);
     rmsnorm(acts->y, m->norm.w, acts->n_wanted, c->H, c->eps, acts->final);
-    linear(&m->head, acts->final, acts->n_wanted, logits);
+    linear(&m->head, acts->final, acts->n_wanted, logits, acts->low);
 }
 
 /* dlogits in, gradients of all weights out (added to their g). `balance`: see route_back. */
@@ -3471,8 +3702,8 @@ static void backward(const Model *m, const Rows *rows, const Seq *seq, const siz
     const Config *c = &m->c;
     size_t R = rows->n, l, r, i;                 /* aux [L]: the balance losses of this batch's sequences are added to it */
     pack_straight(acts->final, acts->n_wanted, c->H, acts->packed);
-    linear_dw(&m->head, acts->packed, acts->n_wanted, dlogits);
-    linear_dx(&m->head, dlogits, acts->n_wanted, acts->dy, 0);
+    linear_dw(&m->head, acts->final, acts->packed, acts->n_wanted, dlogits, acts->low);
+    linear_dx(&m->head, dlogits, acts->n_wanted, acts->dy, 0, acts->low);
     gather_rows(acts->x + c->L * R * c->H, acts->wanted, acts->n_wanted, c->H, acts->y);
     for (i = 0; i < acts->n_wanted * c->H; i++) acts->n[i] = 0.0f;
     rmsnorm_back(acts->y, &m->norm, acts->n_wanted, c->H, c->eps, acts->dy, acts->n);
@@ -3482,23 +3713,24 @@ static void backward(const Model *m, const Rows *rows, const Seq *seq, const siz
     for (l = c->L; l-- > 0;) {
         const Layer *w = &m->layer[l];
         Acts a = layer_acts(acts, c, l, R);
+        if (acts->keep == KEEP_INPUTS) layer_forward(m, l, rows, seq, kv, &a);
         rmsnorm(a.mid, w->norm2.w, R, c->H, c->eps, a.n);
         mixture_back(c, w, &a, R, first, n_seq, balance, a.dx, a.dy, &aux[l]);
         rmsnorm_back(a.mid, &w->norm2, R, c->H, c->eps, a.dy, a.dx);
         pack_straight(a.att, R, c->Q * c->D, a.packed);
-        linear_dw(&w->o, a.packed, R, a.dx);
-        linear_dx(&w->o, a.dx, R, a.dq, 0);                  /* dq: for now the gradient of the heads' outputs */
+        linear_dw(&w->o, a.att, a.packed, R, a.dx, a.low);
+        linear_dx(&w->o, a.dx, R, a.dq, 0, a.low);           /* dq: for now the gradient of the heads' outputs */
         attention_back(c, first, seq, n_seq, kv, l, a.q, a.dq, a.dq, a.dk, a.dv, a.scratch);
         rope(m, rows->pos, R, c->Q, a.dq, -1.0f);
         rope(m, rows->pos, R, c->K, a.dk, -1.0f);
         rmsnorm(a.x, w->norm1.w, R, c->H, c->eps, a.n);
         pack_straight(a.n, R, c->H, a.packed);
-        linear_dw(&w->q, a.packed, R, a.dq);
-        linear_dw(&w->k, a.packed, R, a.dk);
-        linear_dw(&w->v, a.packed, R, a.dv);
-        linear_dx(&w->q, a.dq, R, a.dy, 0);
-        linear_dx(&w->k, a.dk, R, a.dy, 1);
-        linear_dx(&w->v, a.dv, R, a.dy, 1);
+        linear_dw(&w->q, a.n, a.packed, R, a.dq, a.low);
+        linear_dw(&w->k, a.n, a.packed, R, a.dk, a.low);
+        linear_dw(&w->v, a.n, a.packed, R, a.dv, a.low);
+        linear_dx(&w->q, a.dq, R, a.dy, 0, a.low);
+        linear_dx(&w->k, a.dk, R, a.dy, 1, a.low);
+        linear_dx(&w->v, a.dv, R, a.dy, 1, a.low);
         rmsnorm_back(a.x, &w->norm1, R, c->H, c->eps, a.dy, a.dx);
     }
     if (m->embed.g)
@@ -3594,8 +3826,8 @@ static int new_sampler(Env *e, const Model *m, const Sampling *s, size_t width, 
     x->rooms = 3 * x->places / s->k + 1;         /* the longest of k answers lives about three times as long as the mean */
     rows = x->places + m->c.ctx;
     own = (most + BLOCK) / BLOCK * BLOCK;
-    TRY(new_cache(e, &m->c, own * x->places + (m->c.ctx + BLOCK) / BLOCK * BLOCK * x->rooms, &x->kv));
-    TRY(new_acts(e, &m->c, rows, 0, &x->acts));
+    TRY(new_cache(e, &m->c, own * x->places + (m->c.ctx + BLOCK) / BLOCK * BLOCK * x->rooms, m->c.L, &x->kv));
+    TRY(new_acts(e, &m->c, rows, KEEP_NONE, &x->acts));
     x->seq = get(e, x->places + x->rooms, sizeof *x->seq);
     x->rows.token = get(e, rows, sizeof(int)); x->rows.pos = get(e, rows, sizeof(int));
     x->rows.seq = get(e, rows, sizeof(int)); x->rows.want = get(e, rows, sizeof(int));
@@ -3713,11 +3945,11 @@ typedef struct {
     double *aux;                 /* [L] balance losses of a step: one sum a layer, which micro-batches go on with */
 } Batch;
 
-static int new_batch(Env *e, Model *m, size_t max_rows, int training, Batch *b) {
+static int new_batch(Env *e, Model *m, size_t max_rows, int keep, Batch *b) {
     memset(b, 0, sizeof *b);
     b->m = m; b->max_rows = max_rows; b->max_seqs = max_rows;
-    TRY(new_acts(e, &m->c, max_rows, training != 0, &b->acts));
-    TRY(new_cache(e, &m->c, max_rows * 2 + BLOCK, &b->kv));             /* each sequence begins at a multiple of 16 */
+    TRY(new_acts(e, &m->c, max_rows, keep, &b->acts));
+    TRY(new_cache(e, &m->c, max_rows * 2 + BLOCK, keep == KEEP_INPUTS ? 1 : m->c.L, &b->kv));        /* each sequence begins at a multiple of 16 */
     b->rows.token = get(e, max_rows, sizeof(int)); b->rows.pos = get(e, max_rows, sizeof(int));
     b->rows.seq = get(e, max_rows, sizeof(int)); b->rows.want = get(e, max_rows, sizeof(int));
     b->target = get(e, max_rows, sizeof(int));
@@ -3780,6 +4012,10 @@ typedef struct {
     double lr, min_lr, warmup;   /* warmup: share of all steps */
     int cosine;                  /* else constant after the warm-up */
     float beta1, beta2, eps, decay, clip;
+    size_t lora;                 /* rank; 0: all weights learn */
+    double alpha;
+    const char *targets;
+    int rslora, recompute;
 } Tuning;
 
 /* Learning rate of step 1, 2, ..: rising linearly to `lr` over the warm-up, then half a cosine down to min_lr. */
@@ -3794,10 +4030,10 @@ static double learning_rate(const Tuning *t, size_t step, size_t warm, size_t st
 
 /* AdamW (Loshchilov & Hutter 2019) as PyTorch orders it:
  *     m = b1 m + (1-b1) g    v = b2 v + (1-b2) g g    w = w (1 - lr decay) - lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
- * Norms (cols = 1) are not decayed. g is multiplied by `factor` first, and cleared. */
+ * Norms are not decayed. g is multiplied by `factor` first, and cleared. */
 static void adamw(Param *p, const Tuning *t, float factor, double lr, double power1, double power2) {
     float b1 = t->beta1, b2 = t->beta2, c1 = 1.0f - b1, c2 = 1.0f - b2, eps = t->eps;
-    float shrink = p->cols == 1 ? 1.0f : (float)(1.0 - lr * (double)t->decay), step = (float)(lr / (1.0 - power1)),
+    float shrink = p->norm ? 1.0f : (float)(1.0 - lr * (double)t->decay), step = (float)(lr / (1.0 - power1)),
         root = (float)sqrt(1.0 - power2);
     float *w = p->w, *g = p->g, *m = p->m, *v = p->v;
     long i;
@@ -3814,9 +4050,9 @@ static void adamw(Param *p, const Tuning *t, float factor, double lr, double pow
 static double squared_norm(const Model *m) {
     double total = 0.0;
     size_t i, r, k;
-    for (i = 0; i < m->n_all; i++) {
-        const Param *p = m->all[i];
-        size_t cols = p->cols == 1 ? p->rows : p->cols, rows = p->cols == 1 ? 1 : p->rows;
+    for (i = 0; i < m->n_train; i++) {
+        const Param *p = m->train[i];
+        size_t cols = p->norm ? p->rows : p->cols, rows = p->norm ? 1 : p->rows;
         for (r = 0; r < rows; r++) {
             double sum = 0.0;
             for (k = 0; k < cols; k++) sum += (double)p->g[r * cols + k] * (double)p->g[r * cols + k];
@@ -3826,19 +4062,24 @@ static double squared_norm(const Model *m) {
     return total;
 }
 
-/* Gradients and moments for every weight. A tied head has a gradient of its own; it is added at the step. */
+/* Gradients and moments for every weight that learns: LoRA's where there are such, else all. A tied head has a gradient
+ * of its own; it is added at the step. */
 static int make_trainable(Env *e, Model *m) {
     size_t i;
-    for (i = 0; i < m->n_all; i++) {
-        Param *p = m->all[i];
+    if (!m->c.rank) for (m->n_train = 0; m->n_train < m->n_all; m->n_train++) m->train[m->n_train] = m->all[m->n_train];
+    for (i = 0; i < m->n_train; i++) {
+        Param *p = m->train[i];
         TRY(own_weights(e, p));
         p->g = get(e, p->rows * p->cols, sizeof(float));
         p->m = get(e, p->rows * p->cols, sizeof(float));
         p->v = get(e, p->rows * p->cols, sizeof(float));
         if (!p->g || !p->m || !p->v) return -1;
     }
-    m->head.w = m->c.tied ? m->embed.w : m->head.w;
-    if (m->c.tied && !(m->head.g = get(e, m->head.rows * m->head.cols, sizeof(float)))) return -1;
+    if (m->c.tied && !m->c.rank) {
+        m->head.w = m->embed.w;
+        m->head.g = get(e, m->head.rows * m->head.cols, sizeof(float));
+        if (!m->head.g) return -1;
+    }
     return pack_model(e, m);
 }
 
@@ -3869,14 +4110,14 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
     s->loss /= (double)s->targets;
     for (i = 0; i < m->c.L; i++) s->aux += b->aux[i];
     s->aux /= (double)(n * m->c.L);
-    if (m->c.tied)
+    if (m->head.g && m->c.tied)
         for (i = 0; i < m->head.rows * m->head.cols; i++) { m->embed.g[i] = m->head.g[i] + m->embed.g[i]; m->head.g[i] = 0.0f; }
     s->norm = sqrt(squared_norm(m)) / (double)s->targets;
     if (!(s->norm - s->norm == 0.0)) return fail(e, "step %zu: the gradient is not a finite number", s->step);
     scale = (t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0) / (double)s->targets;
     factor = narrow(scale);
     s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2;
-    for (i = 0; i < m->n_all; i++) adamw(m->all[i], t, factor, s->lr, s->power1, s->power2);
+    for (i = 0; i < m->n_train; i++) adamw(m->train[i], t, factor, s->lr, s->power1, s->power2);
     return pack_model(e, m);
 }
 
@@ -3942,8 +4183,8 @@ static int save_state(Env *e, const Model *m, const char *path) {
     size_t i, k, part;
     Out *o = open_out(e, path);
     if (!o) return -1;
-    for (i = 0; i < m->n_all; i++) for (part = 0; part < 3; part++) {
-        const Param *p = m->all[i];
+    for (i = 0; i < m->n_train; i++) for (part = 0; part < 3; part++) {
+        const Param *p = m->train[i];
         const float *x = part == 0 ? p->w : part == 1 ? p->m : p->v;
         for (k = 0; k < p->rows * p->cols; k++) put_le32(e, &b, bits32(x[k]));
         TRY(write_buf(e, o, &b));
@@ -3956,8 +4197,8 @@ static int load_state(Env *e, Model *m, const char *path) {
     In in;
     size_t i, k, part;
     TRY(open_in(e, &in, path));
-    for (i = 0; i < m->n_all; i++) for (part = 0; part < 3; part++) {
-        Param *p = m->all[i];
+    for (i = 0; i < m->n_train; i++) for (part = 0; part < 3; part++) {
+        Param *p = m->train[i];
         float *x = part == 0 ? p->w : part == 1 ? p->m : p->v;
         size_t n = p->rows * p->cols;
         while (in.n - in.at < 4 * n && !in.end) TRY(fill(e, &in));
@@ -4040,8 +4281,10 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         epoch = SIZE_MAX, done = 0, rows = max_length > 1024 ? max_length : 1024;
     TRY(load_examples(e, m, form, data, max_length, &list));
     *dropped = list.dropped;
+    if (t->lora && m->c.rank) return fail(e, "tune: option --lora: the model has an adapter already, which would learn on");
+    if (t->lora) TRY(add_lora(e, m, t->targets, t->lora, (float)t->alpha, t->rslora, t->seed));
     TRY(make_trainable(e, m));
-    TRY(new_batch(e, m, rows, 1, &b));
+    TRY(new_batch(e, m, rows, t->recompute ? KEEP_INPUTS : KEEP_ALL, &b));
     order = get(e, list.n, sizeof *order);
     batch = get(e, t->batch, sizeof *batch);
     if (!order || !batch) return -1;
@@ -4071,7 +4314,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         progress(e, &bar, "tuning", s.step, steps, more);
     }
     if (w->last) return 1;
-    TRY(save_model(e, m, w->dir));
+    if (m->c.rank) TRY(save_adapter(e, m, w->dir)); else TRY(save_model(e, m, w->dir, F32));
     TRY(close_out(e, w->log));
     if (w->every && !w->keep) remove(state_path(e, w, last / w->every * w->every));
     return 0;
@@ -4999,7 +5242,7 @@ static int section_examples(Env *e, const Section *x, Model *m, const Template *
         if (!add_figure(e, list, x->section, name[f], x->like, t.questions)) return -1;
     }
     mark = e->blocks;
-    TRY(new_batch(e, m, t.longest > 1024 ? t.longest : 1024, 0, &b));
+    TRY(new_batch(e, m, t.longest > 1024 ? t.longest : 1024, KEEP_NONE, &b));
     if (score_examples(&b, one, t.n, total) < 0) return fail(e, "%s: an item does not fit a batch", x->items);
     for (i = 0; i < t.n; i++) {
         if (!(total[i] - total[i] == 0)) return fail(e, "%s: a logit is not a finite number", m->path);
@@ -5406,6 +5649,11 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(beta1,       "X",      "0.9",    TUNE,               1, "AdamW's first decay") \
     X(beta2,       "X",      "0.999",  TUNE,               1, "AdamW's second decay") \
     X(steps,       "N",      "0",      TUNE,               1, "stop after N steps; 0: go on to the end") \
+    X(lora,        "RANK",   NULL,     TUNE,               1, "freeze the model, learn an adapter of this rank (DIR is then a PEFT folder)") \
+    X(alpha,       "X",      NULL,     TUNE,               1, "the adapter counts alpha / rank (default: 16)") \
+    X(targets,     "LIST",   NULL,     TUNE,               1, "what it is beside: q_proj, w1, gate .. or all-linear (default: q_proj,v_proj)") \
+    X(rslora,      NULL,     NULL,     TUNE,               1, "it counts alpha / sqrt(rank)") \
+    X(recompute,   NULL,     NULL,     TUNE,               0, "keep only the layers' inputs for the way back; changes no bit") \
     X(checkpoint,  "N",      "100",    TUNE,               1, "every N steps the state is saved, to go on from, and its hash logged; 0: never") \
     X(keep_checkpoints, NULL, NULL,    TUNE,               0, "leave them in the folder, for verify --step and --spot") \
     X(shard,       "I/N",    NULL,     SAMPLE | SCORE,     1, "only every N-th prompt from number I on (from 0); gather joins the shards") \
@@ -5580,8 +5828,16 @@ static int depends(Env *e, Call *c, const char *as, const char *path, const char
 
 /* All files of a model, as load_model() will read them. */
 static int depends_on_model(Env *e, Call *c, const char *path, const char *tokenizer) {
-    const char *found, *name, **shard;
+    const char *found, *name, **shard, *adapter = adapter_of(path);
     size_t i, n;
+    if (adapter) {
+        path = copy(e, path, (size_t)(adapter - path) - 1);
+        for (i = 0; i < 2; i++) {
+            found = join(e, "/adapter_", i ? "config.json" : "model.safetensors", "");
+            if (!path || !found) return -1;
+            TRY(depends(e, c, "adapter", join(e, adapter, found, ""), found + 1));
+        }
+    }
     TRY(find_data(e, path, &found));
     name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
     if (is_dir(found)) {
@@ -5931,6 +6187,7 @@ static int verb_select(Env *e, Call *c) {
 static int verb_tune(Env *e, Call *c) {
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.bin",
         "steps.jsonl", NULL };               /* steps.jsonl is finished last: see begin_result */
+    static const char *const adapter[] = { "adapter_model.safetensors", "adapter_config.json", "steps.jsonl", NULL };
     Trail w;
     Model m;
     Tuning t;
@@ -5962,7 +6219,12 @@ static int verb_tune(Env *e, Call *c) {
     TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
     TRY(depends(e, c, "answers", c->file[1], NULL));
     TRY(depends_on_template(e, c));
-    if ((any = begin_result(e, c, files)) != 0) return already_done(e, c, any);
+    if (c->value[O_lora]) TRY(size_option(e, c, O_lora, 1, 4096, &t.lora));
+    t.alpha = 16;
+    if (c->value[O_alpha]) TRY(real_option(e, c, O_alpha, 1e-6, 1e6, &t.alpha));
+    t.targets = c->value[O_targets] ? c->value[O_targets] : "q_proj,v_proj";
+    t.rslora = c->value[O_rslora] != NULL; t.recompute = c->value[O_recompute] != NULL;
+    if ((any = begin_result(e, c, t.lora || adapter_of(c->file[0]) ? adapter : files)) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
     w.dir = c->value[O_output];
@@ -6488,6 +6750,7 @@ static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
         select));       /* y* = the best of k  */
     TRY(stage(e, r, verb_tune, TUNE, "tune", recipe_words(r, "tune", ""), x->seed, tuned,
         learn));                       /* student learns y*   */
+    if (is_file(join(e, tuned, "/", "adapter_config.json"))) tuned = join(e, x->student->path, "+", tuned);
     return stage_profile(e, r, tuned, x->seed, figures);                                                                 /* what has it become? */
 }
 

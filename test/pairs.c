@@ -69,7 +69,8 @@ typedef struct Pair {
     Seq seq[8];
     Rows rows;
     Cache kv;
-    Number *scratch, *y, balance;
+    Number *scratch, *y, *low, balance;
+    int lora, keep;
     int *pick;
 } Pair;
 
@@ -151,17 +152,32 @@ static void linear_set_up(Pair *t) {
     input(t, "W", t->p.w, t->p.g, N * H);
     output(t, R * N);
 }
+static void lora_set_up(Pair *t) {               /* a frozen W, in place, and a pair beside it */
+    static const size_t rank = 3;
+    weight(t, N, H);
+    t->p.g = t->p.panel = t->p.back = NULL;
+    t->p.scale = 0.7;
+    t->p.a = get(&t->e, 1, sizeof(Param)); t->p.b = get(&t->e, 1, sizeof(Param));
+    t->p.a->rows = t->p.b->cols = rank; t->p.a->cols = H; t->p.b->rows = N;
+    t->p.a->w = numbers(&t->e, rank * H, 1); t->p.a->g = get(&t->e, rank * H, sizeof(Number));
+    t->p.b->w = numbers(&t->e, rank * N, 1); t->p.b->g = get(&t->e, rank * N, sizeof(Number));
+    t->low = get(&t->e, R * (rank + PANEL), sizeof(Number));
+    input(t, "x", numbers(&t->e, R * H, 1), NULL, R * H);
+    input(t, "A", t->p.a->w, t->p.a->g, rank * H);
+    input(t, "B", t->p.b->w, t->p.b->g, rank * N);
+    output(t, R * N);
+}
 static Number linear_loss(Pair *t) {
-    pack_weights(&t->p);
-    linear(&t->p, t->in[0].x, R, t->y);
+    if (t->p.panel) pack_weights(&t->p);
+    linear(&t->p, t->in[0].x, R, t->y, t->low);
     return seeded(t);
 }
 static void linear_gradient(Pair *t) {
     Number *panels = get(&t->e, panel_size(H, R), sizeof *panels);
-    pack_straight(t->p.w, N, H, t->p.back);
-    linear_dx(&t->p, t->seed, R, t->in[0].g, 1);             /* added to the zeros there */
+    if (t->p.back) pack_straight(t->p.w, N, H, t->p.back);
+    linear_dx(&t->p, t->seed, R, t->in[0].g, 1, t->low);     /* added to the zeros there */
     pack_straight(t->in[0].x, R, H, panels);
-    linear_dw(&t->p, panels, R, t->seed);
+    linear_dw(&t->p, t->in[0].x, panels, R, t->seed, t->low);
 }
 
 static void rope_set_up(Pair *t) {
@@ -218,7 +234,7 @@ static void attention_shape(Pair *t, size_t Q, size_t K) {
         for (k = 0; k < length[i]; k++) add_row(&t->rows, 0, k, i, 1);
     }
     t->first[3] = t->rows.n;
-    new_cache(&t->e, t->c, slot, &t->kv);
+    new_cache(&t->e, t->c, slot, t->c->L, &t->kv);
     t->scratch = get(&t->e, max_threads() * 14 * 52, sizeof(Number));
     input(t, "q", numbers(&t->e, n * Q * 6, 2), NULL, n * Q * 6);
     input(t, "k", numbers(&t->e, n * K * 6, 2), NULL, n * K * 6);
@@ -255,8 +271,15 @@ static void model_shape(Pair *t, size_t E, size_t top, int tied, size_t Q, size_
     }
     if (tied) t->m.head.w = t->m.embed.w;
     fill_rope(&t->e, &t->m);
+    if (t->lora) {                               /* beside every matrix, router and head too */
+        add_lora(&t->e, &t->m, "q_proj,k_proj,v_proj,o_proj,gate,gate_proj,up_proj,down_proj,w1,w2,w3,lm_head", 2, 3, 1, 5);
+        for (i = 0; i < t->m.n_train; i++) {
+            Param *p = t->m.train[i];
+            p->w = numbers(&t->e, p->rows * p->cols, 0.5);
+        }
+    }
     make_trainable(&t->e, &t->m);
-    new_batch(&t->e, &t->m, 60, 1, &t->b);
+    new_batch(&t->e, &t->m, 60, t->keep ? t->keep : KEEP_ALL, &t->b);
 }
 
 /* The load-balancing loss once more, from the router's probabilities and picks of one layer. */
@@ -327,7 +350,7 @@ static void route_set_up(Pair *t) {
 static Number route_loss(Pair *t) {
     size_t r;
     pack_weights(&t->p);
-    route(t->c, &t->p, t->in[0].x, R, t->scratch, t->pick, t->y);
+    route(t->c, &t->p, t->in[0].x, R, t->scratch, t->pick, t->y, NULL);
     for (r = 0; r < R; r++) if (fabs(t->y[2 * r] + t->y[2 * r + 1] - 1) > 1e-14
         || t->pick[2 * r] >= t->pick[2 * r + 1]) fail(&t->e, "weights of row %zu", r);
     return seeded(t) + t->balance * balance_loss(t->c, t->scratch, t->pick, t->first, 2);
@@ -337,9 +360,9 @@ static void route_gradient(Pair *t) {
     double aux = 0;
     route_back(t->c, t->scratch, t->pick, t->y, t->seed, t->first, 2, t->balance, dz, &aux);
     pack_straight(t->p.w, 5, H, t->p.back);
-    linear_dx(&t->p, dz, R, t->in[0].g, 0);
+    linear_dx(&t->p, dz, R, t->in[0].g, 0, NULL);
     pack_straight(t->in[0].x, R, H, panels);
-    linear_dw(&t->p, panels, R, dz);
+    linear_dw(&t->p, t->in[0].x, panels, R, dz, NULL);
 }
 
 /* ------------------------------------------------ model ------------------------------------------------- */
@@ -356,13 +379,16 @@ static void whole_shape(Pair *t, size_t E, size_t top, int tied, size_t Q, size_
         t->px[i] = &t->x[i];
     }
     t->n_x = 4;
-    for (i = 0; i < t->m.n_all; i++) input(t, t->m.all[i]->name, t->m.all[i]->w, t->m.all[i]->g,
-        t->m.all[i]->rows * t->m.all[i]->cols);
+    for (i = 0; i < t->m.n_train; i++) input(t, t->m.train[i]->name, t->m.train[i]->w, t->m.train[i]->g,
+        t->m.train[i]->rows * t->m.train[i]->cols);
 }
 static void dense_tied_set_up(Pair *t) { whole_shape(t, 1, 1, 1, 2, 2); }
 static void dense_grouped_set_up(Pair *t) { whole_shape(t, 1, 1, 0, 4, 2); }
 static void mixture_untied_set_up(Pair *t) { whole_shape(t, 3, 2, 0, 3, 1); }
 static void mixture_tied_set_up(Pair *t) { whole_shape(t, 4, 1, 1, 2, 1); }
+static void dense_lora_set_up(Pair *t) { t->lora = 1; whole_shape(t, 1, 1, 0, 4, 2); }
+static void mixture_lora_set_up(Pair *t) { t->lora = 1; t->keep = KEEP_INPUTS; whole_shape(t, 3, 2, 0, 2, 1); }
+static void recompute_set_up(Pair *t) { t->keep = KEEP_INPUTS; whole_shape(t, 3, 2, 1, 2, 1); }
 
 static Number whole_loss(Pair *t) {
     Number sum = 0;
@@ -375,6 +401,7 @@ static Number whole_loss(Pair *t) {
         sum += cross_entropy(t->b.logits + i * t->c->V, t->c->V, t->b.target[t->b.acts.wanted[i]], NULL);
     for (l = 0; l < t->c->L && t->c->E > 1; l++) {
         Acts a = layer_acts(&t->b.acts, t->c, l, R_now);
+        if (t->keep == KEEP_INPUTS) layer_forward(&t->m, l, &t->b.rows, t->b.seq, &t->b.kv, &a);
         sum += t->c->aux * balance_loss(t->c, a.prob, a.pick, t->b.first, t->b.n_seq);
     }
     return sum;
@@ -385,7 +412,7 @@ static void whole_gradient(Pair *t) {
     losses(&t->b, 1);
     backward(&t->m, &t->b.rows, t->b.seq, t->b.first, t->b.n_seq, &t->b.kv, &t->b.acts, t->b.logits,
         t->c->aux, per_layer);
-    for (i = 0; t->c->tied && i < t->m.head.rows * t->m.head.cols; i++) t->m.embed.g[i] += t->m.head.g[i];
+    for (i = 0; t->m.head.g && t->c->tied && i < t->m.head.rows * t->m.head.cols; i++) t->m.embed.g[i] += t->m.head.g[i];
 }
 
 static const Line table[] = {
@@ -407,6 +434,10 @@ static const Line table[] = {
     { "model, dense, 4 heads on 2", dense_grouped_set_up, whole_loss, whole_gradient, 1e-6 },
     { "model, mixture, untied", mixture_untied_set_up, whole_loss, whole_gradient, 1e-6 },
     { "model, mixture, tied, 1 of 4", mixture_tied_set_up, whole_loss, whole_gradient, 1e-6 },
+    { "linear with LoRA, frozen W", lora_set_up, linear_loss, linear_gradient, 1e-7 },
+    { "model, dense, LoRA", dense_lora_set_up, whole_loss, whole_gradient, 1e-6 },
+    { "model, mixture, LoRA, recomputed", mixture_lora_set_up, whole_loss, whole_gradient, 1e-6 },
+    { "model, mixture, recomputed", recompute_set_up, whole_loss, whole_gradient, 1e-6 },
 };
 
 int main(void) {

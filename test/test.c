@@ -1331,13 +1331,13 @@ static void test_route_ties(void) {
     p.rows = 4; p.cols = 2;
     p.w = get(&e, 8, sizeof(float)); p.panel = get(&e, panel_size(4, 2), sizeof(float));
     pack_weights(&p);
-    route(&c, &p, x, 1, prob, pick, weights);
+    route(&c, &p, x, 1, prob, pick, weights, NULL);
     check(pick[0] == 0 && pick[1] == 1 && weights[0] == 0.5f && weights[1] == 0.5f,
         "four equal experts: %d and %d",
           pick[0], pick[1]);
     p.w[2] = p.w[6] = -1; p.w[4] = 1;        /* experts 1 and 3 behind 0, expert 2 before it */
     pack_weights(&p);
-    route(&c, &p, x, 1, prob, pick, weights);
+    route(&c, &p, x, 1, prob, pick, weights, NULL);
     check(pick[0] == 0 && pick[1] == 2 && weights[1] > weights[0], "experts in rising order: %d and %d",
         pick[0],
           pick[1]);
@@ -1363,7 +1363,7 @@ static void test_save_model(const char *name) {
     save_tokenizer(&e, "test/build/small.bin", &t);
     m.tokenizer = "test/build/small.bin";
     put_format(&e, &b, "test/build/%s", name);
-    check(save_model(&e, &m, b.s) == 0, "%s", e.error);
+    check(save_model(&e, &m, b.s, F32) == 0, "%s", e.error);
     check(load_model(&e, b.s, NULL, 1, &again) < 0 && strstr(e.error, "259 pieces"),
         "a vocabulary of another size: %s", e.error);
     e.error[0] = 0;
@@ -1423,7 +1423,7 @@ static void test_adamw_formula(void) {
         Param p;
         Tuning t;
         memset(&p, 0, sizeof p); memset(&t, 0, sizeof t);
-        p.rows = shape ? N : N / 3; p.cols = shape ? 1 : 3; p.w = w; p.g = g; p.m = m; p.v = v;
+        p.rows = shape ? N : N / 3; p.cols = shape ? 1 : 3; p.norm = (int)shape; p.w = w; p.g = g; p.m = m; p.v = v;
         t.beta1 = 0.8f; t.beta2 = 0.95f; t.eps = 1e-3f; t.decay = 0.3f;
         for (i = 0; i < N; i++) wd[i] = w[i] = (float)any_from(-1, 1);
         for (step = 1; step <= 20; step++) {
