@@ -3886,22 +3886,30 @@ static void advance(Sampler *x, Place *at) {
     if (a->n >= longest_answer(x, q)) a->stop = "length";
 }
 
+/* One step of all that is in flight: a row for each answer, whole prompts for those let in, a token drawn for each. */
+static int step_all(Env *e, Sampler *x, Question *const *question, size_t n, size_t *next, size_t *free_places) {
+    long p;
+    size_t i;
+    x->rows.n = 0;
+    for (i = 0; i < x->places; i++) {
+        Place *at = &x->place[i];
+        if (!at->q) continue;
+        at->line = x->rows.n;
+        add_row(&x->rows, at->token, at->pos++, i, 1);
+    }
+    TRY(admit(e, x, question, n, next, free_places));
+    forward(x->m, &x->rows, x->seq, &x->kv, &x->acts, x->logits);
+    PARALLEL for (p = 0; p < (long)x->places; p++) if (x->place[p].q) advance(x, &x->place[p]);
+    return 0;
+}
+
 /* Answers all n questions; each one's `answer` has room for k. `done` of `all` were answered before, for the progress. */
 static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, Progress *bar, size_t done, size_t all) {
     size_t next = 0, open = n, i, free_places = x->places, were;
-    long p;
     for (i = 0; i < n; i++) question[i]->left = x->s.k;
     while (open) {
-        x->rows.n = 0; were = open;
-        for (i = 0; i < x->places; i++) {
-            Place *at = &x->place[i];
-            if (!at->q) continue;
-            at->line = x->rows.n;
-            add_row(&x->rows, at->token, at->pos++, i, 1);
-        }
-        TRY(admit(e, x, question, n, &next, &free_places));
-        forward(x->m, &x->rows, x->seq, &x->kv, &x->acts, x->logits);
-        PARALLEL for (p = 0; p < (long)x->places; p++) if (x->place[p].q) advance(x, &x->place[p]);
+        were = open;
+        TRY(step_all(e, x, question, n, &next, &free_places));
         for (i = 0; i < x->places; i++) {
             Question *q = x->place[i].q;
             const Answer *a = q ? &q->answer[x->place[i].answer] : NULL;
