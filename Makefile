@@ -1,5 +1,6 @@
 # make            the program          make demo    the method at work, in a minute
-# make test       everything offline   make models  train the bundled tokenizer and models again, to the bit
+# make test       everything offline   make bench   speed beside this machine's limits
+# make models     train the bundled tokenizer and models again, to the bit
 # make install    PREFIX=/usr/local DESTDIR=
 
 CC      ?= cc
@@ -24,6 +25,12 @@ demo: actinh
 
 test: actinh
 	sh test/test.sh
+
+# tokens/s, GFLOP/s and GB/s beside this machine's own limits: make bench LINES="train 110M"
+bench:
+	mkdir -p test/build
+	$(CC) $(FLAGS) -o test/build/bench test/bench.c -lm
+	test/build/bench $(LINES)
 
 test-all: actinh
 	sh test/test.sh all
@@ -80,4 +87,4 @@ uninstall:
 clean:
 	rm -rf actinh demo build test/build
 
-.PHONY: demo test test-all models items vocabulary install uninstall clean
+.PHONY: demo test test-all bench models items vocabulary install uninstall clean
