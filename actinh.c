@@ -1129,16 +1129,22 @@ static const char *setting(const Setting *list, size_t n, const char *section, c
  * What flows between the verbs: one JSON object a line. Prompt files, candidates, chosen answers and training text are
  * all records; fields we don't know pass through untouched. A file that begins with '[' is one array of records.
  *
- *     prompt      {"id": "7", "prompt": "..."}  or Alpaca's {"instruction", "input", "output"}
+ *     prompt      {"id": "7", "prompt": "..."}  or Alpaca's {"instruction", "input", "output"}  or a conversation:
+ *                 {"messages": [{"role": "user", "content": "..."}, ..]}, ShareGPT's {"conversations": [{"from", "value"}, ..]}
  *     candidate   {"id": "7", "candidate": 3, "prompt": "...", "completion": "...", "scores": {"words": 33}}
  *     text        {"text": "..."}: trained on as a whole
  */
+enum { PROMPT, INSTRUCTION, INPUT, SYSTEM, COMPLETION, FIELDS };
+typedef struct { Span field[FIELDS]; } Turn;         /* Alpaca's prompt: instruction, newline, input */
+
 typedef struct {
     Span raw;                    /* the object as it stands in the file */
-    Span id, prompt, completion; /* decoded; prompt of an Alpaca record: instruction, newline, input */
+    Span id, prompt, completion; /* decoded; of a conversation the last turn's */
     int has_prompt, has_completion, is_text;
     size_t number;               /* of the record in its file, from 0 */
     size_t candidate;
+    Turn *turn;                  /* [n_turns] one, or a conversation's */
+    size_t n_turns, turn_cap;
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
@@ -1164,29 +1170,83 @@ static int open_records(Env *e, Records *r, const char *path) {
     return 0;
 }
 
-/* Decodes one of several fields into the record's text: the first name that is there. 1, 0 for none, -1. */
-static int take(Env *e, Record *r, const char *where, int text_only, const char *const *names, size_t *from, size_t *n) {
+/* Decodes the first of several fields of `object` that is there, into the record's text: 1, 0 for none, -1. */
+static int take(Env *e, Record *r, Span object, const char *where, const char *const *names, Span *to) {
     for (; *names; names++) {
-        Span v = json_get(r->raw, *names);
+        Span v = json_get(object, *names);
         if (v.n == 0 || same(v, "null")) continue;
         if (v.s[0] != '"' && strcmp(*names, "answer") == 0) continue;      /* the number of a choice: see suites */
-        if (text_only && v.s[0] != '"') return fail(e, "%s, field \"%s\": a text was expected, found %.*s", where, *names, SHOWN(v));
-        *from = r->text.n;
+        if (v.s[0] != '"' && strcmp(*names, "id") != 0)
+            return fail(e, "%s, field \"%s\": a text was expected, found %.*s", where, *names, SHOWN(v));
+        to->s = r->text.s + r->text.n;
         if (v.s[0] == '"') put_unquoted(e, &r->text, v); else put(e, &r->text, v.s, v.n);
-        *n = r->text.n - *from;
+        to->n = (size_t)(r->text.s + r->text.n - to->s);
         return 1;
     }
     return 0;
 }
 
+static int add_turn(Env *e, Record *r, Span prompt, Span system) {
+    Turn turn = { { prompt, prompt, { "", 0 }, system, { "", 0 } } };
+    TRY(room(e, &r->turn, r->n_turns, &r->turn_cap, sizeof turn));
+    r->turn[r->n_turns++] = turn;
+    return 0;
+}
+
+/* A conversation: perhaps a system message, then user and assistant by turns. 1: the last word is the assistant's. */
+static int take_messages(Env *e, Record *r, Span list, const char *where) {
+    static const char *const roles[] = { "role", "from", NULL }, *const texts[] = { "content", "value", NULL };
+    Span role, text, system = { "", 0 };
+    size_t at = 0;
+    int asked = 0;
+    Member m;
+    while (json_next(list, &at, &m)) {
+        if (take(e, r, m.value, where, roles, &role) <= 0 || take(e, r, m.value, where, texts, &text) <= 0)
+            return fail(e, "%s: a message {\"role\", \"content\"} was expected, found %.*s", where, SHOWN(m.value));
+        if (same(role, "system") && !system.n && !r->n_turns) system = text;
+        else if ((same(role, "user") || same(role, "human")) && !asked) {
+            TRY(add_turn(e, r, text, system));
+            system.n = 0; asked = 1;
+        } else if ((same(role, "assistant") || same(role, "gpt")) && asked) {
+            r->turn[r->n_turns - 1].field[COMPLETION] = text;
+            asked = 0;
+        } else return fail(e, "%s: a message of role \"%.*s\" out of turn: user and assistant alternate, a system message may come first", where, SHOWN(role));
+    }
+    return r->n_turns ? !asked : fail(e, "%s: a conversation without a user's message", where);
+}
+
+/* What a record asks: messages, or instruction and input. A prompt beside them that is not theirs goes before them. */
+static int take_prompt(Env *e, Record *r, const char *where) {
+    static const char *const prompts[] = { "prompt", NULL }, *const instructions[] = { "instruction", NULL },
+        *const inputs[] = { "input", NULL };
+    Span talk = json_get(r->raw, "messages"), own = { "", 0 }, text = own, none = own;
+    int some;
+    if (talk.n == 0) talk = json_get(r->raw, "conversations");
+    TRY(r->has_prompt = take(e, r, r->raw, where, prompts, &own));
+    if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, where));
+    else {
+        TRY(some = take(e, r, r->raw, where, instructions, &text));
+        if (some) {
+            TRY(add_turn(e, r, text, none));
+            put(e, &r->text, "\n", 1);
+            TRY(take(e, r, r->raw, where, inputs, &r->turn[0].field[INPUT]));
+            if (r->turn[0].field[INPUT].n) r->turn[0].field[PROMPT].n += 1 + r->turn[0].field[INPUT].n;
+        }
+    }
+    if (r->n_turns && (!r->has_prompt || equal(own, r->turn[r->n_turns - 1].field[PROMPT]))) return r->has_prompt = 1;
+    r->n_turns = 0; r->has_completion = 0;
+    return add_turn(e, r, own, none);
+}
+
 /* The next record: 1, or 0 at the end, or -1. It is valid until the next call. */
 static int next_record(Env *e, Records *rs, Record *r) {
-    static const char *const ids[] = { "id", NULL }, *const prompts[] = { "prompt", "instruction", NULL },
-        *const inputs[] = { "input", NULL },
-        *const completions[] = { "completion", "response", "output", "answer", NULL }, *const texts[] = { "text", NULL };
-    size_t from[3] = { 0, 0, 0 }, n[3] = { 0, 0, 0 }, k, m, got = 0;
+    static const char *const ids[] = { "id", NULL }, *const texts[] = { "text", NULL },
+        *const completions[] = { "completion", "response", "output", "answer", NULL };
+    size_t got = 0;
+    Span *answer;
     Member element;
     char where[360];
+    int given;
     do {
         if (rs->is_array) {
             if (!json_next(rs->array, &rs->at, &element)) return 0;
@@ -1201,32 +1261,29 @@ static int next_record(Env *e, Records *rs, Record *r) {
     } while (r->raw.n == 0);
     if (!rs->is_array) TRY(json_check(e, r->raw, rs->in.path, got));
     snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->is_array ? "record" : "line", got);
-    r->is_text = 0;
     if (r->raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(r->raw));
-    r->text.n = 0;
-    r->number = rs->number++;
-    if (!take(e, r, where, 0, ids, &from[0], &n[0])) { put_format(e, &r->text, "%zu", r->number); n[0] = r->text.n; }
-    TRY(r->has_prompt = take(e, r, where, 1, prompts, &from[1], &n[1]));
-    if (r->has_prompt && !json_get(r->raw, "prompt").n && take(e, r, where, 1, inputs, &k, &m) > 0) {    /* Alpaca: it follows its instruction */
-        if (m) {
-            put(e, &r->text, " ", 1);
-            if (e->error[0]) return -1;
-            memmove(r->text.s + k + 1, r->text.s + k, m);
-            r->text.s[k] = '\n';
-            n[1] += m + 1;
-        }
+    if (r->text.cap < 4 * r->raw.n + 64) {                   /* the raw bytes, and three for each that is not UTF-8: it never moves */
+        drop(e, r->text.s);
+        r->text.cap = 8 * r->raw.n + 64;
+        if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
     }
-    TRY(r->has_completion = take(e, r, where, 1, completions, &from[2], &n[2]));
-    if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, where, 1, texts, &from[2], &n[2]));
+    r->text.n = r->n_turns = 0;
+    r->is_text = r->has_completion = 0;
+    r->number = rs->number++;
+    r->id.s = r->text.s;
+    if (!take(e, r, r->raw, where, ids, &r->id)) { put_format(e, &r->text, "%zu", r->number); r->id.n = r->text.n; }
+    TRY(take_prompt(e, r, where));
+    answer = &r->turn[r->n_turns - 1].field[COMPLETION];
+    TRY(given = take(e, r, r->raw, where, completions, answer));
+    r->has_completion |= given;
+    if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, where, texts, answer));
     if (!r->has_prompt && !r->has_completion && !r->is_text)
-        return fail(e, "%s: no field \"prompt\", \"instruction\", \"completion\" or \"text\"", where);
+        return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
     r->candidate = 0;
     TRY(json_size(e, rs->in.path, r->raw, "candidate", 0, 1u << 20, &r->candidate));
-    if (e->error[0]) return -1;
-    r->id.s = r->text.s + from[0]; r->id.n = n[0];
-    r->prompt.s = r->text.s + from[1]; r->prompt.n = n[1];
-    r->completion.s = r->text.s + from[2]; r->completion.n = n[2];
-    return 1;
+    r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
+    r->completion = *answer;
+    return e->error[0] ? -1 : 1;
 }
 
 /* The number of a field that may stand in "scores" or beside it: 1 when there is one. */
@@ -1253,11 +1310,8 @@ static int next_group(Env *e, Records *rs, Group *g) {
         if (any < 0) return -1;
         if (any && !rs->is_array) {      /* the line's bytes move when the next one is read: keep them */
             Record *r = &g->r[g->n];
-            size_t at = r->text.n, ids = (size_t)(r->id.s - r->text.s), p = (size_t)(r->prompt.s - r->text.s),
-                c = (size_t)(r->completion.s - r->text.s);
             put(e, &r->text, r->raw.s, r->raw.n);
-            if (e->error[0]) return -1;
-            r->raw.s = r->text.s + at; r->id.s = r->text.s + ids; r->prompt.s = r->text.s + p; r->completion.s = r->text.s + c;
+            r->raw.s = r->text.s + r->text.n - r->raw.n;
         }
         if (!any) return g->n > 0;
         if (g->n && !equal(g->r[g->n].id, g->r[0].id)) {
@@ -1596,7 +1650,7 @@ static int read_merges(Env *e, const char *path, Span merges, Buf *text, Tokeniz
 }
 
 static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t) {
-    Span model, vocab, added, *name, special;
+    Span model, vocab, added, *name;
     Buf text = { NULL, 0, 3 * json.n + 1 };                  /* more than all names need: it never moves */
     size_t n = 0, at, i, id;
     Member m;
@@ -1619,11 +1673,11 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
         if (quoted.n < 3 || quoted.s[0] != '"' || !json_number(number, &x) || !(x >= 0 && x < (double)n) || x != (double)(int)x)
             return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(quoted), SHOWN(number));
         id = (size_t)x;
-        special = json_get(m.value, "special");
         name[id].s = text.s + text.n;
         put_unquoted(e, &text, quoted);
         name[id] = with_spaces((char *)(uintptr_t)name[id].s, (size_t)(text.s + text.n - name[id].s));
-        kind[id] = (char)(!i ? (name[id].n == 6 && memcmp(name[id].s, "<0x", 3) == 0 ? BYTE : NORMAL) : same(special, "true") ? MARK : ADDED);
+        kind[id] = (char)(!i ? (name[id].n == 6 && memcmp(name[id].s, "<0x", 3) == 0 ? BYTE : NORMAL) : equal(quoted, json_get(model, "unk_token")) ? UNKNOWN_MARK
+            : same(json_get(m.value, "special"), "true") ? MARK : ADDED);
     }
     while (n && !kind[n - 1]) n--;                           /* added ones are often in the vocabulary too */
     for (i = 0; i < n; i++) TRY(add_piece(e, t, name[i], 0, kind[i] ? kind[i] : UNUSED));
@@ -1763,6 +1817,99 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
         else for (k = 0; k < symbol[i].n; k++) (*ids)[(*n)++] = t->byte[(unsigned char)s[symbol[i].start + k]];
     }
     drop(e, s); drop(e, symbol); drop(e, heap);
+    return 0;
+}
+
+/* What transformers reads. tokenizer.json has U+2581 for spaces, and for merges every cut of a piece into two others,
+ * best piece first: then merging by rank is merging by score. */
+static void put_escaped(Env *e, Buf *b, Span s) {
+    for (; s.n; s.s++, s.n--) if (*s.s == ' ') put(e, b, "\xe2\x96\x81", 3); else put(e, b, s.s, 1);
+}
+
+static int by_score(const void *a, const void *b) { return before(*(const Merge *)a, *(const Merge *)b) ? -1 : 1; }
+
+static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
+    Buf text = { NULL, 0, 0 };
+    size_t i, k, any = 0;
+    uint32_t c;
+    for (i = 0; i < t->n; i++) {
+        Span p = t->piece[order[i].at], left = p, right = p;
+        if (t->kind[order[i].at] != NORMAL) continue;
+        for (k = utf8(p.s, p.n, &c); k < p.n; k += utf8(p.s + k, p.n - k, &c)) {
+            left.n = k; right.s = p.s + k; right.n = p.n - k;
+            if (find_piece(t, left, 0) < 0 || find_piece(t, right, 0) < 0) continue;
+            text.n = 0;
+            put_escaped(e, &text, left); put_text(e, &text, " "); put_escaped(e, &text, right);
+            put_text(e, b, any++ ? ",\n" : "\n"); put_quoted(e, b, whole(&text));
+        }
+    }
+    drop(e, text.s);
+}
+
+static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
+    Buf b = { NULL, 0, 0 }, text = { NULL, 0, 0 }, first = { NULL, 0, 0 };
+    Merge *order = get(e, t->n, sizeof *order);
+    size_t i, any = 0;
+    if (!order) return -1;
+    put_quoted(e, &first, t->piece[BOS]);
+    put_text(e, &b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
+    for (i = 0; i < t->n; i++) {
+        order[i].at = i; order[i].score = t->score[i];
+        if (t->kind[i] == NORMAL || t->kind[i] == BYTE) continue;
+        put_format(e, &b, "%s\n{\"id\":%zu,\"content\":", any++ ? "," : "", i);
+        put_quoted(e, &b, t->piece[i]);
+        put_format(e, &b, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":%s}",
+            t->kind[i] == ADDED ? "false" : "true");
+    }
+    qsort(order, t->n, sizeof *order, by_score);
+    put_format(e, &b, "],\n\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
+        "\"content\":\"\xe2\x96\x81\"}]},\n\"pre_tokenizer\":null,\n", t->no_prefix ? "" : "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},");
+    put_format(e, &b, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":%s,\"type_id\":0}},"
+        "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"Sequence\":{\"id\":\"B\","
+        "\"type_id\":1}}],", first.s);
+    put_format(e, &b, "\"special_tokens\":{%s:{\"id\":%s,\"ids\":[%d],\"tokens\":[%s]}}},\n", first.s, first.s, BOS, first.s);
+    put_format(e, &b, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},"
+        "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]},\n",
+        t->no_prefix ? "" : ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
+    put_text(e, &b, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
+    put_quoted(e, &b, t->piece[UNKNOWN]);
+    put_text(e, &b, ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":{");
+    for (i = 0; i < t->n; i++) {
+        text.n = 0;
+        put_escaped(e, &text, t->piece[i]);
+        put_text(e, &b, i ? ",\n" : "\n"); put_quoted(e, &b, whole(&text));
+        put_format(e, &b, ":%zu", i);
+    }
+    put_text(e, &b, "},\"merges\":[");
+    put_merges(e, &b, t, order);
+    put_text(e, &b, "]}}\n");
+    TRY(save_file(e, path, whole(&b)));
+    drop(e, order); drop(e, b.s); drop(e, text.s); drop(e, first.s);
+    return 0;
+}
+
+/* A model folder's tokenizer: what stands where this one came from, and what is missing of what transformers needs. */
+static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context, const char *dir) {
+    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "tokenizer.bin", "tokenizer.model",
+        "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
+    char *folder = copy(e, from, strlen(from) - strlen(base_name(from)));
+    int siblings = t->format && strcmp(base_name(from), t->format) == 0;
+    Buf b = { NULL, 0, 0 };
+    size_t i;
+    put_text(e, &b, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"bos_token\":"); put_quoted(e, &b, t->piece[BOS]);
+    put_text(e, &b, ",\"eos_token\":"); put_quoted(e, &b, t->piece[end]);
+    put_text(e, &b, ",\"unk_token\":"); put_quoted(e, &b, t->piece[UNKNOWN]);
+    put_format(e, &b, ",\"clean_up_tokenization_spaces\":false,\"model_max_length\":%zu,"
+        "\"model_input_names\":[\"input_ids\",\"attention_mask\"]}\n", context);
+    if (!folder || e->error[0]) return -1;
+    for (i = 0; i < COUNT(names); i++) {
+        const char *to = join(e, dir, "/", names[i]), *source = siblings ? join(e, folder, names[i], "") : "";
+        if (t->format && strcmp(names[i], t->format) == 0) source = from;
+        if (!to || !source) return -1;
+        if (is_file(source)) TRY(copy_file(e, source, to));
+        else if (i == 0) TRY(save_tokenizer_json(e, to, t));
+        else if (i == 1) TRY(save_file(e, to, whole(&b)));
+    }
     return 0;
 }
 
@@ -1944,9 +2091,13 @@ static int find_data(Env *e, const char *name, const char **path) {
     return fail(e, "%s: not found, neither here nor in data/, $ACTINH_DATA or %s", name, ACTINH_DATADIR);
 }
 
-/* A template turns a prompt into what the model reads: text with {prompt} in it. "plain" is the prompt alone. The
- * completion follows directly: it begins with a space where one is wanted, so that sampled ids are trained ids. */
-typedef struct { Span before, after; } Template;
+/* A template turns a record into what the model reads. Its file holds one form, or several between lines of "---"; a turn
+ * is put in the first form that has a place for all it brings: a system message, an input. In a form {prompt},
+ * {instruction}, {input}, {system} and {completion} stand for the fields, {prompt|trim} for one without the white space
+ * around it. A mark written out, such as </s>, is that mark in a form, and mere text in a record. The begin mark comes
+ * first by itself. What stands before {completion} is the prompt; a space just before it is the answer's, so that sampled
+ * ids are trained ids. "plain" is the prompt alone; without {completion} the answer follows directly. */
+typedef struct { const char *path; Span form[8]; size_t n; } Template;
 
 static int find_template(Env *e, const char *name, const char **path) {
     *path = NULL;
@@ -1954,37 +2105,119 @@ static int find_template(Env *e, const char *name, const char **path) {
     return find_data(e, strchr(name, '/') || is_file(name) ? name : join(e, "templates/", name, ""), path);
 }
 
+/* The field that stands at the start of s, in *n bytes; -1 for none. */
+static int field_at(Span s, size_t *n, int *trimmed) {
+    static const char *const names[FIELDS] = { "prompt", "instruction", "input", "system", "completion" };
+    const char *end = s.n && s.s[0] == '{' ? memchr(s.s, '}', s.n) : NULL;
+    int f;
+    if (!end) return -1;
+    *n = (size_t)(end - s.s) + 1;
+    *trimmed = *n > 7 && memcmp(end - 5, "|trim", 5) == 0;
+    s.s++; s.n = *n - (*trimmed ? 7 : 2);
+    for (f = FIELDS; f-- > 0 && !same(s, names[f]);) ;
+    return f;
+}
+
+static unsigned fields_of(Span form) {
+    unsigned set = 0;
+    size_t n;
+    int f, trimmed;
+    for (; form.n; form.s++, form.n--) if ((f = field_at(form, &n, &trimmed)) >= 0) set |= 1u << f;
+    return set;
+}
+
 static int load_template(Env *e, const char *name, Template *t) {
-    const char *path;
-    Span text;
-    size_t i;
+    Span text = span("{prompt}"), line;
     memset(t, 0, sizeof *t);
-    TRY(find_template(e, name, &path));
-    if (!path) return 0;
-    TRY(load_file(e, path, &text));
-    if (text.n && text.s[text.n - 1] == '\n') text.n--;
-    for (i = 0; i + 8 <= text.n && memcmp(text.s + i, "{prompt}", 8) != 0; i++) ;
-    if (i + 8 > text.n) return fail(e, "%s: a template holds the word {prompt} once, it was not found", path);
-    t->before.s = text.s; t->before.n = i;
-    t->after.s = text.s + i + 8; t->after.n = text.n - i - 8;
+    TRY(find_template(e, name, &t->path));
+    if (t->path) TRY(load_file(e, t->path, &text));
+    do {
+        Span form = { text.s, 0 };
+        while (text.n && !same(line = upto(&text, '\n'), "---")) form.n = (size_t)(line.s - form.s) + line.n;
+        if (!(fields_of(form) & (1u << PROMPT | 1u << INSTRUCTION)))
+            return fail(e, "%s: {prompt} or {instruction} was expected in every form of a template, found \"%.*s\"", t->path, SHOWN(form));
+        if (t->n == COUNT(t->form)) return fail(e, "%s: more than %zu forms", t->path, COUNT(t->form));
+        t->form[t->n++] = form;
+    } while (text.n);
     return 0;
 }
 
-/* The ids of begin mark + templated prompt. */
-static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, Span prompt, int **ids, size_t *n) {
-    Buf text = { NULL, 0, 0 };
-    int *body;
-    put(e, &text, form->before.s, form->before.n);
-    put(e, &text, prompt.s, prompt.n);
-    put(e, &text, form->after.s, form->after.n);
-    TRY(encode(e, t, whole(&text), 1, &body, n));
-    *ids = get(e, *n + 1, sizeof **ids);
-    if (!*ids) return -1;
-    (*ids)[0] = BOS;
-    memcpy(*ids + 1, body, *n * sizeof **ids);
-    ++*n;
-    drop(e, body); drop(e, text.s);
+/* A prompt as ids. `text` waits to be encoded; space, trimmed and tail tell how the answer is to follow. */
+typedef struct { int *id; size_t n, cap; Buf text; int space, trimmed; Span tail; } Ids;
+
+static int put_id(Env *e, Ids *x, int id) {
+    TRY(room(e, &x->id, x->n, &x->cap, sizeof *x->id));
+    x->id[x->n++] = id;
     return 0;
+}
+
+static int put_waiting(Env *e, const Tokenizer *t, Ids *x, int prefix) {
+    int *ids;
+    size_t n, i;
+    TRY(encode(e, t, whole(&x->text), prefix, &ids, &n));
+    for (i = 0; i < n; i++) TRY(put_id(e, x, ids[i]));
+    x->text.n = 0;
+    drop(e, ids);
+    return 0;
+}
+
+/* The mark that stands at the start of s, in *n bytes; -1 for none. */
+static int mark_at(const Tokenizer *t, Span s, size_t *n) {
+    const char *end = s.n && (s.s[0] == '<' || s.s[0] == '[') ? memchr(s.s, s.s[0] == '<' ? '>' : ']', s.n) : NULL;
+    if (!end) return -1;
+    s.n = *n = (size_t)(end - s.s) + 1;
+    return find_piece(t, s, 1);
+}
+
+/* One turn in its form; the last one up to the place of its answer. */
+static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn *turn, int last, Ids *x) {
+    const char *name = form->path ? form->path : "plain";
+    Span s = { NULL, 0 }, v;
+    size_t i, n;
+    int f, mark, answered = 0;
+    for (i = 0; i < form->n && !s.n; i++) {
+        unsigned set = fields_of(form->form[i]);
+        if (!(set >> SYSTEM & 1) == !turn->field[SYSTEM].n && (set >> PROMPT & 1 || !(set >> INPUT & 1) == !turn->field[INPUT].n))
+            s = form->form[i];
+    }
+    if (!s.n) return fail(e, "%s: no form of this template has a place for %s", name, turn->field[SYSTEM].n ? "a system message" : "an input");
+    for (; s.n; s.s += n, s.n -= n) {
+        if ((f = field_at(s, &n, &x->trimmed)) >= 0) {
+            v = x->trimmed ? trim(turn->field[f]) : turn->field[f];
+            x->space = f == COMPLETION && x->text.n && x->text.s[x->text.n - 1] == ' ';
+            if (x->space && (last || (v.n && v.s[0] == ' '))) x->text.n--;
+            answered |= f == COMPLETION;
+            if (answered && last) { s.s += n; s.n -= n; break; }
+            put(e, &x->text, v.s, v.n);
+        } else if ((mark = mark_at(t, s, &n)) >= 0) {
+            TRY(put_waiting(e, t, x, 1));
+            TRY(put_id(e, x, mark));
+        } else put(e, &x->text, s.s, n = 1);
+    }
+    for (x->tail.s = s.s; s.n && mark_at(t, s, &n) < 0; s.s++, s.n--) ;
+    x->tail.n = (size_t)(s.s - x->tail.s);
+    if (!answered) x->space = x->trimmed = 0;
+    return last || answered ? 0 : fail(e, "%s: a template without {completion} has no place for an earlier answer", name);
+}
+
+/* Begin mark, the turns of a record, and what of the last one stands before its answer. */
+static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, const Turn *turn, size_t n, Ids *x) {
+    size_t i;
+    memset(x, 0, sizeof *x);
+    TRY(put_id(e, x, BOS));
+    for (i = 0; i < n; i++) TRY(put_turn(e, t, form, &turn[i], i + 1 == n, x));
+    TRY(put_waiting(e, t, x, 1));
+    return e->error[0] ? -1 : 0;
+}
+
+/* The answer as it is trained on; one that was sampled from this prompt becomes the ids that were sampled. */
+static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cut) {
+    size_t n = x->tail.n;
+    if (x->trimmed) answer = trim(answer);
+    if (x->space && !(answer.n && answer.s[0] == ' ')) put(e, &x->text, " ", 1);
+    put(e, &x->text, answer.s, answer.n);
+    if (!cut && !(n <= answer.n && memcmp(answer.s + answer.n - n, x->tail.s, n) == 0)) put(e, &x->text, x->tail.s, n);
+    return put_waiting(e, t, x, 0);
 }
 
 /* ========================================== Shape of the model ========================================================
@@ -2888,7 +3121,7 @@ static int save_adapter(Env *e, const Model *m, const char *dir) {
     return save_tensors(e, join(e, dir, "/", "adapter_model.safetensors"), m->train, m->n_train, F32);
 }
 
-/* Writes a Hugging Face folder: config.json, model.safetensors, generation_config.json, tokenizer.bin. */
+/* Writes a Hugging Face folder: config.json, model.safetensors, generation_config.json, tokenizer files. */
 static int save_model(Env *e, const Model *m, const char *dir, int type) {
     const Config *c = &m->c;
     Buf b = { NULL, 0, 0 }, stops = { NULL, 0, 0 };
@@ -2911,7 +3144,7 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
     TRY(save_file(e, join(e, dir, "/", "generation_config.json"), whole(&b)));
     TRY(save_tensors(e, join(e, dir, "/", "model.safetensors"), m->all, m->n_all, type));
     drop(e, b.s);
-    return copy_file(e, m->tokenizer, join(e, dir, "/", "tokenizer.bin"));
+    return save_tokenizer_files(e, &m->t, m->tokenizer, c->stops[0], c->ctx, dir);
 }
 
 /* ================================================= Speed ==============================================================
@@ -4132,23 +4365,20 @@ static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x
 /* A record as tokens: begin mark, prompt, completion, end mark. An answer that was cut off by its length gets no end
  * mark, else the model would learn to stop in the middle of long answers. */
 static int make_example(Env *e, const Model *m, const Template *form, const Record *r, size_t max_length, Example *x) {
-    int *prompt = NULL, *body = NULL, cut = same(json_get(r->raw, "stop"), "\"length\"");
-    size_t n = 1, k = 0;
-    if (r->is_text) TRY(encode(e, &m->t, r->completion, 1, &body, &k));
+    int cut = same(json_get(r->raw, "stop"), "\"length\"");
+    Ids ids;
+    TRY(encode_prompt(e, &m->t, form, r->turn, r->is_text ? 0 : r->n_turns, &ids));
+    x->from = ids.n;
+    if (!r->is_text) TRY(encode_answer(e, &m->t, &ids, r->completion, cut));
     else {
-        TRY(encode_prompt(e, &m->t, form, r->prompt, &prompt, &n));
-        TRY(encode(e, &m->t, r->completion, 0, &body, &k));
+        put(e, &ids.text, r->completion.s, r->completion.n);
+        TRY(put_waiting(e, &m->t, &ids, 1));
     }
-    x->id = get(e, n + k + 1, sizeof(int));
-    if (!x->id) return -1;
-    x->id[0] = BOS;
-    if (prompt) memcpy(x->id, prompt, n * sizeof(int));
-    memcpy(x->id + n, body, k * sizeof(int));
-    x->from = n; x->n = n + k;
-    if (!cut) x->id[x->n++] = m->c.stops[0];
-    if (x->n > max_length + 1) x->n = max_length + 1;
-    drop(e, prompt); drop(e, body);
-    return 0;
+    if (!cut) TRY(put_id(e, &ids, m->c.stops[0]));
+    x->id = ids.id;
+    x->n = ids.n > max_length + 1 ? max_length + 1 : ids.n;
+    drop(e, ids.text.s);
+    return e->error[0] ? -1 : 0;
 }
 
 typedef struct { Example *x; size_t n, cap, dropped; } Examples;
@@ -4974,7 +5204,7 @@ static int load_figures(Env *e, const char *path, Figures *list) {
 }
 
 /* Prompts ready to be asked. */
-typedef struct { Question q; Span id, prompt; } Prompt;
+typedef struct { Question q; Span id, prompt; Buf more; } Prompt;        /* more: what its record says of the prompt besides */
 typedef struct { Prompt *p; size_t n, cap; } Prompts;
 
 /* Which prompts of a file are to be worked on: every `of`-th from number `shard` on, without the first `done` of these;
@@ -4993,7 +5223,10 @@ static int is_ours(const Share *s, size_t number) {
 /* Reads up to `most` prompts of our share (0 at the end of the file). Ids must not come back. */
 static int read_prompts(Env *e, Records *rs, Names *seen, const Model *m, const Template *form, size_t k, size_t most,
     const Share *share, Prompts *list) {
+    static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Record r;
+    Ids ids;
+    size_t f;
     int any = 0;
     memset(&r, 0, sizeof r);
     for (list->n = 0; list->n < most && (any = next_record(e, rs, &r)) > 0;) {
@@ -5012,7 +5245,13 @@ static int read_prompts(Env *e, Records *rs, Names *seen, const Model *m, const 
         p->q.key = hash(r.id.s, r.id.n);
         p->q.answer = get(e, k, sizeof *p->q.answer);
         if (!p->id.s || !p->prompt.s || !p->q.answer) return -1;
-        TRY(encode_prompt(e, &m->t, form, r.prompt, &p->q.id, &p->q.n));
+        TRY(encode_prompt(e, &m->t, form, r.turn, r.n_turns, &ids));
+        p->q.id = ids.id; p->q.n = ids.n;
+        drop(e, ids.text.s);
+        for (f = 0; f < COUNT(kept); f++) {
+            Span v = json_get(r.raw, kept[f]);
+            if (v.n) { put_format(e, &p->more, ",\"%s\":", kept[f]); put(e, &p->more, v.s, v.n); }
+        }
         if (p->q.n >= m->c.ctx)
             return fail(e, "%s, record %zu: the prompt has %zu tokens, which leaves no room for an answer in the model's context of %zu", rs->in.path, r.number + 1, p->q.n, m->c.ctx);
     }
@@ -5026,7 +5265,7 @@ static void drop_prompts(Env *e, Prompts *list, size_t k) {
     for (i = 0; i < list->n; i++) {
         Prompt *p = &list->p[i];
         for (j = 0; j < k; j++) drop(e, p->q.answer[j].id);
-        drop(e, p->q.answer); drop(e, p->q.id); drop(e, (void *)(uintptr_t)p->id.s); drop(e, (void *)(uintptr_t)p->prompt.s);
+        drop(e, p->more.s); drop(e, p->q.answer); drop(e, p->q.id); drop(e, (void *)(uintptr_t)p->id.s); drop(e, (void *)(uintptr_t)p->prompt.s);
     }
     list->n = 0;
 }
@@ -5047,11 +5286,16 @@ static int ask_one(Env *e, const Model *m, const Sampling *s, const char *text, 
     Sampler x;
     Prompts list;
     Progress bar = { NULL, 0, 0 };
-    memset(&plain, 0, sizeof plain); memset(p, 0, sizeof *p);
+    Turn turn;
+    Ids ids;
+    memset(&turn, 0, sizeof turn); memset(p, 0, sizeof *p);
     p->id = span("0");
     p->prompt = span(text);
     p->q.key = hash("0", 1);
-    TRY(encode_prompt(e, &m->t, &plain, p->prompt, &p->q.id, &p->q.n));
+    TRY(load_template(e, "plain", &plain));
+    turn.field[PROMPT] = p->prompt;
+    TRY(encode_prompt(e, &m->t, &plain, &turn, 1, &ids));
+    p->q.id = ids.id; p->q.n = ids.n;
     if (p->q.n >= m->c.ctx)
         return fail(e, "the prompt has %zu tokens, which leaves no room for an answer in the model's context of %zu", p->q.n, m->c.ctx);
     p->q.answer = get(e, s->k, sizeof *p->q.answer);
@@ -5068,6 +5312,7 @@ static int put_candidate(Env *e, Buf *b, const Model *m, const Prompt *p, size_t
     TRY(decode(e, &m->t, a->id, a->n, 0, &text));
     put_text(e, b, "{\"id\":"); put_quoted(e, b, p->id);
     put_format(e, b, ",\"candidate\":%zu,\"prompt\":", j); put_quoted(e, b, p->prompt);
+    put(e, b, p->more.s, p->more.n);
     put_text(e, b, ",\"completion\":"); put_quoted(e, b, whole(&text));
     put_text(e, b, ",\"teacher\":"); put_quoted(e, b, span(m->name));
     put_format(e, b, ",\"stop\":\"%s\",\"tokens\":%zu,\"logprob\":", a->stop, a->n);
@@ -5637,6 +5882,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(max_tokens,  "N",      "256",    DRAWS,              1, "longest answer") \
     X(ignore_eos,  NULL,     NULL,     DRAWS,              1, "go on after the end of the text") \
     X(template,    "NAME",   "plain",  SAMPLE | TUNE | PROFILE, 1, "how a prompt is put to the model: a file with {prompt} in it") \
+    X(show_mask,   NULL,     NULL,     TUNE,               0, "tune nothing: print each token, and 1 where it is learnt") \
     X(tokenizer,   "FILE",   NULL,     MODELS | TOKENIZE,  0, "the model's tokenizer.bin, where it is not in its folder") \
     X(measures,    "LIST",   "words,ttr,mtld,toxicity", SCORE, 1, "what to measure, or all") \
     X(list,        NULL,     NULL,     SCORE,              0, "show the measures there are") \
@@ -6192,8 +6438,25 @@ static int verb_select(Env *e, Call *c) {
     return end_result(e, c);
 }
 
+/* A line for each token that tuning would see: record, position, id, 1 where it is learnt, piece. */
+static int show_mask(Env *e, const Call *c, const Template *form, size_t max_length) {
+    Model m;
+    Examples list;
+    Buf b = { NULL, 0, 0 };
+    size_t i, k;
+    TRY(may_write(e, c, c->value[O_output]));
+    TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
+    TRY(load_examples(e, &m, form, c->file[1], max_length < m.c.ctx ? max_length : m.c.ctx, &list));
+    for (i = 0; i < list.n; i++) for (k = 0; k < list.x[i].n; k++) {
+        put_format(e, &b, "%zu\t%zu\t%d\t%d\t", list.x[i].record, k, list.x[i].id[k], k >= list.x[i].from);
+        put_quoted(e, &b, m.t.piece[list.x[i].id[k]]);
+        put_text(e, &b, "\n");
+    }
+    return save_file(e, c->value[O_output], whole(&b));
+}
+
 static int verb_tune(Env *e, Call *c) {
-    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.bin",
+    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.json",
         "steps.jsonl", NULL };               /* steps.jsonl is finished last: see begin_result */
     static const char *const adapter[] = { "adapter_model.safetensors", "adapter_config.json", "steps.jsonl", NULL };
     Trail w;
@@ -6205,7 +6468,7 @@ static int verb_tune(Env *e, Call *c) {
     int any;
     memset(&t, 0, sizeof t); memset(&w, 0, sizeof w);
     TRY(need_files(e, c, 2, 2, "MODEL and a file of answers to learn were"));
-    if (!c->value[O_output]) return fail(e, "tune: the folder for the tuned model was expected: -o DIR");
+    if (!c->value[O_output] && !c->value[O_show_mask]) return fail(e, "tune: the folder for the tuned model was expected: -o DIR");
     TRY(size_option(e, c, O_epochs, 1, 100000, &t.epochs));
     TRY(size_option(e, c, O_batch, 1, 1u << 20, &t.batch));
     TRY(size_option(e, c, O_micro, 0, 1u << 20, &t.micro));
@@ -6232,9 +6495,10 @@ static int verb_tune(Env *e, Call *c) {
     if (c->value[O_alpha]) TRY(real_option(e, c, O_alpha, 1e-6, 1e6, &t.alpha));
     t.targets = c->value[O_targets] ? c->value[O_targets] : "q_proj,v_proj";
     t.rslora = c->value[O_rslora] != NULL; t.recompute = c->value[O_recompute] != NULL;
+    TRY(load_template(e, c->value[O_template], &form));
+    if (c->value[O_show_mask]) return show_mask(e, c, &form, t.max_length);
     if ((any = begin_result(e, c, t.lora || adapter_of(c->file[0]) ? adapter : files)) != 0) return already_done(e, c, any);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
-    TRY(load_template(e, c->value[O_template], &form));
     w.dir = c->value[O_output];
     w.keep = c->value[O_keep_checkpoints] != NULL || c->last_step; w.last = c->last_step; w.resume = c->resume;
     TRY(make_dir(e, w.dir));
@@ -6469,7 +6733,7 @@ static int verb_generate(Env *e, Call *c) {
 
 static int verb_tokenize(Env *e, Call *c) {
     Tokenizer t;
-    Model m;
+    const char *path;
     Buf b = { NULL, 0, 0 };
     Span text;
     size_t i, n, size = 0;
@@ -6483,9 +6747,9 @@ static int verb_tokenize(Env *e, Call *c) {
         return save_tokenizer(e, c->value[O_output], &t);
     }
     TRY(need_files(e, c, 1, 2, "MODEL (or a tokenizer.bin), and perhaps a text file, were"));
-    if (is_file(c->file[0]) && (strcmp(base_name(c->file[0]), "tokenizer.bin") == 0 || c->value[O_tokenizer] == NULL))
-        TRY(load_tokenizer(e, c->file[0], &t));
-    else { TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m)); t = m.t; }
+    TRY(find_data(e, c->file[0], &path));
+    if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
+    TRY(load_tokenizer(e, path, &t));
     TRY(load_file(e, c->n_files > 1 ? c->file[1] : "-", &text));
     if (c->value[O_decode]) {
         int *list = get(e, text.n + 1, sizeof *list);

@@ -91,6 +91,14 @@ check 'tokenize FILE' 0 '^[0-9 ]+$' "$A" tokenize $D/tokenizer.bin $D/text; equa
 "$A" tokenize --decode $D/tokenizer.bin $D/ids > $D/back 2>$D/2; equal 'decode(encode(x)) = x' $D/back $D/text
 say $D/answer.template 'Q: {prompt}\nA:\n'
 check 'template' 0 '"completion"' "$A" sample $D/dense $D/p.jsonl -n 1 --max-tokens 3 --template $D/answer.template
+say $D/io.template '{instruction}#{input}:\n---\n{prompt}:{completion}</s>\n'
+say $D/talk.msg '{"messages":[{"role":"system","content":"S"},{"role":"user","content":" u "},{"role":"assistant","content":"a"},{"role":"user","content":"</s>"},{"role":"assistant","content":"b"}]}\n{"conversations":[{"from":"human","value":"u"},{"from":"gpt","value":"a"}]}\n{"instruction":"i","input":"x","output":"o"}\n'
+"$A" tune $D/dense $D/talk.msg --template llama2-chat --show-mask > $D/mask 2>$D/2
+{ awk -F'\t' '$1 == 1 && $3 < 3 { printf "%s ", $3 }' $D/mask; awk -F'\t' '$1 == 1 && $4 { printf "%s", $5 }' $D/mask | tr -d '"'; echo; } > $D/x
+say $D/want '1 2 1 2  b </s>\n'; equal 'llama2-chat: marks of the template, answer of the record' $D/x $D/want
+grep instruction $D/talk.msg > $D/io.jsonl
+check 'a template of two forms' 0 '"<0x23>"' "$A" tune $D/dense $D/io.jsonl --template $D/io.template --show-mask
+check 'templates: messages pass on' 0 '"conversations":\[\{"from":"human","value":"u"\},\{"from":"gpt","value":"a"\}\],"completion":' "$A" sample $D/dense $D/talk.msg -n 1 --max-tokens 3 --template llama2-chat
 cat > $D/t.recipe <<END
 # a tiny grid
 teachers = dense: $D/dense, moe: $D/moe
@@ -195,6 +203,13 @@ no 'set: no such rule' 'nowhere' "$A" corpus $D/g.grammar -o $O --set 'nowhere: 
 no 'set: nothing' 'adj' "$A" corpus $D/g.grammar -o $O --set 'adj:'
 no 'no template' 'frobnic' "$A" sample $M $P -o $O --template frobnic
 say $D/bad.template 'no place'; no 'template without {prompt}' 'bad.template.*\{prompt\}' "$A" sample $M $P -o $O --template $D/bad.template
+no 'template: no place for a system message' 'system' "$A" tune $M $D/talk.msg -o $O --template mixtral-instruct
+say $D/bad.jsonl '{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}\n'; no 'messages out of turn' 'bad.jsonl, line 1.*"user" out of turn' "$A" tune $M $D/bad.jsonl -o $O
+say $D/bad.jsonl '{"messages":[{"role":"tool","content":"a"}]}\n'; no 'messages: a strange role' 'bad.jsonl, line 1.*"tool"' "$A" tune $M $D/bad.jsonl -o $O
+say $D/bad.jsonl '{"messages":[{"role":"user"}]}\n'; no 'messages: no content' 'bad.jsonl, line 1.*content' "$A" tune $M $D/bad.jsonl -o $O
+say $D/bad.jsonl '{"messages":[]}\n'; no 'messages: none' 'bad.jsonl, line 1' "$A" tune $M $D/bad.jsonl -o $O
+say $D/bad.jsonl '{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"},{"from":"human","value":"c"},{"from":"gpt","value":"d"}]}\n'
+no 'plain cannot put a conversation' '\{completion\}' "$A" tune $M $D/bad.jsonl -o $O
 no 'train size' '--train' "$A" tokenize --train 100 $D/doc.jsonl -o $O
 no 'train size too small for the characters' '--train 260' "$A" tokenize --train 260 $D/doc.jsonl -o $O
 no 'train: a text too short for the size' '5000' "$A" tokenize --train 5000 $P -o $O
@@ -418,6 +433,12 @@ t=$(wc -c < $D/tokenizer.bin)
 for n in 1 4 5 11 100 $((t / 2)) $((t - 1)); do cut_to $D/tokenizer.bin $n $D/bad.tok; tokens "$n bytes" 'bad.tok'; done
 "$A" tokenize --train 290 $D/doc.jsonl -o $D/bad.tok --force; no 'tokenizer of another size' 'bad.tok.*290.*300' "$A" sample $M $P --tokenizer $D/bad.tok -o $O
 cp $D/tokenizer.bin $D/bad.tok; printf '\000\000\300\177' | dd of=$D/bad.tok bs=1 seek=4 conv=notrunc 2>/dev/null; tokens 'a score that is not a number' 'bad.tok.*score'
+json() { sed "$2" $D/dense/tokenizer.json > $D/bad.tok; tokens "json: $1" "bad.tok.*$3"; }
+json 'byte-level' 's/"byte_fallback":true/"byte_fallback":false/' byte_fallback; json 'another normalizer' 's/"type":"Prepend"/"type":"NFKC"/' NFKC
+json 'a merge of no pieces' 's/"merges":\[/"merges":["zz qq",/' 'merge 1'; json 'no merges' 's/"merges":\[/"merges":[],"x":[/' merges
+json 'an id beyond' 's/"<unk>":0/"<unk>":99999/' 99999; json 'a byte missing' 's/"<0x41>"/"<0xZZ>"/' '0x41'; json 'not JSON' 's/"vocab":{/"vocab":[/' JSON
+X=../shared/data/tokenizer/tok512/tok512.model
+if [ -f $X ]; then for n in 4 5 20 1000 $(($(wc -c < $X) - 1)); do cut_to $X $n $D/bad.tok; tokens "tokenizer.model, $n bytes" 'bad.tok'; done; else skipped=$((skipped + 1)); fi
 for x in '\377\377\377\377' '\000\000\000\000' '\000\000\000\100'; do
     awk 'BEGIN { for (i = 0; i < 40; i++) printf "\20\0\0\0" }' > $D/x; { printf "$x"; cat $D/x; } > $D/bad.bin
     no "a .bin with a wrong header $x" 'bad.bin' "$A" generate $D/bad.bin x --tokenizer $D/tokenizer.bin -o $O

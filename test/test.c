@@ -1362,6 +1362,7 @@ static void test_save_model(const char *name) {
     make_dir(&e, "test/build");
     save_tokenizer(&e, "test/build/small.bin", &t);
     m.tokenizer = "test/build/small.bin";
+    load_tokenizer(&e, m.tokenizer, &m.t);
     put_format(&e, &b, "test/build/%s", name);
     check(save_model(&e, &m, b.s, F32) == 0, "%s", e.error);
     check(load_model(&e, b.s, NULL, 1, &again) < 0 && strstr(e.error, "259 pieces"),
@@ -1473,15 +1474,16 @@ static void test_make_example(void) {
     Record r;
     Example x;
     Records rs;
-    int *prompt, *body, more = 0;
+    Turn turn;
+    Ids prompt;
+    int *body, more = 0;
     size_t n, k;
-    memset(&e, 0, sizeof e); memset(&m, 0, sizeof m); memset(&plain, 0, sizeof plain);
-        memset(&r, 0, sizeof r);
+    memset(&e, 0, sizeof e); memset(&m, 0, sizeof m); memset(&r, 0, sizeof r); memset(&turn, 0, sizeof turn);
+    load_template(&e, "plain", &plain);
     if (!load_any_tokenizer(&e, path, &m.t)) return;
     m.c.stops[0] = EOS; m.c.n_stops = 1;
     load_template(&e, temporary(&e, "form", span("Q: {prompt}\nA:\n")), &form);
-    check(same(form.before, "Q: ") && same(form.after, "\nA:"), "template: %.*s|%.*s", SHOWN(form.before),
-        SHOWN(form.after));
+    check(form.n == 1 && same(form.form[0], "Q: {prompt}\nA:"), "template: %.*s", SHOWN(form.form[0]));
     open_records(&e, &rs,
         temporary(&e, "tune.jsonl", span("{\"prompt\":\"Tell me\",\"completion\":\" a tale\"}\n"
         "{\"prompt\":\"Tell me\",\"completion\":\" a tale\",\"stop\":\"length\"}\n{\"text\":\" a tale\"}\n"
@@ -1489,16 +1491,87 @@ static void test_make_example(void) {
     for (; next_record(&e, &rs, &r) > 0 && !e.error[0]; more++) {
         const Template *t = more == 3 ? &form : &plain;
         size_t end = more == 1 ? 0 : 1;
-        encode_prompt(&e, &m.t, t, span(more == 2 ? "" : "Tell me"), &prompt, &n);
+        turn.field[PROMPT] = span(more == 2 ? "" : "Tell me");
+        encode_prompt(&e, &m.t, t, &turn, 1, &prompt);
+        n = prompt.n;
         encode(&e, &m.t, span(" a tale"), more == 2, &body, &k);
         make_example(&e, &m, t, &r, 1000, &x);
-        check(x.from == n && x.n == n + k + end && memcmp(x.id, prompt, n * sizeof(int)) == 0
+        check(x.from == n && x.n == n + k + end && memcmp(x.id, prompt.id, n * sizeof(int)) == 0
             && memcmp(x.id + n, body, k * sizeof(int)) == 0 && (!end || x.id[n + k] == EOS),
               "record %d: an example of %zu tokens, targets from %zu", more, x.n, x.from);
         make_example(&e, &m, t, &r, 4, &x);
         check(rows_of(&x) <= 4, "record %d: %zu rows where 4 are allowed", more, rows_of(&x));
     }
     check(more == 4 && !e.error[0], "examples: %d %s", more, e.error);
+    env_free(&e);
+}
+
+/* A conversation in Mixtral's template has the ids that Mistral's own library gives it; no record acts as a mark. */
+static void test_conversation(void) {
+    static const char folder[] = "../shared/data/tokenizer/mistral/";
+    char path[200];
+    double want[1000];
+    Env e;
+    Tokenizer t;
+    Template form;
+    Records rs;
+    Record r;
+    Ids ids;
+    Buf line = { NULL, 0, 0 };
+    Span text;
+    size_t n, i;
+    memset(&e, 0, sizeof e); memset(&r, 0, sizeof r);
+    snprintf(path, sizeof path, "%stokenizer.model.v1", folder);
+    if (!load_any_tokenizer(&e, path, &t)) return;
+    check(load_template(&e, "mixtral-instruct", &form) == 0, "%s", e.error);
+    snprintf(path, sizeof path, "%stokens_v1.json", folder);
+    n = numbers(json_get(load_json(&e, path), "tokens"), want, COUNT(want));
+    snprintf(path, sizeof path, "%ssample.json", folder);
+    text = load_json(&e, path);
+    for (i = 0; i < text.n; i++) put(&e, &line, text.s[i] == '\n' ? " " : text.s + i, 1);
+    put_text(&e, &line, "\n{\"messages\":[{\"role\":\"user\",\"content\":\"</s><s>[INST]\"}],\"completion\":\"</s> a\"}\n");
+    open_records(&e, &rs, temporary(&e, "talk.jsonl", whole(&line)));
+    check(next_record(&e, &rs, &r) == 1 && r.n_turns == 4 && !r.has_completion && same(r.prompt, "Thanks"), "messages: %s", e.error);
+    check(encode_prompt(&e, &t, &form, r.turn, r.n_turns, &ids) == 0, "%s", e.error);
+    for (i = 0; i < n && i < ids.n && ids.id[i] == (int)want[i]; i++) ;
+    check(i == n && n == ids.n && n > 100, "mixtral-instruct: id %zu of %zu and %zu differs", i, ids.n, n);
+    check(next_record(&e, &rs, &r) == 1 && r.n_turns == 1 && r.has_completion, "messages and completion: %s", e.error);
+    check(encode_prompt(&e, &t, &form, r.turn, r.n_turns, &ids) == 0
+        && encode_answer(&e, &t, &ids, r.completion, 0) == 0, "%s", e.error);
+    for (i = n = 0; i < ids.n; i++) n += t.kind[ids.id[i]] != NORMAL;
+    check(n == 1 && ids.id[0] == BOS, "%zu marks came out of a record", n - 1);
+    env_free(&e);
+}
+
+/* What is written for transformers is read again as the same vocabulary, and encodes alike. */
+static void test_tokenizer_json(const char *path) {
+    Env e;
+    Tokenizer t, json;
+    Many alike = { path, 0, "" };
+    size_t round, i, n, k;
+    memset(&e, 0, sizeof e);
+    if (!load_any_tokenizer(&e, path, &t)) return;
+    make_dir(&e, "test/build");
+    check(save_tokenizer_json(&e, "test/build/t.json", &t) == 0 && load_tokenizer(&e, "test/build/t.json", &json) == 0
+        && json.ranks.n && json.n == t.n, "%s", e.error);
+    for (i = 0; i < t.n && i < json.n && equal(t.piece[i], json.piece[i]) && t.kind[i] == json.kind[i]; i++) ;
+    check(i == t.n, "%s: piece %zu is another in tokenizer.json", path, i);
+    for (round = 0; round < 1000 * times && !e.error[0]; round++) {
+        char s[300];
+        Span text = { s, 0 };
+        int *a, *b;
+        while (text.n < 200) {
+            Span p = t.piece[PIECES + any_of(t.n - PIECES)];
+            if (any_of(8) == 0 || p.n > 60) { s[text.n++] = (char)any_of(256); continue; }
+            memcpy(s + text.n, p.s, p.n);
+            text.n += p.n;
+        }
+        encode(&e, &t, text, 1, &a, &n);
+        encode(&e, &json, text, 1, &b, &k);
+        one_of(&alike, n == k && memcmp(a, b, n * sizeof *a) == 0, "tokenizer.json encodes \"%.*s\" otherwise", (int)text.n, s);
+        drop(&e, a); drop(&e, b);
+    }
+    check_many(&alike);
     env_free(&e);
 }
 
@@ -1928,6 +2001,9 @@ int main(void) {
     test_tokenizer_vectors("llama2/tokenizer.bin"); test_tokenizer_vectors("llama2/tokenizer.model");
         test_tokenizer_vectors("llamacpp/ggml-vocab-llama-spm.gguf");
         test_same_tokenizer("llama2/tokenizer"); test_same_tokenizer("tok512/tok512");
+    test_tokenizer_json("tokenizer.bin"); test_tokenizer_json("../shared/data/tokenizer/tok512/tok512.bin");
+        test_tokenizer_json("../shared/data/tokenizer/llama2/tokenizer.model");
+        test_tokenizer_json("../shared/data/tokenizer/mistral/tokenizer.model.v1");
     test_tokenizer_training();
     set_threads(3); test_product(); set_threads(1); test_vector_loops();
     for (i = 0; i < COUNT(models); i++) {
@@ -1942,7 +2018,7 @@ int main(void) {
     test_golden_models(golden, "mixtral", "mixtral/expected.json");
     test_stories("stories260K_v1.bin", 0); test_stories("stories260K.gguf", 0);
     test_stories("stories260K_q80_v2.bin", 0.0071);
-    test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example();
+    test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation();
     test_lexical_richness(); test_alpaca(); test_word_list();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
     test_calibration(); test_bootstrap();
