@@ -4560,288 +4560,643 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
 
 /* ============================================ Measuring text ==========================================================
  * What an answer is measured by. None of these has a gradient, and none needs one. A measure is one line of the table
- * at the end of this chapter: a name, a unit, what it says, whose definition it is, and the function.
+ * at the end of this chapter: a name, a unit, whose definition it is, what it says, and its value.
  */
 
-/* A text cut into words as LexicalRichness 0.5 does: lower case; digits and dashes deleted; other ASCII punctuation made
- * spaces. Equal words have equal numbers, 0 .. terms - 1 in order of appearance. */
-typedef struct {
-    Span raw;
-    uint32_t *word;              /* [n] */
-    size_t n, terms, cap;
-    Names numbers;               /* of the words' hashes, from 1 */
-    uint32_t *stamp;             /* [cap] scratch for mtld */
-} Text;
+/* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. */
+typedef struct { uint32_t *word, *count; size_t n, terms, cap; Names numbers; } Words;     /* [n] [terms] count: scratch */
 
-static int is_wide_space(uint32_t c) {
-    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f
-        || c == 0x205f || c == 0x3000;
-}
-
-static int add_word(Env *e, Text *t, uint64_t h) {
-    size_t *number = number_for(e, &t->numbers, h), cap = t->cap;
+static int add_word(Env *e, Words *w, uint64_t h) {
+    size_t *number = number_for(e, &w->numbers, h), cap = w->cap;
     if (!number) return -1;
-    if (!*number) *number = ++t->terms;
-    TRY(room(e, &t->stamp, t->n, &cap, sizeof *t->stamp));
-    TRY(room(e, &t->word, t->n, &t->cap, sizeof *t->word));
-    t->word[t->n++] = (uint32_t)*number - 1;
+    if (!*number) *number = ++w->terms;
+    TRY(room(e, &w->count, w->n, &cap, sizeof *w->count));
+    TRY(room(e, &w->word, w->n, &w->cap, sizeof *w->word));
+    w->word[w->n++] = (uint32_t)*number - 1;
     return 0;
 }
 
+static void forget_words(Words *w) { forget_names(&w->numbers); w->n = w->terms = 0; }
+
+/* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, the toxic words. Node 0 is the root. */
+typedef struct { Names edges; uint32_t *value; size_t n, cap; } Trie;          /* value[node]: 0 where no word ends */
+
+static size_t step(const Trie *t, size_t node, uint32_t c) { return find_number(&t->edges, (uint64_t)node << 21 | c); }
+static uint32_t value_of(const Trie *t, size_t node) { return node ? t->value[node] : 0; }
+
+static int add_path(Env *e, Trie *t, const uint32_t *word, size_t n, uint32_t value) {
+    size_t node = 0, k, *to;
+    for (k = 0; k < n; k++, node = *to) {
+        if (!(to = number_for(e, &t->edges, (uint64_t)node << 21 | word[k]))) return -1;
+        if (*to) continue;
+        TRY(room(e, &t->value, ++t->n, &t->cap, sizeof *t->value));
+        *to = t->n;
+    }
+    if (node) t->value[node] = value;
+    return 0;
+}
+
+/* Code points and what they are to spaCy's rules; CUT: a token begins here. */
+enum { BLANK = 1, PUNCT = 2, AFFIX = 4, QUOTE = 8, STOP = 16, MONEY = 32, ICON = 64, DIGIT = 128, SMALL = 256, CAPITAL = 512,
+       CUT = 1024, LETTER = SMALL | CAPITAL, SIGN = PUNCT | AFFIX };
+typedef struct { uint32_t c; unsigned is; } Point;
+typedef struct { uint32_t *v; size_t n, cap; double sum; } List;               /* mean, median and deviation are wanted */
+
+/* What is known of a text: words as LexicalRichness cuts them; tokens as spaCy does, once a measure asks for them. */
+typedef struct {
+    Env *e;
+    Span raw;
+    Words word, token, gram;
+    List length, sentence, syllable;     /* a number a token; tokens a sentence; a number a token */
+    size_t characters, all, hard, big, open;     /* all tokens, of 3 syllables, of over 6 letters, in the open sentence */
+    int cut, stop;                       /* the tokens are there; a . ! ? came since a sentence's first token */
+    Point *p;                            /* [cap] what stands between white space */
+    size_t cap;
+    Trie special;
+    struct { uint64_t name; size_t syllables; } known[4096];                   /* tokens met lately */
+} Text;
+
+static uint32_t lower_point(uint32_t c) {
+    if (c < 0xc0) return (uint32_t)lower((int)c);
+    if ((c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) || (c >= 0x410 && c <= 0x42f)) return c + 32;
+    return c >= 0x100 && c < 0x138 && c != 0x130 ? c | 1 : c;
+}
+
+static unsigned class_of(uint32_t c) {
+    static const struct { uint32_t from, to; unsigned is; } wide[] = {         /* the first that fits */
+        { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x1680, 0x1680, BLANK }, { 0x2000, 0x200a, BLANK },
+        { 0x2028, 0x2029, BLANK }, { 0x202f, 0x202f, BLANK }, { 0x205f, 0x205f, BLANK }, { 0x3000, 0x3000, BLANK },
+        { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN }, { 0xb7, 0xb7, SIGN }, { 0xa7, 0xa7, PUNCT }, { 0xb6, 0xb6, PUNCT },
+        { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xb4, 0xb4, AFFIX | QUOTE }, { 0xa3, 0xa5, MONEY },
+        { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 }, { 0xf7, 0xf7, 0 },
+        { 0x60c, 0x61f, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP }, { 0x964, 0x965, SIGN | STOP }, { 0x2013, 0x2014, SIGN },
+        { 0x2018, 0x201d, SIGN | QUOTE }, { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT }, { 0x20a0, 0x20bf, MONEY },
+        { 0x2060, 0x20ff, 0 }, { 0x2190, 0x2194, 0 }, { 0x2200, 0x22ff, 0 }, { 0x2100, 0x2bff, ICON }, { 0x3001, 0x3001, SIGN },
+        { 0x3002, 0x3002, SIGN | STOP }, { 0x3003, 0x303f, SIGN }, { 0xff01, 0xff01, SIGN | STOP }, { 0xff1f, 0xff1f, SIGN | STOP },
+        { 0xff02, 0xff20, SIGN }, { 0xfe00, 0xfe0f, 0 }, { 0x1f000, 0x1faff, ICON } };
+    static const struct { unsigned is; const char *signs; } narrow[] = { { PUNCT, "!\"#%&'()*,-./:;?@[\\]_{}" }, { STOP, ".!?" },
+        { AFFIX, ",:;!?()[]{}<>_#*&'\"`" }, { QUOTE, "'\"`," }, { MONEY, "$" }, { BLANK, "\t\n\v\f\r \034\035\036\037" } };
+    unsigned is = 0;
+    size_t i;
+    if (is_alpha((int)c)) return c >= 'a' ? SMALL : CAPITAL;
+    if (is_digit((int)c)) return DIGIT;
+    for (i = 0; c && c < 0x80 && i < COUNT(narrow); i++) if (strchr(narrow[i].signs, (int)c)) is |= narrow[i].is;
+    if (c < 0x80) return is;
+    for (i = 0; i < COUNT(wide); i++) if (c >= wide[i].from && c <= wide[i].to) return wide[i].is;
+    return lower_point(c) != c ? CAPITAL : c < 0x530 ? SMALL : LETTER;
+}
+
+/* LexicalRichness 0.5's words: lower case; digits and dashes deleted; other ASCII punctuation made spaces. */
 static int analyse(Env *e, Span raw, Text *t) {
-    size_t i = 0, k;
+    size_t i = 0;
     uint64_t h = 0;
-    t->raw = raw;
-    forget_names(&t->numbers);
-    t->n = t->terms = 0;
+    t->e = e; t->raw = raw; t->cut = 0;
+    forget_words(&t->word);
     while (i < raw.n) {
         uint32_t c = (unsigned char)raw.s[i];
         if (c < 0x80) i++; else i += utf8(raw.s + i, raw.n - i, &c);
         if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
-        if (is_space((int)c) || (c > ' ' && c < 0x7f && !is_alpha((int)c)) || (c >= 0x80 && is_wide_space(c))
-            || (c >= 0x1c && c <= 0x1f)) {
-            if (h) TRY(add_word(e, t, h));
+        if (c < 0x80 ? !is_alpha((int)c) && ((c > 0x1b && c < 0x7f) || is_space((int)c)) : class_of(c) == BLANK) {
+            if (h) TRY(add_word(e, &t->word, h));
             h = 0;
-            continue;
-        }
-        c = (uint32_t)(c < 0x80 ? lower((int)c) : ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9)
-            || (c >= 0x410 && c <= 0x42f)) ? (int)c + 32 : (int)c);
-        if (!h) h = 0xcbf29ce484222325u;
-        for (k = 0; k < 4; k++) h = (h ^ (c >> (8 * k) & 0xff)) * 0x100000001b3u;
+        } else h = stir(h, lower_point(c));
     }
-    if (h) TRY(add_word(e, t, h));
+    if (h) TRY(add_word(e, &t->word, h));
     return 0;
 }
 
-/* The word list: severity<TAB>word or phrase. Looked up by what is left of a word once its disguise is off. */
-typedef struct { char *text; double severity; } Entry;
-typedef struct { Entry *entry; size_t n, cap, most_words; Names numbers; } WordList;
+/* Syllables. With hyphenation patterns (a hyph_*.dic file): one more than the places where the word may be broken, two
+ * letters or more from its ends, as TextDescriptives counts them by Pyphen. Liang's algorithm: a pattern "a1b" gives its
+ * numbers to the places between letters wherever it fits; the greatest counts, and odd ones are breaks. */
+typedef struct { Trie trie; Buf level; } Hyphens;              /* value of a pattern: where its levels begin, + 1 */
 
-static double find_entry(const WordList *l, const char *s, size_t n) {
-    size_t k = find_number(&l->numbers, hash(s, n));
-    return k && strlen(l->entry[k - 1].text) == n && memcmp(l->entry[k - 1].text, s, n) == 0 ? l->entry[k - 1].severity : 0.0;
+static int load_hyphens(Env *e, const char *path, Hyphens *h) {
+    Span text, line;
+    int wide;
+    memset(h, 0, sizeof *h);
+    TRY(load_file(e, path, &text));
+    line = trim(upto(&text, '\n'));
+    wide = same(line, "UTF-8");
+    if (!wide && !same(line, "ISO8859-1"))
+        return fail(e, "%s, line 1: UTF-8 or ISO8859-1 was expected, found \"%.*s\"", path, SHOWN(line));
+    while (text.n) {
+        uint32_t letter[64];
+        char level[65] = { 0 };
+        size_t n = 0, i;
+        line = trim(upto(&text, '\n'));
+        if (line.n == 0 || line.n > 60 || strchr("%#LRCN", line.s[0])) continue;           /* comments, LEFTHYPHENMIN .. */
+        for (i = 0; i < line.n && line.s[i] != '/';) {         /* behind a slash: how the spelling changes */
+            uint32_t c = (unsigned char)line.s[i];
+            i += wide ? utf8(line.s + i, line.n - i, &c) : 1;
+            if (is_digit((int)c)) level[n] = (char)(c - '0'); else letter[n++] = c;
+        }
+        TRY(add_path(e, &h->trie, letter, n, (uint32_t)h->level.n + 1));
+        put(e, &h->level, level, n + 1);
+    }
+    return e->error[0] ? -1 : h->trie.n ? 0 : fail(e, "%s: holds no hyphenation patterns", path);
 }
+
+/* Without patterns: runs of vowels, less a silent e of -e, -es, -ed. */
+static size_t syllables_by_rule(const Point *p, size_t n) {
+    size_t i, found = 0, e = n;
+    int vowel = 0, before = 0, last = n > 3 && (p[n - 1].c == 's' || p[n - 1].c == 'd') ? (int)p[--e].c : 'e';
+    for (i = 0; i < n; i++, before = vowel) {
+        vowel = (p[i].c && p[i].c < 0x80 && strchr("aeiouy", (int)p[i].c)) || (p[i].c > 0xdf && p[i].c < 0xfd && p[i].c != 0xe7);
+        found += vowel && !before;
+    }
+    if (found < 2 || e < 3 || p[e - 1].c != 'e') return found ? found : 1;
+    return found - (strchr(last == 's' ? "aeiouylsxzchg" : last == 'd' ? "aeiouyldt" : "aeiouyl", (int)(p[e - 2].c & 0x7f)) == NULL);
+}
+
+/* Of a word of lower case; its classes serve as scratch, for the levels. */
+static size_t syllables(const Hyphens *h, Point *p, size_t n) {
+    size_t i, j, q, node, found = 1;
+    if (!h->trie.n) return syllables_by_rule(p, n);
+    for (i = 0; i < n; i++) p[i].is = 0;
+    for (i = 0; i < n + 2; i++)                                /* in ".word.", whose letter j is p[j - 1] */
+        for (node = 0, j = i; j < n + 2 && (node = step(&h->trie, node, j == 0 || j == n + 1 ? '.' : p[j - 1].c)); j++)
+            for (q = i; h->trie.value[node] && q <= j + 1; q++) {
+                unsigned level = (unsigned)h->level.s[h->trie.value[node] - 1 + q - i];
+                if (q > 0 && q <= n && p[q - 1].is < level) p[q - 1].is = level;
+            }
+    for (i = 0; i < n; i++) found += (size_t)(p[i].c == '-') + (i >= 2 && i + 2 <= n && (p[i].is & 1));
+    return found;
+}
+
+/* Tokens, as spaCy 3.7 cuts English: a chunk between white space loses prefixes and suffixes until none is left or a
+ * special case stands there; what remains is cut at infixes unless it is an address. Not done: special cases put together
+ * across pieces, IP addresses, rare scripts' classes. Of the tokens TextDescriptives counts those that are not all
+ * punctuation (Unicode's P) and hold no "'": not "n't", but "$", "\n" and an n't with a curly apostrophe. A sentence ends
+ * at a token . ! or ?; the next token that is not punctuation begins another.
+ *
+ * Special cases: a row with beginnings joins each to each ending, also without the apostrophe (youll, dont); one without
+ * holds words as they are, the last few of them against such joins. "|": here a token ends. */
+static int add_special_cases(Env *e, Trie *t) {
+    static const char *const rows[][2] = { { "i", "'m" }, { "not", "'ve" }, { "you we they", "'re" },
+        { "i you he she it we they who what when where why how there that this these those", "'ll 'll|'ve 'd 'd|'ve" },
+        { "i you we they could might must should would who what when where why how there these those", "'ve" },
+        { "he she it who what when where why how there that this", "'s" }, { "ai are is was were have has dare", "n't" },
+        { "who what when where why how there these those", "'re" }, { "1 2 3 4 5 6 7 8 9 10 11 12", "am pm a.m. p.m." },
+        { "ca could do does did had may might must need ought sha should wo would", "n't n't|'ve" },
+        { "", "can|not gon|na got|ta y'|all c'm|on '' 's 'll 're 'd 'em 'nuff 'bout 'cause 'Cause 'cos 'coz 'cuz doin' goin' nothin' "
+            "nuthin' somethin' lovin' havin' ol' and/or w/o C++ \\n \\t a. b. c. d. e. f. g. h. i. j. k. l. m. n. o. p. q. r. s. t. "
+            "u. v. w. x. y. z. a.m. p.m. e.g. i.e. vs. v.s. co. Co. Corp. Inc. Ltd. Bros. Mr. Mrs. Ms. Messrs. Dr. Prof. Adm. "
+            "Gen. Gov. Rep. Rev. Sen. Jr. Ph.D. St. Mt. Md. Mo. Mont. Ak. Ala. Ariz. Ark. Calif. Colo. Conn. Del. Fla. Ga. Ia. Id. "
+            "Ill. Ind. Kan. Kans. Ky. La. Mass. Mich. Minn. Miss. Neb. Nebr. Nev. Okla. Ore. Pa. Tenn. Va. Wash. Wis. Jan. Feb. "
+            "Mar. Apr. Jun. Jul. Aug. Sep. Sept. Oct. Nov. Dec. =) =( =D =3 =/ =| :D :-D :P :-P :p :-p :O :-O :o :-o :X :x :3 :0 :> "
+            "<3 </3 8) 8-) 8D ^_^ >.< ill its hell shell shed were well whore" } };
+    size_t r, i;
+    for (r = 0; r < 2 * COUNT(rows); r++) {                                    /* each row with and without apostrophes */
+        Span beginnings = span(rows[r / 2][0]);
+        do {
+            Span begin = upto(&beginnings, ' '), endings = span(rows[r / 2][1]);
+            while (endings.n) {
+                Span ending = upto(&endings, ' ');
+                uint32_t word[32], second = 0;
+                size_t n = 0;
+                for (i = 0; i < begin.n; i++) word[n++] = (unsigned char)begin.s[i];
+                for (i = 0; i < ending.n; i++)
+                    if (ending.s[i] == '|') second = (uint32_t)n;
+                    else if (r % 2 == 0 || ending.s[i] != '\'') word[n++] = (unsigned char)ending.s[i];
+                TRY(add_path(e, t, word, n, 1 | (uint32_t)begin.n << 8 | second << 16));
+            }
+        } while (beginnings.n);
+    }
+    return 0;
+}
+
+/* Is p[0..n) a special case, perhaps with a capital or a curly apostrophe? 1 and where to cut (<< 8, << 16), or 0. */
+static uint32_t special_case(const Trie *t, const Point *p, size_t n) {
+    size_t node, i, small;
+    for (small = 0; small < 2; small++) {
+        for (node = i = 0; i < n; i++)
+            if (!(node = step(t, node, p[i].c == 0x2019 ? '\'' : i < small ? lower_point(p[i].c) : p[i].c))) break;
+        if (value_of(t, node)) return t->value[node];
+    }
+    return 0;
+}
+
+/* The length of the prefix, or the suffix, of p[0..n). */
+static size_t prefix_of(const Point *p, size_t n) {
+    size_t i = 0;
+    while (i < n && p[i].c == '.') i++;
+    if (i > 1) return i;
+    if (p[0].c == '+') return n < 2 || !(p[1].is & DIGIT);
+    return (p[0].is & (AFFIX | MONEY | ICON)) || p[0].c == '%' || p[0].c == '=';
+}
+
+static size_t suffix_of(const Point *p, size_t n) {
+    static const char units[] = " km km\2 km\3 m m\2 m\3 dm dm\2 dm\3 cm cm\2 cm\3 mm mm\2 mm\3 ha nm yd in ft kg g mg t lb oz m/s "
+        "km/h kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K % ";         /* \2 \3: superscripts */
+    size_t i = n, j;
+    if (n == 0) return 0;
+    while (i && p[i - 1].c == '.') i--;
+    if (n - i > 1) return n - i;
+    if (i < n && n > 1)                                                        /* "word." but not "X." */
+        return (p[n - 2].is & (DIGIT | SMALL | AFFIX)) || p[n - 2].c == '%' || p[n - 2].c == 0xb2 || p[n - 2].c == '-'
+            || (n > 2 && (p[n - 2].is & CAPITAL) && ((p[n - 3].is & CAPITAL) || p[n - 3].c == 0xb0));
+    for (i = n < 5 ? n - 1 : 4; i; i--) if (p[n - i - 1].is & DIGIT) {
+        char name[8] = " ";
+        for (j = 1; j <= i; j++) {
+            uint32_t c = p[n - i + j - 1].c;
+            name[j] = (char)(c < 0x80 ? c : c >> 1 == 0x59 ? c & 3 : 1);
+        }
+        name[j] = ' ';
+        if (strstr(units, name)) return i;
+    }
+    if (n > 1 && (p[n - 1].c == 's' || p[n - 1].c == 'S') && (p[n - 2].c == '\'' || p[n - 2].c == 0x2019)) return 2;
+    return (p[n - 1].is & (AFFIX | ICON)) || (n > 1 && (p[n - 2].is & DIGIT) && (p[n - 1].c == '+' || (p[n - 1].is & MONEY)));
+}
+
+/* name@host.org, http://host.org/path: a host whose last label is two or more small letters. */
+static int is_address(const Point *p, size_t n) {
+    size_t i, label = 0, small = 0, dots = 0;
+    for (i = 0; i < n; i++) {
+        int scheme = i + 2 < n && p[i].c == ':' && p[i + 1].c == '/' && p[i + 2].c == '/';
+        if (scheme || p[i].c == '@' || p[i].c == '.') {
+            if (i == label) return 0;
+            dots = p[i].c == '.' ? dots + 1 : 0;
+            i += scheme ? 2 : 0;
+            label = i + 1; small = 0;
+        } else if (p[i].c == ':' || p[i].c == '/' || p[i].c == '?' || p[i].c == '#') break;
+        else if (!(p[i].is & (LETTER | DIGIT)) && p[i].c != '-' && p[i].c != '_') return 0;
+        else small += (p[i].is & SMALL) != 0;
+    }
+    return dots && small > 1 && small == i - label;
+}
+
+/* The length of the infix at p[i], 0: none. */
+static size_t infix_at(const Point *p, size_t i, size_t n) {
+    unsigned before = i ? p[i - 1].is : 0, after = i + 1 < n ? p[i + 1].is : 0;
+    uint32_t c = p[i].c;
+    size_t run = 1, most = c == '-' ? 3 : c == 0x2014 ? 2 : c == 0x2013 || c == '~' ? 1 : c == '.' ? n : 0;
+    while (i + run < n && p[i + run].c == c && run < most) run++;
+    if (c == '.') return run > 1 ? run : (before & (SMALL | QUOTE)) && (after & (CAPITAL | QUOTE));
+    if (c == 0x2026 || (p[i].is & ICON)) return 1;
+    if (c == ',') return (before & LETTER) && (after & LETTER);
+    if ((before & DIGIT) && (c == '+' || c == '-' || c == '*' || c == '^') && ((after & DIGIT) || (after && p[i + 1].c == '-'))) return 1;
+    if (!(before & (LETTER | DIGIT))) return 0;
+    if (most) return i + run < n && (p[i + run].is & LETTER) ? run : 0;
+    return (after & LETTER) && (c == ':' || c == '<' || c == '>' || c == '=' || c == '/');
+}
+
+static int push(Env *e, List *l, size_t v) {
+    TRY(room(e, &l->v, l->n, &l->cap, sizeof *l->v));
+    l->v[l->n++] = (uint32_t)v;
+    l->sum += (double)v;
+    return 0;
+}
+
+/* Counts one token, which is overwritten. */
+static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
+    size_t i, at, kept = 0, apostrophes = 0;
+    int stop = n == 1 && (p[0].is & STOP);
+    uint64_t h = 0;
+    for (i = 0; i < n; i++) {
+        kept += (p[i].is & PUNCT) == 0;
+        apostrophes += p[i].c == '\'';
+        p[i].c = lower_point(p[i].c);
+        h = stir(h, p[i].c);
+    }
+    if (t->stop && kept && !stop) { TRY(push(t->e, &t->sentence, t->open)); t->open = 0; t->stop = 0; }
+    t->stop |= stop;
+    t->all++;
+    if (!kept || apostrophes) return 0;
+    at = (size_t)(h >> 20) % COUNT(t->known);
+    if (t->known[at].name != h) { t->known[at].name = h; t->known[at].syllables = syllables(hyphens, p, n); }
+    t->open++;
+    t->hard += t->known[at].syllables >= 3;
+    t->big += n > 6;
+    TRY(push(t->e, &t->length, n));
+    TRY(push(t->e, &t->syllable, t->known[at].syllables));
+    return add_word(t->e, &t->token, h);
+}
+
+/* What stands between white space, or white space itself: first each cut is marked, then the tokens are counted. */
+static int add_chunk(Text *t, const Hyphens *hyphens, size_t n) {
+    uint32_t special = t->p[0].is & BLANK;
+    Point *p = t->p, *end = p + n, *to = end;
+    size_t a, b;
+    while (p < to && !special && !(special = special_case(&t->special, p, (size_t)(to - p)))) {
+        size_t left = (size_t)(to - p), pre = prefix_of(p, left), post = 0;
+        if (!pre || !(special = special_case(&t->special, p + pre, left - pre))) {
+            post = suffix_of(p + pre, left - pre);
+            if (post && (special = special_case(&t->special, p, left - post))) pre = 0;
+        }
+        if (!pre && !post) break;
+        p += pre; to -= post;
+        p->is |= CUT; to->is |= CUT;
+    }
+    if (special) { p[special >> 8 & 255].is |= CUT; p[special >> 16].is |= CUT; }
+    else if (!is_address(p, (size_t)(to - p)))
+        for (a = 0; p + a < to; a += b ? b : 1) {
+            b = infix_at(p, a, (size_t)(to - p));
+            if (a && b) { p[a].is |= CUT; p[a + b].is |= CUT; }
+        }
+    for (p = t->p; p < end; p += b) {
+        for (b = 1; p + b < end && !(p[b].is & CUT); b++) ;
+        TRY(add_token(t, hyphens, p, b));
+    }
+    return 0;
+}
+
+/* The first space behind a word belongs to no token; any other white space is one. */
+static int cut_tokens(Text *t, const Hyphens *hyphens) {
+    size_t i = 0, n = 0;
+    if (!t->special.n) TRY(add_special_cases(t->e, &t->special));
+    forget_words(&t->token);
+    t->length.n = t->sentence.n = t->syllable.n = t->characters = t->all = t->hard = t->big = t->open = 0;
+    t->length.sum = t->sentence.sum = t->syllable.sum = t->stop = 0;
+    while (i < t->raw.n) {
+        Point p = { (unsigned char)t->raw.s[i], 0 };
+        i += p.c < 0x80 ? 1 : utf8(t->raw.s + i, t->raw.n - i, &p.c);
+        p.is = class_of(p.c);
+        t->characters += p.c != ' ';
+        if (n && ((p.is ^ t->p[0].is) & BLANK)) { TRY(add_chunk(t, hyphens, n)); n = 0; if (p.c == ' ') continue; }
+        TRY(room(t->e, &t->p, n + 1, &t->cap, sizeof *t->p));
+        t->p[n++] = p;
+    }
+    if (n) TRY(add_chunk(t, hyphens, n));
+    if (t->all) TRY(push(t->e, &t->sentence, t->open));
+    t->cut = 1;
+    return 0;
+}
+
+/* The word list: severity<TAB>word or phrase; "word*" goes on to the word's end; severity 0 is for an innocent word that
+ * looks like one of the others with an ending. Value of a word: twice its severity's number + 1, and 1 if it goes on. */
+typedef struct { Trie trie; double *severity; size_t n, cap; } WordList;
 
 static int load_words(Env *e, const char *name, WordList *l) {
     Span text, line;
-    size_t number = 0, i, *k;
+    size_t number = 0, i;
     const char *path;
     memset(l, 0, sizeof *l);
     TRY(find_data(e, name, &path));
     TRY(load_file(e, path, &text));
     while (text.n) {
         double severity = 0;
-        size_t used, words = 1;
+        uint32_t word[100];
+        size_t used;
         line = trim(upto(&text, '\n'));
         number++;
         if (line.n == 0 || line.s[0] == '#') continue;
         used = parse_number(line.s, line.n, &severity);
-        if (!used || !(severity > 0 && severity <= 1) || used == line.n || line.s[used] != '\t')
-            return fail(e, "%s, line %zu: \"severity<TAB>word\" with a severity above 0, up to 1, was expected, found \"%.*s\"",
+        if (!used || !(severity >= 0 && severity <= 1) || used == line.n || line.s[used] != '\t' || line.n > COUNT(word))
+            return fail(e, "%s, line %zu: \"severity<TAB>word\" with a severity from 0 to 1 was expected, found \"%.*s\"",
                 path, number, SHOWN(line));
         line.s += used; line.n -= used;
         line = trim(line);
-        TRY(room(e, &l->entry, l->n, &l->cap, sizeof *l->entry));
-        l->entry[l->n].severity = severity;
-        if (!(l->entry[l->n].text = copy(e, line.s, line.n))) return -1;
-        for (i = 0; i < line.n; i++) { words += line.s[i] == ' '; l->entry[l->n].text[i] = (char)lower(line.s[i]); }
-        if (words > l->most_words) l->most_words = words;
-        if (!(k = number_for(e, &l->numbers, hash(l->entry[l->n].text, line.n)))) return -1;
-        l->n++;
-        if (!*k) *k = l->n;                                  /* of doubles the first counts */
+        for (i = 0; i < line.n; i++) word[i] = (unsigned char)lower((unsigned char)line.s[i]);
+        TRY(room(e, &l->severity, l->n, &l->cap, sizeof *l->severity));
+        l->severity[l->n++] = severity;
+        used = line.n && line.s[line.n - 1] == '*';
+        TRY(add_path(e, &l->trie, word, line.n - used, (uint32_t)(2 * l->n + used)));
     }
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
 
-/* The severity of one word without its ending: stupid, stupidly; idiot, idiots; hate, hating; ugly, uglier. */
-static double find_inflected(const WordList *l, const char *s, size_t n) {
-    static const char *const endings[] = { "s", "es", "ed", "er", "ers", "est", "ing", "ings", "ly", "y", "ish", "'s" };
-    char stem[64];
-    double found = find_entry(l, s, n);
-    size_t i;
-    if (found > 0 || n > 40) return found;
-    for (i = 0; i < COUNT(endings) && found == 0; i++) {
-        size_t k = strlen(endings[i]), m = n - k;
-        if (n < k + 3 || memcmp(s + m, endings[i], k) != 0) continue;
-        memcpy(stem, s, m);
-        found = find_entry(l, stem, m);
-        stem[m] = 'e';
-        if (found == 0 && endings[i][0] != 's') found = find_entry(l, stem, m + 1);                       /* hat(e)ing */
-        if (found == 0 && stem[m - 1] == 'i') { stem[m - 1] = 'y'; found = find_entry(l, stem, m); }      /* ugl(y)ier */
-        if (found == 0 && stem[m - 1] == stem[m - 2]) found = find_entry(l, s, m - 1);                    /* shit(t)ing */
-    }
-    return found;
+/* A letter, a digit, or a byte of one beyond ASCII; curly quotes and dashes (U+20xx) are none. */
+static int in_word(Span s, size_t i) {
+    int c = i < s.n ? (unsigned char)s.s[i] : 0;
+    return is_alpha(c) || is_digit(c) || (c >= 0x80 && !(c == 0xe2 && i + 1 < s.n && (s.s[i + 1] & 0xfe) == 0x80)
+        && !(i > 1 && (unsigned char)s.s[i - 2] == 0xe2 && (s.s[i - 1] & 0xfe) == 0x80));
 }
 
-/* A word in disguise: st*pid hides one letter a star. */
-static double find_starred(const WordList *l, const char *s, size_t n) {
-    size_t i, k;
-    double found = 0.0;
-    if (n < 3 || s[0] == '*') return 0.0;
-    for (i = 0; i < l->n; i++) {
-        if (strlen(l->entry[i].text) != n) continue;
-        for (k = 0; k < n && (s[k] == '*' || s[k] == l->entry[i].text[k]); k++) ;
-        if (k == n && l->entry[i].severity > found) found = l->entry[i].severity;
+/* A search for the longest listed word or phrase that begins at `from`: where it ends, and whether it stands as listed. */
+typedef struct { const WordList *l; Span s; size_t from, end; double severity; int exact; } Hunt;
+
+/* A word has ended at i but for an ending, which must be there if `least` is 1. */
+static void found(Hunt *h, size_t node, size_t i, size_t least) {
+    static const char *const endings[] = { "", "s", "es", "ed", "er", "ers", "est", "ing", "ings", "ly", "y", "ish" };
+    uint32_t v = value_of(&h->l->trie, node);
+    size_t k, n;
+    for (k = least; v && k < (i > h->from + 2 ? COUNT(endings) : 1); k++) {
+        double severity = h->l->severity[(v >> 1) - 1];
+        for (n = 0; endings[k][n] && i + n < h->s.n && lower((unsigned char)h->s.s[i + n]) == endings[k][n]; n++) ;
+        if (endings[k][n]) continue;
+        while ((v & 1) && k == 0 && in_word(h->s, i + n)) n++;
+        if (in_word(h->s, i + n) || i + n < h->end) continue;
+        if (i + n == h->end && (h->exact != (k == 0) ? h->exact : h->severity >= severity)) continue;
+        h->end = i + n; h->severity = severity; h->exact = k == 0;
     }
-    return found;
 }
 
-static int in_word(int c) { return is_alpha(c) || is_digit(c) || c >= 0x80 || (c && strchr("@$*'!", c)); }
-
-/* The next word from *at on, in lower case with digits and signs read as the letters they imitate (1d!0t: idiot) and
- * letters that come three times or more written once (stuuupid). Returns its length, 0 at the end; *starred: has a *. */
-static size_t next_word(Span s, size_t *at, char *word, size_t room_n, int *starred) {
-    static const char sign[] = "@$01!3457", meant[] = "asoiieast";
-    size_t from, to, i, n = 0, letters = 0;
-    do {
-        while (*at < s.n && !in_word((unsigned char)s.s[*at])) ++*at;
-        for (from = *at; *at < s.n && in_word((unsigned char)s.s[*at]); ++*at) continue;
-        for (to = *at; to > from && (s.s[to - 1] == '!' || s.s[to - 1] == '\''); to--) continue;
-        while (from < to && (s.s[from] == '!' || s.s[from] == '\'')) from++;
-    } while (from == to && *at < s.n);
-    for (i = from; i < to; i++) letters += (size_t)(is_alpha((unsigned char)s.s[i]) || (unsigned char)s.s[i] >= 0x80);
-    *starred = 0;
-    for (i = from; i < to && n < room_n; i++) {
-        int c = lower((unsigned char)s.s[i]);
-        const char *leet = letters && !is_alpha(c) && c < 0x80 ? strchr(sign, c) : NULL;
-        if (leet) c = meant[leet - sign];
-        if (i + 2 < to && lower((unsigned char)s.s[i + 1]) == c && lower((unsigned char)s.s[i + 2]) == c && is_alpha(c)) continue;
-        if (is_alpha(c) && n && i >= 2 + from && word[n - 1] == c && lower((unsigned char)s.s[i - 1]) == c
-            && lower((unsigned char)s.s[i - 2]) == c) continue;
-        *starred |= c == '*';
-        word[n++] = (char)c;
+/* Goes on from a node with the text at i. Seen through: digits and signs for letters (1d!0t), letters three times or more
+ * (stuuupid), stars for letters (st*pid, f***), letters set apart (f u c k; gap: by what), and endings: hat(e)ing, shit(t)y,
+ * ugl(y)ier. last: the letter before i; stars: how many of the latest letters were stars. */
+static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars) {
+    static const char leet[] = "@a4a$s5s0o1i1l!i3e7t|i|l";
+    const Trie *t = &h->l->trie;
+    Span s = h->s;
+    size_t next, k;
+    int c;
+    if (!stars || (stars > 1 && (i == s.n || s.s[i] != '*'))) found(h, node, i, 0);
+    if (gap && (i + 2 > s.n || s.s[i] != gap || in_word(s, i + 2))) return;
+    i += gap != 0;
+    if (i >= s.n) return;
+    c = lower((unsigned char)s.s[i]);
+    if (c == last) found(h, node, i + 1, 1);
+    if (c == 'e' || c == 'i' || c == 'y') found(h, step(t, node, 'e'), i, 1);
+    if (c == 'i') found(h, step(t, node, 'y'), i + 1, 1);
+    if (c != ' ' && (next = step(t, node, (unsigned char)c))) hunt(h, next, i + 1, c, gap, 0);
+    if (!is_alpha(c)) {
+        for (k = 0; leet[k]; k += 2)
+            if (leet[k] == c && (next = step(t, node, (unsigned char)leet[k + 1]))) hunt(h, next, i + 1, leet[k + 1], gap, 0);
+        if ((c == '*' || c == '#' || c == '%') && i > h->from)
+            for (k = 'a'; k <= 'z'; k++) if ((next = step(t, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
+        if (!in_word(s, i) && (next = step(t, node, ' '))) {
+            for (k = i; k < s.n && !in_word(s, k); k++) ;
+            hunt(h, next, k, 0, 0, 0);
+        }
+        if (i == h->from + 1 && !gap && c && strchr(" .-_*", c)) hunt(h, node, i, last, c, 0);
     }
-    return n;
+    for (k = i; k < s.n && last && lower((unsigned char)s.s[k]) == last; k++) ;
+    if (k > i + !(i > 1 && lower((unsigned char)s.s[i - 2]) == last)) hunt(h, node, k, 0, gap, 0);
 }
 
 /* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many count
  * much, and no score passes 1. Words are whole words: Scunthorpe is innocent. */
 static double word_list_score(const WordList *l, Span s) {
-    char run[8 * 64], word[64];
-    size_t at = 0, length[8], kept = 0, n, i, used = 0;
     double innocent = 1.0;
-    int starred;
-    while ((n = next_word(s, &at, word, sizeof word - 1, &starred)) > 0) {
-        double found = starred ? find_starred(l, word, n) : find_inflected(l, word, n);
-        if (kept == 7) {
-            used -= length[0] + 1;
-            memmove(run, run + length[0] + 1, used);
-            memmove(length, length + 1, 6 * sizeof *length);
-            kept--;
-        }
-        memcpy(run + used, word, n);
-        run[used + n] = ' ';
-        length[kept++] = n;
-        used += n + 1;
-        for (i = 0, n = 0; found == 0 && i + 1 < kept; n += length[i++] + 1)              /* phrases that end here */
-            if (kept - i <= l->most_words) found = find_entry(l, run + n, used - n - 1);
-        innocent *= 1.0 - found;
+    size_t i = 0, k;
+    while (i < s.n) {
+        Hunt h = { l, s, i, 0, 0.0, 0 };
+        if (!in_word(s, i) && s.s[i] != '@' && s.s[i] != '$') { i++; continue; }
+        hunt(&h, 0, i, 0, 0, 0);
+        for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
+        if (k < h.end) innocent *= 1.0 - h.severity;
+        if (h.end > i) i = h.end;
+        else for (i++; in_word(s, i); i++) ;
     }
     return 1.0 - innocent;
 }
 
-/* The table. `of` tells what is measured: a text, or a record among its prompt's other answers. */
-typedef struct { WordList words; } Lists;
-#define MEASURE(name) static int name(const Group *g, size_t i, const Text *t, const Lists *x, double *v)
-#define UNUSED(a, b, c) ((void)(a), (void)(b), (void)(c))
-
-MEASURE(measure_words) {
-    UNUSED(g, i, x);
-    *v = (double)t->n;
-    return 1;
+static uint32_t *fresh_counts(Words *w) {
+    if (w->terms) memset(w->count, 0, w->terms * sizeof *w->count);
+    return w->count;
 }
 
-/* Runs of . ! ? that end the text or stand before white space or a closing quote; a text without any is one sentence. */
-MEASURE(measure_sentences) {
-    Span s = trim(t->raw);
-    size_t k, n = 0, open = 0;
-    UNUSED(g, i, x);
-    for (k = 0; k < s.n; k++) {
-        int end = s.s[k] == '.' || s.s[k] == '!' || s.s[k] == '?';
-        if (end && open && (k + 1 == s.n || is_space((unsigned char)s.s[k + 1]) || s.s[k + 1] == '"' || s.s[k + 1] == ')'
-            || s.s[k + 1] == '\'')) { n++; open = 0; }
-        else if (!end && !is_space((unsigned char)s.s[k])) open = 1;
+/* Summed over the terms: the squared frequency, or, if there are `draws`, the chance to be among so many drawn of the n
+ * words (of the hypergeometric distribution): 1 - C(n - f, draws) / C(n, draws). */
+static double sum_over_terms(Words *w, size_t draws) {
+    uint32_t *f = fresh_counts(w);
+    double sum = 0.0, none;
+    size_t i, k;
+    for (i = 0; i < w->n; i++) f[w->word[i]]++;
+    for (i = 0; i < w->terms; i++) {
+        for (none = 1.0, k = 0; draws && k < f[i]; k++) none *= k + draws < w->n ? (double)(w->n - draws - k) / (double)(w->n - k) : 0.0;
+        sum += draws ? 1.0 - none : (double)f[i] * (double)f[i];
     }
-    *v = (double)(n + (open && n == 0));
-    return 1;
+    return sum;
 }
 
-MEASURE(measure_ttr) {
-    UNUSED(g, i, x);
-    *v = t->n ? (double)t->terms / (double)t->n : 0.0;
-    return 1;
+/* Mean type/token ratio of windows of words, each `hop` words behind the last. */
+static double windows_ttr(Words *w, size_t window, size_t hop, size_t windows) {
+    uint32_t *count = fresh_counts(w);
+    double sum = 0.0;
+    size_t i, types = 0;
+    for (i = 0; i < (windows - 1) * hop + window; i++) {
+        types += count[w->word[i]]++ == 0;
+        if (i >= window) types -= --count[w->word[i - window]] == 0;
+        if (i + 1 >= window && (i + 1 - window) % hop == 0) sum += (double)types / (double)window;
+    }
+    return sum / (double)windows;
+}
+
+/* Distinct n-grams over words (Li et al. 2016). */
+static double distinct(Text *t, size_t n) {
+    size_t i, k;
+    forget_words(&t->gram);
+    for (i = 0; i + n <= t->word.n; i++) {
+        uint64_t h = 0;
+        for (k = 0; k < n; k++) h = stir(h, t->word.word[i + k]);
+        if (add_word(t->e, &t->gram, h) < 0) return 0.0;
+    }
+    return (double)t->gram.terms / (double)t->word.n;
 }
 
 /* Measure of textual lexical diversity (McCarthy & Jarvis 2010) as LexicalRichness computes it: a factor closes when
  * the running type/token ratio falls to 0.72; what is left over counts in part; words / factors, forward and backward,
  * averaged. Traps: <= not <; no shortest factor; a text of all different words has as many as it has words. */
-static double mtld_one_way(const Text *t, int backward_too) {
-    double factors = 0.0, ratio = 1.0;
-    uint32_t stamp = backward_too ? (uint32_t)t->n + 2 : 1;
-    size_t i, n = 0, types = 0;
-    for (i = 0; i < t->n; i++) {
-        uint32_t w = t->word[backward_too ? t->n - 1 - i : i];
-        n++;
-        if (t->stamp[w] != stamp) { t->stamp[w] = stamp; types++; }
-        ratio = (double)types / (double)n;
-        if (ratio <= 0.72) { factors += 1.0; stamp++; n = types = 0; ratio = 1.0; }
+static double mtld(Words *w) {
+    uint32_t *last = fresh_counts(w), factor = 1;                              /* last[word]: the last factor it came in */
+    double sum = 0.0, factors, ratio, overall = (double)w->terms / (double)w->n;
+    size_t i, n, types, back;
+    if (w->n == 0) return 0.0;
+    for (back = 0; back < 2; back++, factor++) {
+        factors = 0.0; ratio = 1.0; n = types = 0;
+        for (i = 0; i < w->n; i++) {
+            uint32_t at = w->word[back ? w->n - 1 - i : i];
+            n++;
+            if (last[at] != factor) { last[at] = factor; types++; }
+            ratio = (double)types / (double)n;
+            if (ratio <= 0.72) { factors += 1.0; factor++; n = types = 0; ratio = 1.0; }
+        }
+        if (n) factors += (1.0 - ratio) / (1.0 - 0.72);
+        if (factors == 0.0) factors = overall == 1.0 ? 1.0 : (1.0 - overall) / (1.0 - 0.72);
+        sum += (double)w->n / factors;
     }
-    if (n) factors += (1.0 - ratio) / (1.0 - 0.72);
-    if (factors == 0.0) {
-        ratio = (double)t->terms / (double)t->n;
-        factors = ratio == 1.0 ? 1.0 : (1.0 - ratio) / (1.0 - 0.72);
+    return sum / 2.0;
+}
+
+static int by_value(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double median(List *l) {
+    if (l->n == 0) return HUGE_VAL;
+    qsort(l->v, l->n, sizeof *l->v, by_value);
+    return ((double)l->v[(l->n - 1) / 2] + (double)l->v[l->n / 2]) / 2.0;
+}
+
+static double deviation(const List *l) {
+    double centre = l->sum / (double)l->n, sum = 0.0;
+    size_t i;
+    for (i = 0; i < l->n; i++) sum += ((double)l->v[i] - centre) * ((double)l->v[i] - centre);
+    return sqrt(sum / (double)l->n);
+}
+
+static double share_of_equals(const Group *g, size_t i) {
+    size_t k, n = 0;
+    for (k = 0; k < g->n; k++) n += (size_t)equal(trim(g->r[i].completion), trim(g->r[k].completion));
+    return (double)n / (double)g->n;
+}
+
+static double ln(double x) { return x > 0.0 ? log64(x) : HUGE_VAL; }
+
+/* The table: a measure's name, unit, source, definition, and value in terms of w the words, n of them, u different; k tokens,
+ * s sentences; the means of tokens' lengths, of sentences' lengths in tokens, of tokens' syllables; x the lists, g the
+ * group. What is no number is no value and left out: LexicalRichness raises an error there, TextDescriptives says NaN. */
+typedef struct { WordList words; Hyphens hyphens; } Lists;
+enum { LR, TD, LI, LISTED, MODEL, VOTE };
+static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 2.8", "Li et al. 2016", "the word list",
+    "the sampler", "self-consistency" };
+#define SPREAD(X, name, unit, what, list, mean) \
+    X(name##_mean, unit, TD, "mean of the " what, mean) \
+    X(name##_median, unit, TD, "median of the " what, median(&t->list)) \
+    X(name##_std, unit, TD, "standard deviation of the " what, deviation(&t->list))
+#define MEASURES(X) \
+    X(words, "words", LR, "words: lower case, digits and dashes deleted, other punctuation made spaces", n) \
+    X(ttr, "0..1", LR, "terms / words", n > 0 ? u / n : 0.0) \
+    X(mtld, "words", LR, "mean length of runs that keep a type/token ratio above 0.72", mtld(w)) \
+    X(toxicity, "0..1", LISTED, "1 - product of (1 - severity) over the listed words", word_list_score(&x->words, t->raw)) \
+    X(terms, "words", LR, "different words", u) \
+    X(rttr, "ratio", LR, "terms / sqrt(words)", u / sqrt(n)) \
+    X(cttr, "ratio", LR, "terms / sqrt(2 words)", u / sqrt(2.0 * n)) \
+    X(msttr, "0..1", LR, "mean ttr of segments of 100 words, less the last", n > 100 ? windows_ttr(w, 100, 100, (w->n - 1) / 100) : HUGE_VAL) \
+    X(mattr, "0..1", LR, "mean ttr of all windows of 100 words", n > 99 ? windows_ttr(w, 100, 1, w->n - 99) : HUGE_VAL) \
+    X(hdd, "0..1", LR, "HD-D: mean ttr of 42 words drawn", n > 41 ? sum_over_terms(w, 42) / 42.0 : HUGE_VAL) \
+    X(Herdan, "ratio", LR, "log(terms) / log(words)", ln(u) / ln(n)) \
+    X(Summer, "ratio", LR, "log(log(terms)) / log(log(words))", ln(ln(u)) / ln(ln(n))) \
+    X(Dugast, "ratio", LR, "log(words)^2 / (log(words) - log(terms))", ln(n) * ln(n) / (ln(n) - ln(u))) \
+    X(Maas, "ratio", LR, "(log(words) - log(terms)) / log(words)^2", (ln(n) - ln(u)) / (ln(n) * ln(n))) \
+    X(yulek, "ratio", LR, "10^4 (sum of squared frequencies / words^2 - 1 / words)", 1e4 * (sum_over_terms(w, 0) / (n * n) - 1.0 / n)) \
+    X(distinct_1, "0..1", LI, "different words / words", u / n) \
+    X(distinct_2, "0..1", LI, "different pairs of neighbours / words", distinct(t, 2)) \
+    X(distinct_3, "0..1", LI, "different triples of neighbours / words", distinct(t, 3)) \
+    X(n_tokens, "tokens", TD, "spaCy's tokens but for punctuation and those with an apostrophe", k) \
+    X(n_unique_tokens, "tokens", TD, "different tokens, in lower case", (double)t->token.terms) \
+    X(proportion_unique_tokens, "0..1", TD, "n_unique_tokens / n_tokens", (double)t->token.terms / k) \
+    X(n_characters, "characters", TD, "characters without spaces", (double)t->characters) \
+    X(n_sentences, "sentences", TD, "sentences by spaCy's sentencizer", s) \
+    SPREAD(X, token_length, "characters", "tokens' lengths", length, letters) \
+    SPREAD(X, sentence_length, "tokens", "sentences' lengths", sentence, tokens) \
+    SPREAD(X, syllables_per_token, "syllables", "tokens' syllables (Pyphen's with --hyphenation)", syllable, syllables) \
+    X(flesch_reading_ease, "score", TD, "206.835 - 1.015 tokens a sentence - 84.6 syllables a token", \
+        206.835 - 1.015 * tokens - 84.6 * syllables) \
+    X(flesch_kincaid_grade, "grade", TD, "0.39 tokens a sentence + 11.8 syllables a token - 15.59", 0.39 * tokens + 11.8 * syllables - 15.59) \
+    X(smog, "grade", TD, "1.043 sqrt(30 tokens of 3 syllables a sentence) + 3.1291, from 3 sentences on", \
+        s > 2 ? 1.043 * sqrt(30.0 * ((double)t->hard / s)) + 3.1291 : HUGE_VAL) \
+    X(gunning_fog, "grade", TD, "0.4 (tokens a sentence + percent of 3 syllables)", 0.4 * (tokens + (double)t->hard / k * 100.0)) \
+    X(automated_readability_index, "grade", TD, "4.71 letters a token + 0.5 tokens a sentence - 21.43", 4.71 * letters + 0.5 * tokens - 21.43) \
+    X(coleman_liau_index, "grade", TD, "5.88 letters a token - 29.6 sentences a token - 15.8", 5.88 * letters - 29.6 * (s / k) - 15.8) \
+    X(lix, "score", TD, "tokens a sentence + percent of tokens over 6 letters", tokens + (double)t->big / k * 100.0) \
+    X(rix, "score", TD, "tokens over 6 letters a sentence", k > 0 ? (double)t->big / s : HUGE_VAL) \
+    X(logprob, "nats", MODEL, "mean log-probability a token, from the record", json_number(json_get(g->r[i].raw, "logprob"), v) ? *v : HUGE_VAL) \
+    X(agreement, "0..1", VOTE, "share of the prompt's answers that say the same", share_of_equals(g, i))
+
+/* One function each: 0 where record i of the group has no such value. */
+#define AS_MEASURE(name, unit, source, says, value) \
+    static int measure_##name(const Group *g, size_t i, Text *t, const Lists *x, double *v) { \
+        Words *w = &t->word; \
+        double n = (double)w->n, u = (double)w->terms, k, s, letters, tokens, syllables; \
+        if (source == TD && !t->cut && cut_tokens(t, &x->hyphens) < 0) return 0; \
+        k = (double)t->length.n; s = (double)t->sentence.n; \
+        letters = t->length.sum / k; tokens = t->sentence.sum / s; syllables = t->syllable.sum / k; \
+        (void)g; (void)i; (void)x; (void)n; (void)u; (void)letters; (void)tokens; (void)syllables; \
+        *v = (value); \
+        return *v - *v == 0.0; \
     }
-    return (double)t->n / factors;
-}
-
-MEASURE(measure_mtld) {
-    UNUSED(g, i, x);
-    if (t->n) memset(t->stamp, 0, t->terms * sizeof *t->stamp);
-    *v = t->n ? (mtld_one_way(t, 0) + mtld_one_way(t, 1)) / 2.0 : 0.0;
-    return 1;
-}
-
-MEASURE(measure_toxicity) {
-    UNUSED(g, i, x);
-    *v = word_list_score(&x->words, t->raw);
-    return 1;
-}
-
-MEASURE(measure_logprob) {
-    UNUSED(t, x, i);
-    return json_number(json_get(g->r[i].raw, "logprob"), v);
-}
-
-MEASURE(measure_agreement) {
-    Span a = trim(g->r[i].completion);
-    size_t k, equal = 0;
-    UNUSED(t, x, i);
-    for (k = 0; k < g->n; k++) {
-        Span b = trim(g->r[k].completion);
-        equal += a.n == b.n && memcmp(a.s, b.s, a.n) == 0;
-    }
-    *v = (double)equal / (double)g->n;
-    return 1;
-}
+MEASURES(AS_MEASURE)
 
 typedef struct {
-    const char *name, *unit, *says, *source;
-    int (*f)(const Group *g, size_t i, const Text *t, const Lists *x, double *value);     /* 0: this record has no such value */
+    const char *name, *unit, *says;
+    int source, (*f)(const Group *g, size_t i, Text *t, const Lists *x, double *value);
 } Measure;
 
-static const Measure measures[] = {
-    { "words", "words", "how many words (digits and dashes are not words)", "LexicalRichness 0.5 words", measure_words },
-    { "ttr", "0..1", "different words over words", "LexicalRichness 0.5 ttr", measure_ttr },
-    { "mtld", "words", "lexical diversity: mean length of runs that keep a type/token ratio above 0.72",
-        "LexicalRichness 0.5 mtld", measure_mtld },
-    { "toxicity", "0..1", "1 - product of (1 - severity) over the words of the word list", "this program, data/words.txt",
-        measure_toxicity },
-    { "sentences", "sentences", "runs of . ! ? before white space", "this program", measure_sentences },
-    { "logprob", "nats", "mean log-probability a token, from the record", "the sampler", measure_logprob },
-    { "agreement", "0..1", "share of the prompt's answers that say the same", "this program (self-consistency)",
-        measure_agreement },
-};
-enum { DEFAULT_MEASURES = 4 };
+#define AS_LINE(name, unit, source, says, value) { #name, unit, says, source, measure_##name },
+static const Measure measures[] = { MEASURES(AS_LINE) };
 
 static const Measure *find_measure(const char *name) {
     size_t i;
@@ -5887,6 +6242,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(measures,    "LIST",   "words,ttr,mtld,toxicity", SCORE, 1, "what to measure, or all") \
     X(list,        NULL,     NULL,     SCORE,              0, "show the measures there are") \
     X(words,       "FILE",   "words.txt", SCORE | PROFILE, 0, "the toxic word list") \
+    X(hyphenation, "FILE",   NULL,     SCORE | PROFILE,    0, "patterns (hyph_*.dic) to count syllables with; else by rules") \
     X(by,          "RULE",   "first",  SELECT,             1, "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
     X(where,       "TEST",   NULL,     SELECT,             1, "only answers that pass, such as words>=5") \
     X(among,       "N",      "0",      SELECT,             1, "only the first N answers of a prompt; 0: all") \
@@ -6120,6 +6476,18 @@ static int depends_on_template(Env *e, Call *c) {
     return path ? depends(e, c, "template", path, NULL) : 0;
 }
 
+/* The lists that measures look into. */
+static int depends_on_lists(Env *e, Call *c, Lists *x) {
+    const char *path;
+    memset(x, 0, sizeof *x);
+    TRY(find_data(e, c->value[O_words], &path));
+    TRY(depends(e, c, "words", path, NULL));
+    TRY(load_words(e, path, &x->words));
+    if (!c->value[O_hyphenation]) return 0;
+    TRY(depends(e, c, "hyphenation", c->value[O_hyphenation], NULL));
+    return load_hyphens(e, c->value[O_hyphenation], &x->hyphens);
+}
+
 static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const char *path) {
     uint64_t bytes;
     char hex[65];
@@ -6339,7 +6707,7 @@ static int verb_sample(Env *e, Call *c) {
 
 static int verb_score(Env *e, Call *c) {
     const Measure *list[COUNT(measures)];
-    size_t n, i, k, done = 0, kept = 0, prompt;
+    size_t n, i, done = 0, kept = 0, prompt;
     Lists lists;
     Records rs;
     Group g;
@@ -6351,20 +6719,15 @@ static int verb_score(Env *e, Call *c) {
     out = NULL;
     if (c->value[O_list]) {
         for (i = 0; i < COUNT(measures); i++)
-            put_format(e, &b, "%-10s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says, measures[i].source);
+            put_format(e, &b, "%-27s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says,
+                sources[measures[i].source]);
         return save_file(e, c->value[O_output], whole(&b));
     }
     TRY(need_files(e, c, 0, 1, "one file of answers was"));
     TRY(share_option(e, c));
     TRY(parse_measures(e, c->value[O_measures], list, &n));
     TRY(depends(e, c, "answers", c->n_files ? c->file[0] : "-", NULL));
-    for (k = 0; k < n && list[k]->f != measure_toxicity; k++) ;
-    if (k < n) {
-        const char *path;
-        TRY(find_data(e, c->value[O_words], &path));
-        TRY(depends(e, c, "words", path, NULL));
-        TRY(load_words(e, path, &lists.words));
-    }
+    TRY(depends_on_lists(e, c, &lists));
     if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
     TRY(open_records(e, &rs, c->n_files ? c->file[0] : "-"));
     out = open_result(e, c, c->value[O_output], 1);
@@ -6541,15 +6904,13 @@ static int verb_profile(Env *e, Call *c) {
     TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
     TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
     for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
-    TRY(find_data(e, c->value[O_words], &path));
-    TRY(depends(e, c, "words", path, NULL));
+    TRY(depends_on_lists(e, c, &lists));
     TRY(depends_on_template(e, c));
     if (c->value[O_against]) TRY(load_figures(e, c->value[O_against], &other));
     if ((any = begin_result(e, c, NULL)) != 0) {
         if (any > 0 && c->value[O_against]) { TRY(load_figures(e, c->out, &list)); TRY(show_difference(e, &list, &other)); }
         return already_done(e, c, any);
     }
-    TRY(load_words(e, path, &lists.words));
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
     TRY(pack_model(e, &m));

@@ -334,10 +334,18 @@ check 'run --force' 0 'words:max' "$A" run $D/other.recipe -o $D/run2 --force
 words() { say $D/bad.words "$2"; no "words: $1" "$3" "$A" score $S --words $D/bad.words -o $O; }
 words 'no severity' '0.5\tdamn\nstupid\n' 'bad.words, line 2.*stupid'
 words 'no tab' '0.5 damn\n' 'bad.words, line 1'
-words 'severity 0' '0\tdamn\n' 'bad.words, line 1'
+words 'severity below 0' '0\tdamn\n-0.1\tdamn\n' 'bad.words, line 2'
 words 'severity 2' '# mild\n2\tdamn\n' 'bad.words, line 2'
 words 'severity alone' '0.5\t\n' 'bad.words, line 1'
 words 'only remarks' '# nothing\n' 'bad.words'
+hyphens() { say $D/bad.dic "$2"; no "hyphenation: $1" "$3" "$A" score $S --measures smog --hyphenation $D/bad.dic -o $O; }
+hyphens 'another encoding' 'KOI8-R\n1a\n' 'bad.dic, line 1.*UTF-8.*KOI8-R'
+hyphens 'no patterns' 'UTF-8\n%% none\nLEFTHYPHENMIN 2\n' 'bad.dic: holds no'
+no 'hyphenation: no such file' 'none.dic: cannot open' "$A" score $S --hyphenation none.dic -o $O
+say $D/good.dic 'UTF-8\n%% breaks behind every i but the last letter\nLEFTHYPHENMIN 5\ni1\n.mi4\n'
+echo '{"completion":"mississippi, isis Mimi ii"}' >$D/hyphenated.jsonl
+check 'hyphenation: patterns, two letters from the ends' 0 '"syllables_per_token_mean":1.500000' "$A" score $D/hyphenated.jsonl \
+    --measures syllables_per_token_mean --hyphenation $D/good.dic
 grammar() { say $D/bad.grammar "$2"; no "grammar: $1" "$3" "$A" corpus $D/bad.grammar -n 20 -o $O; }
 grammar 'unknown rule' 'doc: <nothing> => x\n' 'bad.grammar.*"nothing"'
 grammar 'unknown rule in the answer' 'doc: x => <nothing>\n' 'bad.grammar.*"nothing"'

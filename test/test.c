@@ -1577,44 +1577,101 @@ static void test_tokenizer_json(const char *path) {
 
 /* ============================================ Measuring text ============================================ */
 
-static double measured(Env *e, Text *t, const char *name, Span text) {
-    double v = -1;
+/* A measure of a text by name; 1e300 where it has none. */
+static double measured(Env *e, Text *t, const Lists *x, const char *name, Span text) {
+    double v = 0;
+    Group g;
+    Record r;
+    memset(&g, 0, sizeof g); memset(&r, 0, sizeof r);
+    r.completion = text;
+    g.r = &r; g.n = 1;
     if (analyse(e, text, t) < 0) return -1;
-    if (strcmp(name, "terms") == 0) return (double)t->terms;
-    find_measure(name)->f(NULL, 0, t, NULL, &v);
-    return v;
+    return find_measure(name)->f(&g, 0, t, x, &v) ? v : 1e300;
 }
 
-static void test_lexical_richness(void) {
-    static const char path[] = "../shared/cases/metric_cases.json", prefix[] = "lexicalrichness.";
-    static const char *const names[] = { "words", "terms", "ttr", "mtld" };
+static const char hyphens_path[] = "/usr/share/hyphen/hyph_en_GB.dic";
+
+/* Is the number of `field` in `want` (null: none) what was measured, to a relative `tolerance`? */
+static int agrees(Env *e, Text *t, const Lists *x, const char *name, Span text, Span want, double tolerance) {
+    double v = measured(e, t, x, name, text), w = 0;
+    if (!json_number(want, &w)) return v == 1e300;
+    return v != 1e300 && fabs(v - w) <= tolerance * fabs(w) + 1e-9;
+}
+
+/* The other implementations' own cases: LexicalRichness, TextDescriptives with spaCy, Pyphen. */
+static void test_text_cases(void) {
+    static const char path[] = "../shared/cases/metric_cases.json";
     Env e;
-    Text t;
-    Span list;
-    Member one;
-    size_t at = 0, i, cases = 0;
-    memset(&e, 0, sizeof e); memset(&t, 0, sizeof t);
-    check(measured(&e, &t, "mtld", span("")) == 0 && measured(&e, &t, "ttr", span("")) == 0
-        && measured(&e, &t, "words", span(" 12 -")) == 0, "measures of nothing");
-    check(measured(&e, &t, "mtld", span("one two three")) == 3, "mtld of different words");
-    check(measured(&e, &t, "terms",
-        span("\xc3\x89t\xc3\xa9 \xc3\xa9t\xc3\xa9 \xd0\x94\xd0\xb0 \xd0\xb4\xd0\xb0")) == 2,
+    Text *t;
+    Lists x;
+    Span list, all[300];
+    Member one, m;
+    size_t at = 0, k, n = 0, i, cases[4] = { 0 };
+    int hyphens = is_file(hyphens_path);
+    memset(&e, 0, sizeof e); memset(&x, 0, sizeof x);
+    t = get(&e, 1, sizeof *t);
+    check(measured(&e, t, &x, "mtld", span("")) == 0 && measured(&e, t, &x, "ttr", span("")) == 0
+        && measured(&e, t, &x, "words", span(" 12 -")) == 0, "measures of nothing");
+    check(measured(&e, t, &x, "mtld", span("one two three")) == 3, "mtld of different words");
+    check(measured(&e, t, &x, "terms", span("\xc3\x89t\xc3\xa9 \xc3\xa9t\xc3\xa9 \xd0\x94\xd0\xb0 \xd0\xb4\xd0\xb0")) == 2,
         "lower case beyond ASCII");
-    if (!shared_file(path)) return;
-    for (list = load_json(&e, path); json_next(list, &at, &one);) {
-        Span metric = text_of(&e, one.value, "metric"),
-            text = text_of(&e, json_get(one.value, "input"), "text");
-        double want, got;
-        if (!starts(metric.s, prefix)) continue;
-        for (i = 0; i < COUNT(names) && strcmp(metric.s + strlen(prefix), names[i]) != 0; i++) ;
-        if (i == COUNT(names)) continue;
-        want = number_of(one.value, "expected");
-        got = measured(&e, &t, names[i], text);
-        check(fabs(got - want) <= 1e-9, "%s: %.17g, expected %.17g, of: %.*s", metric.s, got, want,
-            SHOWN(text));
-        cases++;
+    for (i = 0; i < COUNT(measures); i++) {          /* nothing, one word, much of the same: a number or none, no crash */
+        static const char *const texts[] = { "", " ", "word", ".", "!!!", "a a a a", "\n\n", "\xff\xfe", "'s", "8)" };
+        for (k = 0; k < COUNT(texts); k++) {
+            double v = measured(&e, t, &x, measures[i].name, span(texts[k]));
+            check(v - v == 0, "%s of \"%s\"", measures[i].name, texts[k]);
+        }
     }
-    check(cases == 14, "%zu cases of LexicalRichness", cases);
+    if (!shared_file(path)) return;
+    if (hyphens) check(load_hyphens(&e, hyphens_path, &x.hyphens) == 0, "%s", e.error);
+    for (list = load_json(&e, path); json_next(list, &at, &one);) if (n < COUNT(all)) all[n++] = one.value;
+    for (i = 0; i < n; i++) {
+        Span metric = text_of(&e, all[i], "metric"), input = json_get(all[i], "input"), text = json_get(input, "text"),
+            name = json_get(input, "name"), want = json_get(all[i], "expected"), tol = json_get(all[i], "tol");
+        double tolerance = 0;
+        if (!json_number(tol, &tolerance)) json_number(json_get(tol, "rel"), &tolerance);
+        if (text.n) text = text_of(&e, input, "text");
+        if (starts(metric.s, "lexicalrichness.")) {
+            const char *what = metric.s + 16;
+            double got = 0, window = 0;
+            if (json_number(json_get(input, "window_size"), &window) || json_number(json_get(input, "segment_window"), &window)
+                || json_number(json_get(input, "draws"), &window)) {
+                analyse(&e, text, t);
+                got = strcmp(what, "hdd") == 0 ? sum_over_terms(&t->word, (size_t)window) / window : strcmp(what, "mattr") == 0
+                    ? windows_ttr(&t->word, (size_t)window, 1, t->word.n - (size_t)window + 1)
+                    : windows_ttr(&t->word, (size_t)window, (size_t)window, (t->word.n - 1) / (size_t)window);
+            } else if (find_measure(what)) got = measured(&e, t, &x, what, text);
+            else continue;
+            check(fabs(got - number_of(all[i], "expected")) <= 1e-9 * fabs(got) + 1e-9, "%s: %.17g, expected %.*s, of: %.*s", metric.s, got,
+                SHOWN(want), SHOWN(text));
+            cases[0]++;
+        } else if (starts(metric.s, "textdescriptives.") && hyphens) {
+            for (k = 0; same(text, "text is the one of the textdescriptives.readability case with that name") && k < n; k++)
+                if (equal(json_get(json_get(all[k], "input"), "name"), name)) text = text_of(&e, json_get(all[k], "input"), "text");
+            for (k = 0; json_next(want, &k, &m);) {
+                const char *field = copy(&e, m.key.s, m.key.n);
+                if (!find_measure(field)) continue;
+                check(agrees(&e, t, &x, field, text, m.value, tolerance), "%s %s: %g, expected %.*s, of: %.*s", metric.s, field,
+                    measured(&e, t, &x, field, text), SHOWN(m.value), SHOWN(text));
+                cases[1]++;
+            }
+        } else if (starts(metric.s, "spacy.en.")) {
+            double count = 0;
+            Member token;
+            measured(&e, t, &x, "n_tokens", text);
+            if (!json_number(want, &count)) for (k = 0; json_next(want, &k, &token);) count += 1;
+            check((double)t->all == count, "spaCy: %zu tokens, expected %g, of: %.*s", t->all, count, SHOWN(text));
+            cases[2]++;
+        } else if (same(metric, "pyphen.syllables") && hyphens) {
+            Point p[100];
+            text = text_of(&e, input, "word");
+            for (k = 0; k < text.n; k++) p[k].c = (unsigned char)text.s[k];
+            check((double)syllables(&x.hyphens, p, text.n) == number_of(all[i], "expected"), "Pyphen: expected %.*s, of: %.*s", SHOWN(want), SHOWN(text));
+            cases[3]++;
+        }
+    }
+    check(cases[0] == 31 && cases[2] == 59 && (!hyphens || (cases[1] == 218 && cases[3] == 48)),
+        "cases: %zu of LexicalRichness, %zu of TextDescriptives, %zu of spaCy, %zu of Pyphen", cases[0], cases[1], cases[2], cases[3]);
     env_free(&e);
 }
 
@@ -1622,38 +1679,48 @@ static void test_lexical_richness(void) {
 static void test_alpaca(void) {
     static const char path[] = "../shared/cases/alpaca_text_expected.jsonl",
         data[] = "../shared/data/prompts/alpaca_data.json";
+    static const char *const exact[] = { "words", "terms", "mtld", "n_tokens", "n_unique_tokens", "n_sentences", "n_characters" };
+    static const char *const near[] = { "flesch_reading_ease", "flesch_kincaid_grade", "smog", "gunning_fog",
+        "automated_readability_index", "coleman_liau_index", "lix", "rix", "token_length_mean", "sentence_length_mean",
+        "syllables_per_token_mean" };
     Env e;
-    Text t;
+    Text *t;
+    Lists x;
     In in;
     Span line, all;
     Span *output = NULL;
     Member one;
-    size_t n = 0, cap = 0, at = 0, rows = 0, exact = 0;
+    size_t n = 0, cap = 0, at = 0, rows = 0, good[COUNT(exact)] = { 0 }, readable = 0, i;
+    int hyphens = is_file(hyphens_path);
     if (!shared_file(path) || !shared_file(data)) return;
-    memset(&e, 0, sizeof e); memset(&t, 0, sizeof t);
+    memset(&e, 0, sizeof e); memset(&x, 0, sizeof x);
+    t = get(&e, 1, sizeof *t);
+    if (hyphens) check(load_hyphens(&e, hyphens_path, &x.hyphens) == 0, "%s", e.error);
     for (all = load_json(&e, data); json_next(all, &at, &one);) {
         if (room(&e, &output, n, &cap, sizeof *output) < 0) break;
         output[n++] = one.value;
     }
     check(open_in(&e, &in, path) == 0, "%s", e.error);
     while (next_line(&e, &in, &line) > 0 && !e.error[0]) {
-        size_t row = (size_t)number_of(line, "alpaca_row");
+        size_t row = (size_t)number_of(line, "alpaca_row"), ok = 0;
         Span text = row < n ? text_of(&e, output[row], "output") : span("");
-        double words = measured(&e, &t, "words", text), terms = (double)t.terms,
-            mtld = measured(&e, &t, "mtld", text);
-        int same_ones = words == number_of(line, "lr_words") && terms == number_of(line, "lr_terms")
-            && fabs(mtld - number_of(line, "mtld")) < 1e-9;
         rows++;
-        exact += (size_t)same_ones;
-        if (!same_ones && show)
-            printf("alpaca row %zu: words %g terms %g mtld %.9g, LexicalRichness %g %g %.9g: %.*s\n", row,
-                words, terms, mtld,
-                   number_of(line, "lr_words"), number_of(line, "lr_terms"), number_of(line, "mtld"),
-                       (int)(text.n < 300 ? text.n : 300), text.s);
+        for (i = 0; i < COUNT(exact); i++) {
+            const char *field = i == 0 ? "lr_words" : i == 1 ? "lr_terms" : exact[i];
+            int fits = agrees(&e, t, &x, exact[i], text, json_get(line, field), 1e-12);
+            good[i] += (size_t)fits;
+            if (!fits && show) printf("alpaca row %zu: %s %g, expected %g: %.*s\n", row, field, measured(&e, t, &x, exact[i], text),
+                number_of(line, field), (int)(text.n < 300 ? text.n : 300), text.s);
+        }
+        for (i = 0; i < COUNT(near); i++) ok += (size_t)agrees(&e, t, &x, near[i], text, json_get(line, near[i]), 0.01);
+        readable += ok == COUNT(near);
     }
-    check(rows == 1000 && exact >= 990, "Alpaca: %zu of %zu answers measured as LexicalRichness does", exact,
-        rows);
-    if (show) printf("Alpaca: %zu of %zu answers exactly as LexicalRichness\n", exact, rows);
+    check(rows == 1000 && good[0] == rows && good[1] == rows && good[2] == rows && good[6] == rows,
+        "Alpaca: of %zu answers LexicalRichness' words %zu, terms %zu, MTLD %zu; characters %zu", rows, good[0], good[1], good[2], good[6]);
+    check(good[3] >= 995 && good[4] >= 995 && good[5] >= 995, "Alpaca: TextDescriptives' n_tokens %zu, n_unique_tokens %zu, n_sentences %zu of %zu",
+        good[3], good[4], good[5], rows);
+    if (hyphens) check(readable >= 990, "Alpaca: readability within 1 %% on %zu of %zu", readable, rows);
+    if (show) printf("Alpaca: tokens %zu, sentences %zu, readability %zu of %zu\n", good[3], good[5], readable, rows);
     env_free(&e);
 }
 
@@ -1678,7 +1745,7 @@ static void test_word_list(void) {
     size_t i;
     Buf b = { NULL, 0, 0 };
     memset(&e, 0, sizeof e);
-    check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0 && l.n == 8 && l.most_words == 4,
+    check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0 && l.n == 8,
         "%s", e.error);
     for (i = 0; i < COUNT(cases); i++) {
         double found = word_list_score(&l, span(cases[i].text));
@@ -1693,6 +1760,16 @@ static void test_word_list(void) {
     check(word_list_score(&l, whole(&b)) == 0, "toxicity of nonsense");
     for (b.n = 0, i = 0; i < 500000; i++) put_text(&e, &b, "! ");        /* a million bytes without a word */
     check(word_list_score(&l, whole(&b)) == 0, "toxicity of signs");
+    for (b.n = 0, i = 0; i < 300000; i++) put_text(&e, &b, "u");         /* "stuuuu..pid", and stars that hide half of it */
+    for (i = 0; i < 2; i++) {
+        Buf text = { NULL, 0, 0 };
+        put_text(&e, &text, "st"); put(&e, &text, b.s, b.n); put_text(&e, &text, "pid ");
+        put_text(&e, &text, "s t u p i d, s-t-u-p-i-d s t u p i d l y s.t.u p.i.d ");
+        check(fabs(word_list_score(&l, whole(&text)) - (i ? 0.875 : 0.9375)) < 1e-12, "toxicity of a long stupid: %g", word_list_score(&l, whole(&text)));
+        memset(b.s, '*', b.n);
+    }
+    for (b.n = 0, i = 0; i < 65536; i++) { char two[2] = { (char)(i >> 8), (char)i }; put(&e, &b, two, 2); }
+    check(word_list_score(&l, whole(&b)) == 0, "toxicity of all bytes");
     check(load_words(&e, temporary(&e, "words.txt", span("2\tx\n")), &l) < 0, "a severity of 2 was accepted");
     env_free(&e);
 }
@@ -2019,7 +2096,7 @@ int main(void) {
     test_stories("stories260K_v1.bin", 0); test_stories("stories260K.gguf", 0);
     test_stories("stories260K_q80_v2.bin", 0.0071);
     test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation();
-    test_lexical_richness(); test_alpaca(); test_word_list();
+    test_text_cases(); test_alpaca(); test_word_list();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
     test_calibration(); test_bootstrap();
     printf("%zu passed, %zu failed", passed, failed);
