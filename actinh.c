@@ -2263,6 +2263,7 @@ typedef struct {
 typedef struct Param {
     char name[112], gguf[96];  /* as Hugging Face calls it, and llama.cpp */
     size_t rows, cols;
+    size_t expert;            /* its number from 1, where there are several */
     int norm, pairs;          /* pairs: the rows are halves of rotary pairs (q and k) */
     Tensor t;
     float *w;                 /* [rows][cols] */
@@ -2299,6 +2300,7 @@ static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char
         snprintf(p->name, sizeof p->name, "model.layers.%zu.%s.weight", layer, inner);
         snprintf(inner, sizeof inner, gguf, expert);
         snprintf(p->gguf, sizeof p->gguf, "blk.%zu.%s.weight", layer, inner);
+        if (strchr(gguf, '%')) p->expert = expert + 1;
     } else { snprintf(p->name, sizeof p->name, "%s.weight", name); snprintf(p->gguf, sizeof p->gguf, "%s.weight", gguf); }
     p->rows = rows; p->cols = cols; p->norm = cols == 1;
     m->all[m->n_all++] = p;
@@ -3145,6 +3147,101 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
     TRY(save_tensors(e, join(e, dir, "/", "model.safetensors"), m->all, m->n_all, type));
     drop(e, b.s);
     return save_tokenizer_files(e, &m->t, m->tokenizer, c->stops[0], c->ctx, dir);
+}
+
+/* GGUF's own values. *fields counts what is put. */
+static void put_le64(Env *e, Buf *b, uint64_t u) { put_le32(e, b, (uint32_t)u); put_le32(e, b, (uint32_t)(u >> 32)); }
+static void put_counted(Env *e, Buf *b, Span s) { put_le64(e, b, s.n); put(e, b, s.s, s.n); }
+
+static void put_field(Env *e, Buf *b, size_t *fields, const char *key, uint32_t type) {
+    put_counted(e, b, span(key));
+    put_le32(e, b, type);
+    ++*fields;
+}
+
+static void put_vocabulary(Env *e, Buf *b, size_t *fields, const Tokenizer *t) {
+    static const struct { const char *key; uint32_t type; } list[3] = { { "tokenizer.ggml.tokens", GGUF_TEXT },
+        { "tokenizer.ggml.scores", 6 }, { "tokenizer.ggml.token_type", 5 } };
+    Buf text = { NULL, 0, 0 };
+    size_t i, k;
+    put_field(e, b, fields, "tokenizer.ggml.model", GGUF_TEXT);
+    put_counted(e, b, span("llama"));
+    for (k = 0; k < 3; k++) {
+        put_field(e, b, fields, list[k].key, GGUF_ARRAY);
+        put_le32(e, b, list[k].type);
+        put_le64(e, b, t->n);
+        for (i = 0; i < t->n; i++) {
+            if (k == 1) put_le32(e, b, bits32(t->score[i]));
+            if (k == 2) put_le32(e, b, t->kind[i]);
+            if (k) continue;
+            text.n = 0;
+            put_escaped(e, &text, t->piece[i]);
+            put_counted(e, b, whole(&text));
+        }
+    }
+    put_field(e, b, fields, "tokenizer.ggml.add_space_prefix", 7);
+    put(e, b, t->no_prefix ? "\0" : "\1", 1);
+    drop(e, text.s);
+}
+
+/* Writes a GGUF file as llama.cpp reads it: norms and routers stay F32, a layer's experts are one tensor, the rows of q
+ * and k are neighbours. */
+static int save_gguf(Env *e, const Model *m, const char *path, int type) {
+    const Config *c = &m->c;
+    const struct { const char *key; size_t x; } sizes[] = { { "llama.block_count", c->L }, { "llama.context_length", c->ctx },
+        { "llama.embedding_length", c->H }, { "llama.feed_forward_length", c->F }, { "llama.attention.head_count", c->Q },
+        { "llama.attention.head_count_kv", c->K }, { "llama.attention.key_length", c->D }, { "llama.attention.value_length", c->D },
+        { "llama.rope.dimension_count", c->D }, { "llama.vocab_size", c->V }, { "tokenizer.ggml.bos_token_id", BOS },
+        { "tokenizer.ggml.eos_token_id", (size_t)c->stops[0] }, { "tokenizer.ggml.unknown_token_id", UNKNOWN },
+        { "general.file_type", type == F32 ? 0 : type == F16 ? 1 : type == Q8_0 ? 7 : 32 },
+        { "llama.expert_count", c->E }, { "llama.expert_used_count", c->top } };
+    Buf b = { NULL, 0, 0 }, meta = { NULL, 0, 0 }, infos = { NULL, 0, 0 };
+    size_t i, x, at = 0, fields = 0, tensors = 0;
+    Out *o;
+    put_field(e, &meta, &fields, "general.architecture", GGUF_TEXT); put_counted(e, &meta, span("llama"));
+    put_field(e, &meta, &fields, "general.name", GGUF_TEXT); put_counted(e, &meta, span(m->name ? m->name : ""));
+    for (i = 0; i < COUNT(sizes) - (c->E > 1 ? 0 : 2); i++) {
+        put_field(e, &meta, &fields, sizes[i].key, 4);
+        put_le32(e, &meta, (uint32_t)sizes[i].x);
+    }
+    put_field(e, &meta, &fields, "llama.attention.layer_norm_rms_epsilon", 6); put_le32(e, &meta, bits32(c->eps));
+    put_field(e, &meta, &fields, "llama.rope.freq_base", 6); put_le32(e, &meta, bits32(c->theta));
+    put_vocabulary(e, &meta, &fields, &m->t);
+    for (i = 0; i < m->n_all; i++) {
+        const Param *p = m->all[i];
+        int kind = p->norm || strstr(p->gguf, "gate_inp") ? F32 : type;
+        if (p->cols % storage[kind].of)
+            return fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu", path, p->name, storage[kind].name,
+                storage[kind].of, p->cols);
+        if (p->expert > 1) continue;
+        if (p->expert) { put_le64(e, &infos, strlen(p->gguf) + 3); put(e, &infos, p->gguf, strlen(p->gguf) - 9); put_text(e, &infos, "_exps.weight"); }
+        else put_counted(e, &infos, span(p->gguf));
+        put_le32(e, &infos, p->norm ? 1 : p->expert ? 3 : 2);
+        if (!p->norm) put_le64(e, &infos, p->cols);
+        put_le64(e, &infos, p->rows);
+        if (p->expert) put_le64(e, &infos, c->E);
+        put_le32(e, &infos, storage[kind].ggml);
+        put_le64(e, &infos, at);
+        at += (p->rows * p->cols / storage[kind].of * storage[kind].bytes * (p->expert ? c->E : 1) + 31) / 32 * 32;
+        tensors++;
+    }
+    put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le64(e, &b, tensors); put_le64(e, &b, fields);
+    put(e, &b, meta.s, meta.n); put(e, &b, infos.s, infos.n);
+    drop(e, meta.s); drop(e, infos.s);
+    o = open_out(e, path);
+    if (!o) return -1;
+    put(e, &b, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", (32 - b.n % 32) % 32);
+    for (i = 0; i < m->n_all; i++) {
+        const Param *p = m->all[i];
+        int kind = p->norm || strstr(p->gguf, "gate_inp") ? F32 : type;
+        size_t bytes = p->rows * p->cols / storage[kind].of * storage[kind].bytes * (p->expert ? c->E : 1);
+        if (p->expert > 1) continue;
+        for (x = 0; x < (p->expert ? c->E : 1); x++) TRY(write_param(e, o, &b, m->all[i + 3 * x], kind, c->D));
+        put(e, &b, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", (32 - bytes % 32) % 32);
+    }
+    TRY(write_buf(e, o, &b));
+    drop(e, b.s);
+    return close_out(e, o);
 }
 
 /* ================================================= Speed ==============================================================
@@ -4034,7 +4131,7 @@ typedef struct { Question *q; size_t answer, pos, room, line; int token; } Place
 typedef struct {
     const Model *m;
     Sampling s;
-    size_t places, rooms;
+    size_t places, rooms, longest;       /* longest: tokens of a prompt that there is memory for */
     Cache kv;
     Acts acts;
     Seq *seq;                    /* [places + rooms]; the prompt in room i is sequence places + i */
@@ -4052,15 +4149,27 @@ static size_t longest_answer(const Sampler *x, const Question *q) {
 }
 
 static int new_sampler(Env *e, const Model *m, const Sampling *s, size_t width, Sampler *x) {
-    size_t V = m->c.V, i, threads = max_threads(), own, most = s->max_tokens < m->c.ctx ? s->max_tokens : m->c.ctx, rows;
     memset(x, 0, sizeof *x);
     x->m = m; x->s = *s;
     x->places = width < s->k ? s->k : width;
-    x->rooms = 3 * x->places / s->k + 1;         /* the longest of k answers lives about three times as long as the mean */
-    rows = x->places + m->c.ctx;
-    own = (most + BLOCK) / BLOCK * BLOCK;
-    TRY(new_cache(e, &m->c, own * x->places + (m->c.ctx + BLOCK) / BLOCK * BLOCK * x->rooms, m->c.L, &x->kv));
-    TRY(new_acts(e, &m->c, rows, KEEP_NONE, &x->acts));
+    return e->error[0] ? -1 : 0;
+}
+
+/* Memory for prompts of up to `longest` tokens. Fewer answers are in flight when their keys and values would take too
+ * much: a quarter of the machine's memory. */
+static int size_sampler(Env *e, Sampler *x, size_t longest) {
+    const Config *c = &x->m->c;
+    size_t V = c->V, i, threads = max_threads(), most = x->s.max_tokens < c->ctx ? x->s.max_tokens : c->ctx, rows, slots,
+        own = (most + BLOCK) / BLOCK * BLOCK, prompt = (longest + BLOCK) / BLOCK * BLOCK;
+    for (;; x->places = x->places / 2 < x->s.k ? x->s.k : x->places / 2) {
+        x->rooms = 3 * x->places / x->s.k + 1;   /* the longest of k answers lives about three times as long as the mean */
+        slots = own * x->places + prompt * x->rooms;
+        if (x->places == x->s.k || 8.0 * (double)slots * (double)(c->L * c->K * c->D) < memory_for_panels(e) / 2) break;
+    }
+    rows = x->places + (longest > 512 ? longest : 512);
+    x->longest = longest;
+    TRY(new_cache(e, c, slots, c->L, &x->kv));
+    TRY(new_acts(e, c, rows, KEEP_NONE, &x->acts));
     x->seq = get(e, x->places + x->rooms, sizeof *x->seq);
     x->rows.token = get(e, rows, sizeof(int)); x->rows.pos = get(e, rows, sizeof(int));
     x->rows.seq = get(e, rows, sizeof(int)); x->rows.want = get(e, rows, sizeof(int));
@@ -4071,7 +4180,7 @@ static int new_sampler(Env *e, const Model *m, const Sampling *s, size_t width, 
     x->room = get(e, x->rooms, sizeof *x->room);
     if (e->error[0]) return -1;
     for (i = 0; i < x->places; i++) x->seq[i].slot = i * own;
-    for (i = 0; i < x->rooms; i++) x->seq[x->places + i].slot = x->places * own + i * ((m->c.ctx + BLOCK) / BLOCK * BLOCK);
+    for (i = 0; i < x->rooms; i++) x->seq[x->places + i].slot = x->places * own + i * prompt;
     return 0;
 }
 
@@ -4138,8 +4247,13 @@ static int step_all(Env *e, Sampler *x, Question *const *question, size_t n, siz
 
 /* Answers all n questions; each one's `answer` has room for k. `done` of `all` were answered before, for the progress. */
 static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, Progress *bar, size_t done, size_t all) {
-    size_t next = 0, open = n, i, free_places = x->places, were;
-    for (i = 0; i < n; i++) question[i]->left = x->s.k;
+    size_t next = 0, open = n, i, free_places, were, longest = 0;
+    for (i = 0; i < n; i++) { question[i]->left = x->s.k; if (question[i]->n > longest) longest = question[i]->n; }
+    if (longest > x->longest) {
+        longest = longest < 2 * x->longest ? 2 * x->longest : longest;       /* seldom, then */
+        TRY(size_sampler(e, x, longest < x->m->c.ctx ? longest : x->m->c.ctx));
+    }
+    free_places = x->places;
     while (open) {
         were = open;
         TRY(step_all(e, x, question, n, &next, &free_places));
@@ -6223,7 +6337,7 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Pr
  * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
  */
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128, TOKENIZE = 256, CORPUS = 512,
-       INFO = 1024, VERIFY = 2048, ALL = 4095, DRAWS = SAMPLE | GENERATE, MODELS = SAMPLE | TUNE | PROFILE | GENERATE | INFO,
+       INFO = 1024, VERIFY = 2048, CONVERT = 4096, ALL = 8191, DRAWS = SAMPLE | GENERATE, MODELS = SAMPLE | TUNE | PROFILE | GENERATE | INFO | CONVERT,
        SEEDED = SAMPLE | SELECT | TUNE | PROFILE | GENERATE | CORPUS | VERIFY };
 
 /*    name         argument  default   verbs               bits what it says (bits 1: a result depends on it, so receipts hold it) */
@@ -6270,6 +6384,8 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(in,          "DIR",    NULL,     VERIFY,             0, "where else files that a receipt names may lie") \
     X(spot,        "N",      "0",      VERIFY,             0, "check N prompts and N training steps, drawn by --seed; 0: everything") \
     X(step,        "K",      "0",      VERIFY,             0, "check training step K alone, from the nearest checkpoint") \
+    X(to,          "FORMAT", "hf",     CONVERT,            1, "hf, a Hugging Face folder, or gguf") \
+    X(type,        "TYPE",   "f32",    CONVERT,            1, "f32, f16, bf16, or with gguf q8_0") \
     X(against,     "FILE",   NULL,     PROFILE,            0, "another model's figures, to show the paired difference") \
     X(train,       "SIZE",   NULL,     TOKENIZE,           1, "make a vocabulary of SIZE pieces from a file of records") \
     X(decode,      NULL,     NULL,     TOKENIZE,           1, "ids in, text out") \
@@ -7133,6 +7249,77 @@ static int verb_tokenize(Env *e, Call *c) {
     return save_file(e, c->value[O_output], whole(&b));
 }
 
+static int verb_convert(Env *e, Call *c) {
+    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer_config.json",
+        "tokenizer.json", NULL };
+    Model m;
+    const char *to = c->value[O_to], *type = c->value[O_type];
+    int any, kind, gguf = strcmp(to, "gguf") == 0;
+    size_t i;
+    TRY(need_files(e, c, 1, 1, "a model was"));
+    if (!c->value[O_output]) return fail(e, "convert: a name for the result was expected: -o OUT");
+    if (!gguf && strcmp(to, "hf")) return fail(e, "convert: option --to: hf or gguf was expected, found \"%s\"", to);
+    for (kind = F32; kind <= Q8_0; kind++) {
+        for (i = 0; type[i] && lower(type[i]) == lower(storage[kind].name[i]); i++) ;
+        if (!type[i] && !storage[kind].name[i]) break;
+    }
+    if (kind > (gguf ? Q8_0 : BF16))
+        return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"", gguf ? " or q8_0" : "", type);
+    TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
+    if ((any = begin_result(e, c, gguf ? NULL : files)) != 0) return already_done(e, c, any);
+    TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
+    if (gguf) TRY(save_gguf(e, &m, c->value[O_output], kind)); else TRY(save_model(e, &m, c->value[O_output], kind));
+    return end_result(e, c);
+}
+
+/* Bytes of what was made since `mark`. */
+static double made_since(const Env *e, const Block *mark) {
+    const Block *b;
+    double bytes = 0;
+    for (b = e->blocks; b && b != mark; b = b->next) bytes += (double)b->size;
+    return bytes;
+}
+
+/* What a model's weights are stored as, and the memory that it takes to use them: counted by making what would be made,
+ * for 10 answers of up to 256 tokens to one prompt of 256, and for batches of 1024 tokens. */
+static int put_memory(Env *e, Buf *b, Model *m) {
+    double bytes[N_TYPES] = { 0 }, file = 0, all = 0, matrices = 0, sample, full, inputs;
+    Sampling s;
+    Sampler x;
+    Batch batch;
+    Block *mark;
+    size_t i, n;
+    for (i = 0; i < m->n_all; i++) {
+        const Param *p = m->all[i];
+        n = p->rows * p->cols;
+        all += (double)n;
+        if (p != &m->embed || m->c.tied) matrices += (double)n;
+        bytes[p->t.type] += p->t.type == GROUPS ? (double)n + 4.0 * (double)n / (double)p->t.group
+            : (double)n / (double)storage[p->t.type].of * (double)storage[p->t.type].bytes;
+    }
+    for (i = 0; i < N_TYPES; i++) file += bytes[i];
+    put_text(e, b, "  stored as");
+    for (i = 0; i < N_TYPES; i++) if (bytes[i] > 0) put_format(e, b, " %s %.4g GB", storage[i].name, bytes[i] / 1e9);
+    memset(&s, 0, sizeof s);
+    s.k = 10; s.max_tokens = 256;
+    mark = e->blocks;
+    TRY(new_sampler(e, m, &s, 10, &x));
+    TRY(size_sampler(e, &x, m->c.ctx < 256 ? m->c.ctx : 256));
+    sample = made_since(e, mark);
+    release(e, mark);
+    TRY(new_batch(e, m, 1024, KEEP_ALL, &batch));
+    full = made_since(e, mark);
+    release(e, mark);
+    TRY(new_batch(e, m, 1024, KEEP_INPUTS, &batch));
+    inputs = made_since(e, mark);
+    release(e, mark);
+    put_format(e, b, "\n  memory (GB): weights %.4g mapped, and %.4g if laid out for speed (--memory)\n", file / 1e9, 4 * matrices / 1e9);
+    put_format(e, b, "    to sample 10 answers at a time + %.4g\n    to tune all + %.4g (24 bytes a parameter, activations; with --recompute + %.4g)\n"
+        "    to tune LoRA + %.4g (with --recompute + %.4g), and 20 bytes for each number of the adapter\n", sample / 1e9,
+        (16 * all + 8 * matrices + full) / 1e9, (16 * all + 8 * matrices + inputs) / 1e9, full / 1e9, inputs / 1e9);
+    return 0;
+}
+
 static int verb_info(Env *e, Call *c) {
     Model m;
     Buf b = { NULL, 0, 0 };
@@ -7147,6 +7334,7 @@ static int verb_info(Env *e, Call *c) {
     put_format(e, &b, "  vocabulary %zu, context %zu, head %s\n", m.c.V, m.c.ctx,
         m.c.tied ? "tied to the embedding" : "of its own");
     put_format(e, &b, "  parameters %zu, active %zu\n", all, active);
+    TRY(put_memory(e, &b, &m));
     return save_file(e, c->value[O_output], whole(&b));
 }
 
@@ -7774,6 +7962,7 @@ static const Verb verbs[] = {
     { "gather", GATHER, verb_gather, "FILE...", "bring each prompt's answers together" },
     { "generate", GENERATE, verb_generate, "MODEL [TEXT]", "continue a text" },
     { "tokenize", TOKENIZE, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back; --train makes a vocabulary" },
+    { "convert", CONVERT, verb_convert, "MODEL -o OUT", "write a model, its adapter merged, as other programs read it" },
     { "info", INFO, verb_info, "MODEL", "what a model is made of" },
     { "corpus", CORPUS, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
 };
