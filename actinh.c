@@ -1553,7 +1553,8 @@ static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
     return 0;
 }
 
-/* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number or a length with bytes. */
+/* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number of seven bits a byte (type 0), 8 bytes
+ * (1), a length and bytes (2), or 4 bytes (5). Gives the next field's number; 0 at the end, -1 where it is damaged. */
 static int varint(Span *m, uint64_t *x) {
     int shift = 0, c = 128;
     for (*x = 0; m->n && shift < 64 && c >= 128; shift += 7, m->s++, m->n--) {
@@ -1563,15 +1564,13 @@ static int varint(Span *m, uint64_t *x) {
     return c < 128 ? 0 : -1;
 }
 
-/* The next field's number; 0 at the end, -1 where the message is damaged. A number goes to *x, bytes to *part. */
 static int next_field(Span *m, uint64_t *x, Span *part) {
     uint64_t key, n;
     if (m->n == 0) return 0;
     TRY(varint(m, &key));
-    n = (key & 7) == 1 ? 8 : 4;
     if ((key & 7) == 0 || (key & 7) == 2) TRY(varint(m, x));
-    if ((key & 7) == 2) n = *x; else if ((key & 7) == 0) n = 0; else if ((key & 7) != 1 && (key & 7) != 5) return -1;
-    if (n > m->n || key >> 3 == 0 || key >> 3 > 1u << 28) return -1;
+    n = (key & 7) == 0 ? 0 : (key & 7) == 1 ? 8 : (key & 7) == 2 ? *x : (key & 7) == 5 ? 4 : UINT64_MAX;
+    if (n > m->n || key < 8 || key >> 3 > 1u << 28) return -1;
     if ((key & 7) == 5) *x = le32(m->s);
     part->s = m->s; part->n = (size_t)n;
     m->s += n; m->n -= (size_t)n;
@@ -1619,30 +1618,27 @@ static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
 
 /* The merges, best first: "left right" or ["left", "right"]. A piece's score is the rank of the first that makes it. */
 static int read_merges(Env *e, const char *path, Span merges, Buf *text, Tokenizer *t) {
-    size_t at = 0, inner, rank = 1, *r, k;
+    size_t at = 0, inner, rank = 1, *r;
     Member m, side;
     for (; json_next(merges, &at, &m); rank++) {
-        Span part[2], both = { text->s + text->n, 0 };
-        int id[2], joint;
-        if (m.value.s[0] == '"') {
-            put_unquoted(e, text, m.value);
-            part[1].s = both.s; part[1].n = (size_t)(text->s + text->n - both.s);
-            part[0] = upto(&part[1], ' ');
-        } else for (k = 0, inner = 0; k < 2; k++) {
-            part[k].s = text->s + text->n;
-            if (json_next(m.value, &inner, &side) && side.value.s[0] == '"') put_unquoted(e, text, side.value);
-            part[k].n = (size_t)(text->s + text->n - part[k].s);
-        }
-        for (k = 0; k < 2; k++) {
-            part[k] = with_spaces((char *)(uintptr_t)part[k].s, part[k].n);
-            id[k] = find_piece(t, part[k], 0);
-            memmove((char *)(uintptr_t)both.s + both.n, part[k].s, part[k].n);
-            both.n += part[k].n;
-        }
-        joint = find_piece(t, both, 0);
-        if (id[0] < 0 || id[1] < 0 || joint < 0)
+        char *s = text->s + text->n;
+        Span left, right = { s, 0 };
+        int a, b, joint;
+        if (m.value.s[0] == '"') put_unquoted(e, text, m.value);
+        else for (inner = 0; json_next(m.value, &inner, &side); put(e, text, " ", 1))
+            if (side.value.s[0] == '"') put_unquoted(e, text, side.value);
+        right.n = (size_t)(text->s + text->n - s);
+        left = upto(&right, ' ');
+        right = upto(&right, ' ');
+        left = with_spaces(s, left.n);
+        right = with_spaces(s + (right.s - s), right.n);
+        a = find_piece(t, left, 0); b = find_piece(t, right, 0);
+        memmove(s + left.n, right.s, right.n);
+        left.n += right.n;
+        joint = find_piece(t, left, 0);
+        if (a < 0 || b < 0 || joint < 0)
             return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
-        if (!(r = number_for(e, &t->ranks, pair_key(id[0], id[1])))) return -1;
+        if (!(r = number_for(e, &t->ranks, pair_key(a, b)))) return -1;
         if (!*r) *r = rank;
         if (t->score[joint] == 0) t->score[joint] = -(float)rank;
     }
@@ -1685,23 +1681,24 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
 }
 
 static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
-    Value model, pieces, scores, kinds, prefix;
+    static const char *const keys[] = { "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.model", "tokenizer.ggml.tokens",
+        "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
+    Value v[COUNT(keys)];                                    /* prefix, model, tokens, scores, kinds */
     Span piece = { "", 0 };
-    double score = 0, kind = NORMAL;
+    double x = 1, kind = NORMAL;
+    size_t i;
     int found;
-    TRY(found = gguf_find(e, path, file, "tokenizer.ggml.model", &model));
-    if (!found || !take_text(&model, &piece) || !same(piece, "llama"))
+    for (i = 0; i < COUNT(keys); i++) {
+        TRY(found = gguf_find(e, path, file, keys[i], &v[i]));
+        if (!found) v[i].n = 0;
+        if (!found && i) return fail(e, "%s: no field \"%s\"", path, keys[i]);
+    }
+    t->no_prefix = take_number(&v[0], &x) && x == 0;
+    if (!take_text(&v[1], &piece) || !same(piece, "llama"))
         return fail(e, "%s, field \"tokenizer.ggml.model\": \"llama\" was expected, found \"%.*s\"", path, SHOWN(piece));
-    TRY(found = gguf_find(e, path, file, "tokenizer.ggml.tokens", &pieces));
-    if (found) TRY(found = gguf_find(e, path, file, "tokenizer.ggml.scores", &scores));
-    if (found) TRY(found = gguf_find(e, path, file, "tokenizer.ggml.token_type", &kinds));
-    if (!found || scores.n < pieces.n || kinds.n < pieces.n)
-        return fail(e, "%s: \"tokenizer.ggml.tokens\", \"scores\" and \"token_type\", of equal lengths, were expected", path);
-    TRY(found = gguf_find(e, path, file, "tokenizer.ggml.add_space_prefix", &prefix));
-    t->no_prefix = found && take_number(&prefix, &score) && score == 0;
-    while (take_text(&pieces, &piece) && take_number(&scores, &score) && take_number(&kinds, &kind))
-        TRY(add_escaped(e, t, piece, (float)score, kind >= NORMAL && kind <= BYTE ? (int)kind : UNUSED));
-    return pieces.n ? fail(e, "%s: piece %zu of its vocabulary: damaged", path, t->n) : 0;
+    while (take_text(&v[2], &piece) && take_number(&v[3], &x) && take_number(&v[4], &kind))
+        TRY(add_escaped(e, t, piece, (float)x, kind >= NORMAL && kind <= BYTE ? (int)kind : UNUSED));
+    return v[2].n ? fail(e, "%s: piece %zu of its vocabulary: damaged, or without score or type", path, t->n) : 0;
 }
 
 /* A vocabulary from tokenizer.bin, .model or .json, or a GGUF file. */
