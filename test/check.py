@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""check.py ACTINH: an independent checker. Written from the section "Specification" of README.md, not from actinh.c: where
-the two disagree one of them is wrong. Plain Python, no packages. It makes a very small dense and a very small MoE model,
-lets the program train and sample with them, does the same itself, every operation rounded to binary32, and compares bytes:
-all weights after some steps of AdamW, the log of the steps, the sampled records, a random choice. Closes with "N passed, N failed".
+"""check.py ACTINH: an independent checker, written from the section "Specification" of README.md, not from actinh.c: where
+the two disagree, one of them is wrong. Plain Python, no packages. It makes a very small dense and a very small MoE
+model, lets the program train and sample with them, does the same itself, every operation rounded to binary32, and
+compares bytes: all weights after some steps of AdamW, the log of the steps, sampled records, a random choice. Closes
+with "N passed, N failed".
 
-Python's floats are binary64. + - * / and sqrt of binary32 numbers done in binary64 and then rounded to binary32 are correctly
-rounded, for 53 >= 2 * 24 + 2 bits (Figueroa 1995): so single() after each operation is all that is needed."""
+Python's floats are binary64. + - * / and sqrt of binary32 numbers, done in binary64 and rounded to binary32, are rounded
+correctly, for 53 >= 2 * 24 + 2 bits (Figueroa 1995): single() after each operation is all that is needed."""
 import json, math, os, struct, subprocess, sys, tempfile
 
 # ------------------------------------------------------------- arithmetic
@@ -134,7 +135,8 @@ def characters(data):
 
 def quoted(data):
     named = {'"': '\\"', '\\': '\\\\', '\n': '\\n', '\t': '\\t', '\r': '\\r'}
-    return '"' + ''.join(named.get(c) or ('\\u%04x' % ord(c) if c < ' ' or c == '\x7f' else c) for _, c in characters(data)) + '"'
+    escaped = lambda c: named.get(c) or ('\\u%04x' % ord(c) if c < ' ' or c == '\x7f' else c)
+    return '"' + ''.join(escaped(c) for _, c in characters(data)) + '"'
 
 def fixed(x):
     u = int(abs(x) * 1e6 + 0.5)
@@ -146,8 +148,10 @@ def hexadecimal(x):
     head = head.rstrip('0').rstrip('.') if '.' in head else head
     return head + 'p' + exponent
 
-PIECES = [b' ', b'e', b't', b'a', b'o', b' t', b'th', b' th', b' the', b' a', b'an', b'er', b'in', b'on', b'at', b're', b' s', b'\xc3\xa4']
-SCORES = [-18.0, -19.0, -20.0, -21.0, -22.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -6.0, -7.0, -8.0, -9.0, -6.5, -10.0, -30.0]
+PIECES = [b' ', b'e', b't', b'a', b'o', b' t', b'th', b' th', b' the', b' a',
+          b'an', b'er', b'in', b'on', b'at', b're', b' s', b'\xc3\xa4']
+SCORES = [-18.0, -19.0, -20.0, -21.0, -22.0, -1.0, -2.0, -3.0, -4.0, -5.0,
+          -6.0, -6.0, -7.0, -8.0, -9.0, -6.5, -10.0, -30.0]
 VOCABULARY = 259 + len(PIECES)
 
 def encode(text, space):
@@ -177,12 +181,13 @@ class Model:
         for l in range(m.L):
             at = 'model.layers.%d.' % l
             m.shape[at + 'input_layernorm.weight'] = (1, m.H)
-            for name, rows, cols in (('q', m.Q * m.D, m.H), ('k', m.K * m.D, m.H), ('v', m.K * m.D, m.H), ('o', m.H, m.Q * m.D)):
-                m.shape[at + 'self_attn.%s_proj.weight' % name] = (rows, cols)
+            QD, KD = m.Q * m.D, m.K * m.D
+            for name, shape in (('q', (QD, m.H)), ('k', (KD, m.H)), ('v', (KD, m.H)), ('o', (m.H, QD))):
+                m.shape[at + 'self_attn.%s_proj.weight' % name] = shape
             m.shape[at + 'post_attention_layernorm.weight'] = (1, m.H)
             if m.E > 1: m.shape[at + 'block_sparse_moe.gate.weight'] = (m.E, m.H)
             for x in range(m.E):
-                for name, rows, cols in zip(m.expert(l, x), (m.F, m.F, m.H), (m.H, m.H, m.F)): m.shape[name] = (rows, cols)
+                m.shape.update(zip(m.expert(l, x), ((m.F, m.H), (m.F, m.H), (m.H, m.F))))
         m.shape['model.norm.weight'] = (1, m.H)
         if not m.tied: m.shape['lm_head.weight'] = (VOCABULARY, m.H)
         m.w = {}
@@ -191,7 +196,8 @@ class Model:
         m.turn = [[tuple(map(S, sincos(mul(t, x)))) for x in f] for t in range(m.context)]
 
     def expert(m, l, x):
-        names = ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'] if m.E == 1 else ['block_sparse_moe.experts.%d.w%d' % (x, k) for k in (1, 3, 2)]
+        names = ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj']
+        if m.E > 1: names = ['block_sparse_moe.experts.%d.w%d' % (x, k) for k in (1, 3, 2)]
         return ['model.layers.%d.%s.weight' % (l, n) for n in names]
 
     def random(m, seed):
@@ -199,7 +205,8 @@ class Model:
             narrow = any(n in name for n in ('o_proj', 'down_proj', '.w2.'))
             width = div(S(0.02), root(2 * m.L)) if narrow else S(0.02)
             normal = lambda k: S(total(uniform(draw(seed, INIT, i, k, j)) for j in range(12)) - 6)
-            m.w[name] = [[1.0] * cols] if rows == 1 else [[mul(width, normal(r * cols + k)) for k in range(cols)] for r in range(rows)]
+            m.w[name] = [[1.0] * cols] if rows == 1 else [
+                [mul(width, normal(r * cols + k)) for k in range(cols)] for r in range(rows)]
 
 def matrix(w, xs):
     """W x for each x."""
@@ -208,8 +215,8 @@ def matrix(w, xs):
 
 def back(w, dys, start=None):
     """W'dy for each dy, going on from start."""
-    n = len(w[0])
-    return [sums(start[r] if start else [0.0] * n, ([a * b for a in row] for row, b in zip(w, dy))) for r, dy in enumerate(dys)]
+    start = start or [[0.0] * len(w[0])] * len(dys)
+    return [sums(s, ([a * b for a in row] for row, b in zip(w, dy))) for s, dy in zip(start, dys)]
 
 def grow(g, dys, xs):
     """dW += dy x', rows in order."""
@@ -251,7 +258,8 @@ def weights(m, q, k, h, t):
     """Attention weights of head h of row t."""
     scale = div(1.0, root(m.D))
     kh = h // (m.Q // m.K)
-    return softmax([mul(total(mul(a, b) for a, b in zip(heads(m, q[t], h), heads(m, k[u], kh))), scale) for u in range(t + 1)])
+    dot = lambda a, b: total(mul(x, y) for x, y in zip(a, b))
+    return softmax([mul(dot(heads(m, q[t], h), heads(m, k[u], kh)), scale) for u in range(t + 1)])
 
 def forward(m, tokens):
     """One sequence. What the backward needs is kept, a dictionary a layer; last: the final rows and the logits."""
@@ -265,8 +273,8 @@ def forward(m, tokens):
         for t in range(len(x)):
             row = []
             for h in range(m.Q):
-                p = weights(m, a['q'], a['k'], h, t)
-                row += sums([0.0] * m.D, ([c * b for b in heads(m, a['v'][u], h // (m.Q // m.K))] for u, c in enumerate(p)))
+                p, kh = weights(m, a['q'], a['k'], h, t), h // (m.Q // m.K)
+                row += sums([0.0] * m.D, ([c * b for b in heads(m, a['v'][u], kh)] for u, c in enumerate(p)))
             a['a'].append(row)
         a['mid'] = add(x, matrix(w('self_attn.o_proj'), a['a']))
         a['n2'] = norm(m, a['mid'], w('post_attention_layernorm'))
@@ -308,7 +316,8 @@ def backward(m, g, tokens, first, N, n, aux):
         d[tokens[r + 1]] = S(d[tokens[r + 1]] - 1)
         losses.append(loss); dlogits.append(d)
     grow(g['head' if m.tied else 'lm_head.weight'], dlogits, wanted)
-    dn = norm_back(m, [x[r] for r in targets], m.w['model.norm.weight'], g['model.norm.weight'], back(head(m), dlogits))
+    z = 'model.norm.weight'
+    dn = norm_back(m, [x[r] for r in targets], m.w[z], g[z], back(head(m), dlogits))
     dx = [[0.0] * m.H for _ in rows]
     for r, d in zip(targets, dn): dx[r] = singles([0.0 + v for v in d])
     for l in reversed(range(m.L)):
@@ -426,7 +435,8 @@ def tune(m, records, o):
             epoch += 1
         batch, order = [examples[i] for i in order[:o['batch']]], order[o['batch']:]
         N, n, lr = sum(len(x) - first for x, first in batch), len(batch), learning_rate(o, s, steps)
-        g = {name: [[0.0] * c for _ in range(r)] for name, (r, c) in list(m.shape.items()) + [('head', (VOCABULARY, m.H))]}
+        g = {name: [[0.0] * c for _ in range(r)] for name, (r, c) in m.shape.items()}
+        g['head'] = [[0.0] * m.H for _ in range(VOCABULARY)]
         aux, loss = [0.0] * m.L, 0.0
         for ids, first in batch:
             for x in backward(m, g, ids, first, N, n, aux): loss += x
@@ -482,9 +492,9 @@ def sample(m, prompts, o):
                 logprob -= loss_of(x, token)[0]
                 if token == 2: stop = 'eos'; break
                 answer.append(token)
-            out += '{"id":%s,"candidate":%d,"prompt":%s,"completion":%s,"teacher":"%s","stop":"%s","tokens":%d,"logprob":%s}\n' % (
-                quoted(record['id'].encode()), candidate, quoted(record['prompt'].encode()),
-                quoted(b''.join(map(token_bytes, answer))), o['teacher'], stop, len(answer),
+            out += '{"id":%s,"candidate":%d,"prompt":%s,"completion":%s,' % (quoted(record['id'].encode()), candidate,
+                quoted(record['prompt'].encode()), quoted(b''.join(map(token_bytes, answer))))
+            out += '"teacher":"%s","stop":"%s","tokens":%d,"logprob":%s}\n' % (o['teacher'], stop, len(answer),
                 fixed(logprob / (len(answer) + (stop == 'eos'))))
     return out
 
@@ -499,8 +509,9 @@ def file_of(m, kind='F32'):
     for name, rows in m.w.items():
         flat = [x for row in rows for x in row]
         shape = '%d' % len(flat) if len(rows) == 1 else '%d,%d' % m.shape[name]
-        entries.append('"%s":{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}' % (name, kind, shape, at, at + size * len(flat)))
-        at += size * len(flat)
+        to = at + size * len(flat)
+        entries.append('"%s":{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}' % (name, kind, shape, at, to))
+        at = to
         data.append(b''.join(map(put, flat)))
     header = ('{' + ','.join(entries) + '}').encode()
     header += b' ' * (-len(header) % 8)
@@ -516,11 +527,11 @@ def coarse(m, kind):
     """Weights that are far from 0, so that every order of a sum shows, as a file of that kind holds them."""
     _, put, get = STORED[kind]
     for i, (name, (rows, cols)) in enumerate(m.shape.items()):
-        scale = 1.0 if name.endswith('norm.weight') else 2.0 / cols ** 0.5
-        value = lambda k: (uniform(draw(9, 9, i, k, 0)) - (0.0 if scale == 1.0 else 0.5)) * scale + (0.5 if scale == 1.0 else 0)
+        low, high = (0.5, 1.5) if rows == 1 else (-1 / cols ** 0.5, 1 / cols ** 0.5)
+        value = lambda k: low + (high - low) * uniform(draw(9, 9, i, k, 0))
         flat = [get(put(value(k))) for k in range(rows * cols)]
         m.w[name] = [flat[r * cols:(r + 1) * cols] for r in range(rows)]
-        if name.endswith('block_sparse_moe.gate.weight'): m.w[name][3] = list(m.w[name][1])    # equals are picked by number
+        if name.endswith('block_sparse_moe.gate.weight'): m.w[name][3] = list(m.w[name][1])    # a tie: the lower number
 
 passed = failed = 0
 def compare(what, ours, path):
@@ -531,27 +542,33 @@ def compare(what, ours, path):
     failed += 1
     at = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
     print('FAILED  %s: differs from byte %d on (%d against %d bytes)' % (what, at, len(ours), len(theirs)))
-    if not path.endswith('.safetensors'): print('  specification: %s\n  program:       %s' % (ours[max(0, at - 60):at + 40], theirs[max(0, at - 60):at + 40]))
+    if not path.endswith('.safetensors'):
+        part = slice(max(0, at - 60), at + 40)
+        print('  specification: %s\n  program:       %s' % (ours[part], theirs[part]))
 
 def main():
     program = os.path.abspath(sys.argv[1])
-    common = {'hidden_size': 20, 'num_hidden_layers': 2, 'num_attention_heads': 4, 'num_key_value_heads': 2, 'head_dim': 6,
-              'vocab_size': VOCABULARY, 'max_position_embeddings': 48, 'rms_norm_eps': 1e-5, 'bos_token_id': 1, 'eos_token_id': 2}
+    common = {'hidden_size': 20, 'num_hidden_layers': 2, 'num_attention_heads': 4, 'num_key_value_heads': 2,
+              'head_dim': 6, 'vocab_size': VOCABULARY, 'max_position_embeddings': 48, 'rms_norm_eps': 1e-5,
+              'bos_token_id': 1, 'eos_token_id': 2}
     dense = dict(common, model_type='llama', intermediate_size=18, tie_word_embeddings=True, rope_theta=10000.0)
     moe = dict(common, model_type='mixtral', intermediate_size=10, tie_word_embeddings=False, rope_theta=1000000.0,
                num_local_experts=4, num_experts_per_tok=3, router_aux_loss_coef=0.02)
-    records = [{'id': 'a', 'prompt': 'the heat?', 'completion': ' on the sea'}, {'id': 'b', 'prompt': 'sand', 'completion': ' tea'},
-               {'text': 'that ant'}, {'id': 'd', 'prompt': '', 'completion': 'No, thin tea \u00e4\u00f6\u2202.', 'stop': 'length'},
-               {'id': 'e', 'prompt': 'a rather long one that is cut off here', 'completion': 'at some place in the answer'}]
+    records = [{'id': 'a', 'prompt': 'the heat?', 'completion': ' on the sea'},
+               {'id': 'b', 'prompt': 'sand', 'completion': ' tea'},
+               {'text': 'that ant'},
+               {'id': 'd', 'prompt': '', 'completion': 'No, thin tea \u00e4\u00f6\u2202.', 'stop': 'length'},
+               {'id': 'e', 'prompt': 'a rather long one that is cut off here', 'completion': 'at some place in it'}]
     prompts = [{'id': 'a', 'prompt': 'the sand'}, {'id': 'p-2', 'prompt': 'on'}]
-    tuning = {'epochs': 2, 'batch': 3, 'lr': 3e-2, 'min-lr': 1e-4, 'schedule': 'cosine', 'warmup': 0.5, 'max-length': 30, 'decay': 0.1,
-              'clip': 0.7, 'beta1': 0.9, 'beta2': 0.95, 'steps': 3, 'seed': 5}
+    tuning = {'epochs': 2, 'batch': 3, 'lr': 3e-2, 'min-lr': 1e-4, 'schedule': 'cosine', 'warmup': 0.5,
+              'max-length': 30, 'decay': 0.1, 'clip': 0.7, 'beta1': 0.9, 'beta2': 0.95, 'steps': 3, 'seed': 5}
     sampling = {'n': 2, 'temperature': 1, 'top-k': 0, 'top-p': 1, 'max-tokens': 5, 'seed': 7}
     with tempfile.TemporaryDirectory() as d:
         def actinh(*words, **options):
             extra = [x for k, v in options.items() for x in ('--' + k.replace('_', '-'), str(v))]
             subprocess.run([program, *words, *extra, '--threads', '1', '--quiet'], cwd=d, check=True)
-        vocabulary = [(0.0, b'<unk>'), (0.0, b'<s>'), (0.0, b'</s>')] + [(0.0, b'<0x%02X>' % b) for b in range(256)] + list(zip(SCORES, PIECES))
+        vocabulary = [(0.0, b'<unk>'), (0.0, b'<s>'), (0.0, b'</s>')] + [(0.0, b'<0x%02X>' % b) for b in range(256)]
+        vocabulary += zip(SCORES, PIECES)
         pieces = struct.pack('<i', 6) + b''.join(struct.pack('<fi', s, len(p)) + p for s, p in vocabulary)
         write(d + '/records.jsonl', lines(records)); write(d + '/prompts.jsonl', lines(prompts))
         for name, config, kind in (('dense', dense, 'BF16'), ('moe', moe, 'F16'), ('lone', moe, None)):
@@ -561,14 +578,16 @@ def main():
             o = dict(tuning, steps=3 if kind else 1)
             if kind: coarse(m, kind); write('%s/%s/model.safetensors' % (d, name), file_of(m, kind))
             else: m.random(o['seed'])
-            actinh('tune', name if kind else name + '/config.json', 'records.jsonl', '-o', 'tuned-' + name, '--micro', '2', **o)
+            model = name if kind else name + '/config.json'
+            actinh('tune', model, 'records.jsonl', '-o', 'tuned-' + name, '--micro', '2', **o)
             compare(name + ', log of the steps', tune(m, records, o), '%s/tuned-%s/steps.jsonl' % (d, name))
             compare(name + ', weights after the steps', file_of(m), '%s/tuned-%s/model.safetensors' % (d, name))
             if not kind: continue
-            for i, change in enumerate(({'n': 3}, {'temperature': 0.7, 'top-k': 40, 'top-p': 0.9}, {'temperature': 0, 'n': 1})):
-                o, out = dict(sampling, **change), 'sampled-%s-%d' % (name, i)
-                actinh('sample', 'tuned-' + name, 'prompts.jsonl', '-o', out, **o)
-                compare('%s, sampled with %s' % (name, change), sample(m, prompts, dict(o, teacher='tuned-' + name)), d + '/' + out)
+            changes = {'n': 3}, {'temperature': 0.7, 'top-k': 40, 'top-p': 0.9}, {'temperature': 0, 'n': 1}
+            for i, change in enumerate(changes):
+                o, out = {**sampling, **change, 'teacher': 'tuned-' + name}, 'sampled-%s-%d' % (name, i)
+                actinh('sample', o['teacher'], 'prompts.jsonl', '-o', out, **{k: o[k] for k in o if k != 'teacher'})
+                compare('%s, sampled with %s' % (name, change), sample(m, prompts, o), d + '/' + out)
         actinh('select', 'sampled-dense-0', '-o', 'chosen', by='random', seed=3)
         with open(d + '/sampled-dense-0') as f: pool = f.readlines()
         group = {}
