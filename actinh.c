@@ -84,9 +84,10 @@
 #include <io.h>
 #define ftruncate(file, n) _chsize(file, (long)(n))
 #else
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
+#endif
+#if !defined(_WIN32) && !defined(__wasi__)
+#include <sys/mman.h>
 #endif
 #ifdef _OPENMP
 #include <omp.h>
@@ -166,7 +167,7 @@ static void *get(Env *e, size_t n, size_t size) {
 }
 
 static void free_block(Block *b) {
-#ifndef _WIN32
+#ifdef MAP_PRIVATE
     if (b->map) munmap(b->map, b->mapped);
 #endif
     free(b->raw);
@@ -393,7 +394,7 @@ static int load_file(Env *e, const char *path, Span *text) {
 /* A whole file without a copy: its pages are read when they are looked at, and the system takes them back when memory
  * is short. Where there is no mmap, or it fails (a pipe), the file is read. */
 static int map_file(Env *e, const char *path, Span *text) {
-#ifndef _WIN32
+#ifdef MAP_PRIVATE
     struct stat s;
     void *map = MAP_FAILED, *owner;
     int f = open(path, O_RDONLY);
