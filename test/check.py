@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""check.py ACTINH: an independent checker, written from the section "Specification" of README.md, not from actinh.c: where
-the two disagree, one of them is wrong. Plain Python, no packages. It makes a very small dense and a very small MoE
-model, lets the program train and sample with them, does the same itself, every operation rounded to binary32, and
+"""check.py ACTINH: an independent checker, written from the section "Specification" of README.md, not from actinh.c:
+where the two disagree, one of them is wrong. Plain Python, no packages. It makes a very small dense and a very small
+MoE model, lets the program train and sample with them, does the same itself, every operation rounded to binary32, and
 compares bytes: all weights after some steps of AdamW, the log of the steps, sampled records, a random choice. Closes
 with "N passed, N failed".
 
-Python's floats are binary64. + - * / and sqrt of binary32 numbers, done in binary64 and rounded to binary32, are rounded
-correctly, for 53 >= 2 * 24 + 2 bits (Figueroa 1995): single() after each operation is all that is needed."""
-import json, math, os, struct, subprocess, sys, tempfile
+Python's floats are binary64. + - * / and sqrt of binary32 numbers, done in binary64 and rounded to binary32, are
+rounded correctly, for 53 >= 2 * 24 + 2 bits (Figueroa 1995): single() after each operation is all that is needed."""
+import hashlib, json, math, os, struct, subprocess, sys, tempfile
 
 # ------------------------------------------------------------- arithmetic
 def singles(xs):
@@ -190,8 +190,7 @@ class Model:
                 m.shape.update(zip(m.expert(l, x), ((m.F, m.H), (m.F, m.H), (m.H, m.F))))
         m.shape['model.norm.weight'] = (1, m.H)
         if not m.tied: m.shape['lm_head.weight'] = (VOCABULARY, m.H)
-        m.w = {}
-        m.moment1, m.moment2 = ({n: [[0.0] * c for _ in range(r)] for n, (r, c) in m.shape.items()} for _ in '12')
+        m.w, m.pair, m.scale = {}, {}, 0.0
         f = [S(exp64(-(2 * i) / m.D * log64(m.theta))) for i in range(m.D // 2)]
         m.turn = [[tuple(map(S, sincos(mul(t, x)))) for x in f] for t in range(m.context)]
 
@@ -208,20 +207,56 @@ class Model:
             m.w[name] = [[1.0] * cols] if rows == 1 else [
                 [mul(width, normal(r * cols + k)) for k in range(cols)] for r in range(rows)]
 
-def matrix(w, xs):
-    """W x for each x."""
-    columns = list(zip(*w))
-    return [sums([0.0] * len(w), ([a * b for a in column] for column, b in zip(columns, x))) for x in xs]
+    def add_lora(m, rank, alpha, targets, seed):
+        m.scale = S(alpha / rank)
+        for name, (rows, cols) in m.shape.items():
+            if rows == 1 or name.split('.')[-2] not in targets: continue
+            a = lambda k: div(S(2 * uniform(draw(seed, INIT, key(name), k, 1)) - 1), root(cols))
+            m.pair[name] = [[a(j * cols + k) for k in range(cols)] for j in range(rank)], zeros([[0.0] * rank] * rows)
 
-def back(w, dys, start=None):
+    def learnt(m):
+        """Name and matrix of all that learns, in the order of files."""
+        if not m.pair: return m.w
+        adapter = lambda name, x: 'base_model.model.%s.lora_%s.weight' % (name[:-len('.weight')], x)
+        return {adapter(name, 'AB'[i]): pair[i] for name, pair in m.pair.items() for i in (0, 1)}
+
+def product(w, xs, start=None):
+    """W x for each x, going on from start."""
+    columns = list(zip(*w))
+    start = start or [[0.0] * len(w)] * len(xs)
+    return [sums(s, ([a * b for a in column] for column, b in zip(columns, x))) for s, x in zip(start, xs)]
+
+def product_back(w, dys, start=None):
     """W'dy for each dy, going on from start."""
     start = start or [[0.0] * len(w[0])] * len(dys)
     return [sums(s, ([a * b for a in row] for row, b in zip(w, dy))) for s, dy in zip(start, dys)]
 
-def grow(g, dys, xs):
-    """dW += dy x', rows in order."""
+def outer(g, dys, xs):
+    """g += dy x', rows in order."""
     for dy, x in zip(dys, xs):
         for i, d in enumerate(dy): g[i] = sums(g[i], [[d * b for b in x]])
+
+def scaled(m, xs): return [singles([a * m.scale for a in x]) for x in xs]
+
+def matrix(m, name, xs):
+    ys = product(m.w[name], xs)
+    if name not in m.pair: return ys
+    a, b = m.pair[name]
+    return product(b, scaled(m, product(a, xs)), ys)
+
+def back(m, name, dys, start=None):
+    dxs = product_back(m.w[name], dys, start)
+    if name not in m.pair: return dxs
+    a, b = m.pair[name]
+    return product_back(a, scaled(m, product_back(b, dys)), dxs)
+
+def grow(m, g, name, dys, xs):
+    """The gradients of a matrix, or of the pair beside it."""
+    if name in m.pair:
+        a, b = m.pair[name]
+        outer(g[name][1], dys, scaled(m, product(a, xs)))
+        outer(g[name][0], scaled(m, product_back(b, dys)), xs)
+    elif not m.pair: outer(g[name], dys, xs)
 
 def inverse(x, eps): return div(1.0, root(S(div(total(mul(a, a) for a in x), len(x)) + eps)))
 
@@ -232,15 +267,15 @@ def norm(m, xs, w):
         out.append(singles([a * b for a, b in zip(singles([a * inv for a in x]), w[0])]))
     return out
 
-def norm_back(m, xs, w, g, dys):
+def norm_back(m, xs, name, g, dys):
     """The terms norm' of each row; the weight's gradient grows."""
-    out = []
+    out, w = [], m.w[name]
     for x, dy in zip(xs, dys):
         inv = inverse(x, m.eps)
         dw = singles([a * b for a, b in zip(dy, w[0])])
         b = div(mul(inv, inv, inv, total(mul(a, c) for a, c in zip(dw, x))), len(x))
         out.append(singles([p - q for p, q in zip(singles([inv * a for a in dw]), singles([a * b for a in x]))]))
-        g[0] = singles([a + t for a, t in zip(g[0], [mul(d, a, inv) for d, a in zip(dy, x)])])
+        if not m.pair: g[name][0] = singles([a + mul(d, v, inv) for a, d, v in zip(g[name][0], dy, x)])
     return out
 
 def add(xs, ys): return [singles([a + b for a, b in zip(x, y)]) for x, y in zip(xs, ys)]
@@ -265,9 +300,9 @@ def forward(m, tokens):
     """One sequence. What the backward needs is kept, a dictionary a layer; last: the final rows and the logits."""
     x, kept = [m.w['model.embed_tokens.weight'][i] for i in tokens], []
     for l in range(m.L):
-        w = lambda name: m.w['model.layers.%d.%s.weight' % (l, name)]
-        a = {'x': x, 'n': norm(m, x, w('input_layernorm'))}
-        a['q'], a['k'], a['v'] = (matrix(w('self_attn.%s_proj' % z), a['n']) for z in 'qkv')
+        name = lambda z: 'model.layers.%d.%s.weight' % (l, z)
+        a = {'x': x, 'n': norm(m, x, m.w[name('input_layernorm')])}
+        a['q'], a['k'], a['v'] = (matrix(m, name('self_attn.%s_proj' % z), a['n']) for z in 'qkv')
         rotate(m, a['q'], 1); rotate(m, a['k'], 1)
         a['a'] = []
         for t in range(len(x)):
@@ -276,9 +311,10 @@ def forward(m, tokens):
                 p, kh = weights(m, a['q'], a['k'], h, t), h // (m.Q // m.K)
                 row += sums([0.0] * m.D, ([c * b for b in heads(m, a['v'][u], kh)] for u, c in enumerate(p)))
             a['a'].append(row)
-        a['mid'] = add(x, matrix(w('self_attn.o_proj'), a['a']))
-        a['n2'] = norm(m, a['mid'], w('post_attention_layernorm'))
-        a['P'] = [softmax(z) for z in matrix(w('block_sparse_moe.gate'), a['n2'])] if m.E > 1 else [[1.0] for _ in x]
+        a['mid'] = add(x, matrix(m, name('self_attn.o_proj'), a['a']))
+        a['n2'] = norm(m, a['mid'], m.w[name('post_attention_layernorm')])
+        a['P'] = [[1.0] for _ in x]
+        if m.E > 1: a['P'] = [softmax(z) for z in matrix(m, name('block_sparse_moe.gate'), a['n2'])]
         a['w'], out = [], []
         a['gate'], a['up'], a['h'] = [{} for _ in x], [{} for _ in x], [{} for _ in x]
         for r, (n, p) in enumerate(zip(a['n2'], a['P'])):
@@ -287,18 +323,18 @@ def forward(m, tokens):
             a['w'].append({e: div(p[e], z) if m.E > 1 else 1.0 for e in picked})
             y = [0.0] * m.H
             for e in picked:
-                wg, wu, wd = (m.w[name] for name in m.expert(l, e))
-                gate, up = matrix(wg, [n])[0], matrix(wu, [n])[0]
+                wgate, wup, wdown = m.expert(l, e)
+                gate, up = matrix(m, wgate, [n])[0], matrix(m, wup, [n])[0]
                 h = [mul(div(g, S(1 + exp32(-g))), u) for g, u in zip(gate, up)]
                 a['gate'][r][e], a['up'][r][e], a['h'][r][e] = gate, up, h
-                y = sums(y, [[a['w'][r][e] * o for o in matrix(wd, [h])[0]]])
+                y = sums(y, [[a['w'][r][e] * o for o in matrix(m, wdown, [h])[0]]])
             out.append(y)
         x = add(a['mid'], out)
         kept.append(a)
     final = norm(m, x, m.w['model.norm.weight'])
     return kept, x, final
 
-def head(m): return m.w['model.embed_tokens.weight' if m.tied else 'lm_head.weight']
+def head(m): return 'model.embed_tokens.weight' if m.tied else 'lm_head.weight'
 
 def loss_of(x, target):
     e, z = exps(x)
@@ -310,35 +346,36 @@ def backward(m, g, tokens, first, N, n, aux):
     kept, x, final = forward(m, rows)
     wanted = [final[r] for r in targets]
     losses, dlogits = [], []
-    for r, z in zip(targets, matrix(head(m), wanted)):
+    for r, z in zip(targets, matrix(m, head(m), wanted)):
         loss, e, s = loss_of(z, tokens[r + 1])
         d = singles([v / s for v in e])
         d[tokens[r + 1]] = S(d[tokens[r + 1]] - 1)
         losses.append(loss); dlogits.append(d)
-    grow(g['head' if m.tied else 'lm_head.weight'], dlogits, wanted)
-    z = 'model.norm.weight'
-    dn = norm_back(m, [x[r] for r in targets], m.w[z], g[z], back(head(m), dlogits))
+    if m.tied and not m.pair: outer(g['head'], dlogits, wanted)
+    else: grow(m, g, head(m), dlogits, wanted)
+    dn = norm_back(m, [x[r] for r in targets], 'model.norm.weight', g, back(m, head(m), dlogits))
     dx = [[0.0] * m.H for _ in rows]
     for r, d in zip(targets, dn): dx[r] = singles([0.0 + v for v in d])
     for l in reversed(range(m.L)):
         layer_back(m, g, l, kept[l], dx, N, n, aux)
+    z = 'model.embed_tokens.weight'
     for t, d in zip(rows, dx):
-        g['model.embed_tokens.weight'][t] = singles([a + b for a, b in zip(g['model.embed_tokens.weight'][t], d)])
+        if not m.pair: g[z][t] = singles([a + b for a, b in zip(g[z][t], d)])
     return losses
 
 def expert_back(m, g, l, a, r, e, dy):
     """One row of one expert: its share of dn, and dw."""
     names = m.expert(l, e)
     gate, up, h, w = a['gate'][r][e], a['up'][r][e], a['h'][r][e], a['w'][r][e]
-    u = back(m.w[names[2]], [dy])[0]
+    u = back(m, names[2], [dy])[0]
     dw = total(mul(p, q) for p, q in zip(u, h))
     dh = singles([v * w for v in u])
-    grow(g[names[2]], [dy], [singles([v * w for v in h])])
+    grow(m, g, names[2], [dy], [singles([v * w for v in h])])
     sg = [div(1.0, S(1 + exp32(-v))) for v in gate]
     dup = [mul(d, mul(v, s)) for d, v, s in zip(dh, gate, sg)]
     dgate = [mul(mul(d, v), mul(s, S(1 + mul(y, S(1 - s))))) for d, v, s, y in zip(dh, up, sg, gate)]
-    grow(g[names[0]], [dgate], [a['n2'][r]]); grow(g[names[1]], [dup], [a['n2'][r]])
-    return back(m.w[names[1]], [dup], back(m.w[names[0]], [dgate]))[0], dw
+    grow(m, g, names[0], [dgate], [a['n2'][r]]); grow(m, g, names[1], [dup], [a['n2'][r]])
+    return back(m, names[1], [dup], back(m, names[0], [dgate]))[0], dw
 
 def router_back(m, a, dws, N, n, aux, l):
     """dz of each row."""
@@ -355,7 +392,6 @@ def router_back(m, a, dws, N, n, aux, l):
 
 def layer_back(m, g, l, a, dx, N, n, aux):
     name = lambda z: 'model.layers.%d.%s.weight' % (l, z)
-    w = lambda z: m.w[name(z)]
     R = range(len(dx))
     dn, dws = [], []
     for r in R:
@@ -366,12 +402,11 @@ def layer_back(m, g, l, a, dx, N, n, aux):
         dn.append(y); dws.append(dw)
     if m.E > 1:
         dz = router_back(m, a, dws, N, n, aux, l)
-        grow(g[name('block_sparse_moe.gate')], dz, a['n2'])
-        dn = back(w('block_sparse_moe.gate'), dz, dn)
-    z = 'post_attention_layernorm'
-    dx[:] = add(dx, norm_back(m, a['mid'], w(z), g[name(z)], dn))
-    grow(g[name('self_attn.o_proj')], dx, a['a'])
-    da = back(w('self_attn.o_proj'), dx)
+        grow(m, g, name('block_sparse_moe.gate'), dz, a['n2'])
+        dn = back(m, name('block_sparse_moe.gate'), dz, dn)
+    dx[:] = add(dx, norm_back(m, a['mid'], name('post_attention_layernorm'), g, dn))
+    grow(m, g, name('self_attn.o_proj'), dx, a['a'])
+    da = back(m, name('self_attn.o_proj'), dx)
     dq, dk, dv = [], [[0.0] * (m.K * m.D) for _ in R], [[0.0] * (m.K * m.D) for _ in R]
     scale = div(1.0, root(m.D))
     for r in R:
@@ -391,9 +426,9 @@ def layer_back(m, g, l, a, dx, N, n, aux):
     rotate(m, dq, -1); rotate(m, dk, -1)
     dn = None
     for z, d in zip('qkv', (dq, dk, dv)):
-        grow(g[name('self_attn.%s_proj' % z)], d, a['n'])
-        dn = back(w('self_attn.%s_proj' % z), d, dn)
-    dx[:] = add(dx, norm_back(m, a['x'], w('input_layernorm'), g[name('input_layernorm')], dn))
+        grow(m, g, name('self_attn.%s_proj' % z), d, a['n'])
+        dn = back(m, name('self_attn.%s_proj' % z), d, dn)
+    dx[:] = add(dx, norm_back(m, a['x'], name('input_layernorm'), g, dn))
 
 # ------------------------------------------------------------- learning
 def example(m, record, longest):
@@ -413,37 +448,45 @@ def learning_rate(o, s, steps):
     cos = sincos(3.14159265358979323846 * (s - warm) / (steps - warm))[1]
     return o['min-lr'] + 0.5 * (1 + cos) * (o['lr'] - o['min-lr'])
 
-def adamw(m, g, o, factor, lr, powers):
+def adamw(m, gradient, moment, o, factor, lr, powers):
     b1, b2, decay, eps = S(o['beta1']), S(o['beta2']), S(o['decay']), S(1e-8)
     c1, c2, step, denominator = S(1 - b1), S(1 - b2), S(lr / (1 - powers[0])), S(math.sqrt(1 - powers[1]))
-    for name, rows in m.w.items():
-        shrink = 1.0 if len(rows) == 1 else S(1 - lr * decay)
-        for w, gr, m1, m2 in zip(rows, g[name], m.moment1[name], m.moment2[name]):
-            d = singles([x * factor for x in gr])
+    for name, rows in m.learnt().items():
+        shrink = 1.0 if name.endswith('norm.weight') else S(1 - lr * decay)
+        for w, g, m1, m2 in zip(rows, gradient[name], *moment[name]):
+            d = singles([x * factor for x in g])
             m1[:] = sums(singles([x * b1 for x in m1]), [[c1 * x for x in d]])
             m2[:] = sums(singles([x * b2 for x in m2]), [[c2 * x for x in singles([x * x for x in d])]])
             for i in range(len(w)):
                 w[i] = S(mul(w[i], shrink) - mul(step, div(m1[i], S(div(root(m2[i]), denominator) + eps))))
 
+def zeros(rows): return [[0.0] * len(row) for row in rows]
+
+def gradients(m):
+    """A zero for every weight that learns; of a matrix with a pair [of A, of B]."""
+    if m.pair: return {name: [zeros(x) for x in pair] for name, pair in m.pair.items()}
+    return dict({name: zeros(w) for name, w in m.w.items()}, head=zeros(m.w['model.embed_tokens.weight']))
+
 def tune(m, records, o):
     examples = [x for x in (example(m, r, o['max-length']) for r in records) if x[1] < len(x[0])]
     steps = o['epochs'] * ((len(examples) + o['batch'] - 1) // o['batch'])
     powers, log, order, epoch = [1.0, 1.0], '', [], 0
+    moment = {name: (zeros(w), zeros(w)) for name, w in m.learnt().items()}
     for s in range(1, min(steps, o['steps'] or steps) + 1):
         if not order:
             order = sorted(range(len(examples)), key=lambda i: draw(o['seed'], SHUFFLE, epoch, i, 0))
             epoch += 1
         batch, order = [examples[i] for i in order[:o['batch']]], order[o['batch']:]
         N, n, lr = sum(len(x) - first for x, first in batch), len(batch), learning_rate(o, s, steps)
-        g = {name: [[0.0] * c for _ in range(r)] for name, (r, c) in m.shape.items()}
-        g['head'] = [[0.0] * m.H for _ in range(VOCABULARY)]
+        g = gradients(m)
         aux, loss = [0.0] * m.L, 0.0
         for ids, first in batch:
             for x in backward(m, g, ids, first, N, n, aux): loss += x
         embed = 'model.embed_tokens.weight'
-        if m.tied: g[embed] = add(g['head'], g[embed])
+        if m.pair: g = dict(zip(m.learnt(), (x for pair in g.values() for x in pair)))
+        elif m.tied: g[embed] = add(g['head'], g[embed])
         squares = 0.0
-        for name in m.w:
+        for name in m.learnt():
             for row in g[name]:
                 part = 0.0
                 for x in row: part += x * x
@@ -452,9 +495,13 @@ def tune(m, records, o):
         for x in aux: balance += x
         factor = S((clip / length if clip > 0 and length > clip else 1.0) / N)
         powers = [powers[0] * S(o['beta1']), powers[1] * S(o['beta2'])]
-        adamw(m, g, o, factor, lr, powers)
-        log += '{"step":%d,"targets":%d,"loss":"%s","norm":"%s","lr":"%s","balance":"%s"}\n' % (
+        adamw(m, g, moment, o, factor, lr, powers)
+        log += '{"step":%d,"targets":%d,"loss":"%s","norm":"%s","lr":"%s","balance":"%s"' % (
             s, N, hexadecimal(loss / N), hexadecimal(length), hexadecimal(lr), hexadecimal(balance / (n * m.L)))
+        if s % o['checkpoint'] == 0:
+            state = [x for name, w in m.learnt().items() for part in (w, *moment[name]) for row in part for x in row]
+            log += ',"state":"%s"' % hashlib.sha256(struct.pack('<%df' % len(state), *state)).hexdigest()
+        log += '}\n'
     return log
 
 # ------------------------------------------------------------- sampling
@@ -487,7 +534,7 @@ def sample(m, prompts, o):
         for candidate in range(o['n']):
             answer, logprob, stop = [], 0.0, 'length'
             while len(answer) < min(o['max-tokens'], m.context - len(prompt)):
-                x = matrix(head(m), [forward(m, prompt + answer)[2][-1]])[0]
+                x = matrix(m, head(m), [forward(m, prompt + answer)[2][-1]])[0]
                 token = next_token(x, o, uniform(draw(o['seed'], SAMPLE, key(record['id']), candidate, len(answer))))
                 logprob -= loss_of(x, token)[0]
                 if token == 2: stop = 'eos'; break
@@ -506,9 +553,9 @@ STORED = {'F32': (4, lambda x: struct.pack('<f', x), lambda b: struct.unpack('<f
 def file_of(m, kind='F32'):
     size, put, _ = STORED[kind]
     at, entries, data = 0, [], []
-    for name, rows in m.w.items():
+    for name, rows in m.learnt().items():
         flat = [x for row in rows for x in row]
-        shape = '%d' % len(flat) if len(rows) == 1 else '%d,%d' % m.shape[name]
+        shape = '%d' % len(flat) if name.endswith('norm.weight') else '%d,%d' % (len(rows), len(rows[0]))
         to = at + size * len(flat)
         entries.append('"%s":{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}' % (name, kind, shape, at, to))
         at = to
@@ -546,6 +593,15 @@ def compare(what, ours, path):
         part = slice(max(0, at - 60), at + 40)
         print('  specification: %s\n  program:       %s' % (ours[part], theirs[part]))
 
+def check_samples(m, model, prompts, sampling, actinh, d):
+    for i, change in enumerate(({'n': 3}, {'temperature': 0.7, 'top-k': 40, 'top-p': 0.9}, {'temperature': 0, 'n': 1})):
+        o, out = {**sampling, **change}, 'sampled-%s-%d' % (model, i)
+        actinh('sample', model, 'prompts-%d.jsonl' % len(prompts), '-o', out, **o)
+        o['teacher'] = model.split('+')[0]
+        compare('%s, sampled with %s' % (model, change), sample(m, prompts, o), d + '/' + out)
+
+LORA = 'q_proj k_proj v_proj o_proj gate_proj up_proj down_proj w1 w2 w3 gate lm_head'.split()
+
 def main():
     program = os.path.abspath(sys.argv[1])
     common = {'hidden_size': 20, 'num_hidden_layers': 2, 'num_attention_heads': 4, 'num_key_value_heads': 2,
@@ -561,7 +617,8 @@ def main():
                {'id': 'e', 'prompt': 'a rather long one that is cut off here', 'completion': 'at some place in it'}]
     prompts = [{'id': 'a', 'prompt': 'the sand'}, {'id': 'p-2', 'prompt': 'on'}]
     tuning = {'epochs': 2, 'batch': 3, 'lr': 3e-2, 'min-lr': 1e-4, 'schedule': 'cosine', 'warmup': 0.5,
-              'max-length': 30, 'decay': 0.1, 'clip': 0.7, 'beta1': 0.9, 'beta2': 0.95, 'steps': 3, 'seed': 5}
+              'max-length': 30, 'decay': 0.1, 'clip': 0.7, 'beta1': 0.9, 'beta2': 0.95, 'steps': 3, 'seed': 5,
+              'checkpoint': 2}
     sampling = {'n': 2, 'temperature': 1, 'top-k': 0, 'top-p': 1, 'max-tokens': 5, 'seed': 7}
     with tempfile.TemporaryDirectory() as d:
         def actinh(*words, **options):
@@ -570,26 +627,28 @@ def main():
         vocabulary = [(0.0, b'<unk>'), (0.0, b'<s>'), (0.0, b'</s>')] + [(0.0, b'<0x%02X>' % b) for b in range(256)]
         vocabulary += zip(SCORES, PIECES)
         pieces = struct.pack('<i', 6) + b''.join(struct.pack('<fi', s, len(p)) + p for s, p in vocabulary)
-        write(d + '/records.jsonl', lines(records)); write(d + '/prompts.jsonl', lines(prompts))
+        write(d + '/records.jsonl', lines(records))
+        for n in (1, 2): write(d + '/prompts-%d.jsonl' % n, lines(prompts[:n]))
         for name, config, kind in (('dense', dense, 'BF16'), ('moe', moe, 'F16'), ('lone', moe, None)):
-            m = Model(config)
+            m, o = Model(config), dict(tuning, steps=3 if kind else 1)
             write('%s/%s/tokenizer.bin' % (d, name), pieces)
             write('%s/%s/config.json' % (d, name), json.dumps(config))
-            o = dict(tuning, steps=3 if kind else 1)
             if kind: coarse(m, kind); write('%s/%s/model.safetensors' % (d, name), file_of(m, kind))
             else: m.random(o['seed'])
-            model = name if kind else name + '/config.json'
-            actinh('tune', model, 'records.jsonl', '-o', 'tuned-' + name, '--micro', '2', **o)
-            compare(name + ', log of the steps', tune(m, records, o), '%s/tuned-%s/steps.jsonl' % (d, name))
-            compare(name + ', weights after the steps', file_of(m), '%s/tuned-%s/model.safetensors' % (d, name))
+            model, out = name if kind else name + '/config.json', 'tuned-' + name
+            actinh('tune', model, 'records.jsonl', '-o', out, '--micro', '2', **o)
+            compare(name + ', log of the steps', tune(m, records, o), '%s/%s/steps.jsonl' % (d, out))
+            compare(name + ', weights after the steps', file_of(m), '%s/%s/model.safetensors' % (d, out))
             if not kind: continue
-            changes = {'n': 3}, {'temperature': 0.7, 'top-k': 40, 'top-p': 0.9}, {'temperature': 0, 'n': 1}
-            for i, change in enumerate(changes):
-                o, out = {**sampling, **change, 'teacher': 'tuned-' + name}, 'sampled-%s-%d' % (name, i)
-                actinh('sample', o['teacher'], 'prompts.jsonl', '-o', out, **{k: o[k] for k in o if k != 'teacher'})
-                compare('%s, sampled with %s' % (name, change), sample(m, prompts, o), d + '/' + out)
-        actinh('select', 'sampled-dense-0', '-o', 'chosen', by='random', seed=3)
-        with open(d + '/sampled-dense-0') as f: pool = f.readlines()
+            check_samples(m, out, prompts, sampling, actinh, d)
+            lora = {'lora': 2, 'alpha': 5, 'targets': ','.join(LORA)}
+            actinh('tune', out, 'records.jsonl', '-o', 'lora-' + name, **o, **lora)
+            m.add_lora(lora['lora'], lora['alpha'], LORA, o['seed'])
+            compare(name + ', log of the steps of LoRA', tune(m, records, o), '%s/lora-%s/steps.jsonl' % (d, name))
+            compare(name + ', what LoRA learnt', file_of(m), '%s/lora-%s/adapter_model.safetensors' % (d, name))
+            check_samples(m, '%s+lora-%s' % (out, name), prompts[:1], sampling, actinh, d)
+        actinh('select', 'sampled-tuned-dense-0', '-o', 'chosen', by='random', seed=3)
+        with open(d + '/sampled-tuned-dense-0') as f: pool = f.readlines()
         group = {}
         for line in pool: group.setdefault(json.loads(line)['id'], []).append(line)
         filled = lambda g: [x for x in g if json.loads(x)['completion'].strip()] or g

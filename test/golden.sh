@@ -1,8 +1,8 @@
 #!/bin/sh
 # golden.sh ACTINH [THREADS]: the mini pipeline, from a grammar to chosen answers; prints one digest a stage.
 # Two layers, grouped queries, dense and MoE, tied and untied head, sizes that are no multiples of a tile (hidden 40, feed
-# forward 44), a shared prefix (sampling), micro-batches. test/golden.txt holds the digests: they are the same for every
-# compiler, processor and number of threads, and move only with `spec` in actinh.c.
+# forward 44), a shared prefix (sampling), micro-batches, LoRA beside every matrix. test/golden.txt holds the digests: they
+# are the same for every compiler, processor and number of threads, and move only with `spec` in actinh.c.
 set -e
 A=$1 T=${2:-1} D=$(mktemp -d)
 trap 'rm -rf "$D"' EXIT
@@ -25,7 +25,10 @@ for m in dense moe; do
     q score "$D/$m.sampled" --measures all -o "$D/$m.scored"
     q select "$D/$m.scored" --by mtld:max,words:min -o "$D/$m.chosen"
     q profile "$D/$m.tuned" "$D/mini.suite" -o "$D/$m.figures"
+    q tune "$D/$m.tuned" "$D/$m.chosen" -o "$D/$m.lora" --lora 3 --targets all-linear --batch 6 --micro 4 --lr 1e-2
+    q sample "$D/$m.tuned+$D/$m.lora" "$D/prompts.jsonl" -n 2 --max-tokens 6 -o "$D/$m.adapted"
+    mv "$D/$m.lora/adapter_model.safetensors" "$D/$m.adapter"
     mv "$D/$m.tuned/model.safetensors" "$D/$m.weights"; mv "$D/$m.tuned/steps.jsonl" "$D/$m.steps"
-    hash_of "$D/$m.weights" "$D/$m.steps" "$D/$m.sampled" "$D/$m.scored" "$D/$m.chosen" "$D/$m.figures"
+    hash_of "$D/$m.weights" "$D/$m.steps" "$D/$m.sampled" "$D/$m.scored" "$D/$m.chosen" "$D/$m.figures" "$D/$m.adapter" "$D/$m.adapted"
 done
 hash_of "$D/text.jsonl" "$D/tokenizer.bin"

@@ -1,15 +1,17 @@
 #!/bin/sh
-# portability.sh [NAME]: the golden pipeline on whatever compilers, C libraries and processors this machine can build for and run:
-# other processors through qemu-user, Windows through wine, WebAssembly through node. Every one must give test/golden.txt.
-# Builds whose arithmetic is not binary32 must say so. At the end a small recipe is run whole on two other processors, one of
-# them big-endian, from the same model files. Closes with "N passed, N failed, N skipped"; what is missing is skipped by name.
+# portability.sh [NAME]: the golden pipeline on whatever compilers, C libraries and processors this machine can build for
+# and run: other processors through qemu-user, Windows through wine, WebAssembly through node. Every one must give
+# test/golden.txt. Builds whose arithmetic is not binary32 must say so. At the end a small recipe is run whole on other
+# processors, one of them big-endian, from the same model files. With NAME only targets called so. Closes with
+# "N passed, N failed, N skipped"; what is missing is skipped by name.
 cd "$(dirname "$0")/.." || exit 2
 only=${1:-} passed=0 failed=0 skipped=0
 B=$PWD/test/build/portability$(echo "$only" | tr -c 'a-zA-Z0-9\n' _)
 P=$B/program.exe                         # Windows insists on the suffix, nobody else minds
 rm -rf "$B"; mkdir -p "$B"
 export WINEPREFIX="$B/wine" WINEDEBUG=-all TMPDIR="$B"
-[ -n "$only" ] || { sh test/portability.sh s390x >"$B/s390x" & }      # as long as all the rest: qemu computes its floats one by one
+# s390x takes as long as all the rest, for qemu computes its floats one by one: it runs beside
+[ -n "$only" ] || { sh test/portability.sh s390x >"$B/s390x" & }
 have() { command -v "$1" >/dev/null 2>&1; }
 skip() { skipped=$((skipped + 1)); echo "skipped  $1: not on this machine"; }
 ok() { passed=$((passed + 1)); echo "ok       $1"; }
@@ -22,7 +24,8 @@ import { WASI } from 'node:wasi';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 const [, , file, ...words] = process.argv;
-const wasi = new WASI({ version: 'preview1', args: [file, ...words], preopens: { '.': '.', [tmpdir()]: tmpdir() }, returnOnExit: true });
+const preopens = { '.': '.', [tmpdir()]: tmpdir() };
+const wasi = new WASI({ version: 'preview1', args: [file, ...words], preopens, returnOnExit: true });
 const { instance } = await WebAssembly.instantiate(readFileSync(file), { wasi_snapshot_preview1: wasi.wasiImport });
 process.exitCode = wasi.start(instance);
 END
@@ -56,10 +59,14 @@ refuses() {
     build "$@"
     case $? in
         1) return ;;
-        2) if grep -q 'promises the same bits' "$B/log"; then ok "$1: does not compile, as it says"; else bad "$1" "$(head -n 1 "$B/log")"; fi; return ;;
+        2)
+            if grep -q 'promises the same bits' "$B/log"; then ok "$1: does not compile, as it says"
+            else bad "$1" "$(head -n 1 "$B/log")"; fi
+            return ;;
     esac
     "$run" corpus test/golden.grammar -n 1 2>"$B/log" >/dev/null
-    if grep -q 'bits are not portable' "$B/log"; then ok "$1: $(sed 's/.*bits are not portable: //' "$B/log")"; else bad "$1" "does not notice"; fi
+    if grep -q 'bits are not portable' "$B/log"; then ok "$1: $(sed 's/.*bits are not portable: //' "$B/log")"
+    else bad "$1" "does not notice"; fi
 }
 # whole NAME RUNNER COMPILER...: runs the small recipe; every file and the table must be those of ./actinh
 whole() {
@@ -67,11 +74,13 @@ whole() {
     case $? in 1) return ;; 2) bad "$1" "does not build: $(head -n 1 "$B/log")"; return ;; esac
     rm -rf "$B/there"
     "$run" run "$B/mini/recipe" -o "$B/there" --threads 1 --quiet >"$B/there.table" 2>"$B/log"
-    if diff -r "$B/here" "$B/there" >"$B/log" && cmp "$B/here.table" "$B/there.table" >>"$B/log"; then ok "$1: a whole recipe, $(find "$B/there" -type f | wc -l) files"
+    if diff -r "$B/here" "$B/there" >"$B/log" && cmp "$B/here.table" "$B/there.table" >>"$B/log"; then
+        ok "$1: a whole recipe, $(find "$B/there" -type f | wc -l) files"
     else bad "$1" "a whole recipe differs: $(head -n 1 "$B/log")"; fi
 }
 
-for o in -O0 -O1 -O2 -O3 -Os "-O3 -march=native" "-O3 -march=native -fopenmp" "-O2 -march=x86-64-v3" "-O2 -march=x86-64-v4" "-O2 -DACTINH_PLAIN"; do
+for o in -O0 -O1 -O2 -O3 -Os "-O3 -march=native" "-O3 -march=native -fopenmp" "-O2 -march=x86-64-v3" "-O2 -march=x86-64-v4" \
+    "-O2 -DACTINH_PLAIN"; do
     case $o in *x86-64*) [ "$(uname -m)" = x86_64 ] || continue; grep -q avx512f /proc/cpuinfo 2>/dev/null || continue ;; esac
     target "gcc $o" "" gcc -std=c99 $o
     target "clang $o" "" clang -std=c99 $o
@@ -85,8 +94,9 @@ target "riscv64" qemu-riscv64-static riscv64-linux-gnu-gcc -std=c99 -O2 -static
 target "ppc64le" qemu-ppc64le-static powerpc64le-linux-gnu-gcc -std=c99 -O2 -static
 target "s390x, big-endian" qemu-s390x-static s390x-linux-gnu-gcc -std=gnu99 -O2 -static
 target "Windows, 64 bits" wine x86_64-w64-mingw32-gcc -std=c99 -O2
-target "WebAssembly" "$node" clang --target=wasm32-wasi -std=c99 -O2 -Wl,-z,stack-size=1048576 -Wl,--stack-first
-target "WebAssembly, its vectors" "$node" clang --target=wasm32-wasi -std=c99 -O2 -msimd128 -Wl,-z,stack-size=1048576 -Wl,--stack-first
+wasm="clang --target=wasm32-wasi -std=c99 -O2 -Wl,-z,stack-size=1048576 -Wl,--stack-first"
+target "WebAssembly" "$node" $wasm
+target "WebAssembly, its vectors" "$node" $wasm -msimd128
 refuses "x87" "" i686-linux-gnu-gcc -std=c99 -O2 -static
 refuses "s390x with floats computed in double" qemu-s390x-static s390x-linux-gnu-gcc -std=c99 -O2 -static
 refuses "clang, fused" "" clang -O2 -march=native -ffp-contract=fast
