@@ -7372,6 +7372,11 @@ static int verb_corpus(Env *e, Call *c) {
     return end_result(e, c);
 }
 
+/* The verbs whose results have receipts: what an experiment is made of, and what can be verified. */
+static const struct { const char *name; int bit; int (*f)(Env *, Call *); } stages[] = {
+    { "sample", SAMPLE, verb_sample }, { "score", SCORE, verb_score }, { "select", SELECT, verb_select }, { "tune", TUNE, verb_tune },
+    { "profile", PROFILE, verb_profile }, { "gather", GATHER, verb_gather }, { "corpus", CORPUS, verb_corpus } };
+
 /* ============================================== Experiment ============================================================
  * The whole grid: teachers x students x choices x seeds. A recipe names them and holds the verbs' own options. Every
  * stage is a verb that writes a file with a receipt, so a run that was stopped goes on where it stopped.
@@ -7446,16 +7451,16 @@ static int split_words(Env *e, const char *text, char **word, size_t most, size_
 
 /* All that can be known to be wrong before the work begins. */
 static int check_recipe(Env *e, Recipe *r) {
-    static const struct { const char *key; int bit; } stages[] = { { "sample", SAMPLE }, { "score", SCORE }, { "tune", TUNE } };
+    static const struct { const char *key; int bit; } keys[] = { { "sample", SAMPLE }, { "score", SCORE }, { "tune", TUNE } };
     size_t i, n, k;
     Rule rule;
     Call c;
-    for (i = 0; i < COUNT(stages); i++) {
+    for (i = 0; i < COUNT(keys); i++) {
         char *word[100];
         n = 0;
-        TRY(split_words(e, setting(r->s, r->n, "", stages[i].key, ""), word, COUNT(word), &n));
-        if (parse_call(e, stages[i].bit, stages[i].key, word, n, &c) < 0 || c.n_files)
-            return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, stages[i].key, c.file[0]) : -1;
+        TRY(split_words(e, setting(r->s, r->n, "", keys[i].key, ""), word, COUNT(word), &n));
+        if (parse_call(e, keys[i].bit, keys[i].key, word, n, &c) < 0 || c.n_files)
+            return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i].key, c.file[0]) : -1;
     }
     for (i = 0; i < r->seeds; i++) {
         double x = 0;
@@ -7500,13 +7505,14 @@ static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
 }
 
 /* Runs one verb under an environment of its own: `words` as in a recipe, then --seed and --output, then the files. */
-static int stage(Env *e, const Recipe *r, int (*verb)(Env *, Call *), int bit, const char *name, const char *words,
-    const char *seed, const char *out, const char *const *files) {
+static int stage(Env *e, const Recipe *r, const char *name, const char *words, const char *seed, const char *out,
+    const char *const *files) {
     Env inner;
     Call *c;
     char *word[128];
-    size_t n = 0;
+    size_t n = 0, k = 0;
     int done = -1;
+    while (strcmp(stages[k].name, name) != 0) k++;
     memset(&inner, 0, sizeof inner);
     inner.quiet = 1;
     c = get(&inner, 1, sizeof *c);
@@ -7515,7 +7521,7 @@ static int stage(Env *e, const Recipe *r, int (*verb)(Env *, Call *), int bit, c
         word[n++] = join(&inner, "--output", "", ""); word[n++] = join(&inner, out, "", "");
         if (r->force) word[n++] = join(&inner, "--force", "", "");
         for (; *files; files++) word[n++] = join(&inner, *files, "", "");
-        if (!inner.error[0] && parse_call(&inner, bit, name, word, n, c) == 0) done = verb(&inner, c);
+        if (!inner.error[0] && parse_call(&inner, stages[k].bit, name, word, n, c) == 0) done = stages[k].f(&inner, c);
     }
     env_free(&inner);
     return done < 0 ? fail(e, "%s", inner.error) : 0;
@@ -7540,37 +7546,45 @@ static char *cell_path(Env *e, const Recipe *r, const char *a, const char *b, co
     return x.s ? x.s : copy(e, "", 0);
 }
 
+/* Where a cell's results lie; without a student what its teacher makes, without a teacher the base student's figures. */
+typedef struct { const char *sampled, *scored, *chosen, *tuned, *figures; } Paths;
+
+static Paths paths_of(Env *e, const Recipe *r, const Named *teacher, const Named *student, const char *choice, const char *seed) {
+    Paths p = { NULL, NULL, NULL, NULL, NULL };
+    if (teacher) {
+        p.sampled = cell_path(e, r, "sampled", teacher->name, seed, NULL, ".jsonl");
+        p.scored = cell_path(e, r, "scored", teacher->name, seed, NULL, ".jsonl");
+    }
+    if (teacher && student) {
+        p.chosen = cell_path(e, r, teacher->name, student->name, choice, seed, ".jsonl");
+        p.tuned = cell_path(e, r, teacher->name, student->name, choice, seed, "");
+        p.figures = cell_path(e, r, teacher->name, student->name, choice, seed, ".figures");
+    } else if (student) p.figures = cell_path(e, r, "base", student->name, seed, NULL, ".figures");
+    return p;
+}
+
 static int stage_profile(Env *e, const Recipe *r, const char *model, const char *seed, const char *figures) {
     const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' '),
         *files[3] = { NULL, NULL, NULL };
     files[0] = model;
     files[1] = copy(e, suite, words ? (size_t)(words - suite) : strlen(suite));
-    return files[1] ? stage(e, r, verb_profile, PROFILE, "profile", words ? words : "", seed, figures, files) : -1;
+    return files[1] ? stage(e, r, "profile", words ? words : "", seed, figures, files) : -1;
 }
 
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. Whatever is there
  * already, whole and made from the same, is not done again: so cells share their teacher's answers. */
 static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
-    const char *sampled = cell_path(e, r, "sampled", x->teacher->name, x->seed, NULL, ".jsonl");
-    const char *scored = cell_path(e, r, "scored", x->teacher->name, x->seed, NULL, ".jsonl");
-    const char *chosen = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".jsonl");
-    const char *tuned = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, "");
-    const char *figures = cell_path(e, r, x->teacher->name, x->student ? x->student->name : "", x->choice, x->seed, ".figures");
-    const char *const teach[] = { x->teacher->path, r->prompts, NULL }, *const score[] = { sampled, NULL },
-        *const select[] = { scored, NULL },
-        *const learn[] = { x->student ? x->student->path : "", chosen, NULL };
-    TRY(stage(e, r, verb_sample, SAMPLE, "sample", recipe_words(r, "sample", "-n 10"), x->seed, sampled,
-        teach));        /* y1 .. yk ~ teacher(x) */
-    TRY(stage(e, r, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored,
-        score));                     /* s1 .. sk            */
+    Paths p = paths_of(e, r, x->teacher, x->student, x->choice, x->seed);
+    const char *const teach[] = { x->teacher->path, r->prompts, NULL }, *const score[] = { p.sampled, NULL },
+        *const select[] = { p.scored, NULL }, *const learn[] = { x->student ? x->student->path : "", p.chosen, NULL };
+    TRY(stage(e, r, "sample", recipe_words(r, "sample", "-n 10"), x->seed, p.sampled, teach));           /* y1 .. yk ~ teacher(x) */
+    TRY(stage(e, r, "score", recipe_words(r, "score", ""), NULL, p.scored, score));                     /* s1 .. sk */
     if (!x->student) return 0;
-    TRY(stage(e, r, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), x->seed, chosen,
-        select));       /* y* = the best of k  */
-    TRY(stage(e, r, verb_tune, TUNE, "tune", recipe_words(r, "tune", ""), x->seed, tuned,
-        learn));                       /* student learns y*   */
-    if (is_file(join(e, tuned, "/", "adapter_config.json"))) tuned = join(e, x->student->path, "+", tuned);
-    return stage_profile(e, r, tuned, x->seed, figures);                                                                 /* what has it become? */
+    TRY(stage(e, r, "select", join(e, "--by \"", x->choice, "\""), x->seed, p.chosen, select));          /* y* = the best of k */
+    TRY(stage(e, r, "tune", recipe_words(r, "tune", ""), x->seed, p.tuned, learn));                     /* the student learns y* */
+    if (is_file(join(e, p.tuned, "/", "adapter_config.json"))) p.tuned = join(e, x->student->path, "+", p.tuned);
+    return stage_profile(e, r, p.tuned, x->seed, p.figures);                                            /* what has it become? */
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
@@ -7634,17 +7648,22 @@ static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, con
     TRY(size_option(e, &c, O_n, 1, 10000, &n));
     snprintf(k, sizeof k, " --answers %zu", n);
     files[0] = space ? copy(e, world, (size_t)(space - world)) : world;
-    TRY(stage(e, r, verb_corpus, CORPUS, "corpus", join(e, space ? space : "", " -n 1000 --start ", join(e, start, k, "")), NULL,
+    TRY(stage(e, r, "corpus", join(e, space ? space : "", " -n 1000 --start ", join(e, start, k, "")), NULL,
         drawn, files));
     files[0] = drawn;
-    TRY(stage(e, r, verb_score, SCORE, "score", recipe_words(r, "score", ""), NULL, scored, files));
+    TRY(stage(e, r, "score", recipe_words(r, "score", ""), NULL, scored, files));
     files[0] = scored;
-    TRY(stage(e, r, verb_select, SELECT, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, files));
+    TRY(stage(e, r, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, files));
     return mean_of_file(e, chosen, "", field, value);
 }
 
 /* The finished grid: for each seed, teacher, student and choice one set of figures, and for each seed and student a base. */
-typedef struct { const Recipe *r; Cell *cell; Figures *figures, *bases; } Grid;
+typedef struct {
+    const Recipe *r;
+    Cell *first, *cell;          /* [n_first] teachers' answers and base figures, which the others share; [n] the grid */
+    size_t n_first, n;
+    Figures *figures, *bases;
+} Grid;
 
 static size_t cell_at(const Recipe *r, size_t seed, size_t t, size_t s,
     size_t k) { return ((seed * r->teachers + t) * r->students + s) * r->choices + k; }
@@ -7802,53 +7821,87 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
     return 0;
 }
 
+static int make_grid(Env *e, const Recipe *r, Grid *g) {
+    size_t s, t, i, k;
+    memset(g, 0, sizeof *g);
+    g->r = r;
+    g->cell = get(e, r->seeds * r->teachers * r->students * r->choices + 1, sizeof *g->cell);
+    g->figures = get(e, r->seeds * r->teachers * r->students * r->choices + 1, sizeof *g->figures);
+    g->bases = get(e, r->seeds * r->students + 1, sizeof *g->bases);
+    g->first = get(e, r->seeds * (r->teachers + r->students) + 1, sizeof *g->first);
+    if (!g->cell || !g->figures || !g->bases || !g->first) return -1;
+    for (s = 0; s < r->seeds; s++) {
+        for (t = 0; t < r->teachers; t++) { g->first[g->n_first].teacher = &r->teacher[t]; g->first[g->n_first++].seed = r->seed[s]; }
+        for (t = 0; t < r->students; t++) {
+            Cell *x = &g->first[g->n_first++];
+            x->student = &r->student[t]; x->choice = "base"; x->seed = r->seed[s];
+        }
+        for (t = 0; t < r->teachers; t++) for (i = 0; i < r->students; i++) for (k = 0; k < r->choices; k++) {
+            Cell *x = &g->cell[g->n++];
+            x->teacher = &r->teacher[t]; x->student = &r->student[i]; x->choice = r->choice[k]; x->seed = r->seed[s];
+        }
+    }
+    return 0;
+}
+
+/* All figures of the grid, as results.jsonl has them. */
+static int collect(Env *e, Grid *g, Buf *results) {
+    const Recipe *r = g->r;
+    size_t s, t, i, k, n;
+    for (n = s = 0; s < r->seeds; s++) {
+        for (i = 0; i < r->students; i++) {
+            Figures *f = &g->bases[s * r->students + i];
+            TRY(load_figures(e, paths_of(e, r, NULL, &r->student[i], NULL, r->seed[s]).figures, f));
+            TRY(put_results(e, results, NULL, r->student[i].name, "base", r->seed[s], f, f));
+        }
+        for (t = 0; t < r->teachers; t++) for (i = 0; i < r->students; i++) for (k = 0; k < r->choices; k++, n++) {
+            if (strcmp(r->choice[k], "base") == 0) continue;
+            TRY(load_figures(e, paths_of(e, r, &r->teacher[t], &r->student[i], r->choice[k], r->seed[s]).figures, &g->figures[n]));
+            TRY(put_results(e, results, r->teacher[t].name, r->student[i].name, r->choice[k], r->seed[s], &g->figures[n],
+                &g->bases[s * r->students + i]));
+        }
+    }
+    return 0;
+}
+
+/* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
+static int depends_on_stages(Env *e, Call *c, const Grid *g) {
+    size_t i, k;
+    for (i = 0; i < g->n_first + g->n; i++) {
+        const Cell *x = i < g->n_first ? &g->first[i] : &g->cell[i - g->n_first];
+        Paths p = paths_of(e, g->r, x->teacher, x->student, x->choice, x->seed);
+        const char *part[5];
+        int shared = i < g->n_first;
+        part[0] = shared ? p.sampled : NULL; part[1] = shared ? p.scored : NULL; part[2] = p.chosen; part[3] = p.tuned; part[4] = p.figures;
+        if (!shared && strcmp(x->choice, "base") == 0) continue;
+        for (k = 0; k < 5; k++)
+            if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], k == 3), k == 3 ? join(e, base_name(part[k]), "/receipt.json", "") : NULL));
+    }
+    return e->error[0] ? -1 : 0;
+}
+
+static const char *const run_files[] = { "results.jsonl", NULL };
+
 static int verb_run(Env *e, Call *c) {
     Recipe r;
-    Grid grid;
-    Cell *cell, *first;
-    Figures *figures, *bases;
-    size_t n = 0, m = 0, i, s, t, k;
+    Grid g;
     Buf results = { NULL, 0, 0 }, table = { NULL, 0, 0 };
     TRY(need_files(e, c, 1, 1, "a recipe was"));
     if (!c->value[O_output]) return fail(e, "run: a folder for everything that is made was expected: -o DIR");
     TRY(load_recipe(e, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
     TRY(make_dir(e, r.dir));
-    cell = get(e, r.seeds * r.teachers * r.students * r.choices + 1, sizeof *cell);
-    figures = get(e, r.seeds * r.teachers * r.students * r.choices + 1, sizeof *figures);
-    bases = get(e, r.seeds * r.students + 1, sizeof *bases);
-    first = get(e, r.seeds * (r.teachers + r.students) + 1, sizeof *first);
-    if (!cell || !figures || !bases || !first) return -1;
-    for (s = 0; s < r.seeds; s++) {
-        for (t = 0; t < r.teachers; t++, m++) { first[m].teacher = &r.teacher[t]; first[m].seed = r.seed[s]; }
-        for (t = 0; t < r.students; t++, m++) {
-            first[m].student = &r.student[t];
-            first[m].choice = "base";
-            first[m].seed = r.seed[s];
-        }
-        for (t = 0; t < r.teachers; t++) for (i = 0; i < r.students; i++) for (k = 0; k < r.choices; k++, n++) {
-            cell[n].teacher = &r.teacher[t]; cell[n].student = &r.student[i]; cell[n].choice = r.choice[k]; cell[n].seed = r.seed[s];
-        }
-    }
-    TRY(run_cells(e, &r, first, m, "teachers and bases"));
-    TRY(run_cells(e, &r, cell, n, "cells"));
-    for (n = s = 0; s < r.seeds; s++) {
-        for (i = 0; i < r.students; i++) {
-            Figures *f = &bases[s * r.students + i];
-            TRY(load_figures(e, cell_path(e, &r, "base", r.student[i].name, r.seed[s], NULL, ".figures"), f));
-            TRY(put_results(e, &results, NULL, r.student[i].name, "base", r.seed[s], f, f));
-        }
-        for (t = 0; t < r.teachers; t++) for (i = 0; i < r.students; i++) for (k = 0; k < r.choices; k++, n++) {
-            if (strcmp(r.choice[k], "base") == 0) continue;
-            TRY(load_figures(e, cell_path(e, &r, r.teacher[t].name, r.student[i].name, r.choice[k], r.seed[s], ".figures"),
-                &figures[n]));
-            TRY(put_results(e, &results, r.teacher[t].name, r.student[i].name, r.choice[k], r.seed[s], &figures[n],
-                &bases[s * r.students + i]));
-        }
-    }
-    TRY(save_file(e, join(e, r.dir, "/", "results.jsonl"), whole(&results)));
-    grid.r = &r; grid.cell = cell; grid.figures = figures; grid.bases = bases;
-    TRY(put_table(e, &table, &grid));
+    TRY(make_grid(e, &r, &g));
+    TRY(run_cells(e, &r, g.first, g.n_first, "teachers and bases"));
+    TRY(run_cells(e, &r, g.cell, g.n, "cells"));
+    TRY(collect(e, &g, &results));
+    TRY(save_file(e, join(e, r.dir, "/", run_files[0]), whole(&results)));
+    TRY(put_table(e, &table, &g));
+    TRY(depends(e, c, "recipe", r.file, NULL));
+    TRY(depends_on_stages(e, c, &g));
+    c->out = r.dir; c->files = run_files;
+    TRY(put_receipt(e, c));
+    TRY(end_result(e, c));
     return save_file(e, NULL, whole(&table));
 }
 
