@@ -4663,7 +4663,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
         progress(e, &bar, "tuning", s.step, steps, more);
     }
-    if (w->last) return 1;
+    if (w->last) { w->log->keep = 1; return 1; }
     if (m->c.rank) TRY(save_adapter(e, m, w->dir)); else TRY(save_model(e, m, w->dir, F32));
     TRY(close_out(e, w->log));
     if (w->every && !w->keep) remove(state_path(e, w, last / w->every * w->every));
@@ -7471,9 +7471,7 @@ static int check_recipe(Env *e, Recipe *r) {
     }
     for (i = 0; i < r->choices; i++) if (strcmp(r->choice[i], "base") != 0) TRY(parse_rule(e, r->choice[i], NULL, 0, &rule));
     for (k = 0; k < r->n && strcmp(r->s[k].key, "prompts"); k++) continue;
-    if (k == r->n) return fail(e, "%s, key prompts: is missing", r->file);
-    TRY(find_data(e, r->s[k].value, &r->prompts));
-    return 0;
+    return k < r->n ? 0 : fail(e, "%s, key prompts: is missing", r->file);
 }
 
 static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
@@ -7890,6 +7888,7 @@ static int verb_run(Env *e, Call *c) {
     if (!c->value[O_output]) return fail(e, "run: a folder for everything that is made was expected: -o DIR");
     TRY(load_recipe(e, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
+    TRY(find_data(e, recipe_words(&r, "prompts", ""), &r.prompts));
     TRY(make_dir(e, r.dir));
     TRY(make_grid(e, &r, &g));
     TRY(run_cells(e, &r, g.first, g.n_first, "teachers and bases"));
@@ -7903,6 +7902,507 @@ static int verb_run(Env *e, Call *c) {
     TRY(put_receipt(e, c));
     TRY(end_result(e, c));
     return save_file(e, NULL, whole(&table));
+}
+
+/* ============================================== Verification ==========================================================
+ * A receipt is a stranger's claim: "from these files, with these options, come these bytes". To verify it is to do the
+ * work again. Files are found by their hash, wherever they lie, so results that were made from one another hang together
+ * by themselves. Each result is made again from the bytes that its receipt names, right or wrong, so one fault hides no
+ * other, and all results of a folder can be made again side by side. The receipt is also a stranger's command line: names
+ * in it are checked, only known verbs and options are heard, and nothing is written outside the scratch folder.
+ */
+typedef struct { const char *path; uint64_t bytes; char hash[65]; } Known;                /* hash: "" until it is asked for */
+enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
+typedef struct { const char *path, *dir; Span text; int state; Env env; Buf says; } Claim;
+typedef struct { Known *known; Claim *claim; size_t n_known, cap_known, n_claims, spot, step, seed; const char *scratch; } Audit;
+
+/* All files below a folder into the audit's list; with `dirs` the folders too, each behind what is in it. */
+static int walk(Env *e, Audit *a, const char *dir, int depth, int dirs) {
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+    struct stat s;
+    int bad = 0;
+    if (!d) return depth ? 0 : fail(e, "%s: cannot look into this folder", dir);
+    while (!bad && (entry = readdir(d)) != NULL) {
+        const char *path = join(e, dir, "/", entry->d_name);
+        int folder;
+        if (!path || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || stat(path, &s) != 0) continue;
+        folder = S_ISDIR(s.st_mode);
+        if (folder && depth < 16) bad = walk(e, a, path, depth + 1, dirs);
+        if (bad || (folder && !dirs) || (!folder && !S_ISREG(s.st_mode))) continue;
+        if ((bad = room(e, &a->known, a->n_known, &a->cap_known, sizeof *a->known)) < 0) continue;
+        a->known[a->n_known].path = path;
+        a->known[a->n_known].bytes = (uint64_t)s.st_size;
+        a->known[a->n_known++].hash[0] = 0;
+    }
+    closedir(d);
+    return bad;
+}
+
+/* "..." of a receipt without its quotes; anything else is empty. */
+static const char *quoted(Env *e, Span json) {
+    Buf b = { NULL, 0, 0 };
+    put_text(e, &b, "");
+    if (json.n >= 2 && json.s[0] == '"') put_unquoted(e, &b, json);
+    return b.s ? b.s : "";
+}
+
+/* The file that an entry of a receipt means, by size and hash, or NULL. */
+static const char *find_known(Env *e, Audit *a, Span entry) {
+    const char *hash = quoted(e, json_get(entry, "sha256"));
+    double bytes = -1;
+    uint64_t n;
+    size_t i;
+    json_number(json_get(entry, "bytes"), &bytes);
+    for (i = 0; i < a->n_known; i++) {
+        Known *k = &a->known[i];
+        if ((double)k->bytes != bytes) continue;
+        if (!k->hash[0] && hash_file(e, k->path, k->hash, &n) < 0) { e->error[0] = 0; k->hash[0] = '?'; }
+        if (strcmp(k->hash, hash) == 0) return k->path;
+    }
+    return NULL;
+}
+
+/* A name of a receipt that may be made below the scratch folder: FILE or FOLDER/FILE. */
+static int safe_name(const char *name) {
+    size_t slashes = 0, i;
+    for (i = 0; name[i]; i++) {
+        slashes += name[i] == '/';
+        if ((unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (name[i] == '.' && (i == 0 || name[i - 1] == '/'))) return 0;
+    }
+    return i > 0 && i < 200 && slashes < 2 && name[0] != '/' && name[i - 1] != '/';
+}
+
+/* The file `from` also at `to`, without a copy where the system knows links. */
+static int place(Env *e, const char *from, const char *to) {
+#ifndef _WIN32
+    char here[4096];
+    if (from[0] == '/' || getcwd(here, sizeof here)) {
+        const char *whole_path = from[0] == '/' ? from : join(e, here, "/", from);
+        if (whole_path && symlink(whole_path, to) == 0) return 0;
+    }
+#endif
+    return copy_file(e, from, to);
+}
+
+static size_t line_end(Span s, size_t from) {
+    while (from < s.n && s.s[from] != '\n') from++;
+    return from;
+}
+
+/* Puts the first field in which two records differ, with both values; looks into objects. */
+static void put_field(Env *e, Buf *b, Span x, Span y) {
+    Member m;
+    size_t at = 0;
+    while (json_next(x, &at, &m)) {
+        char *key = copy(e, m.key.s, m.key.n);
+        Span other = key ? json_get(y, key) : y;
+        if (other.n == m.value.n && memcmp(other.s, m.value.s, other.n) == 0) continue;
+        put_text(e, b, ", field \""); put(e, b, m.key.s, m.key.n); put_text(e, b, "\"");
+        if (m.value.n && m.value.s[0] == '{') { put_field(e, b, m.value, other); return; }
+        put_format(e, b, ": claimed %.*s, here %.*s", SHOWN(m.value), SHOWN(other));
+        return;
+    }
+}
+
+/* Puts where two files differ first: of records the line, id and field, of weights the tensor, else the byte. */
+static int put_difference(Env *e, Buf *b, const char *claimed, const char *here) {
+    Span x, y, head, line[2];
+    Member m;
+    size_t at = 0, from, i, n = 1, k = 0;
+    TRY(map_file(e, claimed, &x));
+    TRY(map_file(e, here, &y));
+    while (at < x.n && at < y.n && x.s[at] == y.s[at]) at++;
+    if (ends(claimed, ".safetensors") && x.n > 8 && at >= 8 + (size_t)le32(x.s) && x.n == y.n) {
+        head.s = x.s + 8; head.n = le32(x.s);
+        while (json_check(e, head, claimed, 0) == 0 && json_next(head, &k, &m)) {
+            Span range = json_get(m.value, "data_offsets");
+            Member low, high;
+            size_t in = 0;
+            double lo, hi;
+            if (!json_next(range, &in, &low) || !json_next(range, &in, &high) || !json_number(low.value, &lo)
+                || !json_number(high.value, &hi)) continue;
+            i = at - 8 - head.n;
+            if ((double)i < lo || (double)i >= hi) continue;
+            put_format(e, b, ", tensor %.*s, number %zu", SHOWN(m.key), (i - (size_t)lo) / 4);
+            if (!same(json_get(m.value, "dtype"), "\"F32\"")) break;
+            at -= (i - (size_t)lo) % 4;
+            put_text(e, b, ": claimed "); put_hex(e, b, (double)le_float(x.s + at));
+            put_text(e, b, ", here "); put_hex(e, b, (double)le_float(y.s + at));
+        }
+        e->error[0] = 0;
+        return 0;
+    }
+    for (from = i = 0; i < at; i++) if (x.s[i] == '\n') { n++; from = i + 1; }
+    line[0].s = x.s + from; line[0].n = line_end(x, from) - from;
+    line[1].s = y.s + from; line[1].n = line_end(y, from) - from;
+    put_format(e, b, ", line %zu", n);
+    if (!line[0].n || !line[1].n) { put_format(e, b, ": only in %s", line[0].n ? "the claim" : "what was made here"); return 0; }
+    if (json_check(e, line[0], claimed, 0) == 0 && json_check(e, line[1], here, 0) == 0 && line[0].s[0] == '{') {
+        if (json_get(line[0], "step").n) put_format(e, b, ", step %.*s", SHOWN(json_get(line[0], "step")));
+        if (json_get(line[0], "id").n) put_format(e, b, ", id %.*s", SHOWN(json_get(line[0], "id")));
+        if (json_get(line[0], "candidate").n) put_format(e, b, ", candidate %.*s", SHOWN(json_get(line[0], "candidate")));
+        put_field(e, b, line[0], line[1]);
+    } else put_format(e, b, ", byte %zu of the file", at);
+    e->error[0] = 0;
+    return 0;
+}
+
+/* Inputs of a claim into `dir`, each under its name there, and the call that makes the result again into dir/out. */
+static int prepare(Env *e, Audit *a, Claim *x, const char *dir, Call *c) {
+    Span in = json_get(x->text, "in"), chosen = json_get(x->text, "options");
+    const char *path, *name, *role, *folder;
+    Member m;
+    size_t at = 0, k;
+    TRY(make_dir(e, join(e, dir, "/", "in")));
+    while (json_next(chosen, &at, &m)) {
+        int o = find_option(m.key.s, m.key.n);
+        if (o < 0 || !(options[o].verbs & c->verb) || !options[o].bits)
+            return fail(e, "there is no option \"%.*s\" of %s that bits depend on", SHOWN(m.key), c->verb_name);
+        c->value[o] = quoted(e, m.value);
+    }
+    for (at = 0; json_next(in, &at, &m);) {
+        role = quoted(e, json_get(m.value, "as")); name = quoted(e, json_get(m.value, "name"));
+        if (!safe_name(name)) return fail(e, "\"%.60s\" is no name of a file", name);
+        if (!(path = find_known(e, a, m.value)))
+            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", role, name, quoted(e, json_get(m.value, "sha256")));
+        if (c->verb == RUN) continue;
+        folder = join(e, dir, "/in/", name);
+        if (strchr(name, '/')) TRY(make_dir(e, copy(e, folder, strlen(folder) - strlen(strchr(name, '/')))));
+        if (!is_file(folder)) TRY(place(e, path, folder));
+        k = (size_t)find_option(role, strlen(role));
+        if (k < N_OPTIONS && options[k].verbs & c->verb) { c->value[k] = folder; continue; }
+        if (strcmp(role, "items") == 0) continue;
+        if (strchr(name, '/')) folder = copy(e, folder, strlen(folder) - strlen(strchr(name, '/')));
+        if (!c->n_files || strcmp(c->file[c->n_files - 1], folder)) c->file[c->n_files++] = folder;
+    }
+    return e->error[0] ? -1 : 0;
+}
+
+/* The n-th line of a text, with its end. */
+static Span nth_line(Span text, size_t n) {
+    Span line = { text.s, 0 };
+    while (n-- && text.n) { line.s = text.s; line.n = line_end(text, 0) + 1; if (line.n > text.n) line.n = text.n; text.s += line.n; text.n -= line.n; }
+    return line;
+}
+
+/* N of M numbers, rising, by the auditor's seed. */
+static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
+    size_t *list = get(e, *n + 1, sizeof *list), i, left;
+    if (*n > all) *n = all;
+    for (i = 0, left = *n; list && i < all && left; i++)
+        if (below(draw(a->seed, DRAW_SHUFFLE, hash("spot", 4), i, 0), all - i) < left) list[*n - left--] = i;
+    return list;
+}
+
+/* Training step `step` again: from the last state before it that is there, else from the start. */
+static int redo_step(Env *e, Audit *a, Claim *x, const char *dir, Call *c, Span log, size_t step, int (*verb)(Env *, Call *)) {
+    Env inner;
+    Buf part = { NULL, 0, 0 };
+    Span made, want = nth_line(log, step), out = json_get(x->text, "out");
+    size_t from;
+    int done;
+    char name[40];
+    TRY(make_dir(e, c->value[O_output]));
+    for (from = step - 1; from > 0; from--) {
+        Span line = nth_line(log, from), state = json_get(line, "state");
+        size_t i;
+        if (!state.n) continue;
+        for (i = 0; i < a->n_known; i++) {
+            uint64_t n;
+            Known *k = &a->known[i];
+            if (!starts(base_name(k->path), "checkpoint-")) continue;
+            if (!k->hash[0]) TRY(hash_file(e, k->path, k->hash, &n));
+            if (state.n == 66 && memcmp(k->hash, state.s + 1, 64) == 0) break;
+        }
+        if (i == a->n_known) continue;
+        snprintf(name, sizeof name, "checkpoint-%06zu", from);
+        TRY(place(e, a->known[i].path, join(e, c->value[O_output], "/", name)));
+        put(e, &part, log.s, (size_t)(line.s + line.n - log.s));
+        TRY(save_file(e, join(e, c->value[O_output], "/", "steps.jsonl.part"), whole(&part)));
+        part.n = 0;
+        put(e, &part, x->text.s, (size_t)(out.s + 1 - x->text.s));
+        TRY(save_file(e, join(e, c->value[O_output], "/", "receipt.json.draft"), whole(&part)));
+        break;
+    }
+    memset(&inner, 0, sizeof inner);
+    inner.quiet = 1;
+    c->last_step = step; c->receipt.n = c->n_in = 0; c->in = NULL; c->cap_in = 0; memset(&c->receipt, 0, sizeof c->receipt);
+    done = verb(&inner, c);
+    if (done < 0) fail(e, "%s", inner.error);
+    env_free(&inner);
+    TRY(done);
+    TRY(load_file(e, join(e, c->value[O_output], "/", "steps.jsonl.part"), &made));
+    made = nth_line(made, step);
+    if (made.n == want.n && memcmp(made.s, want.s, made.n) == 0) return 0;
+    put_format(e, &x->says, ", step %zu", step);
+    put_field(e, &x->says, want, made);
+    x->state = OTHER;
+    return 0;
+}
+
+/* Only some prompts or steps: what the auditor's seed draws, or step K alone. 1: done, 0: this verb is done whole. */
+static int redo_some(Env *e, Audit *a, Claim *x, const char *dir, Call *c, const char *claimed, int (*verb)(Env *, Call *)) {
+    Span log;
+    size_t n = a->step ? 1 : a->spot, all, i, k = 1, *list;
+    Buf lines = { NULL, 0, 0 };
+    char hex[65], hex2[65];
+    uint64_t bytes;
+    if (c->verb != TUNE && (c->verb != SAMPLE || a->step)) return 0;
+    TRY(load_file(e, c->verb == TUNE ? join(e, x->dir, "/", "steps.jsonl") : claimed, &log));
+    if (c->verb == SAMPLE) TRY(size_option(e, c, O_n, 1, 10000, &k));
+    for (all = i = 0; i < log.n; i++) all += log.s[i] == '\n';
+    all /= k;
+    if (a->step > all) return fail(e, "it has %zu steps", all);
+    list = draw_some(e, a, &n, all);
+    if (!list) return -1;
+    if (a->step) list[0] = a->step - 1;
+    x->state = SPOTTED;
+    if (c->verb == TUNE) {
+        for (i = 0; i < n && x->state == SPOTTED; i++) {
+            char name[40];
+            snprintf(name, sizeof name, "/out-%zu", i);
+            c->value[O_output] = join(e, dir, name, "");
+            TRY(redo_step(e, a, x, dir, c, log, list[i] + 1, verb));
+        }
+        put_format(&x->env, &x->says, ": %zu of %zu steps checked", i, all);
+        return 1;
+    }
+    TRY(share_option(e, c));
+    for (i = 0; i < n; i++) {
+        Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
+        put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
+        list[i] = list[i] * c->share.of + c->share.shard;
+    }
+    c->share.only = list; c->share.n_only = n;
+    TRY(save_file(e, join(e, dir, "/", "claimed"), whole(&lines)));
+    TRY(verb(e, c));
+    TRY(hash_file(e, join(e, dir, "/", "claimed"), hex, &bytes));
+    TRY(hash_file(e, c->value[O_output], hex2, &bytes));
+    if (strcmp(hex, hex2)) { x->state = OTHER; TRY(put_difference(e, &x->says, join(e, dir, "/", "claimed"), c->value[O_output])); }
+    put_format(e, &x->says, ": %zu of %zu prompts checked", n, all);
+    return 1;
+}
+
+/* Makes one claimed result again and says in x->says what was found. */
+static int redo(Env *e, Audit *a, Claim *x, const char *dir) {
+    Span out = json_get(x->text, "out");
+    const char *verb = quoted(e, json_get(x->text, "verb")), *hash, *made, *disk;
+    Member m;
+    size_t at = 0, k, n = 0;
+    double spec = 0;
+    Call *c = get(e, 1, sizeof *c);
+    char hex[65];
+    uint64_t bytes;
+    for (k = 0; k < COUNT(stages) && strcmp(stages[k].name, verb); k++) continue;
+    if (k == COUNT(stages) && strcmp(verb, "run")) return fail(e, "there is no verb \"%.60s\" to do again", verb);
+    json_number(json_get(x->text, "spec"), &spec);
+    if (spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
+    if (!c || parse_call(e, k < COUNT(stages) ? stages[k].bit : RUN, verb, NULL, 0, c) < 0) return -1;
+    for (at = 0; json_next(json_get(x->text, "in"), &at, &m);) n++;
+    if (!(c->file = get(e, n + 1, sizeof *c->file))) return -1;
+    TRY(prepare(e, a, x, dir, c));
+    at = 0;
+    if (!json_next(out, &at, &m) || !safe_name(quoted(e, json_get(m.value, "name")))) return fail(e, "no name of a result");
+    c->value[O_output] = ends(x->path, "receipt.json") ? join(e, dir, "/out", "") : join(e, dir, "/", quoted(e, json_get(m.value, "name")));
+    disk = join(e, x->dir, "/", quoted(e, json_get(m.value, "name")));
+    if (a->spot || a->step) {
+        int some = k < COUNT(stages) ? redo_some(e, a, x, dir, c, disk, stages[k].f) : 0;
+        if (some) return some < 0 ? -1 : 0;
+        if (a->step) { x->state = LEFT; return 0; }
+    }
+    if (k < COUNT(stages)) TRY(stages[k].f(e, c));
+    else {
+        Recipe r;
+        Grid g;
+        Buf results = { NULL, 0, 0 };
+        at = 0;
+        json_next(json_get(x->text, "in"), &at, &m);
+        TRY(load_recipe(e, find_known(e, a, m.value), x->dir, &r));
+        TRY(make_grid(e, &r, &g));
+        TRY(collect(e, &g, &results));
+        TRY(make_dir(e, c->value[O_output]));
+        TRY(save_file(e, join(e, c->value[O_output], "/", run_files[0]), whole(&results)));
+    }
+    x->state = SAME;
+    for (at = 0; json_next(out, &at, &m);) {
+        const char *name = quoted(e, json_get(m.value, "name"));
+        if (!safe_name(name)) return fail(e, "\"%.60s\" is no name of a file", name);
+        hash = quoted(e, json_get(m.value, "sha256"));
+        made = ends(x->path, "receipt.json") ? join(e, c->value[O_output], "/", name) : c->value[O_output];
+        disk = join(e, x->dir, "/", name);
+        TRY(hash_file(e, made, hex, &bytes));
+        if (strcmp(hex, hash) == 0 && !is_file(disk)) { put_format(e, &x->says, "; %s itself is not there", name); x->state = UNTOLD; continue; }
+        if (strcmp(hex, hash) == 0 && hash_file(e, disk, hex, &bytes) == 0 && strcmp(hex, hash) == 0) continue;
+        x->state = OTHER;
+        put_format(e, &x->says, "; %s: %s", name, hash_file(e, made, hex, &bytes) == 0 && strcmp(hex, hash) == 0
+            ? "was changed after its receipt was written" : "has other bits");
+        if (is_file(disk)) TRY(put_difference(e, &x->says, disk, made));
+    }
+    return e->error[0] ? -1 : 0;
+}
+
+static int by_path(const void *a, const void *b) { return strcmp(((const Known *)a)->path, ((const Known *)b)->path); }
+
+/* The claims: every receipt below a folder, or the one that was named. */
+static int find_claims(Env *e, Audit *a, const char *given) {
+    const char *one = !given || is_dir(given) ? NULL : ends(given, ".receipt") || ends(given, "receipt.json") ? given : join(e, given, ".receipt", "");
+    size_t i, slash;
+    if (!is_dir(given)) { slash = strlen(one) - strlen(base_name(one)); TRY(walk(e, a, slash ? copy(e, one, slash) : ".", 0, 0)); }
+    else TRY(walk(e, a, given, 0, 0));
+    if (!a->n_known) return fail(e, "%s: there is nothing", given);
+    qsort(a->known, a->n_known, sizeof *a->known, by_path);
+    a->claim = get(e, a->n_known + 1, sizeof *a->claim);
+    if (!a->claim) return -1;
+    for (i = 0; i < (one ? 1 : a->n_known); i++) {
+        Claim *x = &a->claim[a->n_claims];
+        x->path = one ? one : a->known[i].path;
+        if (!ends(x->path, ".receipt") && strcmp(base_name(x->path), "receipt.json")) continue;
+        slash = strlen(x->path) - strlen(base_name(x->path));
+        x->dir = slash ? copy(e, x->path, slash - 1) : ".";
+        TRY(load_file(e, x->path, &x->text));
+        x->env.quiet = 1;
+        a->n_claims++;
+        if (json_check(&x->env, x->text, x->path, 0) < 0 || !same(json_get(x->text, "actinh"), "\"receipt\"")) {
+            fail(&x->env, "%s: is no receipt", x->path);
+            x->state = UNTOLD;
+        }
+    }
+    return a->n_claims ? 0 : fail(e, "%s: no receipt", given);
+}
+
+/* What was given and not made again: inputs that no verified result is. */
+static void put_given(Env *e, const Audit *a, Buf *b) {
+    Names said;
+    size_t i, k, at, from;
+    memset(&said, 0, sizeof said);
+    for (k = 0; k < 2; k++) for (i = 0; i < a->n_claims; i++) {
+        Member m;
+        if (a->claim[i].state == UNTOLD && k == 0) continue;
+        for (at = 0; json_next(json_get(a->claim[i].text, k ? "in" : "out"), &at, &m);) {
+            Span hash = json_get(m.value, "sha256"), as = json_get(m.value, "as");
+            int again = seen_before(e, &said, hash);
+            if (again || !k || same(as, "\"stage\"")) continue;
+            from = b->n;
+            put_format(e, b, "given, not re-computed: %s %s", quoted(e, as), quoted(e, json_get(m.value, "name")));
+            put_format(e, b, "%*s sha256 %s\n", b->n - from < 60 ? (int)(60 - (b->n - from)) : 1, "", quoted(e, hash));
+        }
+    }
+}
+
+static void put_cost(Env *e, const Audit *a) {
+    size_t k, i;
+    fprintf(stderr, "actinh: %zu receipts:", a->n_claims);
+    for (k = 0; k < COUNT(stages); k++) {
+        size_t n = 0;
+        double bytes = 0;
+        for (i = 0; i < a->n_claims; i++) {
+            Member m;
+            size_t at = 0;
+            double x = 0;
+            if (strcmp(quoted(e, json_get(a->claim[i].text, "verb")), stages[k].name)) continue;
+            n++;
+            while (json_next(json_get(a->claim[i].text, "out"), &at, &m)) if (json_number(json_get(m.value, "bytes"), &x)) bytes += x;
+        }
+        if (n) fprintf(stderr, " %s %zu (%.1f MB)", stages[k].name, n, bytes / 1e6);
+    }
+    fprintf(stderr, "; made again in %s\n", a->scratch);
+}
+
+static int make_scratch(Env *e, Audit *a, const char *wanted) {
+    const char *tmp = getenv("TMPDIR");
+    char name[60];
+    unsigned long t = (unsigned long)time(NULL), k;
+    struct stat s;
+    if (wanted) { a->scratch = wanted; return stat(wanted, &s) == 0 ? fail(e, "%s: is there already", wanted) : make_dir(e, wanted); }
+    for (k = 0; k < 1000; k++) {
+        snprintf(name, sizeof name, "/actinh-verify-%lu", t + k);
+        a->scratch = join(e, tmp ? tmp : "/tmp", name, "");
+        if (a->scratch && stat(a->scratch, &s) != 0) return make_dir(e, a->scratch);
+    }
+    return fail(e, "%s: no scratch folder can be made there", tmp ? tmp : "/tmp");
+}
+
+static int verify_build(void) {
+    char hex[65];
+    const char *fault = arithmetic_fault();
+    arithmetic_digest(hex);
+    printf("arithmetic %.16s, spec %d: %s%s\n", hex, SPEC, fault ? "not portable: " : "the same bits as everywhere", fault ? fault : "");
+    return fault != NULL;
+}
+
+/* Files beside the claims, below --in and in the program's data folder. */
+static int walk_given(Env *e, Audit *a, const Call *c, const char *data) {
+    if (c->value[O_in]) TRY(walk(e, a, c->value[O_in], 0, 0));
+    return data ? walk(e, a, data, 0, 0) : 0;
+}
+
+/* All hashes at once, for the claims are looked at side by side. */
+static int hash_all(Env *e, Audit *a) {
+    uint64_t n;
+    size_t i;
+    for (i = 0; i < a->n_known; i++) if (!a->known[i].hash[0]) TRY(hash_file(e, a->known[i].path, a->known[i].hash, &n));
+    return 0;
+}
+
+static int verb_verify(Env *e, Call *c) {
+    static const char *const words[] = { "", "same", "OTHER", "unknown", "same", "" };
+    Audit a;
+    Buf given = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
+    const char *data = NULL;
+    size_t i, count[6] = { 0, 0, 0, 0, 0, 0 }, finished = 0, before = SIZE_MAX;
+    long k;
+    memset(&a, 0, sizeof a);
+    TRY(need_files(e, c, 0, 1, "at most one receipt, file or folder was"));
+    if (!c->n_files) return verify_build();
+    TRY(size_option(e, c, O_spot, 0, 1u << 30, &a.spot));
+    TRY(size_option(e, c, O_step, 0, 1u << 30, &a.step));
+    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &a.seed));
+    TRY(find_claims(e, &a, c->file[0]));
+    if (find_data(e, "words.txt", &data) == 0) data = copy(e, data, strlen(data) - strlen(base_name(data)));
+    e->error[0] = 0;
+    TRY(walk_given(e, &a, c, data));
+    TRY(make_scratch(e, &a, c->value[O_output]));
+    if (!e->quiet) put_cost(e, &a);
+    TRY(hash_all(e, &a));
+    /* A claim whose inputs are not there in the claimed form may find them among what was made again: hence the rounds. */
+    while (finished != before) {
+        before = finished;
+        PARALLEL_DYNAMIC for (k = 0; k < (long)a.n_claims; k++) {
+            Claim *x = &a.claim[k];
+            char dir[24];
+            if (x->state != WAITING) continue;
+            snprintf(dir, sizeof dir, "/%ld-%zu", k, before);
+            x->env.error[0] = 0; memset(&x->says, 0, sizeof x->says);
+            if (redo(&x->env, &a, x, join(&x->env, a.scratch, dir, "")) < 0) x->state = WAITING;
+        }
+        for (i = finished = 0; i < a.n_claims; i++) finished += a.claim[i].state != WAITING;
+        if (finished == a.n_claims) break;
+        TRY(walk(e, &a, a.scratch, 0, 0));
+        TRY(hash_all(e, &a));
+        progress(e, &bar, "verifying", finished, a.n_claims, "");
+    }
+    for (i = 0; i < a.n_claims; i++) {
+        Claim *x = &a.claim[i];
+        if (x->state == WAITING) x->state = UNTOLD;
+        count[x->state]++;
+        if (x->state != LEFT)
+            printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error, x->says.s ? x->says.s : "");
+        env_free(&x->env);
+    }
+    put_given(e, &a, &given);
+    fputs(given.s ? given.s : "", stdout);
+    printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims - count[LEFT]);
+    if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
+    printf("; %zu other bits, %zu could not be told\n", count[OTHER], count[UNTOLD]);
+    if (!c->value[O_output]) {
+        a.n_known = 0;
+        TRY(walk(e, &a, a.scratch, 0, 1));
+        for (i = 0; i < a.n_known; i++) remove(a.known[i].path);
+        remove(a.scratch);
+    }
+    return count[OTHER] ? 1 : count[UNTOLD] || count[SAME] + count[SPOTTED] == 0 ? 2 : 0;
 }
 
 /* ================================================ Library =============================================================
@@ -8004,6 +8504,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
 typedef struct { const char *name; int bit; int (*f)(Env *, Call *); const char *usage, *says; } Verb;
 
 static const Verb verbs[] = {
+    { "verify", VERIFY, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; without an argument: this build's arithmetic" },
     { "run", RUN, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds" },
     { "sample", SAMPLE, verb_sample, "MODEL [FILE]", "k answers to every prompt" },
     { "score", SCORE, verb_score, "[FILE]", "measure every answer" },
@@ -8027,7 +8528,7 @@ static int show_help(const char *name) {
         printf("actinh: active inheritance. A teacher answers, the best answers are kept, a student learns from them.\n\n");
         for (i = 0; i < COUNT(verbs); i++) printf("    actinh %-9s %-24s %s\n", verbs[i].name, verbs[i].usage, verbs[i].says);
         printf("\nactinh help VERB shows a verb's options. Data goes to standard output or -o FILE, talk to standard error.\n"
-               "Exit status: 0 done, 2 trouble.\n");
+               "Exit status: 0 done, 1 (verify) other bits, 2 trouble.\n");
         if (name) fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
         return name ? 2 : 0;
     }

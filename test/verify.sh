@@ -1,0 +1,89 @@
+#!/bin/sh
+# verify.sh ACTINH: a small run is verified whole, then one bit, digit or word of it is changed at a time, and verify must
+# name just that. Closes with "N passed, N failed".
+A=$1 passed=0 failed=0 D=$(mktemp -d)
+trap 'rm -rf "$D"' EXIT
+export TMPDIR=$D
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED  $*"; }
+head -n 24 data/prompts.jsonl >$D/p
+cat >$D/mini.recipe <<END
+teachers = dense: data/dense
+students = moe: data/moe
+prompts = $D/p
+choices = base, words:max
+sample = -n 3 --max-tokens 30
+tune = --epochs 2 --batch 4 --lr 2e-4 --max-length 128 --checkpoint 3 --keep-checkpoints
+profile = $D/mini.suite
+END
+head -n 6 data/suites/talk.jsonl >$D/talk.jsonl
+printf '[talk]\nkind = sample\nitems = talk.jsonl\nsamples = 2\nmax-tokens = 20\nreport = words\n' >$D/mini.suite
+"$A" run $D/mini.recipe -o $D/run --quiet >/dev/null || bad "the run"
+pool=sampled-dense-1.jsonl scored=scored-dense-1.jsonl chosen=dense-moe-words_max-1.jsonl student=dense-moe-words_max-1 figures=dense-moe-words_max-1.figures
+
+options=
+mkdir $D/in; mv $D/p $D/mini.recipe $D/mini.suite $D/talk.jsonl $D/in/
+# WHAT STATUS PATTERN..: verify of $D/x ends with STATUS and says every PATTERN; "!P" must not be said
+says() {
+    what=$1 status=$2; shift 2
+    "$A" verify $D/x --in $D/in $options --quiet >$D/said 2>$D/err; s=$?
+    [ $s = "$status" ] || { bad "$what: status $s, expected $status: $(tail -n 3 $D/said) $(cat $D/err)"; return; }
+    for p in "$@"; do
+        case $p in
+        !*) if grep -q -e "${p#!}" $D/said; then bad "$what: \"$p\" was said: $(grep -e "${p#!}" $D/said | head -n 2)"; return; fi;;
+        *) grep -q -e "$p" $D/said || { bad "$what: \"$p\" was not said: $(grep -v '^same\|^given' $D/said | head -n 4)"; return; };;
+        esac
+    done
+    ok
+    [ -z "$(find $D -name 'actinh-verify*')" ] || bad "$what: scratch is left"
+}
+tampered() { # WHAT STATUS SED-SCRIPT FILE PATTERN...
+    what=$1 status=$2 script=$3 file=$4; shift 4
+    cp -R $D/run $D/x
+    sed "$script" $D/x/$file >$D/y; cmp -s $D/y $D/x/$file && bad "$what: nothing was changed"
+    mv $D/y $D/x/$file
+    says "$what" "$status" "$@"
+    rm -rf $D/x
+}
+cp -R $D/run $D/x; says 'untouched' 0 '7 of 7 results have the same bits; 0 other' 'given, not re-computed: model dense/model.safetensors' '!OTHER'; rm -rf $D/x
+tampered 'a candidate' 1 '5s/"completion":" [A-Z]/"completion":" x/' $pool "^OTHER .*$pool.receipt; $pool: was changed after.*line 5, id .talk-1., candidate 1, field \"completion\": claimed" 'same .*scored' '1 other bits, 0 could'
+tampered 'a score' 1 '7s/"words":[0-9]*/"words":999/' $scored "^OTHER .*$scored.receipt; $scored: was changed.*line 7, id .*field \"scores\", field \"words\": claimed 999.*, here [0-9]" '1 other bits, 0 could'
+tampered 'a chosen answer' 1 '2s/"candidate":[0-9]/"candidate":9/' $chosen "^OTHER .*$chosen.receipt.*line 2.*field \"candidate\": claimed 9" '1 other bits, 0 could'
+tampered 'a figure' 1 's/"items":\[[0-9]*/"items":[77/' $figures "^OTHER .*$figures.receipt.*field \"items\"" '2 other bits'
+tampered 'a result' 1 '2s/"value":[0-9]*/"value":5/' results.jsonl '^OTHER .*run\|^OTHER .*x/receipt.json.*line 2, field "value": claimed 5'
+tampered 'an option in a receipt' 1 's/"max-tokens":"30"/"max-tokens":"29"/' $pool.receipt "^OTHER .*$pool.receipt.*has other bits.*candidate" 'unknown .*x/receipt.json: its stage'
+tampered 'a seed in a receipt' 1 's/"seed":"1"/"seed":"2"/' $pool.receipt "^OTHER .*$pool.receipt"
+tampered 'a hash in a receipt' 1 's/\("out":\[{"name":"scored[^}]*sha256":"\)[0-9a-f]/\1x/' $scored.receipt "^OTHER .*$scored.receipt"
+tampered 'an input hash in a receipt' 2 's/\("as":"answers"[^}]*sha256":"\)[0-9a-f]/\1x/' $scored.receipt "^unknown .*$scored.receipt: its answers \"$pool\" .*is not to be found"
+tampered 'a training step' 1 '4s/"loss":"0x1.\(.\)/"loss":"0x1.7\1/' $student/steps.jsonl "^OTHER .*$student/receipt.json; steps.jsonl.*line 4, step 4, field \"loss\": claimed 0x1.7\|^OTHER .*steps.jsonl.*step 4.*loss"
+tampered 'a receipt that is none' 2 's/{/[/' $pool.receipt "^unknown .*$pool.receipt: not JSON\|^unknown .*$pool.receipt"
+tampered 'a name that leaves the folder' 2 's/"name":"scored-dense/"name":"..\/..\/scored-dense/' $scored.receipt '^unknown .*no name of a'
+tampered 'an absolute name' 2 's/"name":"sampled-dense/"name":"\/tmp\/sampled-dense/' $scored.receipt '^unknown .*no name of a'
+tampered 'an option that is none' 2 's/"measures"/"output":"\/tmp\/evil","measures"/' $scored.receipt '^unknown .*there is no option "output"'
+tampered 'a verb that is none' 2 's/"verb":"score"/"verb":"rm"/' $scored.receipt '^unknown .*there is no verb "rm"'
+tampered 'another spec' 2 's/"spec":[0-9]*/"spec":99/' $scored.receipt '^unknown .*of spec 99'
+# one bit of a model, in the middle of the file
+cp -R $D/run $D/x
+f=$D/x/$student/model.safetensors; n=$(($(wc -c <$f) / 2))
+{ head -c $n $f; printf '\001'; tail -c +$((n + 2)) $f; } >$D/y; mv $D/y $f
+says 'a bit of a model' 1 "^OTHER .*$student/receipt.json; model.safetensors: was changed.*tensor model.layers.[0-9].*number [0-9]*: claimed -*0x1[.0-9a-fp+-]*, here -*0x1" "same .*$figures" '1 other bits, 0 could'
+rm -rf $D/x
+# a base model: what was given has other bytes
+cp -R $D/run $D/x; cp -R data $D/in/data; f=$D/in/data/dense/model.safetensors
+{ head -c 5000 $f; printf '\001'; tail -c +5002 $f; } >$D/y; mv $D/y $f
+( cd $D && ACTINH_DATA=$D/in/data; export ACTINH_DATA; "$A" verify x --in in --quiet >said 2>err ); s=$?
+if [ $s = 2 ] && grep -q "^unknown .*$pool.receipt: its model \"dense/model.safetensors\".*not to be found" $D/said; then ok; else bad "a bit of a base model: status $s: $(grep -v ^same $D/said | head -n 3)"; fi
+rm -rf $D/in/data
+# in parts
+options='--spot 3 --seed 5'; says 'spot' 0 "$pool.receipt: 3 of 24 prompts checked" "$student/receipt.json: 3 of 12 steps checked" 'as far as they were looked at (2 in parts)'
+options='--step 8'; says 'step' 0 "$student/receipt.json: 1 of 12 steps checked" '1 of 1 results'
+sed '8s/"norm":"0x1./"norm":"0x1.3/' $D/x/$student/steps.jsonl >$D/y; mv $D/y $D/x/$student/steps.jsonl
+says 'a wrong step' 1 '^OTHER .*step 8, field "norm": claimed .0x1.3'
+options='--step 7'; says 'the step before' 0 '1 of 12 steps checked'
+options='--step 13'; says 'no such step' 2 'it has 12 steps'
+options=
+"$A" verify >$D/said && grep -q 'the same bits as everywhere' $D/said && ok || bad 'the build'
+"$A" verify $D/x/$pool --in $D/in --quiet >$D/said && grep -q '1 of 1 results' $D/said && ok || bad "one file: $(cat $D/said)"
+"$A" verify $D/nothing --quiet 2>$D/err; [ $? = 2 ] && grep -q nothing $D/err && ok || bad "nothing to verify"
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
