@@ -6559,7 +6559,7 @@ static int depends_on_model(Env *e, Call *c, const char *path, const char *token
         for (i = 0; i < 2; i++) {
             found = join(e, "/adapter_", i ? "config.json" : "model.safetensors", "");
             if (!path || !found) return -1;
-            TRY(depends(e, c, "adapter", join(e, adapter, found, ""), found + 1));
+            TRY(depends(e, c, "adapter", join(e, adapter, found, ""), join(e, base_name(adapter), found, "")));
         }
     }
     TRY(find_data(e, path, &found));
@@ -8051,7 +8051,7 @@ static int put_difference(Env *e, Buf *b, const char *claimed, const char *here)
 /* Inputs of a claim into `dir`, each under its name there, and the call that makes the result again into dir/out. */
 static int prepare(Env *e, Audit *a, Claim *x, const char *dir, Call *c) {
     Span in = json_get(x->text, "in"), chosen = json_get(x->text, "options");
-    const char *path, *name, *role, *folder;
+    const char *path, *name, *role, *folder, *adapter = NULL;
     Member m;
     size_t at = 0, k;
     TRY(make_dir(e, join(e, dir, "/", "in")));
@@ -8074,6 +8074,8 @@ static int prepare(Env *e, Audit *a, Claim *x, const char *dir, Call *c) {
         if (k < N_OPTIONS && options[k].verbs & c->verb) { c->value[k] = folder; continue; }
         if (strcmp(role, "items") == 0) continue;
         if (strchr(name, '/')) folder = copy(e, folder, strlen(folder) - strlen(strchr(name, '/')));
+        if (strcmp(role, "adapter") == 0) { adapter = folder; continue; }
+        if (strcmp(role, "model") == 0 && adapter) folder = join(e, folder, "+", adapter);
         if (!c->n_files || strcmp(c->file[c->n_files - 1], folder)) c->file[c->n_files++] = folder;
     }
     return e->error[0] ? -1 : 0;

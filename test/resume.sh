@@ -49,6 +49,7 @@ disturbed score scored score $D/many
 disturbed select chosen select $D/scored --by words:max
 disturbed gather all gather $D/many
 disturbed tune student tune data/dense $D/lesson --epochs 2 --batch 16 --lr 1e-3 --checkpoint 7 --threads 1
+disturbed lora adapter tune data/moe $D/lesson --lora 4 --epochs 2 --batch 16 --lr 1e-3 --checkpoint 7 --threads 1
 
 # two processes, one output: the second is refused and leaves the first alone
 "$A" sample data/moe data/prompts.jsonl -n 10 --max-tokens 200 --quiet -o $D/busy & pid=$!

@@ -74,6 +74,13 @@ cp -R $D/run $D/x; cp -R data $D/in/data; f=$D/in/data/dense/model.safetensors
 ( cd $D && ACTINH_DATA=$D/in/data; export ACTINH_DATA; "$A" verify x --in in --quiet >said 2>err ); s=$?
 if [ $s = 2 ] && grep -q "^unknown .*$pool.receipt: its model \"dense/model.safetensors\".*not to be found" $D/said; then ok; else bad "a bit of a base model: status $s: $(grep -v ^same $D/said | head -n 3)"; fi
 rm -rf $D/in/data
+# a LoRA adapter, and a model that is BASE+ADAPTER
+mkdir $D/lora; options=
+"$A" tune data/moe $D/run/$chosen --lora 4 --epochs 1 --batch 8 --lr 1e-3 -o $D/lora/adapter --quiet
+"$A" sample data/moe+$D/lora/adapter $D/in/p -n 2 --max-tokens 20 -o $D/lora/pool --quiet
+mv $D/x $D/x.run; cp -R $D/lora $D/x; cp $D/run/$chosen $D/in/
+says 'LoRA' 0 '2 of 2 results have the same bits'
+rm -rf $D/x $D/in/$chosen; mv $D/x.run $D/x
 # in parts
 options='--spot 3 --seed 5'; says 'spot' 0 "$pool.receipt: 3 of 24 prompts checked" "$student/receipt.json: 3 of 12 steps checked" 'as far as they were looked at (2 in parts)'
 options='--step 8'; says 'step' 0 "$student/receipt.json: 1 of 12 steps checked" '1 of 1 results'
