@@ -7991,7 +7991,7 @@ static size_t line_end(Span s, size_t from) {
 }
 
 /* Puts the first field in which two records differ, with both values; looks into objects. */
-static void put_field(Env *e, Buf *b, Span x, Span y) {
+static void put_unequal(Env *e, Buf *b, Span x, Span y) {
     Member m;
     size_t at = 0;
     while (json_next(x, &at, &m)) {
@@ -7999,7 +7999,7 @@ static void put_field(Env *e, Buf *b, Span x, Span y) {
         Span other = key ? json_get(y, key) : y;
         if (other.n == m.value.n && memcmp(other.s, m.value.s, other.n) == 0) continue;
         put_text(e, b, ", field \""); put(e, b, m.key.s, m.key.n); put_text(e, b, "\"");
-        if (m.value.n && m.value.s[0] == '{') { put_field(e, b, m.value, other); return; }
+        if (m.value.n && m.value.s[0] == '{') { put_unequal(e, b, m.value, other); return; }
         put_format(e, b, ": claimed %.*s, here %.*s", SHOWN(m.value), SHOWN(other));
         return;
     }
@@ -8042,7 +8042,7 @@ static int put_difference(Env *e, Buf *b, const char *claimed, const char *here)
         if (json_get(line[0], "step").n) put_format(e, b, ", step %.*s", SHOWN(json_get(line[0], "step")));
         if (json_get(line[0], "id").n) put_format(e, b, ", id %.*s", SHOWN(json_get(line[0], "id")));
         if (json_get(line[0], "candidate").n) put_format(e, b, ", candidate %.*s", SHOWN(json_get(line[0], "candidate")));
-        put_field(e, b, line[0], line[1]);
+        put_unequal(e, b, line[0], line[1]);
     } else put_format(e, b, ", byte %zu of the file", at);
     e->error[0] = 0;
     return 0;
@@ -8138,7 +8138,7 @@ static int redo_step(Env *e, Audit *a, Claim *x, const char *dir, Call *c, Span 
     made = nth_line(made, step);
     if (made.n == want.n && memcmp(made.s, want.s, made.n) == 0) return 0;
     put_format(e, &x->says, ", step %zu", step);
-    put_field(e, &x->says, want, made);
+    put_unequal(e, &x->says, want, made);
     x->state = OTHER;
     return 0;
 }
