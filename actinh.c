@@ -8098,7 +8098,7 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
 }
 
 /* Training step `step` again: from the last state before it that is there, else from the start. */
-static int redo_step(Env *e, Audit *a, Claim *x, const char *dir, Call *c, Span log, size_t step, int (*verb)(Env *, Call *)) {
+static int redo_step(Env *e, Audit *a, Claim *x, Call *c, Span log, size_t step, int (*verb)(Env *, Call *)) {
     Env inner;
     Buf part = { NULL, 0, 0 };
     Span made, want = nth_line(log, step), out = json_get(x->text, "out");
@@ -8165,7 +8165,7 @@ static int redo_some(Env *e, Audit *a, Claim *x, const char *dir, Call *c, const
             char name[40];
             snprintf(name, sizeof name, "/out-%zu", i);
             c->value[O_output] = join(e, dir, name, "");
-            TRY(redo_step(e, a, x, dir, c, log, list[i] + 1, verb));
+            TRY(redo_step(e, a, x, c, log, list[i] + 1, verb));
         }
         put_format(&x->env, &x->says, ": %zu of %zu steps checked", i, all);
         return 1;
