@@ -90,6 +90,11 @@ cp $D/1 $D/ids
 check 'tokenize FILE' 0 '^[0-9 ]+$' "$A" tokenize $D/tokenizer.bin $D/text; equal 'tokenize MODEL = TOKENIZER' $D/1 $D/ids
 "$A" tokenize --decode $D/tokenizer.bin $D/ids > $D/back 2>$D/2; equal 'decode(encode(x)) = x' $D/back $D/text
 say $D/answer.template 'Q: {prompt}\nA:\n'
+for f in bin json; do rm -rf $D/v; mkdir $D/v; cp $D/dense/config.json $D/v; "$A" tokenize --train 290 $D/doc.jsonl -o $D/v/tokenizer.bin 2>$D/2
+    [ $f = json ] && cp $D/dense/tokenizer.json $D/v && rm $D/v/tokenizer.bin
+    "$A" tokenize $D/v $D/text > $D/v.$f; done
+equal 'the vocabulary of a folder: tokenizer.json' $D/v.json $D/ids
+"$A" tokenize --train 290 $D/doc.jsonl -o $D/v/tokenizer.bin 2>$D/2; "$A" tokenize $D/v $D/text > $D/v.json; equal 'tokenizer.bin goes before tokenizer.json' $D/v.json $D/v.bin
 check 'template' 0 '"completion"' "$A" sample $D/dense $D/p.jsonl -n 1 --max-tokens 3 --template $D/answer.template
 say $D/io.template '{instruction}#{input}:\n---\n{prompt}:{completion}</s>\n'
 say $D/talk.msg '{"messages":[{"role":"system","content":"S"},{"role":"user","content":" u "},{"role":"assistant","content":"a"},{"role":"user","content":"</s>"},{"role":"assistant","content":"b"}]}\n{"conversations":[{"from":"human","value":"u"},{"from":"gpt","value":"a"}]}\n{"instruction":"i","input":"x","output":"o"}\n'

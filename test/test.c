@@ -1575,6 +1575,38 @@ static void test_tokenizer_json(const char *path) {
     env_free(&e);
 }
 
+/* Merging by rank is not merging by score: "abc" may be made of "ab" and "c" only, and "bc" comes first. */
+static void test_merges(void) {
+    static const char *const pieces[] = { "<unk>", "<s>", "</s>", "a", "b", "c", "ab", "bc", "abc", "\xe2\x96\x81" };
+    static const char *const heads[] = { "\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},\"pre_tokenizer\":null",
+        "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"first\",\"split\":false}",
+        "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"never\",\"split\":false}" };
+    static const char *const merges[] = { "\"b c\",\"a b\",\"ab c\"", "[\"b\",\"c\"],[\"a\",\"b\"],[\"ab\",\"c\"]" };
+    Env e;
+    Tokenizer t;
+    size_t h, k, i, n;
+    int *ids;
+    memset(&e, 0, sizeof e);
+    for (h = 0; h < COUNT(heads); h++) for (k = 0; k < COUNT(merges); k++) {
+        Buf b = { NULL, 0, 0 };
+        put_format(&e, &b, "{\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true}, {\"id\":266,\"content\":\"<pad>\"}],%s,", heads[h]);
+        put_text(&e, &b, "\"model\":{\"byte_fallback\":true,\"vocab\":{");
+        for (i = 0; i < COUNT(pieces); i++) put_format(&e, &b, "\"%s\":%zu,", pieces[i], i);
+        for (i = 0; i < 256; i++) put_format(&e, &b, "\"<0x%02X>\":%zu%s", (unsigned)i, i + COUNT(pieces), i < 255 ? "," : "},");
+        put_format(&e, &b, "\"merges\":[%s]}}", merges[k]);
+        check(load_tokenizer(&e, temporary(&e, "tokenizer.json", whole(&b)), &t) == 0 && t.n == 267, "%s", e.error);
+        if (e.error[0]) return;
+        check(t.kind[1] == MARK && t.kind[266] == ADDED && t.no_prefix == (h == 2), "tokenizer.json, head %zu", h);
+        encode(&e, &t, span("abc"), h < 2, &ids, &n);
+        check(n == 3 - (h == 2) && ids[n - 2] == 3 && ids[n - 1] == 7 && (h == 2 || ids[0] == 9), "\"abc\" by rank: %zu ids", n);
+        encode(&e, &t, span("<pad>"), 0, &ids, &n);
+        check(n == 5, "an added piece was found in a text");
+    }
+    add_piece(&e, &t, span("bc"), 0, NORMAL);
+    check(lookup(&t, "bc", 2) == 7, "of doubles the first counts");
+    env_free(&e);
+}
+
 /* ============================================ Measuring text ============================================ */
 
 /* A measure of a text by name; 1e300 where it has none. */
@@ -2081,7 +2113,7 @@ int main(void) {
     test_tokenizer_json("tokenizer.bin"); test_tokenizer_json("../shared/data/tokenizer/tok512/tok512.bin");
         test_tokenizer_json("../shared/data/tokenizer/llama2/tokenizer.model");
         test_tokenizer_json("../shared/data/tokenizer/mistral/tokenizer.model.v1");
-    test_tokenizer_training();
+    test_tokenizer_training(); test_merges();
     set_threads(3); test_product(); set_threads(1); test_vector_loops();
     for (i = 0; i < COUNT(models); i++) {
         test_vectors(models[i].name);
