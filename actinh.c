@@ -7189,6 +7189,16 @@ static int verb_gather(Env *e, Call *c) {
     return end_result(e, c);
 }
 
+/* A model's text may hold anything: to a terminal go no bytes that would command it (C0, DEL, C1), but \n and \t. */
+static int show_text(Env *e, const char *path, Buf *b) {
+    size_t i;
+    for (i = 0; i < b->n && !path && isatty(1); i++) {
+        unsigned char c = (unsigned char)b->s[i], next = i + 1 < b->n ? (unsigned char)b->s[i + 1] : 0;
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0)) b->s[i] = '?';
+    }
+    return save_file(e, path, whole(b));
+}
+
 static int verb_generate(Env *e, Call *c) {
     Model m;
     Sampling s;
@@ -7203,7 +7213,7 @@ static int verb_generate(Env *e, Call *c) {
     put(e, &b, p.prompt.s, p.prompt.n);
     TRY(decode(e, &m.t, p.q.answer->id, p.q.answer->n, p.prompt.n == 0, &b));
     put_text(e, &b, "\n");
-    return save_file(e, c->value[O_output], whole(&b));
+    return show_text(e, c->value[O_output], &b);
 }
 
 static int verb_tokenize(Env *e, Call *c) {
@@ -7244,7 +7254,7 @@ static int verb_tokenize(Env *e, Call *c) {
         for (i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
         put_text(e, &b, "\n");
     }
-    return save_file(e, c->value[O_output], whole(&b));
+    return show_text(e, c->value[O_output], &b);
 }
 
 static int verb_convert(Env *e, Call *c) {

@@ -89,6 +89,12 @@ IN=$D/text check 'tokenize' 0 '^[0-9 ]+$' "$A" tokenize $D/dense
 cp $D/1 $D/ids
 check 'tokenize FILE' 0 '^[0-9 ]+$' "$A" tokenize $D/tokenizer.bin $D/text; equal 'tokenize MODEL = TOKENIZER' $D/1 $D/ids
 "$A" tokenize --decode $D/tokenizer.bin $D/ids > $D/back 2>$D/2; equal 'decode(encode(x)) = x' $D/back $D/text
+say $D/esc 'a\033[31mb\302\233c\n'; "$A" tokenize tokenizer.bin $D/esc > $D/esc.ids 2>$D/2
+check 'bytes pass' 0 '' "$A" tokenize --decode tokenizer.bin $D/esc.ids; equal 'bytes pass' $D/1 $D/esc
+if command -v script > $D/x && script -qc true /dev/null > $D/x 2>&1; then
+    script -qc "$A tokenize --decode tokenizer.bin $D/esc.ids" /dev/null < /dev/null | tr -d '\r' > $D/x
+    if LC_ALL=C grep -qa 'a?\[31mb' $D/x; then ok; else bad 'no command reaches a terminal' "$(od -c $D/x | head -2)"; fi
+else skipped=$((skipped + 1)); fi
 say $D/answer.template 'Q: {prompt}\nA:\n'
 for f in bin json; do rm -rf $D/v; mkdir $D/v; cp $D/dense/config.json $D/v; "$A" tokenize --train 290 $D/doc.jsonl -o $D/v/tokenizer.bin 2>$D/2
     [ $f = json ] && cp $D/dense/tokenizer.json $D/v && rm $D/v/tokenizer.bin

@@ -1543,6 +1543,51 @@ static void test_conversation(void) {
     env_free(&e);
 }
 
+/* Whatever a record says, a template puts as many marks as it has, and the record's text stands in it byte for byte. */
+static void test_templates(void) {
+    static const char *const names[] = { "plain", "alpaca", "llama2-chat", "mixtral-instruct", "zephyr", "question" };
+    static const size_t marks[] = { 1, 1, 3, 2, 4, 1 };      /* <s>; of the earlier turn </s><s>, </s>, two </s> and one more */
+    static const char *const parts[] = { "</s>", "<s>", "<unk>", "[INST]", "{prompt}", "{completion}", "{system}", "---", "\n",
+        "<0x41>", "<", ">", "\xe2\x96\x81", "\xff", " ", "word", "|trim}", "" };
+    Env e;
+    Tokenizer t;
+    size_t k, round, i, n;
+    memset(&e, 0, sizeof e);
+    if (!load_any_tokenizer(&e, "tokenizer.bin", &t)) return;
+    for (k = 0; k < COUNT(names); k++) {
+        Many many = { names[k], 0, "" };
+        Template form;
+        check(load_template(&e, names[k], &form) == 0, "%s", e.error);
+        for (round = 0; round < 300 * times && !e.error[0]; round++) {
+            Turn turn[2];
+            Buf text[2] = { { NULL, 0, 0 }, { NULL, 0, 0 } }, back = { NULL, 0, 0 };
+            size_t turns = names[k][0] == 'p' || names[k][0] == 'a' || names[k][0] == 'q' ? 1 : 2;
+            Span want;
+            Ids ids;
+            memset(turn, 0, sizeof turn);
+            for (i = 0; i < 2; i++) {
+                put_text(&e, &text[i], "x");
+                for (n = any_of(8); n > 0; n--) put_text(&e, &text[i], parts[any_of(COUNT(parts))]);
+                put_text(&e, &text[i], "y");
+            }
+            for (i = 0; i < 2; i++) {
+                turn[i].field[PROMPT] = turn[i].field[INSTRUCTION] = whole(&text[i]);
+                turn[i].field[COMPLETION] = whole(&text[1 - i]);
+            }
+            encode_prompt(&e, &t, &form, turn, turns, &ids);
+            encode_answer(&e, &t, &ids, whole(&text[0]), 0);
+            for (i = n = 0; i < ids.n; i++) n += t.kind[ids.id[i]] == MARK || t.kind[ids.id[i]] == UNKNOWN_MARK;
+            decode(&e, &t, ids.id, ids.n, 0, &back);
+            want = whole(&text[turns - 1]);
+            for (i = 0; i + want.n <= back.n && memcmp(back.s + i, want.s, want.n) != 0; i++) ;
+            one_of(&many, n == marks[k] && i + want.n <= back.n, "%zu marks, or other text, for \"%.*s\"", n, SHOWN(want));
+            drop(&e, ids.id); drop(&e, ids.text.s); drop(&e, back.s); drop(&e, text[0].s); drop(&e, text[1].s);
+        }
+        check_many(&many);
+    }
+    env_free(&e);
+}
+
 /* What is written for transformers is read again as the same vocabulary, and encodes alike. */
 static void test_tokenizer_json(const char *path) {
     Env e;
@@ -2127,7 +2172,7 @@ int main(void) {
     test_golden_models(golden, "mixtral", "mixtral/expected.json");
     test_stories("stories260K_v1.bin", 0); test_stories("stories260K.gguf", 0);
     test_stories("stories260K_q80_v2.bin", 0.0071);
-    test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation();
+    test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation(); test_templates();
     test_text_cases(); test_alpaca(); test_word_list();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
     test_calibration(); test_bootstrap();
