@@ -463,6 +463,47 @@ for x in '\377\377\377\377' '\000\000\000\000' '\000\000\000\100'; do
     no "a .bin with a wrong header $x" 'bad.bin' "$A" generate $D/bad.bin x --tokenizer $D/tokenizer.bin -o $O
 done
 
+# ------------------------------------------- other formats, adapters, shards -----------------------------------------
+for m in dense moe; do
+    check "convert $m to GGUF" 0 '' "$A" convert $D/$m --to gguf -o $D/$m.gguf; check "and back" 0 '' "$A" convert $D/$m.gguf -o $D/$m.back
+    equal "$m through GGUF: the same weights" $D/$m.back/model.safetensors $D/$m/model.safetensors
+    "$A" generate $D/$m 'tell me' --temperature 0 > $D/x 2>$D/2; "$A" generate $D/$m.gguf 'tell me' --temperature 0 > $D/y 2>$D/2; equal "$m from GGUF" $D/x $D/y
+    check "tune --lora on $m" 0 '' "$A" tune $D/$m.gguf $D/talk.jsonl --lora 1 --targets all-linear --epochs 1 --batch 16 --lr 1e-2 -o $D/$m.lora
+    for f in adapter_model.safetensors adapter_config.json steps.jsonl receipt.json; do file "tune --lora $m: $f" $D/$m.lora/$f; done
+    check "BASE+ADAPTER: $m" 0 'tell' "$A" generate $D/$m+$D/$m.lora 'tell me' --temperature 0; cp $D/1 $D/x
+    check "merge $m" 0 '' "$A" convert $D/$m+$D/$m.lora -o $D/$m.merged
+    "$A" generate $D/$m.merged 'tell me' --temperature 0 > $D/y 2>$D/2; equal "$m merged says what BASE+ADAPTER says" $D/x $D/y
+    if cmp -s $D/$m.merged/model.safetensors $D/$m/model.safetensors; then bad "merge $m" 'nothing was learnt'; else ok; fi
+    check "an adapter learns on: $m" 0 '' "$A" tune $D/$m+$D/$m.lora $D/talk.jsonl --epochs 1 --batch 16 --steps 2 -o $D/$m.lora2
+    file "an adapter learns on: $m" $D/$m.lora2/adapter_model.safetensors
+    check "info $m.gguf" 0 'stored as F32' "$A" info $D/$m.gguf
+done
+M=$D/moe L=$D/moe.lora
+check 'profile BASE+ADAPTER' 0 '' "$A" profile $M+$L $D/t.suite --quiet
+no 'an adapter twice' 'adapter' "$A" tune $M+$L $D/talk.jsonl --lora 2 -o $O
+no 'targets that are not there' 'nowhere' "$A" tune $M $D/talk.jsonl --lora 2 --targets nowhere -o $O
+no 'lora 0' 'lora' "$A" tune $M $D/talk.jsonl --lora 0 -o $O
+no 'no such adapter' 'nothing' "$A" generate $M+$D/nothing x -o $O
+adapter() { rm -rf $D/ad; cp -R $L $D/ad; sed "$2" $L/adapter_config.json > $D/ad/adapter_config.json; no "adapter: $1" "adapter_config.json.*$3" "$A" generate $M+$D/ad x -o $O; }
+adapter 'another kind' 's/LORA/IA3/' peft_type; adapter 'dora' 's/"use_dora": false/"use_dora": true/' use_dora
+adapter 'a pattern' 's/"rank_pattern": {}/"rank_pattern": {"q_proj": 4}/' rank_pattern; adapter 'no JSON' 's/{/[/' JSON
+rm -rf $D/ad; cp -R $L $D/ad; sed 's/"r": 1/"r": 2/' $L/adapter_config.json > $D/ad/adapter_config.json; no 'adapter: another rank' 'lora_A.weight: shape .2.' "$A" generate $M+$D/ad x -o $O
+no 'adapter of another model' 'no such weight|shape' "$A" generate $D/dense+$L x -o $O
+for n in 3 4 23 24 40 200 3000 20000 $(($(wc -c < $D/moe.gguf) - 1)); do cut_to $D/moe.gguf $n $D/cut.gguf; no "GGUF of $n bytes" 'cut.gguf' "$A" generate $D/cut.gguf x -o $O; done
+patched() { sed "$2" $D/moe.gguf > $D/cut.gguf; no "GGUF: $1" "$3" "$A" generate $D/cut.gguf x -o $O; }
+patched 'another architecture' '1,/llama/s/llama/gemma/' 'general.architecture.*gemma'; patched 'a tensor missing' 's/blk.1.ffn_down_exps/blk.7.ffn_down_exps/' 'ffn_down.*missing'
+no 'convert to what' 'hf or gguf' "$A" convert $M --to onnx -o $O; no 'convert: type' 'type' "$A" convert $M --type q8_0 -o $O
+no 'convert: rows that are no whole blocks' '48' "$A" convert $D/dense --to gguf --type q8_0 -o $O
+rm -rf $D/m; cp -R $D/dense $D/m; mv $D/m/model.safetensors $D/m/model-00001-of-00001.safetensors
+index() { echo "{\"metadata\":{},\"weight_map\":$1}" > $D/m/model.safetensors.index.json; }
+index '{"a":"model-00001-of-00001.safetensors","b":"model-00001-of-00001.safetensors"}'
+"$A" generate $D/dense 'tell me' --temperature 0 > $D/x 2>$D/2; "$A" generate $D/m 'tell me' --temperature 0 > $D/y 2>$D/2; equal 'weights by an index' $D/x $D/y
+cp $D/m/model-00001-of-00001.safetensors $D/m/two; index '{"a":"model-00001-of-00001.safetensors","b":"two"}'; no 'a tensor in two shards' 'two.*twice' "$A" generate $D/m x -o $O
+index '{"a":"gone"}'; no 'a shard missing' 'gone' "$A" generate $D/m x -o $O; index '{"a":3}'; no 'an index of numbers' 'index.json' "$A" generate $D/m x -o $O; index '[]'; no 'an empty index' 'weight_map' "$A" generate $D/m x -o $O
+for f in attention_bias rope_scaling quantization_config; do
+    sed "s/^{/{ \"$f\": {\"x\": 1},/" $D/dense/config.json > $D/m/config.json; no "config: $f" "config.json.*$f" "$A" generate $D/m x -o $O
+done
+
 # --------------------------------------------- a model that others made ----------------------------------------------
 X=../shared/data/models/stories260K T=../shared/data/tokenizer/tok512/tok512.bin
 if [ -f $X/stories260K.bin ] && [ -f $T ]; then

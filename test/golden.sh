@@ -32,3 +32,16 @@ for m in dense moe; do
     hash_of "$D/$m.weights" "$D/$m.steps" "$D/$m.sampled" "$D/$m.scored" "$D/$m.chosen" "$D/$m.figures" "$D/$m.adapter" "$D/$m.adapted"
 done
 hash_of "$D/text.jsonl" "$D/tokenizer.bin"
+# weights of other types, in place and in panels; LoRA beside attention, experts and router over an 8-bit base; merging
+mv "$D/dense.weights" "$D/dense.tuned/model.safetensors"
+q convert "$D/dense.tuned" --type bf16 -o "$D/dense.half"
+q sample "$D/dense.half" "$D/prompts.jsonl" -n 2 --max-tokens 16 --memory 1e-9 -o "$D/bf16.sampled"
+mkdir "$D/wide"; cp "$D/tokenizer.bin" "$D/wide/"
+sed 's/"hidden_size":40/"hidden_size":64/; s/"head_dim":10/"head_dim":16/; s/"intermediate_size":28/"intermediate_size":96/' "$D/moe/config.json" >"$D/wide/config.json"
+q convert "$D/wide/config.json" --to gguf --type q8_0 -o "$D/q8.gguf"
+q sample "$D/q8.gguf" "$D/prompts.jsonl" -n 2 --max-tokens 16 -o "$D/q8.sampled"
+q tune "$D/q8.gguf" "$D/text.jsonl" -o "$D/lora" --lora 4 --targets all-linear --rslora --epochs 1 --batch 16 --micro 5 --steps 8 --lr 1e-2 --recompute --memory 1e-9
+q sample "$D/q8.gguf+$D/lora" "$D/prompts.jsonl" -n 2 --max-tokens 16 -o "$D/lora.sampled"
+q convert "$D/q8.gguf+$D/lora" --type f16 -o "$D/merged"
+mv "$D/lora/adapter_model.safetensors" "$D/lora.weights"; mv "$D/lora/steps.jsonl" "$D/lora.steps"; mv "$D/merged/model.safetensors" "$D/merged.f16"
+hash_of "$D/bf16.sampled" "$D/q8.gguf" "$D/q8.sampled" "$D/lora.weights" "$D/lora.steps" "$D/lora.sampled" "$D/merged.f16"

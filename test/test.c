@@ -1020,6 +1020,54 @@ static void test_vectors(const char *name) {
     env_free(&e);
 }
 
+/* test/vectors/blocks.bin: 2 x 256 numbers as ggml's quantiser stores them and as ggml widens them, to the bit; for the
+ * types that convert writes, the numbers before too. (llama.cpp 3f545becc: ggml_quantize_chunk, to_float.) */
+static void test_blocks(void) {
+    Env e;
+    Span file;
+    size_t at = 0, seen = 0, i, k;
+    memset(&e, 0, sizeof e);
+    check(load_file(&e, "test/vectors/blocks.bin", &file) == 0, "%s", e.error);
+    for (; !e.error[0] && at + 8 <= file.n; seen++) {
+        uint32_t type = le32(file.s + at), bytes = le32(file.s + at + 4);
+        const char *floats = file.s + at + 8 + bytes;
+        Tensor t;
+        float x[32];
+        size_t wrong = 0, other = 0;
+        Buf b = { NULL, 0, 0 };
+        memset(&t, 0, sizeof t);
+        for (t.type = 0; t.type < N_TYPES && storage[t.type].ggml != type; t.type++) ;
+        check(t.type < N_TYPES && bytes == 512 / storage[t.type].of * storage[t.type].bytes, "blocks: type %u", (unsigned)type);
+        t.rows = 2; t.cols = 256; t.data = (const unsigned char *)file.s + at + 8;
+        for (i = 0; i < 512; i += 32) {
+            widen(&t, i / 256, i % 256, 32, x);
+            for (k = 0; k < 32; k++) wrong += bits32(x[k]) != le32(floats + 4 * (i + k));
+        }
+        check(wrong == 0, "%s: %zu of 512 numbers differ from ggml's", storage[t.type].name, wrong);
+        at += 8 + bytes + 2048;
+        if (t.type > Q8_0) continue;
+        for (i = 0; i < 512; i += 32) {
+            for (k = 0; k < 32; k++) x[k] = le_float(file.s + at + 4 * (i + k));
+            put_as(&e, &b, t.type, x, 32);
+        }
+        for (i = 0; i < bytes; i++) other += b.s[i] != floats[i - bytes];
+        check(b.n == bytes && other == 0, "%s: %zu of %u bytes written differ from ggml's", storage[t.type].name, other,
+            (unsigned)bytes);
+        at += 2048;
+    }
+    check(seen == 7 && at == file.n, "blocks: %zu types", seen);
+    env_free(&e);
+}
+
+/* Every F16 number widened and written again. */
+static void test_half(void) {
+    uint32_t h, wrong = 0;
+    for (h = 0; h < 65536; h++) if ((h & 0x7c00) != 0x7c00 && to_half(half(h)) != h) wrong++;
+    check(wrong == 0 && half(1) == 5.9604644775390625e-8f && half(0x3c00) == 1 && half(0xc000) == -2 && half(0x7bff) == 65504
+        && to_half(65520.0f) == 0x7c00 && to_half(1.00048828125f) == 0x3c00 && to_half(1.00146484375f) == 0x3c02,
+        "F16: %u of 63488 come back as others", (unsigned)wrong);
+}
+
 /* Other people's models: foundation-model-stack's seeded Llama 2 and Mixtral (a signature published by them, logits
  * derived in float64 from the same weights). Panels and weights in place give the same bits. */
 static void test_golden_models(const char *folder, const char *file, const char *expected) {
@@ -2167,6 +2215,7 @@ int main(void) {
         test_training_independence(models[i].name, models[i].weights);
         test_save_model(models[i].name);
     }
+    test_half(); test_blocks();
     test_golden_models(golden, "llama2", "llama2/expected.json");
     test_golden_models(golden, "llama2/model_v0.bin", "llama2/expected.json");
     test_golden_models(golden, "mixtral", "mixtral/expected.json");
