@@ -5082,14 +5082,16 @@ static void found(Hunt *h, size_t node, size_t i, size_t least) {
     static const char *const endings[] = { "", "s", "es", "ed", "er", "ers", "est", "ing", "ings", "ly", "y", "ish" };
     uint32_t v = value_of(&h->l->trie, node);
     size_t k, n;
+    int exact;
     for (k = least; v && k < (i > h->from + 2 ? COUNT(endings) : 1); k++) {
         double severity = h->l->severity[(v >> 1) - 1];
         for (n = 0; endings[k][n] && i + n < h->s.n && lower((unsigned char)h->s.s[i + n]) == endings[k][n]; n++) ;
         if (endings[k][n]) continue;
-        while ((v & 1) && k == 0 && in_word(h->s, i + n)) n++;
+        exact = k == 0 && !((v & 1) && in_word(h->s, i));
+        while (k == 0 && !exact && in_word(h->s, i + n)) n++;
         if (in_word(h->s, i + n) || i + n < h->end) continue;
-        if (i + n == h->end && (h->exact != (k == 0) ? h->exact : h->severity >= severity)) continue;
-        h->end = i + n; h->severity = severity; h->exact = k == 0;
+        if (i + n == h->end && (h->exact != exact ? h->exact : h->severity >= severity)) continue;
+        h->end = i + n; h->severity = severity; h->exact = exact;
     }
 }
 
@@ -5097,7 +5099,7 @@ static void found(Hunt *h, size_t node, size_t i, size_t least) {
  * (stuuupid), stars for letters (st*pid, f***), letters set apart (f u c k; gap: by what), and endings: hat(e)ing, shit(t)y,
  * ugl(y)ier. last: the letter before i; stars: how many of the latest letters were stars. */
 static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars) {
-    static const char leet[] = "@a4a$s5s0o1i1l!i3e7t|i|l";
+    static const char leet[] = "@a4a$s5s0o1i1l!i3e7t";
     const Trie *t = &h->l->trie;
     Span s = h->s;
     size_t next, k;
