@@ -5453,25 +5453,31 @@ static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ti
     return best;
 }
 
-/* What a selection did, for people. */
+/* What a selection did, for people: the means of its first field; how much each teacher gave to a pool of several. */
 typedef struct {
-    size_t prompts, candidates, dropped, tied, empty, cut;
-    double all, first, chosen;   /* sums of the field, over n_all .. values */
-    size_t n_all, n_first, n_chosen;
+    size_t prompts, candidates, dropped, tied, empty, cut, n_all, n_first, n_chosen, teachers;
+    double all, first, chosen;
+    struct { char name[64]; size_t gave, chosen; } teacher[16];
 } Selection;
 
 static void count_choice(const Group *g, const Rule *rule, size_t best, size_t ties, Selection *s) {
-    size_t i;
+    size_t i, k;
     double x;
-    const char *field = rule->n ? rule->order[0].field : "words";
     s->prompts++;
     s->candidates += g->n;
-    s->dropped += (size_t)(best == SIZE_MAX);
+    s->dropped += best == SIZE_MAX;
     s->tied += best != SIZE_MAX && ties > 1 && rule->kind == BEST;
     for (i = 0; i < g->n; i++) {
+        Span teacher = json_get(g->r[i].raw, "teacher");
         s->empty += trim(g->r[i].completion).n == 0;
-        if (same(json_get(g->r[i].raw, "stop"), "\"length\"")) s->cut++;
-        if (!record_field(g->r[i].raw, field, &x)) continue;
+        s->cut += same(json_get(g->r[i].raw, "stop"), "\"length\"") != 0;
+        for (k = 0; k < s->teachers && !same(teacher, s->teacher[k].name); k++) ;
+        if (k < COUNT(s->teacher) && teacher.n && teacher.n < sizeof s->teacher[k].name) {
+            if (k == s->teachers) memcpy(s->teacher[s->teachers++].name, teacher.s, teacher.n);
+            s->teacher[k].gave++;
+            s->teacher[k].chosen += i == best;
+        }
+        if (!rule->n || !record_field(g->r[i].raw, rule->order[0].field, &x)) continue;
         s->all += x; s->n_all++;
         if (g->r[i].candidate == 0) { s->first += x; s->n_first++; }
         if (i == best) { s->chosen += x; s->n_chosen++; }
@@ -5479,6 +5485,18 @@ static void count_choice(const Group *g, const Rule *rule, size_t best, size_t t
 }
 
 static double mean(double sum, size_t n) { return n ? sum / (double)n : 0.0; }
+static double percent(size_t part, size_t all) { return all ? 100.0 * (double)part / (double)all : 0.0; }
+
+static void show_selection(const Rule *rule, const Selection *s) {
+    size_t k, kept = s->prompts - s->dropped;
+    fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied (%.1f %%), %zu empty, %zu cut off\n", s->prompts,
+        s->candidates, s->dropped, s->tied, percent(s->tied, kept), s->empty, s->cut);
+    if (s->n_all) fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule->order[0].field,
+        mean(s->all, s->n_all), mean(s->first, s->n_first), mean(s->chosen, s->n_chosen));
+    for (k = 0; s->teachers > 1 && k < s->teachers; k++)
+        fprintf(stderr, "actinh: teacher %s gave %.1f %% of the candidates and %.1f %% of the chosen\n", s->teacher[k].name,
+            percent(s->teacher[k].gave, s->candidates), percent(s->teacher[k].chosen, kept));
+}
 
 /* ========================================== Measuring models ==========================================================
  * A suite says what a model is asked and what is computed from its answers: a text file of sections, three kinds of them.
@@ -6907,13 +6925,7 @@ static int verb_select(Env *e, Call *c) {
             c->value[O_where] ? c->value[O_where] : "");
     TRY(write_buf(e, out, &b));
     TRY(close_out(e, out));
-    if (!e->quiet) {
-        fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied, %zu empty, %zu cut off\n", s.prompts,
-            s.candidates, s.dropped, s.tied, s.empty, s.cut);
-        if (rule.n && s.n_all)
-            fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule.order[0].field, mean(s.all, s.n_all),
-                mean(s.first, s.n_first), mean(s.chosen, s.n_chosen));
-    }
+    if (!e->quiet) show_selection(&rule, &s);
     return end_result(e, c);
 }
 

@@ -342,6 +342,12 @@ ran "$A" run $D/bad.recipe -o $O; [ $s = 2 ] && grep -q 'words:most' $D/2 && [ !
 sed 's/max-tokens 12/max-tokens 11/' $D/t.recipe > $D/other.recipe
 check 'run: other options' 2 '--force' "$A" run $D/other.recipe -o $D/run2
 check 'run --force' 0 'words:max' "$A" run $D/other.recipe -o $D/run2 --force
+printf '%s\n' '{"id":"1","candidate":0,"completion":"a a a","teacher":"x"}' '{"id":"1","candidate":1,"completion":"a b","teacher":"y"}' \
+    '{"id":"2","candidate":0,"completion":"a b","teacher":"x"}' '{"id":"2","candidate":1,"completion":"a b","teacher":"y"}' >$D/two.jsonl
+"$A" score $D/two.jsonl -o $D/two.scored --quiet
+check 'select: ties in percent' 0 '2 prompts, 4 candidates, 0 dropped, 1 tied .50.0 %.' "$A" select $D/two.scored --by ttr:max
+check 'select: shares by teacher' 0 'teacher "x" gave 50.0 % of the candidates and 50.0 % of the chosen' "$A" select $D/two.scored --by ttr:max
+check 'select: shares by teacher, --among' 0 'teacher "y" gave 50.0 % of the candidates and 0.0 % of the chosen' "$A" select $D/two.scored --by ttr:max --among 1
 words() { say $D/bad.words "$2"; no "words: $1" "$3" "$A" score $S --words $D/bad.words -o $O; }
 words 'no severity' '0.5\tdamn\nstupid\n' 'bad.words, line 2.*stupid'
 words 'no tab' '0.5 damn\n' 'bad.words, line 1'
