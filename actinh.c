@@ -4670,13 +4670,13 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     return 0;
 }
 
-/* ============================================ Measuring text ==========================================================
+/* ============================================ Measuring text =========================================================
  * What an answer is measured by. None of these has a gradient, and none needs one. A measure is one line of the table
  * at the end of this chapter: a name, a unit, whose definition it is, what it says, and its value.
  */
 
 /* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. */
-typedef struct { uint32_t *word, *count; size_t n, terms, cap; Names numbers; } Words;     /* [n] [terms] count: scratch */
+typedef struct { uint32_t *word, *count; size_t n, terms, cap; Names numbers; } Words;   /* [n] [terms] scratch */
 
 static int add_word(Env *e, Words *w, uint64_t h) {
     size_t *number = number_for(e, &w->numbers, h), cap = w->cap;
@@ -4690,7 +4690,7 @@ static int add_word(Env *e, Words *w, uint64_t h) {
 
 static void forget_words(Words *w) { forget_names(&w->numbers); w->n = w->terms = 0; }
 
-/* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, the toxic words. Node 0 is the root. */
+/* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, toxic words. Node 0 is the root. */
 typedef struct { Names edges; uint32_t *value; size_t n, cap; } Trie;          /* value[node]: 0 where no word ends */
 
 static size_t step(const Trie *t, size_t node, uint32_t c) { return find_number(&t->edges, (uint64_t)node << 21 | c); }
@@ -4709,10 +4709,10 @@ static int add_path(Env *e, Trie *t, const uint32_t *word, size_t n, uint32_t va
 }
 
 /* Code points and what they are to spaCy's rules; CUT: a token begins here. */
-enum { BLANK = 1, PUNCT = 2, AFFIX = 4, QUOTE = 8, STOP = 16, MONEY = 32, ICON = 64, DIGIT = 128, SMALL = 256, CAPITAL = 512,
-       CUT = 1024, LETTER = SMALL | CAPITAL, SIGN = PUNCT | AFFIX };
+enum { BLANK = 1, PUNCT = 2, AFFIX = 4, QUOTE = 8, STOP = 16, MONEY = 32, ICON = 64, DIGIT = 128, SMALL = 256,
+       CAPITAL = 512, CUT = 1024, LETTER = SMALL | CAPITAL, SIGN = PUNCT | AFFIX };
 typedef struct { uint32_t c; unsigned is; } Point;
-typedef struct { uint32_t *v; size_t n, cap; double sum; } List;               /* mean, median and deviation are wanted */
+typedef struct { uint32_t *v; size_t n, cap; double sum; } List;             /* mean, median, deviation are wanted */
 
 /* What is known of a text: words as LexicalRichness cuts them; tokens as spaCy does, once a measure asks for them. */
 typedef struct {
@@ -4720,7 +4720,7 @@ typedef struct {
     Span raw;
     Words word, token, gram;
     List length, sentence, syllable;     /* a number a token; tokens a sentence; a number a token */
-    size_t characters, all, hard, big, open;     /* all tokens, of 3 syllables, of over 6 letters, in the open sentence */
+    size_t characters, all, hard, big, open;   /* tokens; of 3 syllables, of over 6 letters, in the open sentence */
     int cut, stop;                       /* the tokens are there; a . ! ? came since a sentence's first token */
     Point *p;                            /* [cap] what stands between white space */
     size_t cap;
@@ -4734,25 +4734,28 @@ static uint32_t lower_point(uint32_t c) {
     return c >= 0x100 && c < 0x138 && c != 0x130 ? c | 1 : c;
 }
 
+static int among(uint32_t c, const char *signs) { return c && c < 0x80 && strchr(signs, (int)c) != NULL; }
+
 static unsigned class_of(uint32_t c) {
-    static const struct { uint32_t from, to; unsigned is; } wide[] = {         /* the first that fits */
-        { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x1680, 0x1680, BLANK }, { 0x2000, 0x200a, BLANK },
-        { 0x2028, 0x2029, BLANK }, { 0x202f, 0x202f, BLANK }, { 0x205f, 0x205f, BLANK }, { 0x3000, 0x3000, BLANK },
-        { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN }, { 0xb7, 0xb7, SIGN }, { 0xa7, 0xa7, PUNCT }, { 0xb6, 0xb6, PUNCT },
-        { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xb4, 0xb4, AFFIX | QUOTE }, { 0xa3, 0xa5, MONEY },
-        { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 }, { 0xf7, 0xf7, 0 },
-        { 0x60c, 0x61f, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP }, { 0x964, 0x965, SIGN | STOP }, { 0x2013, 0x2014, SIGN },
-        { 0x2018, 0x201d, SIGN | QUOTE }, { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT }, { 0x20a0, 0x20bf, MONEY },
-        { 0x2060, 0x20ff, 0 }, { 0x2190, 0x2194, 0 }, { 0x2200, 0x22ff, 0 }, { 0x2100, 0x2bff, ICON }, { 0x3001, 0x3001, SIGN },
-        { 0x3002, 0x3002, SIGN | STOP }, { 0x3003, 0x303f, SIGN }, { 0xff01, 0xff01, SIGN | STOP }, { 0xff1f, 0xff1f, SIGN | STOP },
-        { 0xff02, 0xff20, SIGN }, { 0xfe00, 0xfe0f, 0 }, { 0x1f000, 0x1faff, ICON } };
-    static const struct { unsigned is; const char *signs; } narrow[] = { { PUNCT, "!\"#%&'()*,-./:;?@[\\]_{}" }, { STOP, ".!?" },
-        { AFFIX, ",:;!?()[]{}<>_#*&'\"`" }, { QUOTE, "'\"`," }, { MONEY, "$" }, { BLANK, "\t\n\v\f\r \034\035\036\037" } };
+    static const struct { uint32_t from, to; unsigned is; } wide[] = {       /* the first that fits */
+        { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x2000, 0x200a, BLANK }, { 0x2028, 0x2029, BLANK },
+        { 0x202f, 0x202f, BLANK }, { 0x3000, 0x3000, BLANK }, { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN },
+        { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
+        { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 },
+        { 0xf7, 0xf7, 0 }, { 0x60c, 0x61f, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP }, { 0x964, 0x965, SIGN | STOP },
+        { 0x2013, 0x2014, SIGN }, { 0x2018, 0x201d, SIGN | QUOTE }, { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT },
+        { 0x20a0, 0x20bf, MONEY }, { 0x2060, 0x20ff, 0 }, { 0x2190, 0x2194, 0 }, { 0x2200, 0x22ff, 0 },
+        { 0x2100, 0x2bff, ICON }, { 0x3002, 0x3002, SIGN | STOP }, { 0x3001, 0x303f, SIGN },
+        { 0xff01, 0xff01, SIGN | STOP }, { 0xff1f, 0xff1f, SIGN | STOP }, { 0xff02, 0xff20, SIGN },
+        { 0xfe00, 0xfe0f, 0 }, { 0x1f000, 0x1faff, ICON } };
+    static const struct { unsigned is; const char *signs; } narrow[] = { { PUNCT, "!\"#%&'()*,-./:;?@[\\]_{}" },
+        { AFFIX, ",:;!?()[]{}<>_#*&'\"`" }, { QUOTE, "'\"`," }, { STOP, ".!?" }, { MONEY, "$" },
+        { BLANK, "\t\n\v\f\r \034\035\036\037" } };
     unsigned is = 0;
     size_t i;
     if (is_alpha((int)c)) return c >= 'a' ? SMALL : CAPITAL;
     if (is_digit((int)c)) return DIGIT;
-    for (i = 0; c && c < 0x80 && i < COUNT(narrow); i++) if (strchr(narrow[i].signs, (int)c)) is |= narrow[i].is;
+    for (i = 0; i < COUNT(narrow); i++) if (among(c, narrow[i].signs)) is |= narrow[i].is;
     if (c < 0x80) return is;
     for (i = 0; i < COUNT(wide); i++) if (c >= wide[i].from && c <= wide[i].to) return wide[i].is;
     return lower_point(c) != c ? CAPITAL : c < 0x530 ? SMALL : LETTER;
@@ -4778,8 +4781,8 @@ static int analyse(Env *e, Span raw, Text *t) {
 }
 
 /* Syllables. With hyphenation patterns (a hyph_*.dic file): one more than the places where the word may be broken, two
- * letters or more from its ends, as TextDescriptives counts them by Pyphen. Liang's algorithm: a pattern "a1b" gives its
- * numbers to the places between letters wherever it fits; the greatest counts, and odd ones are breaks. */
+ * letters or more from its ends, as TextDescriptives counts them by Pyphen. Liang's algorithm: a pattern "a1b" gives
+ * its numbers to the places between letters wherever it fits; the greatest counts, and odd ones are breaks. */
 typedef struct { Trie trie; Buf level; } Hyphens;              /* value of a pattern: where its levels begin, + 1 */
 
 static int load_hyphens(Env *e, const char *path, Hyphens *h) {
@@ -4796,7 +4799,7 @@ static int load_hyphens(Env *e, const char *path, Hyphens *h) {
         char level[65] = { 0 };
         size_t n = 0, i;
         line = trim(upto(&text, '\n'));
-        if (line.n == 0 || line.n > 60 || strchr("%#LRCN", line.s[0])) continue;           /* comments, LEFTHYPHENMIN .. */
+        if (line.n == 0 || line.n > 60 || strchr("%#LRCN", line.s[0])) continue;        /* comments, LEFTHYPHENMIN .. */
         for (i = 0; i < line.n && line.s[i] != '/';) {         /* behind a slash: how the spelling changes */
             uint32_t c = (unsigned char)line.s[i];
             i += wide ? utf8(line.s + i, line.n - i, &c) : 1;
@@ -4808,16 +4811,16 @@ static int load_hyphens(Env *e, const char *path, Hyphens *h) {
     return e->error[0] ? -1 : h->trie.n ? 0 : fail(e, "%s: holds no hyphenation patterns", path);
 }
 
-/* Without patterns: runs of vowels, less a silent e of -e, -es, -ed. */
+/* Without patterns: runs of vowels, less a silent e at the end (not: -le, the). */
 static size_t syllables_by_rule(const Point *p, size_t n) {
-    size_t i, found = 0, e = n;
-    int vowel = 0, before = 0, last = n > 3 && (p[n - 1].c == 's' || p[n - 1].c == 'd') ? (int)p[--e].c : 'e';
+    size_t i, found = 0;
+    int vowel = 0, before = 0;
     for (i = 0; i < n; i++, before = vowel) {
-        vowel = (p[i].c && p[i].c < 0x80 && strchr("aeiouy", (int)p[i].c)) || (p[i].c > 0xdf && p[i].c < 0xfd && p[i].c != 0xe7);
+        vowel = among(p[i].c, "aeiouy") || (p[i].c > 0xdf && p[i].c < 0xfd && p[i].c != 0xe7);
         found += vowel && !before;
     }
-    if (found < 2 || e < 3 || p[e - 1].c != 'e') return found ? found : 1;
-    return found - (strchr(last == 's' ? "aeiouylsxzchg" : last == 'd' ? "aeiouyldt" : "aeiouyl", (int)(p[e - 2].c & 0x7f)) == NULL);
+    found -= found > 1 && p[n - 1].c == 'e' && !among(p[n - 2].c, "aeiouyl");
+    return found ? found : 1;
 }
 
 /* Of a word of lower case; its classes serve as scratch, for the levels. */
@@ -4836,48 +4839,35 @@ static size_t syllables(const Hyphens *h, Point *p, size_t n) {
 }
 
 /* Tokens, as spaCy 3.7 cuts English: a chunk between white space loses prefixes and suffixes until none is left or a
- * special case stands there; what remains is cut at infixes unless it is an address. Not done: special cases put together
- * across pieces, IP addresses, rare scripts' classes. Of the tokens TextDescriptives counts those that are not all
- * punctuation (Unicode's P) and hold no "'": not "n't", but "$", "\n" and an n't with a curly apostrophe. A sentence ends
- * at a token . ! or ?; the next token that is not punctuation begins another.
+ * special case stands there; what remains is cut at infixes unless it is an address. Not done: special cases across a
+ * chunk's pieces, rarer ones (I'ma), US$, IP addresses, the classes of rare scripts. Of the tokens TextDescriptives
+ * counts those that are not all punctuation (Unicode's P) and hold no "'": not "n't", but "$", "\n" and a curly n't.
+ * A sentence ends at a token . ! or ?; the next token that is not punctuation begins another.
  *
- * Special cases: a row with beginnings joins each to each ending, also without the apostrophe (youll, dont); one without
- * holds words as they are, the last few of them against such joins. "|": here a token ends. */
+ * Special cases; "|": here a token ends. Those with an apostrophe but for y'all are left to suffix_of(). */
 static int add_special_cases(Env *e, Trie *t) {
-    static const char *const rows[][2] = { { "i", "'m" }, { "not", "'ve" }, { "you we they", "'re" },
-        { "i you he she it we they who what when where why how there that this these those", "'ll 'll|'ve 'd 'd|'ve" },
-        { "i you we they could might must should would who what when where why how there these those", "'ve" },
-        { "he she it who what when where why how there that this", "'s" }, { "ai are is was were have has dare", "n't" },
-        { "who what when where why how there these those", "'re" }, { "1 2 3 4 5 6 7 8 9 10 11 12", "am pm a.m. p.m." },
-        { "ca could do does did had may might must need ought sha should wo would", "n't n't|'ve" },
-        { "", "can|not gon|na got|ta y'|all c'm|on '' 's 'll 're 'd 'em 'nuff 'bout 'cause 'Cause 'cos 'coz 'cuz doin' goin' nothin' "
-            "nuthin' somethin' lovin' havin' ol' and/or w/o C++ \\n \\t a. b. c. d. e. f. g. h. i. j. k. l. m. n. o. p. q. r. s. t. "
-            "u. v. w. x. y. z. a.m. p.m. e.g. i.e. vs. v.s. co. Co. Corp. Inc. Ltd. Bros. Mr. Mrs. Ms. Messrs. Dr. Prof. Adm. "
-            "Gen. Gov. Rep. Rev. Sen. Jr. Ph.D. St. Mt. Md. Mo. Mont. Ak. Ala. Ariz. Ark. Calif. Colo. Conn. Del. Fla. Ga. Ia. Id. "
-            "Ill. Ind. Kan. Kans. Ky. La. Mass. Mich. Minn. Miss. Neb. Nebr. Nev. Okla. Ore. Pa. Tenn. Va. Wash. Wis. Jan. Feb. "
-            "Mar. Apr. Jun. Jul. Aug. Sep. Sept. Oct. Nov. Dec. =) =( =D =3 =/ =| :D :-D :P :-P :p :-p :O :-O :o :-o :X :x :3 :0 :> "
-            "<3 </3 8) 8-) 8D ^_^ >.< ill its hell shell shed were well whore" } };
-    size_t r, i;
-    for (r = 0; r < 2 * COUNT(rows); r++) {                                    /* each row with and without apostrophes */
-        Span beginnings = span(rows[r / 2][0]);
-        do {
-            Span begin = upto(&beginnings, ' '), endings = span(rows[r / 2][1]);
-            while (endings.n) {
-                Span ending = upto(&endings, ' ');
-                uint32_t word[32], second = 0;
-                size_t n = 0;
-                for (i = 0; i < begin.n; i++) word[n++] = (unsigned char)begin.s[i];
-                for (i = 0; i < ending.n; i++)
-                    if (ending.s[i] == '|') second = (uint32_t)n;
-                    else if (r % 2 == 0 || ending.s[i] != '\'') word[n++] = (unsigned char)ending.s[i];
-                TRY(add_path(e, t, word, n, 1 | (uint32_t)begin.n << 8 | second << 16));
-            }
-        } while (beginnings.n);
+    Span words = span("can|not gon|na got|ta y'|all c'm|on i|m i|d i|ve you|d you|ll you|re you|ve he|d he|s she|s it|d "
+        "it|ll we|d we|ve they|d they|ll they|re they|ve who|s what|s when|s where|s why|s how|s there|s that|s this|s "
+        "that|d do|nt does|nt did|nt ca|nt wo|nt is|nt are|nt was|nt have|nt has|nt had|nt could|nt would|nt "
+        "should|nt must|nt ai|nt could|ve would|ve should|ve '' 's 'll 're 'd 'em 'nuff 'bout 'cause 'Cause 'cos "
+        "'coz 'cuz doin' goin' nothin' nuthin' somethin' lovin' havin' ol' and/or w/o C++ \\n \\t a. b. c. d. e. f. "
+        "g. h. i. j. k. l. m. n. o. p. q. r. s. t. u. v. w. x. y. z. a.m. p.m. e.g. i.e. vs. v.s. co. Co. Corp. "
+        "Inc. Ltd. Bros. Mr. Mrs. Ms. Messrs. Dr. Prof. Adm. Gen. Gov. Rep. Rev. Sen. Jr. Ph.D. St. Mt. Md. Mo. "
+        "Mont. Ak. Ala. Ariz. Ark. Calif. Colo. Conn. Del. Fla. Ga. Ia. Id. Ill. Ind. Kan. Kans. Ky. La. Mass. "
+        "Mich. Minn. Miss. Neb. Nebr. Nev. Okla. Ore. Pa. Tenn. Va. Wash. Wis. Jan. Feb. Mar. Apr. Jun. Jul. Aug. "
+        "Sep. Sept. Oct. Nov. Dec. =) =( =D =3 =/ =| :D :-D :P :-P :p :-p :O :-O :o :-o :X :x :3 :0 :> <3 </3 8) "
+        "8-) 8D ^_^ >.<");
+    while (words.n) {
+        Span word = upto(&words, ' ');
+        uint32_t c[16], cut = 0;
+        size_t n = 0, i;
+        for (i = 0; i < word.n; i++) if (word.s[i] == '|') cut = (uint32_t)i; else c[n++] = (unsigned char)word.s[i];
+        TRY(add_path(e, t, c, n, cut + 1));
     }
     return 0;
 }
 
-/* Is p[0..n) a special case, perhaps with a capital or a curly apostrophe? 1 and where to cut (<< 8, << 16), or 0. */
+/* Is p[0..n) a special case, perhaps with a capital or a curly apostrophe? 1 more than where to cut it, or 0. */
 static uint32_t special_case(const Trie *t, const Point *p, size_t n) {
     size_t node, i, small;
     for (small = 0; small < 2; small++) {
@@ -4894,44 +4884,44 @@ static size_t prefix_of(const Point *p, size_t n) {
     while (i < n && p[i].c == '.') i++;
     if (i > 1) return i;
     if (p[0].c == '+') return n < 2 || !(p[1].is & DIGIT);
-    return (p[0].is & (AFFIX | MONEY | ICON)) || p[0].c == '%' || p[0].c == '=';
+    return (p[0].is & (AFFIX | MONEY | ICON)) || among(p[0].c, "%=");
 }
 
 static size_t suffix_of(const Point *p, size_t n) {
-    static const char units[] = " km km\2 km\3 m m\2 m\3 dm dm\2 dm\3 cm cm\2 cm\3 mm mm\2 mm\3 ha nm yd in ft kg g mg t lb oz m/s "
-        "km/h kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K % ";         /* \2 \3: superscripts */
+    static const char tails[] = " 's 'S 'm 'd 've 're 'll n't am pm a.m. p.m. km km\2 km\3 m m\2 m\3 dm dm\2 dm\3 cm "
+        "cm\2 cm\3 mm mm\2 mm\3 ha nm yd in ft kg g mg t lb oz m/s km/h kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB "
+        "T G M K % ";
     size_t i = n, j;
-    if (n == 0) return 0;
     while (i && p[i - 1].c == '.') i--;
     if (n - i > 1) return n - i;
-    if (i < n && n > 1)                                                        /* "word." but not "X." */
-        return (p[n - 2].is & (DIGIT | SMALL | AFFIX)) || p[n - 2].c == '%' || p[n - 2].c == 0xb2 || p[n - 2].c == '-'
-            || (n > 2 && (p[n - 2].is & CAPITAL) && ((p[n - 3].is & CAPITAL) || p[n - 3].c == 0xb0));
-    for (i = n < 5 ? n - 1 : 4; i; i--) if (p[n - i - 1].is & DIGIT) {
+    for (j = n < 5 ? n : 5; j-- > 1;) {                     /* 's, n't; units behind a digit, \2 \3 are superscripts */
         char name[8] = " ";
-        for (j = 1; j <= i; j++) {
-            uint32_t c = p[n - i + j - 1].c;
-            name[j] = (char)(c < 0x80 ? c : c >> 1 == 0x59 ? c & 3 : 1);
+        for (i = 0; i < j; i++) {
+            uint32_t c = p[n - j + i].c;
+            name[i + 1] = (char)(c < 0x80 ? c : c == 0x2019 ? '\'' : c >> 1 == 0x59 ? c & 3 : 1);
         }
-        name[j] = ' ';
-        if (strstr(units, name)) return i;
+        name[j + 1] = ' ';
+        if (!strstr(tails, name) || (strchr("ap", name[1]) && n - j > 2)) continue;
+        if ((p[n - j - 1].is & DIGIT) || strchr(name, '\'')) return j;
     }
-    if (n > 1 && (p[n - 1].c == 's' || p[n - 1].c == 'S') && (p[n - 2].c == '\'' || p[n - 2].c == 0x2019)) return 2;
-    return (p[n - 1].is & (AFFIX | ICON)) || (n > 1 && (p[n - 2].is & DIGIT) && (p[n - 1].c == '+' || (p[n - 1].is & MONEY)));
+    if (n > 1 && p[n - 1].c == '.')                                            /* "word." but not "X." */
+        return (p[n - 2].is & (DIGIT | SMALL | AFFIX)) || among(p[n - 2].c, "%-+") || p[n - 2].c == 0xb2
+            || (n > 2 && (p[n - 2].is & CAPITAL) && ((p[n - 3].is & CAPITAL) || p[n - 3].c == 0xb0));
+    if (n > 1 && (p[n - 2].is & DIGIT) && (p[n - 1].c == '+' || (p[n - 1].is & MONEY))) return 1;
+    return n && (p[n - 1].is & (AFFIX | ICON));
 }
 
 /* name@host.org, http://host.org/path: a host whose last label is two or more small letters. */
 static int is_address(const Point *p, size_t n) {
     size_t i, label = 0, small = 0, dots = 0;
     for (i = 0; i < n; i++) {
-        int scheme = i + 2 < n && p[i].c == ':' && p[i + 1].c == '/' && p[i + 2].c == '/';
-        if (scheme || p[i].c == '@' || p[i].c == '.') {
+        int scheme = i + 2 < n && p[i].c == ':' && p[i + 1].c == '/' && p[i + 2].c == '/', dot = p[i].c == '.';
+        if (scheme || dot || p[i].c == '@') {
             if (i == label) return 0;
-            dots = p[i].c == '.' ? dots + 1 : 0;
-            i += scheme ? 2 : 0;
-            label = i + 1; small = 0;
-        } else if (p[i].c == ':' || p[i].c == '/' || p[i].c == '?' || p[i].c == '#') break;
-        else if (!(p[i].is & (LETTER | DIGIT)) && p[i].c != '-' && p[i].c != '_') return 0;
+            dots = dot ? dots + 1 : 0;
+            label = (i += scheme ? 2 : 0) + 1; small = 0;
+        } else if (among(p[i].c, ":/?#")) break;
+        else if (!(p[i].is & (LETTER | DIGIT)) && !among(p[i].c, "-_")) return 0;
         else small += (p[i].is & SMALL) != 0;
     }
     return dots && small > 1 && small == i - label;
@@ -4946,10 +4936,10 @@ static size_t infix_at(const Point *p, size_t i, size_t n) {
     if (c == '.') return run > 1 ? run : (before & (SMALL | QUOTE)) && (after & (CAPITAL | QUOTE));
     if (c == 0x2026 || (p[i].is & ICON)) return 1;
     if (c == ',') return (before & LETTER) && (after & LETTER);
-    if ((before & DIGIT) && (c == '+' || c == '-' || c == '*' || c == '^') && ((after & DIGIT) || (after && p[i + 1].c == '-'))) return 1;
+    if ((before & DIGIT) && among(c, "+-*^") && after && ((after & DIGIT) || p[i + 1].c == '-')) return 1;
     if (!(before & (LETTER | DIGIT))) return 0;
     if (most) return i + run < n && (p[i + run].is & LETTER) ? run : 0;
-    return (after & LETTER) && (c == ':' || c == '<' || c == '>' || c == '=' || c == '/');
+    return (after & LETTER) && among(c, ":<>=/");
 }
 
 static int push(Env *e, List *l, size_t v) {
@@ -4999,7 +4989,7 @@ static int add_chunk(Text *t, const Hyphens *hyphens, size_t n) {
         p += pre; to -= post;
         p->is |= CUT; to->is |= CUT;
     }
-    if (special) { p[special >> 8 & 255].is |= CUT; p[special >> 16].is |= CUT; }
+    if (special) p[special - 1].is |= CUT;
     else if (!is_address(p, (size_t)(to - p)))
         for (a = 0; p + a < to; a += b ? b : 1) {
             b = infix_at(p, a, (size_t)(to - p));
@@ -5034,8 +5024,8 @@ static int cut_tokens(Text *t, const Hyphens *hyphens) {
     return 0;
 }
 
-/* The word list: severity<TAB>word or phrase; "word*" goes on to the word's end; severity 0 is for an innocent word that
- * looks like one of the others with an ending. Value of a word: twice its severity's number + 1, and 1 if it goes on. */
+/* The word list: severity<TAB>word or phrase; "word*" goes on to the word's end; severity 0 is for an innocent word
+ * that looks like one of the others with an ending. A word's value: 2 severity's number, + 1 if it goes on. */
 typedef struct { Trie trie; double *severity; size_t n, cap; } WordList;
 
 static int load_words(Env *e, const char *name, WordList *l) {
@@ -5053,8 +5043,8 @@ static int load_words(Env *e, const char *name, WordList *l) {
         number++;
         if (line.n == 0 || line.s[0] == '#') continue;
         used = parse_number(line.s, line.n, &severity);
-        if (!used || !(severity >= 0 && severity <= 1) || used == line.n || line.s[used] != '\t' || line.n > COUNT(word))
-            return fail(e, "%s, line %zu: \"severity<TAB>word\" with a severity from 0 to 1 was expected, found \"%.*s\"",
+        if (!used || !(severity >= 0 && severity <= 1) || used == line.n || line.s[used] != '\t' || line.n > 100)
+            return fail(e, "%s, line %zu: \"severity<TAB>word\", severity from 0 to 1, was expected, found \"%.*s\"",
                 path, number, SHOWN(line));
         line.s += used; line.n -= used;
         line = trim(line);
@@ -5074,7 +5064,7 @@ static int in_word(Span s, size_t i) {
         && !(i > 1 && (unsigned char)s.s[i - 2] == 0xe2 && (s.s[i - 1] & 0xfe) == 0x80));
 }
 
-/* A search for the longest listed word or phrase that begins at `from`: where it ends, and whether it stands as listed. */
+/* A search for the longest listed word or phrase that begins at `from`: where it ends, and does it stand as listed? */
 typedef struct { const WordList *l; Span s; size_t from, end; double severity; int exact; } Hunt;
 
 /* A word has ended at i but for an ending, which must be there if `least` is 1. */
@@ -5095,9 +5085,9 @@ static void found(Hunt *h, size_t node, size_t i, size_t least) {
     }
 }
 
-/* Goes on from a node with the text at i. Seen through: digits and signs for letters (1d!0t), letters three times or more
- * (stuuupid), stars for letters (st*pid, f***), letters set apart (f u c k; gap: by what), and endings: hat(e)ing, shit(t)y,
- * ugl(y)ier. last: the letter before i; stars: how many of the latest letters were stars. */
+/* Goes on from a node with the text at i. Seen through: digits and signs for letters (1d!0t), letters three times or
+ * more (stuuupid), stars for letters (st*pid, f***), letters set apart (f u c k; gap: by what), and endings: hat(e)ing,
+ * shit(t)y, ugl(y)ier. last: the letter before i; stars: how many of the latest letters were stars. */
 static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars) {
     static const char leet[] = "@a4a$s5s0o1i1l!i3e7t";
     const Trie *t = &h->l->trie;
@@ -5115,9 +5105,10 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
     if (c != ' ' && (next = step(t, node, (unsigned char)c))) hunt(h, next, i + 1, c, gap, 0);
     if (!is_alpha(c)) {
         for (k = 0; leet[k]; k += 2)
-            if (leet[k] == c && (next = step(t, node, (unsigned char)leet[k + 1]))) hunt(h, next, i + 1, leet[k + 1], gap, 0);
-        if ((c == '*' || c == '#' || c == '%') && i > h->from)
-            for (k = 'a'; k <= 'z'; k++) if ((next = step(t, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
+            if (leet[k] == c && (next = step(t, node, (uint32_t)leet[k + 1])))
+                hunt(h, next, i + 1, leet[k + 1], gap, 0);
+        for (k = 'a'; k <= 'z' && i > h->from && (c == '*' || c == '#' || c == '%'); k++)
+            if ((next = step(t, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
         if (!in_word(s, i) && (next = step(t, node, ' '))) {
             for (k = i; k < s.n && !in_word(s, k); k++) ;
             hunt(h, next, k, 0, 0, 0);
@@ -5128,8 +5119,8 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
     if (k > i + !(i > 1 && lower((unsigned char)s.s[i - 2]) == last)) hunt(h, node, k, 0, gap, 0);
 }
 
-/* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many count
- * much, and no score passes 1. Words are whole words: Scunthorpe is innocent. */
+/* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many
+ * count much, and no score passes 1. Words are whole words: Scunthorpe is innocent. */
 static double word_list_score(const WordList *l, Span s) {
     double innocent = 1.0;
     size_t i = 0, k;
@@ -5158,7 +5149,8 @@ static double sum_over_terms(Words *w, size_t draws) {
     size_t i, k;
     for (i = 0; i < w->n; i++) f[w->word[i]]++;
     for (i = 0; i < w->terms; i++) {
-        for (none = 1.0, k = 0; draws && k < f[i]; k++) none *= k + draws < w->n ? (double)(w->n - draws - k) / (double)(w->n - k) : 0.0;
+        for (none = 1.0, k = 0; draws && k < f[i]; k++)
+            none *= k + draws < w->n ? (double)(w->n - draws - k) / (double)(w->n - k) : 0.0;
         sum += draws ? 1.0 - none : (double)f[i] * (double)f[i];
     }
     return sum;
@@ -5193,7 +5185,7 @@ static double distinct(Text *t, size_t n) {
  * the running type/token ratio falls to 0.72; what is left over counts in part; words / factors, forward and backward,
  * averaged. Traps: <= not <; no shortest factor; a text of all different words has as many as it has words. */
 static double mtld(Words *w) {
-    uint32_t *last = fresh_counts(w), factor = 1;                              /* last[word]: the last factor it came in */
+    uint32_t *last = fresh_counts(w), factor = 1;                        /* last[word]: the last factor it came in */
     double sum = 0.0, factors, ratio, overall = (double)w->terms / (double)w->n;
     size_t i, n, types, back;
     if (w->n == 0) return 0.0;
@@ -5239,9 +5231,10 @@ static double share_of_equals(const Group *g, size_t i) {
 
 static double ln(double x) { return x > 0.0 ? log64(x) : HUGE_VAL; }
 
-/* The table: a measure's name, unit, source, definition, and value in terms of w the words, n of them, u different; k tokens,
- * s sentences; the means of tokens' lengths, of sentences' lengths in tokens, of tokens' syllables; x the lists, g the
- * group. What is no number is no value and left out: LexicalRichness raises an error there, TextDescriptives says NaN. */
+/* The table: a measure's name, unit, source, definition, and value, in terms of w the words, n of them, u different;
+ * k tokens, s sentences; the mean length of tokens and of sentences, the tokens' mean syllables; x the lists, g the
+ * group. A value that is no number is left out: there LexicalRichness raises an error, TextDescriptives says NaN. */
+#define NONE HUGE_VAL
 typedef struct { WordList words; Hyphens hyphens; } Lists;
 enum { LR, TD, LI, LISTED, MODEL, VOTE };
 static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 2.8", "Li et al. 2016", "the word list",
@@ -5254,18 +5247,20 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     X(words, "words", LR, "words: lower case, digits and dashes deleted, other punctuation made spaces", n) \
     X(ttr, "0..1", LR, "terms / words", n > 0 ? u / n : 0.0) \
     X(mtld, "words", LR, "mean length of runs that keep a type/token ratio above 0.72", mtld(w)) \
-    X(toxicity, "0..1", LISTED, "1 - product of (1 - severity) over the listed words", word_list_score(&x->words, t->raw)) \
+    X(toxicity, "0..1", LISTED, "1 - product of (1 - severity) of listed words", word_list_score(&x->words, t->raw)) \
     X(terms, "words", LR, "different words", u) \
     X(rttr, "ratio", LR, "terms / sqrt(words)", u / sqrt(n)) \
     X(cttr, "ratio", LR, "terms / sqrt(2 words)", u / sqrt(2.0 * n)) \
-    X(msttr, "0..1", LR, "mean ttr of segments of 100 words, less the last", n > 100 ? windows_ttr(w, 100, 100, (w->n - 1) / 100) : HUGE_VAL) \
-    X(mattr, "0..1", LR, "mean ttr of all windows of 100 words", n > 99 ? windows_ttr(w, 100, 1, w->n - 99) : HUGE_VAL) \
-    X(hdd, "0..1", LR, "HD-D: mean ttr of 42 words drawn", n > 41 ? sum_over_terms(w, 42) / 42.0 : HUGE_VAL) \
+    X(msttr, "0..1", LR, "mean ttr of segments of 100 words, less the last", \
+        n > 100 ? windows_ttr(w, 100, 100, (w->n - 1) / 100) : NONE) \
+    X(mattr, "0..1", LR, "mean ttr of all windows of 100 words", n > 99 ? windows_ttr(w, 100, 1, w->n - 99) : NONE) \
+    X(hdd, "0..1", LR, "HD-D: mean ttr of 42 words drawn", n > 41 ? sum_over_terms(w, 42) / 42.0 : NONE) \
     X(Herdan, "ratio", LR, "log(terms) / log(words)", ln(u) / ln(n)) \
     X(Summer, "ratio", LR, "log(log(terms)) / log(log(words))", ln(ln(u)) / ln(ln(n))) \
     X(Dugast, "ratio", LR, "log(words)^2 / (log(words) - log(terms))", ln(n) * ln(n) / (ln(n) - ln(u))) \
     X(Maas, "ratio", LR, "(log(words) - log(terms)) / log(words)^2", (ln(n) - ln(u)) / (ln(n) * ln(n))) \
-    X(yulek, "ratio", LR, "10^4 (sum of squared frequencies / words^2 - 1 / words)", 1e4 * (sum_over_terms(w, 0) / (n * n) - 1.0 / n)) \
+    X(yulek, "ratio", LR, "10^4 (sum of squared frequencies / words^2 - 1 / words)", \
+        1e4 * (sum_over_terms(w, 0) / (n * n) - 1.0 / n)) \
     X(distinct_1, "0..1", LI, "different words / words", u / n) \
     X(distinct_2, "0..1", LI, "different pairs of neighbours / words", distinct(t, 2)) \
     X(distinct_3, "0..1", LI, "different triples of neighbours / words", distinct(t, 3)) \
@@ -5276,18 +5271,23 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     X(n_sentences, "sentences", TD, "sentences by spaCy's sentencizer", s) \
     SPREAD(X, token_length, "characters", "tokens' lengths", length, letters) \
     SPREAD(X, sentence_length, "tokens", "sentences' lengths", sentence, tokens) \
-    SPREAD(X, syllables_per_token, "syllables", "tokens' syllables (Pyphen's with --hyphenation)", syllable, syllables) \
+    SPREAD(X, syllables_per_token, "syllables", "tokens' syllables (--hyphenation: Pyphen's)", syllable, syllables) \
     X(flesch_reading_ease, "score", TD, "206.835 - 1.015 tokens a sentence - 84.6 syllables a token", \
         206.835 - 1.015 * tokens - 84.6 * syllables) \
-    X(flesch_kincaid_grade, "grade", TD, "0.39 tokens a sentence + 11.8 syllables a token - 15.59", 0.39 * tokens + 11.8 * syllables - 15.59) \
+    X(flesch_kincaid_grade, "grade", TD, "0.39 tokens a sentence + 11.8 syllables a token - 15.59", \
+        0.39 * tokens + 11.8 * syllables - 15.59) \
     X(smog, "grade", TD, "1.043 sqrt(30 tokens of 3 syllables a sentence) + 3.1291, from 3 sentences on", \
-        s > 2 ? 1.043 * sqrt(30.0 * ((double)t->hard / s)) + 3.1291 : HUGE_VAL) \
-    X(gunning_fog, "grade", TD, "0.4 (tokens a sentence + percent of 3 syllables)", 0.4 * (tokens + (double)t->hard / k * 100.0)) \
-    X(automated_readability_index, "grade", TD, "4.71 letters a token + 0.5 tokens a sentence - 21.43", 4.71 * letters + 0.5 * tokens - 21.43) \
-    X(coleman_liau_index, "grade", TD, "5.88 letters a token - 29.6 sentences a token - 15.8", 5.88 * letters - 29.6 * (s / k) - 15.8) \
+        s > 2 ? 1.043 * sqrt(30.0 * ((double)t->hard / s)) + 3.1291 : NONE) \
+    X(gunning_fog, "grade", TD, "0.4 (tokens a sentence + percent of 3 syllables)", \
+        0.4 * (tokens + (double)t->hard / k * 100.0)) \
+    X(automated_readability_index, "grade", TD, "4.71 letters a token + 0.5 tokens a sentence - 21.43", \
+        4.71 * letters + 0.5 * tokens - 21.43) \
+    X(coleman_liau_index, "grade", TD, "5.88 letters a token - 29.6 sentences a token - 15.8", \
+        5.88 * letters - 29.6 * (s / k) - 15.8) \
     X(lix, "score", TD, "tokens a sentence + percent of tokens over 6 letters", tokens + (double)t->big / k * 100.0) \
-    X(rix, "score", TD, "tokens over 6 letters a sentence", k > 0 ? (double)t->big / s : HUGE_VAL) \
-    X(logprob, "nats", MODEL, "mean log-probability a token, from the record", json_number(json_get(g->r[i].raw, "logprob"), v) ? *v : HUGE_VAL) \
+    X(rix, "score", TD, "tokens over 6 letters a sentence", k > 0 ? (double)t->big / s : NONE) \
+    X(logprob, "nats", MODEL, "mean log-probability a token, from the record", \
+        json_number(json_get(g->r[i].raw, "logprob"), v) ? *v : NONE) \
     X(agreement, "0..1", VOTE, "share of the prompt's answers that say the same", share_of_equals(g, i))
 
 /* One function each: 0 where record i of the group has no such value. */
@@ -7050,48 +7050,36 @@ static int verb_profile(Env *e, Call *c) {
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
  * have the same number for one prompt (several teachers: one pool). */
-typedef struct { Span raw, id; size_t candidate, order; } Loose;
+typedef struct { Span raw; size_t prompt, candidate, order; } Loose;           /* prompts in order of first appearance */
 
-static int by_candidate(const void *a, const void *b) {
+static int by_prompt(const void *a, const void *b) {
     const Loose *x = a, *y = b;
-    return x->candidate != y->candidate ? (x->candidate < y->candidate ? -1 : 1) : x->order < y->order ? -1 : x->order > y->order;
+    if (x->prompt != y->prompt) return x->prompt < y->prompt ? -1 : 1;
+    if (x->candidate != y->candidate) return x->candidate < y->candidate ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static int read_loose(Env *e, const char *path, Loose **all, size_t *n, size_t *cap) {
+static int read_loose(Env *e, const char *path, Names *prompts, Loose **all, size_t *n, size_t *cap) {
     Records rs;
     Record r;
     int any;
     memset(&r, 0, sizeof r);
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0) {
-        Loose x = { { NULL, 0 }, { NULL, 0 }, 0, 0 };
-        TRY(room(e, all, *n, cap, sizeof **all));
-        x.raw.s = copy(e, r.raw.s, r.raw.n); x.raw.n = r.raw.n;
-        x.id.s = copy(e, r.id.s, r.id.n); x.id.n = r.id.n;
-        x.candidate = r.candidate; x.order = *n;
-        if (!x.raw.s || !x.id.s) return -1;
-        (*all)[(*n)++] = x;
+        size_t *prompt = number_for(e, prompts, hash(r.id.s, r.id.n));
+        if (!prompt || room(e, all, *n, cap, sizeof **all) < 0) return -1;
+        if (!*prompt) *prompt = prompts->n;
+        (*all)[*n] = (Loose){ { copy(e, r.raw.s, r.raw.n), r.raw.n }, *prompt, r.candidate, *n };
+        if (!(*all)[(*n)++].raw.s) return -1;
     }
     close_in(&rs.in);
     return any;
 }
 
-/* next[i]: the number + 1 of the next record with record i's id, 0 for none. */
-static int chain_prompts(Env *e, const Loose *all, size_t n, size_t *next) {
-    Names last = { NULL, 0, 0 };
-    size_t i, *k;
-    for (i = n; i-- > 0; *k = i + 1) {
-        if (!(k = number_for(e, &last, hash(all[i].id.s, all[i].id.n)))) return -1;
-        next[i] = *k;
-    }
-    return 0;
-}
-
 /* A prompt's records by candidate; with numbers of their own where two are equal. */
-static void put_gathered(Env *e, Buf *b, Loose *group, size_t n) {
+static void put_gathered(Env *e, Buf *b, const Loose *group, size_t n) {
     size_t k;
     int doubled = 0;
-    qsort(group, n, sizeof *group, by_candidate);
     for (k = 1; k < n; k++) doubled |= group[k].candidate == group[k - 1].candidate;
     for (k = 0; k < n; k++) {
         Member field;
@@ -7169,8 +7157,9 @@ static int join_shards(Env *e, const char *const *shard, size_t n, Out *out) {
 }
 
 static int verb_gather(Env *e, Call *c) {
-    Loose *all = NULL, *group;
-    size_t n = 0, cap = 0, f, i, m, at, *next;
+    Loose *all = NULL;
+    Names prompts = { NULL, 0, 0 };
+    size_t n = 0, cap = 0, f, i, m;
     Buf b = { NULL, 0, 0 };
     Out *out;
     const char **shard;
@@ -7186,16 +7175,14 @@ static int verb_gather(Env *e, Call *c) {
         TRY(close_out(e, out));
         return end_result(e, c);
     }
-    for (f = 0; f < c->n_files; f++) TRY(read_loose(e, c->file[f], &all, &n, &cap));
+    for (f = 0; f < c->n_files; f++) TRY(read_loose(e, c->file[f], &prompts, &all, &n, &cap));
     if (n == 0) return fail(e, "%s: no records", c->file[0]);
-    next = get(e, n, sizeof *next);
-    group = get(e, n, sizeof *group);
-    if (!next || !group || chain_prompts(e, all, n, next) < 0) return -1;
+    qsort(all, n, sizeof *all, by_prompt);
     out = open_result(e, c, c->value[O_output], 0);
     if (!out) return -1;
-    for (i = 0; i < n; i++) {                        /* prompts in order of first appearance */
-        for (m = 0, at = all[i].id.s ? i + 1 : 0; at; at = next[at - 1]) { group[m++] = all[at - 1]; all[at - 1].id.s = NULL; }
-        put_gathered(e, &b, group, m);
+    for (i = 0; i < n; i += m) {
+        for (m = 1; i + m < n && all[i + m].prompt == all[i].prompt; m++) ;
+        put_gathered(e, &b, all + i, m);
         if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
     }
     TRY(write_buf(e, out, &b));
