@@ -876,9 +876,13 @@ static void put_fixed(Env *e, Buf *b, double x) {
     double scaled = (x < 0 ? -x : x) * 1e6 + 0.5;
     uint64_t u = scaled < 9e18 ? (uint64_t)scaled : (uint64_t)9e18;
     char text[32];
-    snprintf(text, sizeof text, "%s%llu.%06llu", x < 0 && u ? "-" : "", (unsigned long long)(u / 1000000),
-        (unsigned long long)(u % 1000000));
-    put_text(e, b, text);
+    size_t i = sizeof text, k, minus = x < 0 && u;
+    for (k = 0; k < 7 || u; k++, u /= 10) {
+        if (k == 6) text[--i] = '.';
+        text[--i] = (char)('0' + u % 10);
+    }
+    if (minus) text[--i] = '-';
+    put(e, b, text + i, sizeof text - i);
 }
 
 /* Losses are printed as hexadecimal floats, -0x1.abcp+3: exact, and the same from every C library. */
@@ -4811,15 +4815,17 @@ static int load_hyphens(Env *e, const char *path, Hyphens *h) {
     return e->error[0] ? -1 : h->trie.n ? 0 : fail(e, "%s: holds no hyphenation patterns", path);
 }
 
-/* Without patterns: runs of vowels, less a silent e at the end (not: -le, the). */
+/* Without patterns: runs of vowels, less the silent e of -e, -ed, -es. */
 static size_t syllables_by_rule(const Point *p, size_t n) {
+    const char *mute = "aeiouyl";
     size_t i, found = 0;
     int vowel = 0, before = 0;
     for (i = 0; i < n; i++, before = vowel) {
         vowel = among(p[i].c, "aeiouy") || (p[i].c > 0xdf && p[i].c < 0xfd && p[i].c != 0xe7);
         found += vowel && !before;
     }
-    found -= found > 1 && p[n - 1].c == 'e' && !among(p[n - 2].c, "aeiouyl");
+    if (n > 2 && p[n - 2].c == 'e' && among(p[n - 1].c, "ds")) mute = p[--n].c == 'd' ? "aeiouytd" : "aeiouylsxzcgh";
+    found -= found > 1 && p[n - 1].c == 'e' && !among(p[n - 2].c, mute);
     return found ? found : 1;
 }
 
@@ -5354,7 +5360,7 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
     for (k = 0; k < n; k++) {
         double v = 0.0;
         if (!list[k]->f(g, i, t, x, &v)) continue;
-        put_format(e, b, "%s\"%s\":", put_any++ ? "," : "", list[k]->name);
+        put_text(e, b, put_any++ ? ",\"" : "\""); put_text(e, b, list[k]->name); put_text(e, b, "\":");
         put_fixed(e, b, v);
     }
     put_text(e, b, "}}\n");
