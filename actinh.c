@@ -1487,7 +1487,7 @@ static uint64_t pair_key(int a, int b) { return (uint64_t)(uint32_t)a << 32 | (u
 /* The id of a piece of text, or with `mark` of a mark; -1 for none. */
 static int find_piece(const Tokenizer *t, Span name, int mark) {
     size_t id = find_number(&t->ids, hash(name.s, name.n));
-    return id && equal(t->piece[id - 1], name) && mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
+    return id && id <= t->n && equal(t->piece[id - 1], name) && mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
 }
 
 static int lookup(const Tokenizer *t, const char *s, size_t n) {
@@ -1720,6 +1720,15 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     return check_tokenizer(e, path, t);
 }
 
+/* Checkpoints of transformers may have a few rows more than pieces (padding to a round number, or pieces that only
+ * added_tokens.json names): such ids are no piece. Or they have none for marks that were added and are never used. */
+static int fit_tokenizer(Env *e, Tokenizer *t, size_t V) {
+    while (t->n > V && t->kind[t->n - 1] != NORMAL && t->kind[t->n - 1] != BYTE) t->n--;
+    if (t->format && strcmp(t->format, "tokenizer.bin"))
+        while (t->n < V && V - t->n <= 64) TRY(add_piece(e, t, span(""), 0, UNUSED));
+    return 0;
+}
+
 static int save_tokenizer(Env *e, const char *path, const Tokenizer *t) {
     Buf b = { NULL, 0, 0 };
     size_t i, longest = 0;
@@ -1857,7 +1866,7 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     put_text(e, &b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
     for (i = 0; i < t->n; i++) {
         order[i].at = i; order[i].score = t->score[i];
-        if (t->kind[i] == NORMAL || t->kind[i] == BYTE) continue;
+        if (t->kind[i] == NORMAL || t->kind[i] == BYTE || t->piece[i].n == 0) continue;
         put_format(e, &b, "%s\n{\"id\":%zu,\"content\":", any++ ? "," : "", i);
         put_quoted(e, &b, t->piece[i]);
         put_format(e, &b, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":%s}",
@@ -1879,6 +1888,7 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     for (i = 0; i < t->n; i++) {
         text.n = 0;
         put_escaped(e, &text, t->piece[i]);
+        if (i && text.n == 0) continue;
         put_text(e, &b, i ? ",\n" : "\n"); put_quoted(e, &b, whole(&text));
         put_format(e, &b, ":%zu", i);
     }
@@ -3010,6 +3020,7 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
         return fail(e, "%s: a .bin file has no vocabulary in it: name one with --tokenizer FILE", path);
     if (!m->tokenizer) return -1;
     TRY(load_tokenizer(e, m->tokenizer, &m->t));
+    TRY(fit_tokenizer(e, &m->t, m->c.V));
     if (m->t.n != m->c.V)
         return fail(e, "%s: has %zu pieces, but %s has a vocabulary of %zu", m->tokenizer, m->t.n, path, m->c.V);
     m->name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));

@@ -109,6 +109,17 @@ say $D/talk.msg '{"messages":[{"role":"system","content":"S"},{"role":"user","co
 say $D/want '1 2 1 2  b </s>\n'; equal 'llama2-chat: marks of the template, answer of the record' $D/x $D/want
 grep instruction $D/talk.msg > $D/io.jsonl
 check 'a template of two forms' 0 '"<0x23>"' "$A" tune $D/dense $D/io.jsonl --template $D/io.template --show-mask
+# the very strings (marks leave no text, and after one a space is made up)
+put_as() { "$A" tune data/dense $2 --template $1 --show-mask > $D/x 2>$D/2; cut -f3 $D/x | "$A" tokenize --decode tokenizer.bin > $D/1 2>>$D/2; say $D/want "$3"; equal "template $1" $D/1 $D/want; }
+say $D/two.jsonl '{"messages":[{"role":"system","content":"S"},{"role":"user","content":" u "},{"role":"assistant","content":" a "},{"role":"user","content":"v"},{"role":"assistant","content":"b"}]}\n'
+say $D/one.jsonl '{"prompt":"p","completion":"c"}\n'
+put_as llama2-chat $D/two.jsonl '[INST] <<SYS>>\nS\n<</SYS>>\n\nu [/INST] a  [INST] v [/INST] b '
+put_as zephyr $D/two.jsonl '<|system|>\nS \n<|user|>\n u  \n<|assistant|>\n a  \n<|user|>\nv \n<|assistant|>\nb'
+put_as mixtral-instruct $D/one.jsonl '[INST] p [/INST] c'
+put_as question $D/one.jsonl '### Question: p\n ### Answer: c'
+put_as alpaca $D/one.jsonl 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\np\n\n### Response:c'
+put_as alpaca $D/io.jsonl 'Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n### Instruction:\ni\n\n### Input:\nx\n\n### Response:o'
+put_as plain $D/io.jsonl 'i\nxo'
 check 'templates: messages pass on' 0 '"conversations":\[\{"from":"human","value":"u"\},\{"from":"gpt","value":"a"\}\],"completion":' "$A" sample $D/dense $D/talk.msg -n 1 --max-tokens 3 --template llama2-chat
 cat > $D/t.recipe <<END
 # a tiny grid

@@ -1695,6 +1695,10 @@ static void test_merges(void) {
         encode(&e, &t, span("<pad>"), 0, &ids, &n);
         check(n == 5, "an added piece was found in a text");
     }
+    check(fit_tokenizer(&e, &t, 300) == 0 && t.n == 300 && t.kind[299] == UNUSED, "padding");
+    t.n = 267;
+    check(fit_tokenizer(&e, &t, 266) == 0 && t.n == 266 && find_piece(&t, span("<pad>"), 1) < 0, "a mark without a row");
+    check(fit_tokenizer(&e, &t, 265) == 0 && t.n == 266 && fit_tokenizer(&e, &t, 400) == 0 && t.n == 266, "another vocabulary");
     add_piece(&e, &t, span("bc"), 0, NORMAL);
     check(lookup(&t, "bc", 2) == 7, "of doubles the first counts");
     env_free(&e);
