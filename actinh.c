@@ -6549,8 +6549,8 @@ static void arithmetic_digest(char hex[65]) {
         snprintf(text, sizeof text, "%llu.%llue-%llu", (unsigned long long)i, (unsigned long long)draw(7, 0, 1, i, 0),
             (unsigned long long)i % 40);
         parse_number(text, strlen(text), &parsed);
-        value[0] = (double)exp32((float)(u * 100.0) - 90.0f); value[1] = exp64(u * 60.0 - 30.0); value[2] = log64(u + 1e-9);
-        value[3] = s; value[4] = c; value[5] = (double)sqrtf((float)u); value[6] = sqrt(u) / (u + 3.0); value[7] = parsed;
+        value[0] = (double)exp32(narrow(u * 100.0) - 90.0f); value[1] = exp64(u * 60.0 - 30.0); value[2] = log64(u + 1e-9);
+        value[3] = s; value[4] = c; value[5] = (double)sqrtf(narrow(u)); value[6] = sqrt(u) / (u + 3.0); value[7] = parsed;
         for (k = 0; k < 64; k++) { text[0] = (char)(bits64(value[k / 8]) >> k % 8 * 8 & 255); sha_add(&sha, text, 1); }
     }
     sha_end(&sha, hex);
@@ -7939,13 +7939,22 @@ static int verb_run(Env *e, Call *c) {
  * other, and all results of a folder can be made again side by side. The receipt is also a stranger's command line: names
  * in it are checked, only known verbs and options are heard, and nothing is written outside the scratch folder.
  */
-typedef struct { const char *path; uint64_t bytes; char hash[65]; } Known;                /* hash: "" until it is asked for */
+typedef struct { const char *as, *name, *hash; double bytes; } Entry;    /* a file of a receipt */
+typedef struct { const char *path; double bytes; char hash[65]; } Known; /* a file that is there; hash "": nobody asks for its size */
 enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
-typedef struct { const char *path, *dir; Span text; int state; Env env; Buf says; } Claim;
+typedef struct {
+    const char *path, *dir, *verb;
+    Span text;
+    Entry *in, *out;             /* [n_in] [n_out] */
+    size_t n_in, n_out;
+    int state;
+    Env env;
+    Buf says;                    /* what was found */
+} Claim;
 typedef struct { Known *known; Claim *claim; size_t n_known, cap_known, n_claims, spot, step, seed; const char *scratch; } Audit;
 
-/* All files below a folder into the audit's list; with `dirs` the folders too, each behind what is in it. */
-static int walk(Env *e, Audit *a, const char *dir, int depth, int dirs) {
+/* All files below a folder into the audit's list; with `folders` these too, each behind what is in it. */
+static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
     DIR *d = opendir(dir);
     struct dirent *entry;
     struct stat s;
@@ -7956,18 +7965,15 @@ static int walk(Env *e, Audit *a, const char *dir, int depth, int dirs) {
         int folder;
         if (!path || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || stat(path, &s) != 0) continue;
         folder = S_ISDIR(s.st_mode);
-        if (folder && depth < 16) bad = walk(e, a, path, depth + 1, dirs);
-        if (bad || (folder && !dirs) || (!folder && !S_ISREG(s.st_mode))) continue;
+        if (folder && depth < 16) bad = walk(e, a, path, depth + 1, folders);
+        if (bad || (folder ? !folders : !S_ISREG(s.st_mode))) continue;
         if ((bad = room(e, &a->known, a->n_known, &a->cap_known, sizeof *a->known)) < 0) continue;
-        a->known[a->n_known].path = path;
-        a->known[a->n_known].bytes = (uint64_t)s.st_size;
-        a->known[a->n_known++].hash[0] = 0;
+        a->known[a->n_known].path = path; a->known[a->n_known].bytes = (double)s.st_size; a->known[a->n_known++].hash[0] = 0;
     }
     closedir(d);
     return bad;
 }
 
-/* "..." of a receipt without its quotes; anything else is empty. */
 static const char *quoted(Env *e, Span json) {
     Buf b = { NULL, 0, 0 };
     put_text(e, &b, "");
@@ -7975,30 +7981,65 @@ static const char *quoted(Env *e, Span json) {
     return b.s ? b.s : "";
 }
 
-/* The file that an entry of a receipt means, by size and hash, or NULL. */
-static const char *find_known(Env *e, Audit *a, Span entry) {
-    const char *hash = quoted(e, json_get(entry, "sha256"));
-    double bytes = -1;
-    uint64_t n;
-    size_t i;
-    json_number(json_get(entry, "bytes"), &bytes);
-    for (i = 0; i < a->n_known; i++) {
-        Known *k = &a->known[i];
-        if ((double)k->bytes != bytes) continue;
-        if (!k->hash[0] && hash_file(e, k->path, k->hash, &n) < 0) { e->error[0] = 0; k->hash[0] = '?'; }
-        if (strcmp(k->hash, hash) == 0) return k->path;
+static int read_entries(Env *e, Span list, Entry **entry, size_t *n) {
+    Member m;
+    size_t at = 0, cap = 0;
+    for (*entry = NULL, *n = 0; json_next(list, &at, &m); ++*n) {
+        Entry x = { NULL, NULL, NULL, -1 };
+        TRY(room(e, entry, *n, &cap, sizeof x));
+        x.as = quoted(e, json_get(m.value, "as")); x.name = quoted(e, json_get(m.value, "name"));
+        x.hash = quoted(e, json_get(m.value, "sha256"));
+        json_number(json_get(m.value, "bytes"), &x.bytes);
+        (*entry)[*n] = x;
     }
+    return e->error[0] ? -1 : 0;
+}
+
+/* A receipt as a claim; what is wrong with it is said of it alone. */
+static int read_claim(Env *e, Claim *x, const char *path) {
+    size_t n = strlen(path) - strlen(base_name(path));
+    x->path = path;
+    x->dir = n ? copy(e, path, n - 1) : ".";
+    x->env.quiet = 1;
+    TRY(load_file(e, path, &x->text));
+    if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\"")) fail(&x->env, "is no receipt");
+    if (x->env.error[0]) { x->state = UNTOLD; x->text = span("{}"); }
+    x->verb = quoted(e, json_get(x->text, "verb"));
+    TRY(read_entries(e, json_get(x->text, "in"), &x->in, &x->n_in));
+    return read_entries(e, json_get(x->text, "out"), &x->out, &x->n_out);
+}
+
+/* Hashes the files whose size some receipt names, before the claims are looked at side by side. */
+static int hash_known(Env *e, Audit *a) {
+    size_t i, k, j;
+    uint64_t n;
+    for (i = 0; i < a->n_known; i++) for (k = 0; k < a->n_claims && !a->known[i].hash[0]; k++) {
+        const Claim *x = &a->claim[k];
+        for (j = 0; j < x->n_in + x->n_out; j++)
+            if ((j < x->n_in ? x->in[j] : x->out[j - x->n_in]).bytes == a->known[i].bytes) {
+                TRY(hash_file(e, a->known[i].path, a->known[i].hash, &n));
+                break;
+            }
+    }
+    return 0;
+}
+
+static const char *find_known(const Audit *a, const char *hash) {
+    size_t i;
+    for (i = 0; i < a->n_known; i++) if (strcmp(a->known[i].hash, hash) == 0 && *hash) return a->known[i].path;
     return NULL;
 }
 
-/* A name of a receipt that may be made below the scratch folder: FILE or FOLDER/FILE. */
-static int safe_name(const char *name) {
+/* A name of a receipt that may be made below the scratch folder: FILE or FOLDER/FILE, nothing hidden. */
+static int check_name(Env *e, const char *name) {
     size_t slashes = 0, i;
+    int bad = 0;
     for (i = 0; name[i]; i++) {
         slashes += name[i] == '/';
-        if ((unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (name[i] == '.' && (i == 0 || name[i - 1] == '/'))) return 0;
+        bad |= (unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (strchr("./", name[i]) && (i == 0 || name[i - 1] == '/'));
     }
-    return i > 0 && i < 200 && slashes < 2 && name[0] != '/' && name[i - 1] != '/';
+    if (!bad && i > 0 && i < 200 && slashes < 2 && name[i - 1] != '/') return 0;
+    return fail(e, "\"%.60s\" is no name of a file", name);
 }
 
 /* The file `from` also at `to`, without a copy where the system knows links. */
@@ -8006,16 +8047,23 @@ static int place(Env *e, const char *from, const char *to) {
 #ifndef _WIN32
     char here[4096];
     if (from[0] == '/' || getcwd(here, sizeof here)) {
-        const char *whole_path = from[0] == '/' ? from : join(e, here, "/", from);
-        if (whole_path && symlink(whole_path, to) == 0) return 0;
+        const char *full = from[0] == '/' ? from : join(e, here, "/", from);
+        if (full && symlink(full, to) == 0) return 0;
     }
 #endif
     return copy_file(e, from, to);
 }
 
-static size_t line_end(Span s, size_t from) {
-    while (from < s.n && s.s[from] != '\n') from++;
-    return from;
+/* The n-th line of a text with its end, from 1; empty behind the last. */
+static Span nth_line(Span text, size_t n) {
+    Span line = { text.s, 0 };
+    for (; n && text.n; n--) {
+        const char *end = memchr(text.s, '\n', text.n);
+        line.s = text.s; line.n = end ? (size_t)(end - text.s) + 1 : text.n;
+        text.s += line.n; text.n -= line.n;
+    }
+    if (n) line.n = 0;
+    return line;
 }
 
 /* Puts the first field in which two records differ, with both values; looks into objects. */
@@ -8023,100 +8071,85 @@ static void put_unequal(Env *e, Buf *b, Span x, Span y) {
     Member m;
     size_t at = 0;
     while (json_next(x, &at, &m)) {
-        char *key = copy(e, m.key.s, m.key.n);
-        Span other = key ? json_get(y, key) : y;
+        Span other = json_get(y, copy(e, m.key.s, m.key.n));
         if (other.n == m.value.n && memcmp(other.s, m.value.s, other.n) == 0) continue;
-        put_text(e, b, ", field \""); put(e, b, m.key.s, m.key.n); put_text(e, b, "\"");
-        if (m.value.n && m.value.s[0] == '{') { put_unequal(e, b, m.value, other); return; }
-        put_format(e, b, ": claimed %.*s, here %.*s", SHOWN(m.value), SHOWN(other));
+        put_format(e, b, ", field \"%.*s\"", SHOWN(m.key));
+        if (m.value.n && m.value.s[0] == '{') put_unequal(e, b, m.value, other);
+        else put_format(e, b, ": claimed %.*s, here %.*s", SHOWN(m.value), SHOWN(other));
         return;
     }
 }
 
-/* Puts where two files differ first: of records the line, id and field, of weights the tensor, else the byte. */
+/* Puts where two files differ first: of weights the tensor, of records the line and field, else the byte. */
 static int put_difference(Env *e, Buf *b, const char *claimed, const char *here) {
-    Span x, y, head, line[2];
-    Member m;
-    size_t at = 0, from, i, n = 1, k = 0;
+    static const char *const names[] = { "step", "id", "candidate" };
+    Span x, y, line, other;
+    size_t at = 0, n = 1, i;
+    Table t;
     TRY(map_file(e, claimed, &x));
     TRY(map_file(e, here, &y));
-    while (at < x.n && at < y.n && x.s[at] == y.s[at]) at++;
-    if (ends(claimed, ".safetensors") && x.n > 8 && at >= 8 + (size_t)le32(x.s) && x.n == y.n) {
-        head.s = x.s + 8; head.n = le32(x.s);
-        while (json_check(e, head, claimed, 0) == 0 && json_next(head, &k, &m)) {
-            Span range = json_get(m.value, "data_offsets");
-            Member low, high;
-            size_t in = 0;
-            double lo, hi;
-            if (!json_next(range, &in, &low) || !json_next(range, &in, &high) || !json_number(low.value, &lo)
-                || !json_number(high.value, &hi)) continue;
-            i = at - 8 - head.n;
-            if ((double)i < lo || (double)i >= hi) continue;
-            put_format(e, b, ", tensor %.*s, number %zu", SHOWN(m.key), (i - (size_t)lo) / 4);
-            if (!same(json_get(m.value, "dtype"), "\"F32\"")) break;
-            at -= (i - (size_t)lo) % 4;
-            put_text(e, b, ": claimed "); put_hex(e, b, (double)le_float(x.s + at));
+    while (at < x.n && at < y.n && x.s[at] == y.s[at]) n += x.s[at++] == '\n';
+    memset(&t, 0, sizeof t);
+    if (ends(claimed, ".safetensors") && x.n == y.n && read_safetensors(e, claimed, &t) == 0)
+        for (i = 0; i < t.n; i++) {
+            size_t from = (size_t)((const char *)t.t[i].data - t.file.s), type = (size_t)t.t[i].type,
+                size = t.t[i].rows * t.t[i].cols / storage[type].of * storage[type].bytes;
+            if (at < from || at >= from + size) continue;
+            put_format(e, b, ", tensor %s", t.t[i].name);
+            if (type != F32) return 0;
+            at -= (at - from) % 4;
+            put_format(e, b, ", number %zu: claimed ", (at - from) / 4); put_hex(e, b, (double)le_float(x.s + at));
             put_text(e, b, ", here "); put_hex(e, b, (double)le_float(y.s + at));
+            return 0;
         }
-        e->error[0] = 0;
-        return 0;
-    }
-    for (from = i = 0; i < at; i++) if (x.s[i] == '\n') { n++; from = i + 1; }
-    line[0].s = x.s + from; line[0].n = line_end(x, from) - from;
-    line[1].s = y.s + from; line[1].n = line_end(y, from) - from;
+    e->error[0] = 0;
+    line = nth_line(x, n); other = nth_line(y, n);
     put_format(e, b, ", line %zu", n);
-    if (!line[0].n || !line[1].n) { put_format(e, b, ": only in %s", line[0].n ? "the claim" : "what was made here"); return 0; }
-    if (json_check(e, line[0], claimed, 0) == 0 && json_check(e, line[1], here, 0) == 0 && line[0].s[0] == '{') {
-        if (json_get(line[0], "step").n) put_format(e, b, ", step %.*s", SHOWN(json_get(line[0], "step")));
-        if (json_get(line[0], "id").n) put_format(e, b, ", id %.*s", SHOWN(json_get(line[0], "id")));
-        if (json_get(line[0], "candidate").n) put_format(e, b, ", candidate %.*s", SHOWN(json_get(line[0], "candidate")));
-        put_unequal(e, b, line[0], line[1]);
-    } else put_format(e, b, ", byte %zu of the file", at);
+    if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "here");
+    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, here, 0) < 0) put_format(e, b, ", byte %zu of the file", at);
+    else {
+        for (i = 0; i < COUNT(names); i++)
+            if (json_get(line, names[i]).n) put_format(e, b, ", %s %.*s", names[i], SHOWN(json_get(line, names[i])));
+        put_unequal(e, b, line, other);
+    }
     e->error[0] = 0;
     return 0;
 }
 
-/* Inputs of a claim into `dir`, each under its name there, and the call that makes the result again into dir/out. */
-static int prepare(Env *e, Audit *a, Claim *x, const char *dir, Call *c) {
-    Span in = json_get(x->text, "in"), chosen = json_get(x->text, "options");
-    const char *path, *name, *role, *folder, *adapter = NULL;
+/* The call that makes a claim's result again, its options checked, its inputs laid below `dir` under their names. */
+static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call *c) {
+    const char *path, *at_home, *adapter = NULL;
     Member m;
-    size_t at = 0, k;
-    TRY(make_dir(e, join(e, dir, "/", "in")));
-    while (json_next(chosen, &at, &m)) {
+    size_t at = 0, i;
+    while (json_next(json_get(x->text, "options"), &at, &m)) {
         int o = find_option(m.key.s, m.key.n);
         if (o < 0 || !(options[o].verbs & c->verb) || !options[o].bits)
             return fail(e, "there is no option \"%.*s\" of %s that bits depend on", SHOWN(m.key), c->verb_name);
         c->value[o] = quoted(e, m.value);
     }
-    for (at = 0; json_next(in, &at, &m);) {
-        role = quoted(e, json_get(m.value, "as")); name = quoted(e, json_get(m.value, "name"));
-        if (!safe_name(name)) return fail(e, "\"%.60s\" is no name of a file", name);
-        if (!(path = find_known(e, a, m.value)))
-            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", role, name, quoted(e, json_get(m.value, "sha256")));
+    if (!(c->file = get(e, x->n_in + 1, sizeof *c->file))) return -1;
+    for (i = 0; i < x->n_in; i++) {
+        const Entry *f = &x->in[i];
+        int o = find_option(f->as, strlen(f->as));
+        const char *slash = strchr(f->name, '/');
+        TRY(check_name(e, f->name));
+        if (!(path = find_known(a, f->hash)))
+            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", f->as, f->name, f->hash);
         if (c->verb == RUN) continue;
-        folder = join(e, dir, "/in/", name);
-        if (strchr(name, '/')) TRY(make_dir(e, copy(e, folder, strlen(folder) - strlen(strchr(name, '/')))));
-        if (!is_file(folder)) TRY(place(e, path, folder));
-        k = (size_t)find_option(role, strlen(role));
-        if (k < N_OPTIONS && options[k].verbs & c->verb) { c->value[k] = folder; continue; }
-        if (strcmp(role, "items") == 0) continue;
-        if (strchr(name, '/')) folder = copy(e, folder, strlen(folder) - strlen(strchr(name, '/')));
-        if (strcmp(role, "adapter") == 0) { adapter = folder; continue; }
-        if (strcmp(role, "model") == 0 && adapter) folder = join(e, folder, "+", adapter);
-        if (!c->n_files || strcmp(c->file[c->n_files - 1], folder)) c->file[c->n_files++] = folder;
+        at_home = join(e, dir, "/in/", f->name);
+        TRY(make_dir(e, copy(e, at_home, strlen(at_home) - strlen(base_name(at_home)) - 1)));
+        if (!is_file(at_home)) TRY(place(e, path, at_home));
+        if (o >= 0 && options[o].verbs & c->verb) { c->value[o] = at_home; continue; }
+        if (slash) at_home = copy(e, at_home, strlen(at_home) - strlen(slash));
+        if (strcmp(f->as, "items") == 0) continue;
+        if (strcmp(f->as, "adapter") == 0) { adapter = at_home; continue; }
+        if (strcmp(f->as, "model") == 0 && adapter) at_home = join(e, at_home, "+", adapter);
+        if (!c->n_files || strcmp(c->file[c->n_files - 1], at_home)) c->file[c->n_files++] = at_home;
     }
-    return e->error[0] ? -1 : 0;
+    return e->error[0] ? -1 : make_dir(e, dir);
 }
 
-/* The n-th line of a text, with its end. */
-static Span nth_line(Span text, size_t n) {
-    Span line = { text.s, 0 };
-    while (n-- && text.n) { line.s = text.s; line.n = line_end(text, 0) + 1; if (line.n > text.n) line.n = text.n; text.s += line.n; text.n -= line.n; }
-    return line;
-}
-
-/* N of M numbers, rising, by the auditor's seed. */
+/* *n of `all` numbers, rising, by the auditor's seed. */
 static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
     size_t *list = get(e, *n + 1, sizeof *list), i, left;
     if (*n > all) *n = all;
@@ -8125,44 +8158,35 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
     return list;
 }
 
-/* Training step `step` again: from the last state before it that is there, else from the start. */
-static int redo_step(Env *e, Audit *a, Claim *x, Call *c, Span log, size_t step, int (*verb)(Env *, Call *)) {
-    Env inner;
+/* Training step `step` of `log` again, in the folder `out`: from the last state before it that is there, else from the
+ * start. The state and the lines before it are laid there as an interrupted run would have left them. */
+static int redo_step(Env *e, const Audit *a, Claim *x, Call *c, Span log, size_t step, const char *out) {
+    Span made, want = nth_line(log, step), line;
     Buf part = { NULL, 0, 0 };
-    Span made, want = nth_line(log, step), out = json_get(x->text, "out");
+    Env inner;
     size_t from;
     int done;
     char name[40];
-    TRY(make_dir(e, c->value[O_output]));
+    TRY(make_dir(e, out));
     for (from = step - 1; from > 0; from--) {
-        Span line = nth_line(log, from), state = json_get(line, "state");
-        size_t i;
-        if (!state.n) continue;
-        for (i = 0; i < a->n_known; i++) {
-            uint64_t n;
-            Known *k = &a->known[i];
-            if (!starts(base_name(k->path), "checkpoint-")) continue;
-            if (!k->hash[0]) TRY(hash_file(e, k->path, k->hash, &n));
-            if (state.n == 66 && memcmp(k->hash, state.s + 1, 64) == 0) break;
-        }
-        if (i == a->n_known) continue;
-        snprintf(name, sizeof name, "checkpoint-%06zu", from);
-        TRY(place(e, a->known[i].path, join(e, c->value[O_output], "/", name)));
+        const char *state = quoted(e, json_get(line = nth_line(log, from), "state"));
+        if (!*state || !(state = find_known(a, state))) continue;
+        snprintf(name, sizeof name, "/checkpoint-%06zu", from);
+        TRY(place(e, state, join(e, out, name, "")));
         put(e, &part, log.s, (size_t)(line.s + line.n - log.s));
-        TRY(save_file(e, join(e, c->value[O_output], "/", "steps.jsonl.part"), whole(&part)));
+        TRY(save_file(e, join(e, out, "/steps.jsonl.part", ""), whole(&part)));
         part.n = 0;
-        put(e, &part, x->text.s, (size_t)(out.s + 1 - x->text.s));
-        TRY(save_file(e, join(e, c->value[O_output], "/", "receipt.json.draft"), whole(&part)));
+        put(e, &part, x->text.s, (size_t)(json_get(x->text, "out").s + 1 - x->text.s));
+        TRY(save_file(e, join(e, out, "/receipt.json.draft", ""), whole(&part)));
         break;
     }
-    memset(&inner, 0, sizeof inner);
+    memset(&inner, 0, sizeof inner); memset(&c->receipt, 0, sizeof c->receipt);
     inner.quiet = 1;
-    c->last_step = step; c->receipt.n = c->n_in = 0; c->in = NULL; c->cap_in = 0; memset(&c->receipt, 0, sizeof c->receipt);
-    done = verb(&inner, c);
-    if (done < 0) fail(e, "%s", inner.error);
+    c->value[O_output] = out; c->last_step = step; c->in = NULL; c->n_in = c->cap_in = 0;
+    if ((done = verb_tune(&inner, c)) < 0) fail(e, "%s", inner.error);
     env_free(&inner);
     TRY(done);
-    TRY(load_file(e, join(e, c->value[O_output], "/", "steps.jsonl.part"), &made));
+    TRY(load_file(e, join(e, out, "/steps.jsonl.part", ""), &made));
     made = nth_line(made, step);
     if (made.n == want.n && memcmp(made.s, want.s, made.n) == 0) return 0;
     put_format(e, &x->says, ", step %zu", step);
@@ -8171,33 +8195,28 @@ static int redo_step(Env *e, Audit *a, Claim *x, Call *c, Span log, size_t step,
     return 0;
 }
 
-/* Only some prompts or steps: what the auditor's seed draws, or step K alone. 1: done, 0: this verb is done whole. */
-static int redo_some(Env *e, Audit *a, Claim *x, const char *dir, Call *c, const char *claimed, int (*verb)(Env *, Call *)) {
+/* Only some prompts or steps: what the auditor's seed draws, or step K alone. */
+static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c, const char *claimed) {
     Span log;
     size_t n = a->step ? 1 : a->spot, all, i, k = 1, *list;
     Buf lines = { NULL, 0, 0 };
-    char hex[65], hex2[65];
-    uint64_t bytes;
-    if (c->verb != TUNE && (c->verb != SAMPLE || a->step)) return 0;
-    TRY(load_file(e, c->verb == TUNE ? join(e, x->dir, "/", "steps.jsonl") : claimed, &log));
-    if (c->verb == SAMPLE) TRY(size_option(e, c, O_n, 1, 10000, &k));
+    int tuned = c->verb == TUNE;
+    const char *some = join(e, dir, "/claimed", "");
+    TRY(load_file(e, tuned ? join(e, x->dir, "/", "steps.jsonl") : claimed, &log));
+    if (!tuned) TRY(size_option(e, c, O_n, 1, 10000, &k));
     for (all = i = 0; i < log.n; i++) all += log.s[i] == '\n';
     all /= k;
     if (a->step > all) return fail(e, "it has %zu steps", all);
-    list = draw_some(e, a, &n, all);
-    if (!list) return -1;
+    if (!(list = draw_some(e, a, &n, all))) return -1;
     if (a->step) list[0] = a->step - 1;
     x->state = SPOTTED;
-    if (c->verb == TUNE) {
-        for (i = 0; i < n && x->state == SPOTTED; i++) {
-            char name[40];
-            snprintf(name, sizeof name, "/out-%zu", i);
-            c->value[O_output] = join(e, dir, name, "");
-            TRY(redo_step(e, a, x, c, log, list[i] + 1, verb));
-        }
-        put_format(&x->env, &x->says, ": %zu of %zu steps checked", i, all);
-        return 1;
+    for (i = 0; i < n && tuned && x->state == SPOTTED; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "/out-%zu", i);
+        TRY(redo_step(e, a, x, c, log, list[i] + 1, join(e, dir, name, "")));
     }
+    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
+    if (tuned) return 0;
     TRY(share_option(e, c));
     for (i = 0; i < n; i++) {
         Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
@@ -8205,134 +8224,110 @@ static int redo_some(Env *e, Audit *a, Claim *x, const char *dir, Call *c, const
         list[i] = list[i] * c->share.of + c->share.shard;
     }
     c->share.only = list; c->share.n_only = n;
-    TRY(save_file(e, join(e, dir, "/", "claimed"), whole(&lines)));
-    TRY(verb(e, c));
-    TRY(hash_file(e, join(e, dir, "/", "claimed"), hex, &bytes));
-    TRY(hash_file(e, c->value[O_output], hex2, &bytes));
-    if (strcmp(hex, hex2)) { x->state = OTHER; TRY(put_difference(e, &x->says, join(e, dir, "/", "claimed"), c->value[O_output])); }
-    put_format(e, &x->says, ": %zu of %zu prompts checked", n, all);
-    return 1;
+    TRY(save_file(e, some, whole(&lines)));
+    TRY(verb_sample(e, c));
+    memset(&c->receipt, 0, sizeof c->receipt);
+    if (file_is(e, c->value[O_output], &lines)) return 0;
+    x->state = OTHER;
+    return put_difference(e, &x->says, some, c->value[O_output]);
+}
+
+/* The figures of a run, collected again. */
+static int redo_run(Env *e, const Audit *a, const Claim *x, const char *out) {
+    Recipe r;
+    Grid g;
+    Buf results = { NULL, 0, 0 };
+    if (!x->n_in) return fail(e, "names no recipe");
+    TRY(load_recipe(e, find_known(a, x->in[0].hash), x->dir, &r));
+    TRY(make_grid(e, &r, &g));
+    TRY(collect(e, &g, &results));
+    TRY(make_dir(e, out));
+    return save_file(e, join(e, out, "/", run_files[0]), whole(&results));
 }
 
 /* Makes one claimed result again and says in x->says what was found. */
-static int redo(Env *e, Audit *a, Claim *x, const char *dir) {
-    Span out = json_get(x->text, "out");
-    const char *verb = quoted(e, json_get(x->text, "verb")), *hash, *made, *disk;
-    Member m;
-    size_t at = 0, k, n = 0;
+static int redo(Env *e, const Audit *a, Claim *x, const char *dir) {
+    int folder = ends(x->path, "receipt.json");
+    const char *made, *disk;
+    size_t i, k;
     double spec = 0;
-    Call *c = get(e, 1, sizeof *c);
     char hex[65];
     uint64_t bytes;
-    for (k = 0; k < COUNT(stages) && strcmp(stages[k].name, verb); k++) continue;
-    if (k == COUNT(stages) && strcmp(verb, "run")) return fail(e, "there is no verb \"%.60s\" to do again", verb);
-    json_number(json_get(x->text, "spec"), &spec);
-    if (spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
-    if (!c || parse_call(e, k < COUNT(stages) ? stages[k].bit : RUN, verb, NULL, 0, c) < 0) return -1;
-    for (at = 0; json_next(json_get(x->text, "in"), &at, &m);) n++;
-    if (!(c->file = get(e, n + 1, sizeof *c->file))) return -1;
+    Call *c = get(e, 1, sizeof *c);
+    for (k = 0; k < COUNT(stages) && strcmp(stages[k].name, x->verb); k++) continue;
+    if (k == COUNT(stages) && strcmp(x->verb, "run")) return fail(e, "there is no verb \"%.60s\" to do again", x->verb);
+    if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
+    for (i = 0; i < x->n_out; i++) TRY(check_name(e, x->out[i].name));
+    if (!x->n_out || !c || parse_call(e, k < COUNT(stages) ? stages[k].bit : RUN, x->verb, NULL, 0, c) < 0) return fail(e, "names no result");
     TRY(prepare(e, a, x, dir, c));
-    at = 0;
-    if (!json_next(out, &at, &m) || !safe_name(quoted(e, json_get(m.value, "name")))) return fail(e, "no name of a result");
-    c->value[O_output] = ends(x->path, "receipt.json") ? join(e, dir, "/out", "") : join(e, dir, "/", quoted(e, json_get(m.value, "name")));
-    disk = join(e, x->dir, "/", quoted(e, json_get(m.value, "name")));
-    if (a->spot || a->step) {
-        int some = k < COUNT(stages) ? redo_some(e, a, x, dir, c, disk, stages[k].f) : 0;
-        if (some) return some < 0 ? -1 : 0;
-        if (a->step) { x->state = LEFT; return 0; }
-    }
-    if (k < COUNT(stages)) TRY(stages[k].f(e, c));
-    else {
-        Recipe r;
-        Grid g;
-        Buf results = { NULL, 0, 0 };
-        at = 0;
-        json_next(json_get(x->text, "in"), &at, &m);
-        TRY(load_recipe(e, find_known(e, a, m.value), x->dir, &r));
-        TRY(make_grid(e, &r, &g));
-        TRY(collect(e, &g, &results));
-        TRY(make_dir(e, c->value[O_output]));
-        TRY(save_file(e, join(e, c->value[O_output], "/", run_files[0]), whole(&results)));
-    }
+    c->value[O_output] = join(e, dir, "/", folder ? "out" : x->out[0].name);
+    if (a->step && c->verb != TUNE) { x->state = LEFT; return 0; }
+    if (a->step || (a->spot && (c->verb == TUNE || c->verb == SAMPLE)))
+        return redo_some(e, a, x, dir, c, join(e, x->dir, "/", x->out[0].name));
+    TRY(k < COUNT(stages) ? stages[k].f(e, c) : redo_run(e, a, x, c->value[O_output]));
     x->state = SAME;
-    for (at = 0; json_next(out, &at, &m);) {
-        const char *name = quoted(e, json_get(m.value, "name"));
-        if (!safe_name(name)) return fail(e, "\"%.60s\" is no name of a file", name);
-        hash = quoted(e, json_get(m.value, "sha256"));
-        made = ends(x->path, "receipt.json") ? join(e, c->value[O_output], "/", name) : c->value[O_output];
-        disk = join(e, x->dir, "/", name);
+    for (i = 0; i < x->n_out; i++) {
+        const Entry *f = &x->out[i];
+        int again;
+        made = folder ? join(e, c->value[O_output], "/", f->name) : c->value[O_output];
+        disk = join(e, x->dir, "/", f->name);
         TRY(hash_file(e, made, hex, &bytes));
-        if (strcmp(hex, hash) == 0 && !is_file(disk)) { put_format(e, &x->says, "; %s itself is not there", name); x->state = UNTOLD; continue; }
-        if (strcmp(hex, hash) == 0 && hash_file(e, disk, hex, &bytes) == 0 && strcmp(hex, hash) == 0) continue;
+        again = strcmp(hex, f->hash) == 0;
+        if (!is_file(disk)) {
+            put_format(e, &x->says, "; %s itself is not there", f->name);
+            x->state = again ? UNTOLD : OTHER;
+            continue;
+        }
+        TRY(hash_file(e, disk, hex, &bytes));
+        if (again && strcmp(hex, f->hash) == 0) continue;
         x->state = OTHER;
-        put_format(e, &x->says, "; %s: %s", name, hash_file(e, made, hex, &bytes) == 0 && strcmp(hex, hash) == 0
-            ? "was changed after its receipt was written" : "has other bits");
-        if (is_file(disk)) TRY(put_difference(e, &x->says, disk, made));
+        put_format(e, &x->says, "; %s: %s", f->name, again ? "was changed after its receipt was written" : "has other bits");
+        TRY(put_difference(e, &x->says, disk, made));
     }
     return e->error[0] ? -1 : 0;
 }
 
 static int by_path(const void *a, const void *b) { return strcmp(((const Known *)a)->path, ((const Known *)b)->path); }
 
-/* The claims: every receipt below a folder, or the one that was named. */
+/* The claims: every receipt below a folder, or the one that was named, or that of the file that was named. */
 static int find_claims(Env *e, Audit *a, const char *given) {
-    const char *one = !given || is_dir(given) ? NULL : ends(given, ".receipt") || ends(given, "receipt.json") ? given : join(e, given, ".receipt", "");
-    size_t i, slash;
-    if (!is_dir(given)) { slash = strlen(one) - strlen(base_name(one)); TRY(walk(e, a, slash ? copy(e, one, slash) : ".", 0, 0)); }
-    else TRY(walk(e, a, given, 0, 0));
-    if (!a->n_known) return fail(e, "%s: there is nothing", given);
-    qsort(a->known, a->n_known, sizeof *a->known, by_path);
+    int folder = is_dir(given);
+    const char *one = ends(given, ".receipt") || ends(given, "receipt.json") ? given : join(e, given, ".receipt", "");
+    size_t i, slash = strlen(one) - strlen(base_name(one));
+    TRY(walk(e, a, folder ? given : slash ? copy(e, one, slash) : ".", 0, 0));
+    if (a->n_known) qsort(a->known, a->n_known, sizeof *a->known, by_path);
     a->claim = get(e, a->n_known + 1, sizeof *a->claim);
     if (!a->claim) return -1;
-    for (i = 0; i < (one ? 1 : a->n_known); i++) {
-        Claim *x = &a->claim[a->n_claims];
-        x->path = one ? one : a->known[i].path;
-        if (!ends(x->path, ".receipt") && strcmp(base_name(x->path), "receipt.json")) continue;
-        slash = strlen(x->path) - strlen(base_name(x->path));
-        x->dir = slash ? copy(e, x->path, slash - 1) : ".";
-        TRY(load_file(e, x->path, &x->text));
-        x->env.quiet = 1;
-        a->n_claims++;
-        if (json_check(&x->env, x->text, x->path, 0) < 0 || !same(json_get(x->text, "actinh"), "\"receipt\"")) {
-            fail(&x->env, "%s: is no receipt", x->path);
-            x->state = UNTOLD;
-        }
-    }
+    if (!folder) return read_claim(e, &a->claim[a->n_claims++], one);
+    for (i = 0; i < a->n_known; i++)
+        if (ends(a->known[i].path, ".receipt") || strcmp(base_name(a->known[i].path), "receipt.json") == 0)
+            TRY(read_claim(e, &a->claim[a->n_claims++], a->known[i].path));
     return a->n_claims ? 0 : fail(e, "%s: no receipt", given);
 }
 
 /* What was given and not made again: inputs that no verified result is. */
-static void put_given(Env *e, const Audit *a, Buf *b) {
+static void print_given(Env *e, const Audit *a) {
     Names said;
-    size_t i, k, at, from;
+    size_t i, k;
     memset(&said, 0, sizeof said);
-    for (k = 0; k < 2; k++) for (i = 0; i < a->n_claims; i++) {
-        Member m;
-        if (a->claim[i].state == UNTOLD && k == 0) continue;
-        for (at = 0; json_next(json_get(a->claim[i].text, k ? "in" : "out"), &at, &m);) {
-            Span hash = json_get(m.value, "sha256"), as = json_get(m.value, "as");
-            int again = seen_before(e, &said, hash);
-            if (again || !k || same(as, "\"stage\"")) continue;
-            from = b->n;
-            put_format(e, b, "given, not re-computed: %s %s", quoted(e, as), quoted(e, json_get(m.value, "name")));
-            put_format(e, b, "%*s sha256 %s\n", b->n - from < 60 ? (int)(60 - (b->n - from)) : 1, "", quoted(e, hash));
-        }
+    for (i = 0; i < a->n_claims; i++)
+        for (k = 0; a->claim[i].state != UNTOLD && k < a->claim[i].n_out; k++) seen_before(e, &said, span(a->claim[i].out[k].hash));
+    for (i = 0; i < a->n_claims; i++) for (k = 0; k < a->claim[i].n_in; k++) {
+        const Entry *f = &a->claim[i].in[k];
+        if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
+            printf("given, not re-computed: %-12s %-32s sha256 %s\n", f->as, f->name, f->hash);
     }
 }
 
-static void put_cost(Env *e, const Audit *a) {
-    size_t k, i;
+/* What will be done again: results of each verb and their size. */
+static void print_cost(const Audit *a) {
+    size_t k, i, j, n;
     fprintf(stderr, "actinh: %zu receipts:", a->n_claims);
     for (k = 0; k < COUNT(stages); k++) {
-        size_t n = 0;
         double bytes = 0;
-        for (i = 0; i < a->n_claims; i++) {
-            Member m;
-            size_t at = 0;
-            double x = 0;
-            if (strcmp(quoted(e, json_get(a->claim[i].text, "verb")), stages[k].name)) continue;
-            n++;
-            while (json_next(json_get(a->claim[i].text, "out"), &at, &m)) if (json_number(json_get(m.value, "bytes"), &x)) bytes += x;
+        for (n = i = 0; i < a->n_claims; i++) {
+            if (strcmp(a->claim[i].verb, stages[k].name)) continue;
+            for (n++, j = 0; j < a->claim[i].n_out; j++) bytes += a->claim[i].out[j].bytes;
         }
         if (n) fprintf(stderr, " %s %zu (%.1f MB)", stages[k].name, n, bytes / 1e6);
     }
@@ -8342,15 +8337,15 @@ static void put_cost(Env *e, const Audit *a) {
 static int make_scratch(Env *e, Audit *a, const char *wanted) {
     const char *tmp = getenv("TMPDIR");
     char name[60];
-    unsigned long t = (unsigned long)time(NULL), k;
+    unsigned long k;
     struct stat s;
-    if (wanted) { a->scratch = wanted; return stat(wanted, &s) == 0 ? fail(e, "%s: is there already", wanted) : make_dir(e, wanted); }
     for (k = 0; k < 1000; k++) {
-        snprintf(name, sizeof name, "/actinh-verify-%lu", t + k);
-        a->scratch = join(e, tmp ? tmp : "/tmp", name, "");
+        snprintf(name, sizeof name, "/actinh-verify-%lu", (unsigned long)time(NULL) + k);
+        a->scratch = wanted ? wanted : join(e, tmp ? tmp : "/tmp", name, "");
         if (a->scratch && stat(a->scratch, &s) != 0) return make_dir(e, a->scratch);
+        if (wanted) break;
     }
-    return fail(e, "%s: no scratch folder can be made there", tmp ? tmp : "/tmp");
+    return fail(e, "%s: is there already", a->scratch);
 }
 
 static int verify_build(void) {
@@ -8361,28 +8356,35 @@ static int verify_build(void) {
     return fault != NULL;
 }
 
-/* Files beside the claims, below --in and in the program's data folder. */
-static int walk_given(Env *e, Audit *a, const Call *c, const char *data) {
-    if (c->value[O_in]) TRY(walk(e, a, c->value[O_in], 0, 0));
-    return data ? walk(e, a, data, 0, 0) : 0;
-}
-
-/* All hashes at once, for the claims are looked at side by side. */
-static int hash_all(Env *e, Audit *a) {
-    uint64_t n;
-    size_t i;
-    for (i = 0; i < a->n_known; i++) if (!a->known[i].hash[0]) TRY(hash_file(e, a->known[i].path, a->known[i].hash, &n));
+/* Makes the claims again, side by side. One whose inputs are not there as claimed may find them among what was made
+ * again: hence the rounds, until one brings nothing new. */
+static int redo_all(Env *e, Audit *a) {
+    Progress bar = { NULL, 0, 0 };
+    size_t i, finished = 0, before = SIZE_MAX;
+    long k;
+    while (finished != before && finished < a->n_claims) {
+        before = finished;
+        TRY(hash_known(e, a));
+        PARALLEL_DYNAMIC for (k = 0; k < (long)a->n_claims; k++) {
+            Claim *x = &a->claim[k];
+            char dir[48];
+            if (x->state != WAITING) continue;
+            snprintf(dir, sizeof dir, "/%ld-%zu", k, before);
+            x->env.error[0] = 0; memset(&x->says, 0, sizeof x->says);
+            if (redo(&x->env, a, x, join(&x->env, a->scratch, dir, "")) < 0) x->state = WAITING;
+        }
+        for (i = finished = 0; i < a->n_claims; i++) finished += a->claim[i].state != WAITING;
+        progress(e, &bar, "verifying", finished, a->n_claims, "");
+        TRY(walk(e, a, a->scratch, 0, 0));
+    }
     return 0;
 }
 
 static int verb_verify(Env *e, Call *c) {
-    static const char *const words[] = { "", "same", "OTHER", "unknown", "same", "" };
+    static const char *const words[] = { "unknown", "same", "OTHER", "unknown", "same" };
     Audit a;
-    Buf given = { NULL, 0, 0 };
-    Progress bar = { NULL, 0, 0 };
-    const char *data = NULL;
-    size_t i, count[6] = { 0, 0, 0, 0, 0, 0 }, finished = 0, before = SIZE_MAX;
-    long k;
+    const char *data;
+    size_t i, count[LEFT + 1] = { 0 };
     memset(&a, 0, sizeof a);
     TRY(need_files(e, c, 0, 1, "at most one receipt, file or folder was"));
     if (!c->n_files) return verify_build();
@@ -8390,29 +8392,12 @@ static int verb_verify(Env *e, Call *c) {
     TRY(size_option(e, c, O_step, 0, 1u << 30, &a.step));
     TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &a.seed));
     TRY(find_claims(e, &a, c->file[0]));
-    if (find_data(e, "words.txt", &data) == 0) data = copy(e, data, strlen(data) - strlen(base_name(data)));
+    if (c->value[O_in]) TRY(walk(e, &a, c->value[O_in], 0, 0));
+    if (find_data(e, "words.txt", &data) == 0) TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
     e->error[0] = 0;
-    TRY(walk_given(e, &a, c, data));
     TRY(make_scratch(e, &a, c->value[O_output]));
-    if (!e->quiet) put_cost(e, &a);
-    TRY(hash_all(e, &a));
-    /* A claim whose inputs are not there in the claimed form may find them among what was made again: hence the rounds. */
-    while (finished != before) {
-        before = finished;
-        PARALLEL_DYNAMIC for (k = 0; k < (long)a.n_claims; k++) {
-            Claim *x = &a.claim[k];
-            char dir[24];
-            if (x->state != WAITING) continue;
-            snprintf(dir, sizeof dir, "/%ld-%zu", k, before);
-            x->env.error[0] = 0; memset(&x->says, 0, sizeof x->says);
-            if (redo(&x->env, &a, x, join(&x->env, a.scratch, dir, "")) < 0) x->state = WAITING;
-        }
-        for (i = finished = 0; i < a.n_claims; i++) finished += a.claim[i].state != WAITING;
-        if (finished == a.n_claims) break;
-        TRY(walk(e, &a, a.scratch, 0, 0));
-        TRY(hash_all(e, &a));
-        progress(e, &bar, "verifying", finished, a.n_claims, "");
-    }
+    if (!e->quiet) print_cost(&a);
+    TRY(redo_all(e, &a));
     for (i = 0; i < a.n_claims; i++) {
         Claim *x = &a.claim[i];
         if (x->state == WAITING) x->state = UNTOLD;
@@ -8421,17 +8406,12 @@ static int verb_verify(Env *e, Call *c) {
             printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error, x->says.s ? x->says.s : "");
         env_free(&x->env);
     }
-    put_given(e, &a, &given);
-    fputs(given.s ? given.s : "", stdout);
+    print_given(e, &a);
     printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims - count[LEFT]);
     if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
     printf("; %zu other bits, %zu could not be told\n", count[OTHER], count[UNTOLD]);
-    if (!c->value[O_output]) {
-        a.n_known = 0;
-        TRY(walk(e, &a, a.scratch, 0, 1));
-        for (i = 0; i < a.n_known; i++) remove(a.known[i].path);
-        remove(a.scratch);
-    }
+    for (a.n_known = i = 0; !c->value[O_output] && (i || walk(e, &a, a.scratch, 0, 1) == 0) && i <= a.n_known; i++)
+        remove(i < a.n_known ? a.known[i].path : a.scratch);
     return count[OTHER] ? 1 : count[UNTOLD] || count[SAME] + count[SPOTTED] == 0 ? 2 : 0;
 }
 

@@ -45,7 +45,7 @@ tampered() { # WHAT STATUS SED-SCRIPT FILE PATTERN...
     says "$what" "$status" "$@"
     rm -rf $D/x
 }
-cp -R $D/run $D/x; says 'untouched' 0 '7 of 7 results have the same bits; 0 other' 'given, not re-computed: model dense/model.safetensors' '!OTHER'; rm -rf $D/x
+cp -R $D/run $D/x; says 'untouched' 0 '7 of 7 results have the same bits; 0 other' 'given, not re-computed: model  *dense/model.safetensors' '!OTHER'; rm -rf $D/x
 tampered 'a candidate' 1 '5s/"completion":" [A-Z]/"completion":" x/' $pool "^OTHER .*$pool.receipt; $pool: was changed after.*line 5, id .talk-1., candidate 1, field \"completion\": claimed" 'same .*scored' '1 other bits, 0 could'
 tampered 'a score' 1 '7s/"words":[0-9]*/"words":999/' $scored "^OTHER .*$scored.receipt; $scored: was changed.*line 7, id .*field \"scores\", field \"words\": claimed 999.*, here [0-9]" '1 other bits, 0 could'
 tampered 'a chosen answer' 1 '2s/"candidate":[0-9]/"candidate":9/' $chosen "^OTHER .*$chosen.receipt.*line 2.*field \"candidate\": claimed 9" '1 other bits, 0 could'
