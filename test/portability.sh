@@ -118,6 +118,8 @@ profile  = $B/mini/mini.suite
 END
 ./actinh run "$B/mini/recipe" -o "$B/here" --quiet >"$B/here.table" 2>"$B/log" || bad "a whole recipe" "$(tail -n 1 "$B/log")"
 whole "aarch64" qemu-aarch64-static aarch64-linux-gnu-gcc -std=c99 -O2 -static
+whole "Windows, 64 bits" wine x86_64-w64-mingw32-gcc -std=c99 -O2
+whole "WebAssembly" "$node" $wasm
 whole "s390x, big-endian" qemu-s390x-static s390x-linux-gnu-gcc -std=gnu99 -O2 -static
 if [ -z "$only" ]; then
     wait
