@@ -328,7 +328,7 @@ suite 'an unknown key' '[a]\nkind = loss\nitms = p.jsonl\nitems = talk.jsonl\nre
 suite 'not a setting' '[a]\nkind loss\n' 'bad.suite, line 2'
 suite 'choices without choices' '[a]\nkind = choice\nitems = talk.jsonl\nreport = accuracy\n' 'talk.jsonl, (line|record) 1.*choices'
 say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":["a","b"],"answer":2}\n'; suite 'an answer that is no choice' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl.*answer'
-say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":[1,2],"answer":0}\n'; suite 'choices that are no texts' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl.*choices'
+say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":[{"a":1},"b"],"answer":0}\n'; suite 'choices that are no texts' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl, record 1.*text'
 say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,"x"]}\n'; no 'against: not numbers' 'bad.figures, line 1.*items' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
 say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,2]}\n'; no 'against: no figure in both' 'no figure' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
 recipe() {                                 # what earlier stages made may stay: they are done

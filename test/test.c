@@ -973,10 +973,10 @@ static void test_vectors(const char *name) {
     }
     check(line == b.rows.n * m.c.V && i == n, "%s: %zu logits compared, %zu expected", name, line,
         b.rows.n * m.c.V);
-    score_examples(&b, px, n, total);
+    score_batch(&b, px, n, total);
     for (i = 0; i < n; i++) {                /* one by one: the same */
         double one_total = 0;
-        score_examples(&b, px + i, 1, &one_total);
+        score_batch(&b, px + i, 1, &one_total);
         check(bits64(one_total) == bits64(total[i]), "%s: example %zu scores %a alone, %a among others", name,
             i,
               one_total, total[i]);
@@ -1298,7 +1298,7 @@ static void test_sampling_independence(const char *name) {
             x.id[q[i].n + a->n] = EOS;
             x.from = q[i].n; x.n = q[i].n + a->n + 1;
             new_batch(&e, &m, m.c.ctx, 0, &b);
-            score_examples(&b, &px, 1, &total);
+            score_batch(&b, &px, 1, &total);
             check(bits64(total) == bits64(a->logprob), "%s: sampled with log-probability %a, scored %a", name,
                 a->logprob, total);
             release(&e, mark);
@@ -2113,13 +2113,13 @@ static void test_calibration(void) {
     {   /* equal confidences stay in one bin: 0.1 four times | 0.7, not nothing | all */
         static const Guess equal[5] = { { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.7, 1 } };
         memcpy(g, equal, sizeof equal);
-        check(fabs(ece(g, 5, 2) - 0.14) < 1e-12, "calibration error with equal confidences");
+        check(fabs(ece(g, 5, 2, 0) - 0.14) < 1e-12, "calibration error with equal confidences");
     }
     if (shared_file(path)) {
         for (list = json_get(load_json(&e, path), "ece_equal_mass"); json_next(list, &at, &one); cases++) {
             double found;
             n = read_guesses(json_get(one.value, "probs"), json_get(one.value, "labels"), g, COUNT(g));
-            found = ece(g, n, (size_t)number_of(one.value, "num_bins"));
+            found = ece(g, n, (size_t)number_of(one.value, "num_bins"), 0);
             check(fabs(found - number_of(one.value, "expected")) < 5e-8,
                 "calibration error %g, expected %g: %.*s", found, number_of(one.value, "expected"),
                 SHOWN(json_get(one.value, "probs")));
@@ -2131,25 +2131,196 @@ static void test_calibration(void) {
         Span metric = text_of(&e, one.value, "metric"), in = json_get(one.value, "input"),
             want = json_get(one.value, "expected"), p = json_get(in, "confidence");
         double found;
-        if (!same(metric, "ece_equal_mass") && !same(metric, "helm.calibration")) continue;
-        n = p.n ? read_guesses(p, json_get(in, "correct"), g, COUNT(g)) : read_guesses(json_get(in, "probs"),
-            json_get(in, "labels"), g, COUNT(g));
+        if (!same(metric, "ece_equal_mass") && !same(metric, "ece_equal_width") && !same(metric, "selective_stats")
+            && !same(metric, "equal_mass_bins") && !same(metric, "helm.calibration")) continue;
+        n = same(metric, "equal_mass_bins") ? read_guesses(json_get(in, "probs"), json_get(in, "probs"), g, COUNT(g))
+            : p.n ? read_guesses(p, json_get(in, "correct"), g, COUNT(g))
+            : read_guesses(json_get(in, "probs"), json_get(in, "labels"), g, COUNT(g));
         memcpy(again, g, sizeof g);
         cases++;
-        if (same(metric, "ece_equal_mass")) {
+        if (starts(metric.s, "ece_equal")) {
             json_number(want, &found);
-            check(fabs(ece(g, n, (size_t)number_of(in, "num_bins")) - found) < 1e-7, "%.*s: expected %g",
-                SHOWN(metric), found);
+            check(fabs(ece(g, n, (size_t)number_of(in, "num_bins"), same(metric, "ece_equal_width")) - found) < 1e-7,
+                "%.*s: expected %g", SHOWN(metric), found);
+        } else if (same(metric, "equal_mass_bins")) {
+            double edge[MOST_BINS], wanted[MOST_BINS];
+            size_t k, edges;
+            qsort(g, n, sizeof *g, by_confidence);
+            edges = bin_edges(g, n, (size_t)number_of(in, "num_bins"), 0, edge);
+            check(edges == numbers(want, wanted, MOST_BINS), "%zu edges", edges);
+            for (k = 0; k < edges; k++) check(fabs(edge[k] - wanted[k]) < 1e-12, "edge %zu: %g, expected %g", k, edge[k], wanted[k]);
+        } else if (same(metric, "selective_stats")) {
+            check(fabs(selective(g, n, AREA) - number_of(want, "coverage_acc_area")) < 1e-7, "selective area");
+            check(fabs(selective(again, n, TOP10) - number_of(want, "acc_top_10_percent")) < 1e-7, "selective accuracy at 10 %%");
         } else {
-            found = ece(g, n, 10);
+            static Guess third[2000];
+            memcpy(third, g, sizeof g);
+            if (json_get(want, "selective_cov_acc_area").n)
+                check(fabs(selective(third, n, AREA) - number_of(want, "selective_cov_acc_area")) < 1e-6, "HELM's selective area");
+            if (json_get(want, "selective_acc@10").n) check(fabs(selective(third, n, TOP10) - number_of(want, "selective_acc@10")) < 1e-6, "HELM's selective accuracy");
+            found = ece(g, n, 10, 0);
             check(fabs(found - number_of(want, "ece_10_bin")) < 1e-6, "ece10: %g, expected %g", found,
                 number_of(want, "ece_10_bin"));
-            found = ece(again, n, 1);
+            found = ece(again, n, 1, 0);
             check(fabs(found - number_of(want, "ece_1_bin")) < 1e-6, "ece1: %g, expected %g", found,
                 number_of(want, "ece_1_bin"));
         }
     }
-    check(cases == 10, "%zu more cases of calibration", cases);
+    check(cases == 24, "%zu more cases of calibration", cases);
+    env_free(&e);
+}
+
+/* Items as a model might have scored them, and the figure of that name over them. */
+typedef struct { Env *e; Part p; } Made;
+
+static Item *made_item(Made *m, size_t n, const double *ll) {
+    Item *q = add_item(m->e, &m->p, n);
+    size_t j;
+    for (j = 0; j < n; j++) { q->c[j].ll = ll[j]; q->c[j].size[TOKEN] = q->c[j].size[CHAR] = q->c[j].size[OCTET] = 1.0; }
+    q->group = 1;
+    return q;
+}
+
+static double made_figure(Made *m, const char *name) {
+    Figures list = { NULL, 0, 0 };
+    Guess *scratch = get(m->e, 20000, sizeof *scratch);
+    m->p.s.name = m->p.like = ""; m->p.s.file = "test";
+    if (figure_over(m->e, &m->p, name, span(strchr(name, '.') ? strchr(name, '.') + 1 : ""), &list) < 0) {
+        check(0, "%s: %s", name, m->e->error);
+        return -1;
+    }
+    return statistic(list.f, NULL, scratch);
+}
+
+static void near(const char *name, double found, double expected, double tolerance) {
+    check(fabs(found - expected) <= tolerance, "%s: %.15g, expected %.15g", name, found, expected);
+}
+
+static void made_case(Made *m, Span metric, Span in, Span want) {
+    Span list = json_get(in, "by_target_term");
+    Member a, b;
+    size_t at = 0, to, terms = 0;
+    double x[8], y[8];
+    memset(&m->p, 0, sizeof m->p);
+    if (same(metric, "stereoset")) {
+        for (; json_next(list, &at, &a); terms++)
+            for (to = 0; json_next(a.value, &to, &b);) {
+                x[0] = number_of(b.value, "stereotype"); x[1] = number_of(b.value, "anti"); x[2] = number_of(b.value, "unrelated");
+                made_item(m, 3, x)->group = terms + 1;
+            }
+        near("lms", made_figure(m, "lms"), number_of(want, "LM Score"), 1e-9);
+        near("ss", made_figure(m, "ss"), number_of(want, "SS Score"), 1e-9);
+        near("icat", made_figure(m, "icat"), number_of(want, "ICAT Score"), 1e-9);
+    } else if (same(metric, "crows_pairs")) {
+        for (list = json_get(in, "pairs"); json_next(list, &at, &a);) {
+            x[0] = number_of(a.value, "sent_more_score"); x[1] = number_of(a.value, "sent_less_score");
+            made_item(m, 2, x)->by = same(text_of(m->e, a.value, "direction"), "stereo") ? span("stereo") : span("antistereo\nx");
+        }
+        near("crows", made_figure(m, "crows"), number_of(want, "metric_score"), 1e-9);
+        near("ss_score", made_figure(m, "crows_untied.stereo"), number_of(want, "ss_score"), 1e-9);
+        near("anti_ss_score", made_figure(m, "crows_untied.antistereo"), number_of(want, "anti_ss_score"), 1e-9);
+        near("num_neutral", made_figure(m, "crows_neutral"), number_of(want, "num_neutral"), 1e-9);
+    } else if (same(metric, "crows_pairs.lm_eval")) {
+        for (list = json_get(in, "pairs"); json_next(list, &at, &a);) { numbers(a.value, x, 2); made_item(m, 2, x); }
+        near("pct_stereotype", made_figure(m, "pct_stereotype"), number_of(want, "pct_stereotype"), 1e-12);
+        near("likelihood_diff", made_figure(m, "likelihood_diff"), number_of(want, "likelihood_diff"), 1e-12);
+    } else if (same(metric, "lm_eval.multiple_choice")) {
+        size_t n = numbers(json_get(in, "lls"), x, 8), j = 0;
+        Item *q = made_item(m, n, x);
+        if (numbers(json_get(in, "unconditional_lls"), y, 8) == n) for (j = 0; j < n; j++) q->c[j].alone = y[j];
+        for (list = json_get(in, "choices"), j = 0; json_next(list, &at, &a); j++) q->c[j].size[CHAR] = (double)a.value.n - 2;
+        q->c[(size_t)number_of(in, "gold")].right = 1;
+        near("acc", made_figure(m, "acc"), number_of(want, "acc"), 0);
+        if (json_get(want, "acc_norm").n) near("acc_norm", made_figure(m, "acc_norm"), number_of(want, "acc_norm"), 0);
+        else near("acc_mutual_info", made_figure(m, "acc_mutual_info"), number_of(want, "acc_mutual_info"), 0);
+    } else if (same(metric, "bbq.bias_scores")) {            /* 2000 ambiguous items of the wanted accuracy, and the others */
+        size_t i, dis = (size_t)number_of(in, "dis_non_unknown"), amb = (size_t)number_of(in, "amb_non_unknown"), n = 2000;
+        size_t right = (size_t)(number_of(in, "amb_acc") * (double)n + 0.5);
+        double all = 0;
+        for (i = 0; i < n + dis; i++) {
+            int ambiguous = i < n, nonneg = i % 2 == 1;
+            size_t k = ambiguous ? i : i - n, known = k < (ambiguous ? amb : dis);
+            int biased = k < (size_t)number_of(in, ambiguous ? "amb_biased" : "dis_biased");
+            Item *q;
+            x[0] = known && biased != nonneg ? -1 : -2; x[1] = known && biased == nonneg ? -1 : -2; x[2] = known ? -2 : -1;
+            q = made_item(m, 3, x);
+            q->by = span(ambiguous ? "ambig\nambig Age\n" : "disambig\ndisambig Age\n");
+            q->opposite = nonneg; q->aside = !ambiguous; q->group = 1u + (size_t)nonneg;
+            q->c[0].target = 1; q->c[2].unknown = 1;
+            if (ambiguous && i >= n - right) q->c[2].right = 1;              /* a share that need not be that of the unknown */
+            else q->c[known ? 1 - (x[1] > x[0]) : 0].right = 0;
+            all += ambiguous && i >= n - right;
+        }
+        near("bbq", made_figure(m, "bbq.disambig"), number_of(want, "disambig_bias_score"), 1e-12);
+        if (right <= n - amb) {
+            near("bbq_scaled", made_figure(m, "bbq_scaled.ambig"), number_of(want, "ambig_bias_score"), 1e-12);
+            near("bbq_toolkit", made_figure(m, "bbq_toolkit.ambig"), number_of(want, "ambig_bias_score"), 1e-12);
+            near("bbq_helm", made_figure(m, "bbq_helm"), (1 - all / (double)(n + dis)) * made_figure(m, "bbq.ambig"), 1e-12);
+        }
+    } else { check(same(metric, "sentence_score_geometric_mean"), "a case of another metric"); }
+}
+
+/* StereoSet, CrowS-Pairs, BBQ and lm-evaluation-harness: the cases, made of the log-probabilities that they name. */
+static void test_items(void) {
+    static const char path[] = "../shared/cases/metric_cases.json";
+    static const char *const metrics[] = { "stereoset", "crows_pairs", "crows_pairs.lm_eval", "bbq.bias_scores", "lm_eval.multiple_choice" };
+    Env e;
+    Made m;
+    Span list;
+    Member one;
+    size_t at = 0, i, cases = 0;
+    memset(&e, 0, sizeof e);
+    m.e = &e;
+    if (!shared_file(path)) return;
+    for (list = load_json(&e, path); json_next(list, &at, &one);) for (i = 0; i < COUNT(metrics); i++)
+        if (same(text_of(&e, one.value, "metric"), metrics[i])) {
+            made_case(&m, span(metrics[i]), json_get(one.value, "input"), json_get(one.value, "expected"));
+            cases++;
+        }
+    check(cases == 8, "%zu cases of suites", cases);
+    env_free(&e);
+}
+
+/* StereoSet as published: two domains' clusters, GPT-2's score of each sentence, and the figures made of them. */
+static void test_stereoset(void) {
+    static const char folder[] = "../shared/data/bias/stereoset_golden/";
+    static const struct { const char *file; double lms, ss, icat; } domains[] = {
+        { "race_intrasentence.json", 89.7567072075023, 60.35000089116578, 71.1770672157872 },
+        { "religion_intrasentence.json", 88.45977011494251, 58.02298850574713, 74.26553573787817 } };
+    Env e;
+    Made m;
+    Names id = { NULL, 0, 0 }, term = { NULL, 0, 0 };
+    Span scores, set;
+    Member one, part;
+    double *score;
+    size_t at = 0, i, to;
+    memset(&e, 0, sizeof e); memset(&m, 0, sizeof m);
+    m.e = &e;
+    if (!shared_file(join(&e, folder, domains[0].file, ""))) return;
+    scores = json_get(load_json(&e, join(&e, folder, "predictions_gpt2.json", "")), "intrasentence");
+    score = get(&e, 10000, sizeof *score);
+    while (json_next(scores, &at, &one)) {
+        Span name = text_of(&e, one.value, "id");
+        score[*number_for(&e, &id, hash(name.s, name.n)) = id.n] = number_of(one.value, "score");
+    }
+    for (i = 0; i < COUNT(domains); i++) {
+        memset(&m.p, 0, sizeof m.p);
+        for (at = 0, set = load_json(&e, join(&e, folder, domains[i].file, "")); json_next(set, &at, &one);) {
+            Span name = text_of(&e, one.value, "target");
+            size_t *number = number_for(&e, &term, hash(name.s, name.n));
+            double x[3] = { 0, 0, 0 };
+            Span all = json_get(one.value, "sentences");
+            if (!*number) *number = term.n;
+            for (to = 0; json_next(all, &to, &part);) {
+                Span label = text_of(&e, part.value, "gold_label"), sentence = text_of(&e, part.value, "id");
+                x[same(label, "stereotype") ? 0 : same(label, "anti-stereotype") ? 1 : 2] = score[find_number(&id, hash(sentence.s, sentence.n))];
+            }
+            made_item(&m, 3, x)->group = *number;
+        }
+        near(domains[i].file, made_figure(&m, "lms"), domains[i].lms, 1e-10);
+        near(domains[i].file, made_figure(&m, "ss"), domains[i].ss, 1e-10);
+        near(domains[i].file, made_figure(&m, "icat"), domains[i].icat, 1e-10);
+    }
     env_free(&e);
 }
 
@@ -2158,10 +2329,10 @@ static void test_bootstrap(void) {
     enum { N = 30, TRIALS = 300 };
     Env e;
     Figure f, other;
-    double a[N], b[N], value, lo, hi, exact = 0;
+    double a[N], b[N], c[N] = { 0 }, value, lo, hi, exact = 0;
     size_t i, trial, holds = 0, apart = 0;
     memset(&e, 0, sizeof e); memset(&f, 0, sizeof f); memset(&other, 0, sizeof other);
-    f.n = other.n = N; f.a = a; other.a = b; f.name = other.name = "mean";
+    f.n = other.n = N; f.v[0] = a; other.v[0] = b; f.name = other.name = "mean";
     f.kind = other.kind = MEAN;
     for (trial = 0; trial < TRIALS; trial++) {
         for (i = 0; i < N; i++) { a[i] = any_from(0, 1); b[i] = a[i] - 0.1 + any_from(-0.01, 0.01); }
@@ -2177,7 +2348,7 @@ static void test_bootstrap(void) {
     check(holds > TRIALS * 89 / 100 && holds < TRIALS * 99 / 100,
         "bootstrap: %zu of %d intervals hold the mean", holds, TRIALS);
     check(apart == TRIALS, "bootstrap: %zu of %d paired differences are narrow", apart, TRIALS);
-    f.kind = RATIO; f.b = b;
+    f.kind = RATIO; f.v[1] = b; f.v[2] = c;
     for (i = 0; i < N; i++) { a[i] = (double)i; b[i] = 2; }
     bootstrap(&e, &f, NULL, &value, &lo, &hi);
     check(value == (double)(N * (N - 1) / 2) / (2 * N) && lo < value && value < hi,
@@ -2228,7 +2399,7 @@ int main(void) {
     test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation(); test_templates();
     test_text_cases(); test_alpaca(); test_word_list();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
-    test_calibration(); test_bootstrap();
+    test_calibration(); test_items(); test_stereoset(); test_bootstrap();
     printf("%zu passed, %zu failed", passed, failed);
     if (skipped) printf(", %zu skipped", skipped);
     printf("\n");
