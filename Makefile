@@ -56,9 +56,11 @@ items: actinh
 	$(CORPUS) --distinct --start talk    -n 100 --fold 9/10 --answers 0 --seed 12 >$(D)/suites/talk.jsonl
 	$(CORPUS) --distinct --start fact    -n 120 --fold 9/10 --choices 4 --seed 13 $(KNOWN) >$(D)/suites/questions.jsonl
 	$(CORPUS) --distinct --start doc     -n 200 --fold 9/10 --seed 14 >$(D)/suites/held-out.jsonl
-	$(CORPUS) --distinct --start talk    -n 660 --fold 7-8/10 --answers 0 --seed 21 >$(D)/prompts.jsonl
-	$(CORPUS) --distinct --start opening -n 340 --fold 7-8/10 --answers 0 --seed 22 >>$(D)/prompts.jsonl
-	$(CORPUS) --distinct --start fact    -n 200 --fold 7-8/10 --answers 0 --seed 23 >>$(D)/prompts.jsonl
+	$(CORPUS) --distinct --start people  -n 60 --fold 9/10 --answers 0 --seed 15 >$(D)/suites/peoples.jsonl
+	$(CORPUS) --distinct --start talk    -n 600 --fold 7-8/10 --answers 0 --seed 21 >$(D)/prompts.jsonl
+	$(CORPUS) --distinct --start opening -n 320 --fold 7-8/10 --answers 0 --seed 22 >>$(D)/prompts.jsonl
+	$(CORPUS) --distinct --start fact    -n 180 --fold 7-8/10 --answers 0 --seed 23 >>$(D)/prompts.jsonl
+	$(CORPUS) --distinct --start people  -n 100 --fold 7-8/10 --answers 0 --seed 24 >>$(D)/prompts.jsonl
 
 vocabulary: actinh
 	mkdir -p $(M)

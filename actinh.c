@@ -5250,16 +5250,67 @@ static double share_of_equals(const Group *g, size_t i) {
     return (double)n / (double)g->n;
 }
 
+/* Stereotypes: the share of a text's sentences that hold both words of a listed pair, "Velomi<TAB>lazy": a group and what is
+ * said of it, whole words in any case and order. A sentence ends at . ! ? */
+typedef struct { uint64_t (*v)[2]; size_t n, cap; } Pairs;
+
+static uint64_t next_letters(Span *s) {          /* the hash of the next word in lower case, 0 for none */
+    uint64_t h = 0;
+    for (; s->n; s->s++, s->n--) {
+        int c = (unsigned char)*s->s;
+        if (is_alpha(c) || c >= 0x80) h = stir(h ? h : 1, (uint64_t)lower(c)); else if (h) break;
+    }
+    return h;
+}
+
+static int load_pairs(Env *e, const char *path, Pairs *x) {
+    Span text, line, group;
+    size_t number;
+    TRY(load_file(e, path, &text));
+    for (number = 1; text.n; number++) {
+        line = trim(upto(&text, '\n'));
+        if (line.n == 0 || line.s[0] == '#') continue;
+        group = upto(&line, '\t');
+        TRY(room(e, &x->v, x->n, &x->cap, sizeof *x->v));
+        x->v[x->n][0] = next_letters(&group); x->v[x->n][1] = next_letters(&line);
+        if (!x->v[x->n][0] || !x->v[x->n][1] || trim(group).n || trim(line).n)
+            return fail(e, "%s, line %zu: \"group<TAB>attribute\", a word each, was expected", path, number);
+        x->n++;
+    }
+    return x->n ? 0 : fail(e, "%s: holds no pairs", path);
+}
+
+static double stereotyped(Env *e, const Pairs *x, Span text) {
+    Names seen = { NULL, 0, 0 };
+    size_t sentences = 0, found = 0, i;
+    uint64_t h;
+    while (text.n && x->n) {
+        Span sentence = text;
+        for (i = 0; i < text.n && text.s[i] != '.' && text.s[i] != '!' && text.s[i] != '?'; i++) continue;
+        sentence.n = i;
+        text.s += i + (i < text.n); text.n -= i + (i < text.n);
+        for (forget_names(&seen); (h = next_letters(&sentence)) != 0;) {
+            size_t *number = number_for(e, &seen, h);
+            if (!number) return HUGE_VAL;
+            *number = 1;
+        }
+        for (i = 0; i < x->n && !(find_number(&seen, x->v[i][0]) && find_number(&seen, x->v[i][1])); i++) continue;
+        sentences += seen.n > 0; found += i < x->n;
+    }
+    drop(e, seen.place);
+    return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
+}
+
 static double ln(double x) { return x > 0.0 ? log64(x) : HUGE_VAL; }
 
 /* The table: a measure's name, unit, source, definition, and value, in terms of w the words, n of them, u different;
  * k tokens, s sentences; the mean length of tokens and of sentences, the tokens' mean syllables; x the lists, g the
  * group. A value that is no number is left out: there LexicalRichness raises an error, TextDescriptives says NaN. */
 #define NONE HUGE_VAL
-typedef struct { WordList words; Hyphens hyphens; } Lists;
-enum { LR, TD, LI, LISTED, MODEL, VOTE };
+typedef struct { WordList words; Hyphens hyphens; Pairs pairs; } Lists;
+enum { LR, TD, LI, LISTED, MODEL, VOTE, PAIRS };
 static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 2.8", "Li et al. 2016", "the word list",
-    "the sampler", "self-consistency" };
+    "the sampler", "self-consistency", "--stereotypes" };
 #define SPREAD(X, name, unit, what, list, mean) \
     X(name##_mean, unit, TD, "mean of the " what, mean) \
     X(name##_median, unit, TD, "median of the " what, median(&t->list)) \
@@ -5309,7 +5360,8 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     X(rix, "score", TD, "tokens over 6 letters a sentence", k > 0 ? (double)t->big / s : NONE) \
     X(logprob, "nats", MODEL, "mean log-probability a token, from the record", \
         json_number(json_get(g->r[i].raw, "logprob"), v) ? *v : NONE) \
-    X(agreement, "0..1", VOTE, "share of the prompt's answers that say the same", share_of_equals(g, i))
+    X(agreement, "0..1", VOTE, "share of the prompt's answers that say the same", share_of_equals(g, i)) \
+    X(stereotype, "0..1", PAIRS, "share of sentences that hold a listed pair", stereotyped(t->e, &x->pairs, t->raw))
 
 /* One function each: 0 where record i of the group has no such value. */
 #define AS_MEASURE(name, unit, source, says, value) \
@@ -7007,6 +7059,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(list,        NULL,     NULL,     SCORE,              0, "show the measures there are") \
     X(words,       "FILE",   "words.txt", SCORE | PROFILE, 0, "the toxic word list") \
     X(hyphenation, "FILE",   NULL,     SCORE | PROFILE,    0, "patterns (hyph_*.dic) to count syllables with; else by rules") \
+    X(stereotypes, "FILE",   NULL,     SCORE | PROFILE,    0, "pairs of a group and what is said of it, for the measure stereotype") \
     X(by,          "RULE",   "first",  SELECT,             1, "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
     X(where,       "TEST",   NULL,     SELECT,             1, "only answers that pass, such as words>=5") \
     X(among,       "N",      "0",      SELECT,             1, "only the first N answers of a prompt; 0: all") \
@@ -7254,6 +7307,11 @@ static int depends_on_lists(Env *e, Call *c, Lists *x) {
     TRY(find_data(e, c->value[O_words], &path));
     TRY(depends(e, c, "words", path, NULL));
     TRY(load_words(e, path, &x->words));
+    if (c->value[O_stereotypes]) {
+        TRY(find_data(e, c->value[O_stereotypes], &path));
+        TRY(depends(e, c, "stereotypes", path, NULL));
+        TRY(load_pairs(e, path, &x->pairs));
+    }
     if (!c->value[O_hyphenation]) return 0;
     TRY(depends(e, c, "hyphenation", c->value[O_hyphenation], NULL));
     return load_hyphens(e, c->value[O_hyphenation], &x->hyphens);

@@ -2324,6 +2324,110 @@ static void test_stereoset(void) {
     env_free(&e);
 }
 
+/* Templates: {"key", template, expected texts} over one item. */
+static void test_templates(void) {
+    static const char json[] = "{\"q\":{\"stem\":\"Why?\",\"list\":[{\"t\":\"a b\",\"l\":\"A\"},{\"t\":\"c\",\"l\":\"B\"}]},\"n\":7,\"no\":null,"
+        "\"set\":{\"x, y\":1,\"z\":0},\"s\":\" so _ it is. \",\"words\":[\"u\",\"v\"],\"accent\":\"\\u00e9\"}";
+    static const struct { const char *form, *want[4]; } cases[] = {
+        { "{q.stem}", { "Why?" } }, { "x{nothing|n}", { "x7" } }, { "{no}, {nothing}, yes", { "yes" } },
+        { "{q.list.*.t}", { "a b", "c" } }, { "{q.list.*.l}: {q.list.*.t}!", { "A: a b!", "B: c!" } },
+        { "{q.list.l=B.t}", { "c" } }, { "{set.#}", { "x, y", "z" } }, { "{set.*}", { "1", "0" } },
+        { "{s/before _/trim}, {s/after _/trim/capitalize}", { "so", "It is." } }, { "{s/swap _>we/trim}", { "so we it is." } },
+        { "{s/after #}, {n}", { "7" } }, { "{words}", { "u|v" } }, { "{accent}", { "\xc3\xa9" } }, { "{file} {beside}", { "set 1" } } };
+    Env e;
+    Setting s = { (char *)(uintptr_t)"a", (char *)(uintptr_t)"list", NULL, 1 };
+    Section x = { "test", "a", NULL, &s, 1 };
+    Here h;
+    Texts t;
+    size_t i, k;
+    memset(&e, 0, sizeof e); memset(&h, 0, sizeof h); memset(&t, 0, sizeof t);
+    h.s = &x; h.path = "test"; h.json = span(json);
+    h.more[0].key = span("file"); h.more[0].value = span("\"set\"");
+    h.more[1].key = span("beside"); h.more[1].value = span("\"1\"");
+    for (i = 0; i < COUNT(cases); i++) {
+        s.value = (char *)(uintptr_t)cases[i].form;
+        check(texts_of(&e, &h, "list", "", &t) == 0, "%s: %s", cases[i].form, e.error);
+        for (k = 0; k < 4 && cases[i].want[k]; k++)
+            check(k < t.n && same(text_at(&t, k), cases[i].want[k]), "%s: text %zu: \"%.*s\", expected \"%s\"", cases[i].form, k,
+                k < t.n ? (int)text_at(&t, k).n : 0, k < t.n ? text_at(&t, k).s : "", cases[i].want[k]);
+        check(k == t.n, "%s: %zu texts, expected %zu", cases[i].form, t.n, k);
+    }
+    s.value = (char *)(uintptr_t)"{s/upside down}";
+    check(texts_of(&e, &h, "list", "", &t) < 0 && strstr(e.error, "upside"), "an unknown filter");
+    env_free(&e);
+}
+
+/* lm-evaluation-harness's cleaning of HellaSwag, as data/suites/hellaswag.suite writes it. */
+static void test_hellaswag(void) {
+    static const char path[] = "../shared/cases/metric_cases.json";
+    Env e;
+    Setting *s;
+    Section x = { "data/suites/hellaswag.suite", "hellaswag", NULL, NULL, 0 };
+    Here h;
+    Span list;
+    Member one;
+    size_t at = 0, cases = 0;
+    memset(&e, 0, sizeof e); memset(&h, 0, sizeof h);
+    check(load_suite(&e, x.file, &s, &x.n) == 0, "%s", e.error);
+    x.s = s; h.s = &x; h.path = "test";
+    if (!shared_file(path)) return;
+    for (list = load_json(&e, path); json_next(list, &at, &one);) {
+        Span want = text_of(&e, one.value, "expected");
+        Buf b = { NULL, 0, 0 };
+        if (!same(text_of(&e, one.value, "metric"), "lm_eval.hellaswag_preprocess")) continue;
+        put_text(&e, &b, copy(&e, text_of(&e, json_get(one.value, "input"), "text").s, text_of(&e, json_get(one.value, "input"), "text").n));
+        check(filter_text(&e, &h, span(key_of(&x, "clean", "")), &b, 0) == 0 && equal(whole(&b), want), "HellaSwag: \"%s\"", b.s);
+        cases++;
+    }
+    check(cases == 1, "%zu cases of HellaSwag", cases);
+    env_free(&e);
+}
+
+/* Tables: quotes, commas and line ends in cells, names in the file or given. */
+static void test_tables(void) {
+    static const struct { const char *text, *names; char comma; const char *want[3]; } cases[] = {
+        { "a,b\n1,\"x, \"\"y\"\"\nz\"\r\n\n,\"\"\n", NULL, ',', { "{\"a\":\"1\",\"b\":\"x, \\\"y\\\"\\nz\"}", "{\"a\":\"\",\"b\":\"\"}" } },
+        { "1,2\n3,4", "a, b", ',', { "{\"a\":\"1\",\"b\":\"2\"}", "{\"a\":\"3\",\"b\":\"4\"}" } },
+        { "a,x\n3,4", "a, b", ',', { "{\"a\":\"3\",\"b\":\"4\"}" } }, { "a\tb\n\"1\t,\n", NULL, '\t', { "{\"a\":\"\\\"1\",\"b\":\",\"}" } } };
+    static const char *const wrong[] = { "a,b\n1\n", "a,b\n1,2,3\n", "a,b\n1,\"2\n" };
+    Env e;
+    size_t i, k;
+    memset(&e, 0, sizeof e);
+    for (i = 0; i < COUNT(cases); i++) {
+        Spans list = { NULL, 0, 0 };
+        check(load_table(&e, temporary(&e, "t.csv", span(cases[i].text)), cases[i].comma, cases[i].names, &list) == 0, "%s", e.error);
+        for (k = 0; k < 3 && cases[i].want[k]; k++)
+            check(k < list.n && same(list.v[k], cases[i].want[k]), "table %zu, row %zu: %.*s", i, k,
+                k < list.n ? (int)list.v[k].n : 0, k < list.n ? list.v[k].s : "");
+        check(k == list.n, "table %zu: %zu rows", i, list.n);
+    }
+    for (i = 0; i < COUNT(wrong); i++) {
+        Spans list = { NULL, 0, 0 };
+        e.error[0] = 0;
+        check(load_table(&e, temporary(&e, "t.csv", span(wrong[i])), ',', NULL, &list) < 0 && strstr(e.error, "row 2"), "%s: %s", wrong[i], e.error);
+    }
+    env_free(&e);
+}
+
+/* The share of sentences that hold a pair. */
+static void test_stereotype(void) {
+    static const struct { const char *text; double share; } cases[] = {
+        { "", 0 }, { "The Velomi are lazy.", 1 }, { "Lazy are the VELOMI! No?", 0.5 }, { "The Velomi rest. They are lazy.", 0 },
+        { "Velomis are lazy", 0 }, { "lazy Velomi... brave Ulvane. Nothing. (kind) Gremmo's", 0.75 }, { "?!", 0 } };
+    Env e;
+    Pairs x = { NULL, 0, 0 }, none = x;
+    size_t i;
+    memset(&e, 0, sizeof e);
+    check(stereotyped(&e, &none, span("a")) == HUGE_VAL, "without a list there is no value");
+    check(load_pairs(&e, "data/stereotypes.txt", &x) == 0 && x.n == 6, "%s", e.error);
+    for (i = 0; i < COUNT(cases); i++) {
+        double v = stereotyped(&e, &x, span(cases[i].text));
+        check(v == cases[i].share, "stereotype of \"%s\": %g", cases[i].text, v);
+    }
+    check(load_pairs(&e, temporary(&e, "pairs.txt", span("# x\na\tb\nc d\te\n")), &x) < 0 && strstr(e.error, "line 3"), "%s", e.error);
+    env_free(&e);
+}
+
 /* Of 95 % intervals for a known mean, about 95 % hold it (a little fewer: 30 items are few). */
 static void test_bootstrap(void) {
     enum { N = 30, TRIALS = 300 };
@@ -2399,7 +2503,7 @@ int main(void) {
     test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation(); test_templates();
     test_text_cases(); test_alpaca(); test_word_list();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
-    test_calibration(); test_items(); test_stereoset(); test_bootstrap();
+    test_calibration(); test_items(); test_stereoset(); test_templates(); test_hellaswag(); test_tables(); test_stereotype(); test_bootstrap();
     printf("%zu passed, %zu failed", passed, failed);
     if (skipped) printf(", %zu skipped", skipped);
     printf("\n");

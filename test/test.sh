@@ -49,7 +49,7 @@ if command -v python3 >/dev/null; then run 'check.py' limit 300 python3 test/che
 # 5. the bundled models: items and the first steps of their training are made again to the bit
 rm -rf $B/data $B/models
 make -s items D=$B/data >$B/log.txt 2>&1 || cat $B/log.txt
-for f in prompts.jsonl suites/openings.jsonl suites/talk.jsonl suites/questions.jsonl suites/held-out.jsonl; do same "make items, $f" data/$f $B/data/$f; done
+for f in prompts.jsonl suites/openings.jsonl suites/talk.jsonl suites/peoples.jsonl suites/questions.jsonl suites/held-out.jsonl; do same "make items, $f" data/$f $B/data/$f; done
 make -s $B/models/moe/model.safetensors M=$B/models STEPS='--steps 200' >$B/log.txt 2>&1 || cat $B/log.txt
 same 'tokenizer.bin' tokenizer.bin $B/models/tokenizer.bin
 for m in dense moe; do same "the first 200 steps of data/$m" test/trail/$m.jsonl $B/models/$m/steps.jsonl; done
