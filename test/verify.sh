@@ -2,6 +2,7 @@
 # verify.sh ACTINH: a small run is verified whole, then one bit, digit or word of it is changed at a time, and verify must
 # name just that. Closes with "N passed, N failed".
 A=$1 passed=0 failed=0 D=$(mktemp -d)
+case $A in /*) ;; *) A=$PWD/$A ;; esac
 trap 'rm -rf "$D"' EXIT
 export TMPDIR=$D
 ok() { passed=$((passed + 1)); }
