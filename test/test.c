@@ -2325,7 +2325,7 @@ static void test_stereoset(void) {
 }
 
 /* Templates: {"key", template, expected texts} over one item. */
-static void test_templates(void) {
+static void test_set_templates(void) {
     static const char json[] = "{\"q\":{\"stem\":\"Why?\",\"list\":[{\"t\":\"a b\",\"l\":\"A\"},{\"t\":\"c\",\"l\":\"B\"}]},\"n\":7,\"no\":null,"
         "\"set\":{\"x, y\":1,\"z\":0},\"s\":\" so _ it is. \",\"words\":[\"u\",\"v\"],\"accent\":\"\\u00e9\"}";
     static const struct { const char *form, *want[4]; } cases[] = {
@@ -2503,7 +2503,7 @@ int main(void) {
     test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation(); test_templates();
     test_text_cases(); test_alpaca(); test_word_list();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
-    test_calibration(); test_items(); test_stereoset(); test_templates(); test_hellaswag(); test_tables(); test_stereotype(); test_bootstrap();
+    test_calibration(); test_items(); test_stereoset(); test_set_templates(); test_hellaswag(); test_tables(); test_stereotype(); test_bootstrap();
     printf("%zu passed, %zu failed", passed, failed);
     if (skipped) printf(", %zu skipped", skipped);
     printf("\n");
