@@ -1215,7 +1215,8 @@ static int take_messages(Env *e, Record *r, Span list, const char *where) {
         } else if ((same(role, "assistant") || same(role, "gpt")) && asked) {
             r->turn[r->n_turns - 1].field[COMPLETION] = text;
             asked = 0;
-        } else return fail(e, "%s: a message of role \"%.*s\" out of turn: user and assistant alternate, a system message may come first", where, SHOWN(role));
+        } else return fail(e, "%s: a message of role \"%.*s\" out of turn: user and assistant alternate, a system message "
+            "may come first", where, SHOWN(role));
     }
     return r->n_turns ? !asked : fail(e, "%s: a conversation without a user's message", where);
 }
@@ -1274,7 +1275,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
     if (any <= 0) return any;
     snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->is_array ? "record" : "line", got);
     if (r->raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(r->raw));
-    if (r->text.cap < 4 * r->raw.n + 64) {                   /* the raw bytes, and three for each that is not UTF-8: it never moves */
+    if (r->text.cap < 4 * r->raw.n + 64) {       /* the raw bytes, and three for each that is not UTF-8: it never moves */
         drop(e, r->text.s);
         r->text.cap = 8 * r->raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
@@ -1542,7 +1543,8 @@ static int add_escaped(Env *e, Tokenizer *t, Span piece, float score, int kind) 
 static int check_tokenizer(Env *e, const char *path, const Tokenizer *t) {
     size_t i;
     for (i = 0; i < 256; i++)
-        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as Llama's and Mistral's, was expected", path, t->n, (unsigned)i);
+        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as Llama's "
+            "and Mistral's, was expected", path, t->n, (unsigned)i);
     for (i = 0; i < t->n; i++)
         if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
             return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
@@ -1602,7 +1604,8 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
             if (field == 1 && inner == 2) { uint32_t u = (uint32_t)x; memcpy(&score, &u, 4); }
             if (field == 1 && inner == 3) kind = x;
             if (field == 2 && inner == 3) model = x;
-            if (field == 3 && inner == 2 && part.n) return fail(e, "%s: normalizes the text (its charsmap is not empty), which is not supported", path);
+            if (field == 3 && inner == 2 && part.n)
+                return fail(e, "%s: normalizes the text (its charsmap is not empty), which is not supported", path);
             if (field == 3 && inner == 3) t->no_prefix = !x;
         }
         if (inner < 0 || kind < NORMAL || kind > BYTE) field = -1;
@@ -1610,7 +1613,8 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
         if (field == 1) TRY(add_escaped(e, t, piece, score, (int)kind));
     }
     if (field < 0) return fail(e, "%s: piece %zu: damaged, or not a SentencePiece file", path, t->n);
-    return model == 2 ? 0 : fail(e, "%s: its model type is %d; 2 (byte-pair encoding) was expected", path, (int)(model & 255));
+    if (model == 2) return 0;
+    return fail(e, "%s: its model type is %d; 2 (byte-pair encoding) was expected", path, (int)(model & 255));
 }
 
 /* Of "normalizer" and "pre_tokenizer" only Llama's and Mistral's are known, which do nothing but write spaces. */
@@ -1662,11 +1666,12 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
     Buf text = { NULL, 0, 3 * json.n + 1 };                  /* more than all names need: it never moves */
     size_t n = 0, at, i, id;
     Member m;
-    char *kind;
+    unsigned char *kind;
     TRY(json_check(e, json, path, 0));
     model = json_get(json, "model"); vocab = json_get(model, "vocab"); added = json_get(json, "added_tokens");
     if (vocab.n == 0 || vocab.s[0] != '{' || !same(json_get(model, "byte_fallback"), "true"))
-        return fail(e, "%s: \"model\" with a \"vocab\" and \"byte_fallback\": true, as Llama's and Mistral's, was expected", path);
+        return fail(e, "%s: \"model\" with a \"vocab\" and \"byte_fallback\": true, as Llama's and Mistral's, was expected",
+            path);
     t->no_prefix = 1;
     TRY(check_steps(e, path, json_get(json, "normalizer"), t));
     TRY(check_steps(e, path, json_get(json, "pre_tokenizer"), t));
@@ -1678,14 +1683,17 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
         Span quoted = { m.key.s - 1, m.key.n + 2 }, number = m.value;
         double x = -1;
         if (i) { quoted = json_get(m.value, "content"); number = json_get(m.value, "id"); }
-        if (quoted.n < 3 || quoted.s[0] != '"' || !json_number(number, &x) || !(x >= 0 && x < (double)n) || x != (double)(int)x)
-            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(quoted), SHOWN(number));
+        if (quoted.n < 3 || quoted.s[0] != '"' || !json_number(number, &x) || !(x >= 0 && x < (double)n)
+            || x != (double)(int)x)
+            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(quoted),
+                SHOWN(number));
         id = (size_t)x;
         name[id].s = text.s + text.n;
         put_unquoted(e, &text, quoted);
         name[id] = with_spaces((char *)(uintptr_t)name[id].s, (size_t)(text.s + text.n - name[id].s));
-        kind[id] = (char)(!i ? (name[id].n == 6 && memcmp(name[id].s, "<0x", 3) == 0 ? BYTE : NORMAL) : equal(quoted, json_get(model, "unk_token")) ? UNKNOWN_MARK
-            : same(json_get(m.value, "special"), "true") ? MARK : ADDED);
+        kind[id] = !i ? (name[id].n == 6 && memcmp(name[id].s, "<0x", 3) == 0 ? BYTE : NORMAL)
+            : equal(quoted, json_get(model, "unk_token")) ? UNKNOWN_MARK
+            : same(json_get(m.value, "special"), "true") ? MARK : ADDED;
     }
     while (n && !kind[n - 1]) n--;                           /* added ones are often in the vocabulary too */
     for (i = 0; i < n; i++) TRY(add_piece(e, t, name[i], 0, kind[i] ? kind[i] : UNUSED));
@@ -1880,18 +1888,20 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
             t->kind[i] == ADDED ? "false" : "true");
     }
     qsort(order, t->n, sizeof *order, by_score);
-    put_format(e, &b, "],\n\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
-        "\"content\":\"\xe2\x96\x81\"}]},\n\"pre_tokenizer\":null,\n", t->no_prefix ? "" : "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},");
-    put_format(e, &b, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":%s,\"type_id\":0}},"
-        "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"Sequence\":{\"id\":\"B\","
-        "\"type_id\":1}}],", first.s);
+    put_format(e, &b, "],\n\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s{\"type\":\"Replace\","
+        "\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}]},\n\"pre_tokenizer\":null,\n",
+        t->no_prefix ? "" : "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},");
+    put_format(e, &b, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":%s,"
+        "\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
+        "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],", first.s);
     put_format(e, &b, "\"special_tokens\":{%s:{\"id\":%s,\"ids\":[%d],\"tokens\":[%s]}}},\n", first.s, first.s, BOS, first.s);
-    put_format(e, &b, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},"
-        "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]},\n",
+    put_format(e, &b, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\","
+        "\"pattern\":{\"String\":\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]},\n",
         t->no_prefix ? "" : ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
     put_text(e, &b, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
     put_quoted(e, &b, t->piece[UNKNOWN]);
-    put_text(e, &b, ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":{");
+    put_text(e, &b, ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":true,"
+        "\"byte_fallback\":true,\"vocab\":{");
     for (i = 0; i < t->n; i++) {
         text.n = 0;
         put_escaped(e, &text, t->piece[i]);
@@ -1943,7 +1953,7 @@ static void put_token(Env *e, Buf *b, const Tokenizer *t, int id) {
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
     size_t from = b->n, i;
     for (i = 0; i < n; i++) put_token(e, b, t, ids[i]);
-    if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ') { memmove(b->s + from, b->s + from + 1, b->n - from); b->n--; }
+    if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ') memmove(b->s + from, b->s + from + 1, b->n-- - from);
     return e->error[0] ? -1 : 0;
 }
 
@@ -2154,7 +2164,8 @@ static int load_template(Env *e, const char *name, Template *t) {
         Span form = { text.s, 0 };
         while (text.n && !same(line = upto(&text, '\n'), "---")) form.n = (size_t)(line.s - form.s) + line.n;
         if (!(fields_of(form) & (1u << PROMPT | 1u << INSTRUCTION)))
-            return fail(e, "%s: {prompt} or {instruction} was expected in every form of a template, found \"%.*s\"", t->path, SHOWN(form));
+            return fail(e, "%s: {prompt} or {instruction} was expected in every form of a template, found \"%.*s\"",
+                t->path, SHOWN(form));
         if (t->n == COUNT(t->form)) return fail(e, "%s: more than %zu forms", t->path, COUNT(t->form));
         t->form[t->n++] = form;
     } while (text.n);
@@ -2199,7 +2210,8 @@ static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn
         if (!(set >> SYSTEM & 1) == !turn->field[SYSTEM].n && (set >> PROMPT & 1 || !(set >> INPUT & 1) == !turn->field[INPUT].n))
             s = form->form[i];
     }
-    if (!s.n) return fail(e, "%s: no form of this template has a place for %s", name, turn->field[SYSTEM].n ? "a system message" : "an input");
+    if (!s.n) return fail(e, "%s: no form of this template has a place for %s", name,
+        turn->field[SYSTEM].n ? "a system message" : "an input");
     for (; s.n; s.s += n, s.n -= n) {
         if ((f = field_at(s, &n, &x->trimmed)) >= 0) {
             v = x->trimmed ? trim(turn->field[f]) : turn->field[f];
@@ -7052,9 +7064,9 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(top_p,       "P",      "1",      DRAWS,              1, "draw from the fewest tokens whose probabilities reach P") \
     X(max_tokens,  "N",      "256",    DRAWS,              1, "longest answer") \
     X(ignore_eos,  NULL,     NULL,     DRAWS,              1, "go on after the end of the text") \
-    X(template,    "NAME",   "plain",  SAMPLE | TUNE | PROFILE, 1, "how a prompt is put to the model: a file with {prompt} in it") \
+    X(template,    "NAME",   "plain",  SAMPLE | TUNE | PROFILE, 1, "how a prompt is put to the model: alpaca, zephyr, .. or a file") \
     X(show_mask,   NULL,     NULL,     TUNE,               0, "tune nothing: print each token, and 1 where it is learnt") \
-    X(tokenizer,   "FILE",   NULL,     MODELS | TOKENIZE,  0, "the model's tokenizer.bin, where it is not in its folder") \
+    X(tokenizer,   "FILE",   NULL,     MODELS | TOKENIZE,  0, "its vocabulary (tokenizer.bin, .model, .json, GGUF), if not in its folder") \
     X(measures,    "LIST",   "words,ttr,mtld,toxicity", SCORE, 1, "what to measure, or all") \
     X(list,        NULL,     NULL,     SCORE,              0, "show the measures there are") \
     X(words,       "FILE",   "words.txt", SCORE | PROFILE, 0, "the toxic word list") \

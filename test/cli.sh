@@ -120,6 +120,9 @@ put_as question $D/one.jsonl '### Question: p\n ### Answer: c'
 put_as alpaca $D/one.jsonl 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\np\n\n### Response:c'
 put_as alpaca $D/io.jsonl 'Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n### Instruction:\ni\n\n### Input:\nx\n\n### Response:o'
 put_as plain $D/io.jsonl 'i\nxo'
+long=$(for i in 1 2 3 4 5 6 7 8 9 10 11 12; do printf 'the cat and the dog '; done)
+say $D/long.jsonl '{"prompt":"p","completion":"c"}\n{"instruction":"%s","input":"%s","output":"e"}\n' "$long" "$long"
+say $D/want 'pc %s\n%se' "$long" "$long"; "$A" tune data/dense $D/long.jsonl --show-mask 2>$D/2 | cut -f3 | "$A" tokenize --decode tokenizer.bin > $D/1 2>>$D/2; equal 'a long record after a short one' $D/1 $D/want
 check 'templates: messages pass on' 0 '"conversations":\[\{"from":"human","value":"u"\},\{"from":"gpt","value":"a"\}\],"completion":' "$A" sample $D/dense $D/talk.msg -n 1 --max-tokens 3 --template llama2-chat
 cat > $D/t.recipe <<END
 # a tiny grid

@@ -1668,37 +1668,41 @@ static void test_tokenizer_json(const char *path) {
     env_free(&e);
 }
 
-/* Merging by rank is not merging by score: "abc" may be made of "ab" and "c" only, and "bc" comes first. */
+/* Merging by rank is not merging by score: of "abcd" first come a+b, then c+d, as a+bc makes "abc" early but ab+c late; and
+ * nothing makes "bcd". */
 static void test_merges(void) {
-    static const char *const pieces[] = { "<unk>", "<s>", "</s>", "a", "b", "c", "ab", "bc", "abc", "\xe2\x96\x81" };
+    static const char *const pieces[] = { "<unk>", "<s>", "</s>", "a", "b", "c", "ab", "bc", "abc", "\xe2\x96\x81", "d", "cd", "bcd" };
     static const char *const heads[] = { "\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},\"pre_tokenizer\":null",
         "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"first\",\"split\":false}",
         "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"never\",\"split\":false}" };
-    static const char *const merges[] = { "\"b c\",\"a b\",\"ab c\"", "[\"b\",\"c\"],[\"a\",\"b\"],[\"ab\",\"c\"]" };
+    static const char *const merges[] = { "\"a b\",\"a bc\",\"b c\",\"c d\",\"ab c\"",
+        "[\"a\",\"b\"],[\"a\",\"bc\"],[\"b\",\"c\"],[\"c\",\"d\"],[\"ab\",\"c\"]" };
     Env e;
     Tokenizer t;
-    size_t h, k, i, n;
+    size_t h, k, i, n, n_all = COUNT(pieces) + 257;
     int *ids;
     memset(&e, 0, sizeof e);
     for (h = 0; h < COUNT(heads); h++) for (k = 0; k < COUNT(merges); k++) {
         Buf b = { NULL, 0, 0 };
-        put_format(&e, &b, "{\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true}, {\"id\":266,\"content\":\"<pad>\"}],%s,", heads[h]);
+        put_format(&e, &b, "{\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true}, {\"id\":%zu,\"content\":\"<pad>\"}],%s,", n_all - 1, heads[h]);
         put_text(&e, &b, "\"model\":{\"byte_fallback\":true,\"vocab\":{");
         for (i = 0; i < COUNT(pieces); i++) put_format(&e, &b, "\"%s\":%zu,", pieces[i], i);
         for (i = 0; i < 256; i++) put_format(&e, &b, "\"<0x%02X>\":%zu%s", (unsigned)i, i + COUNT(pieces), i < 255 ? "," : "},");
         put_format(&e, &b, "\"merges\":[%s]}}", merges[k]);
-        check(load_tokenizer(&e, temporary(&e, "tokenizer.json", whole(&b)), &t) == 0 && t.n == 267, "%s", e.error);
+        check(load_tokenizer(&e, temporary(&e, "tokenizer.json", whole(&b)), &t) == 0 && t.n == n_all, "%s", e.error);
         if (e.error[0]) return;
-        check(t.kind[1] == MARK && t.kind[266] == ADDED && t.no_prefix == (h == 2), "tokenizer.json, head %zu", h);
-        encode(&e, &t, span("abc"), h < 2, &ids, &n);
-        check(n == 3 - (h == 2) && ids[n - 2] == 3 && ids[n - 1] == 7 && (h == 2 || ids[0] == 9), "\"abc\" by rank: %zu ids", n);
+        check(t.kind[1] == MARK && t.kind[n_all - 1] == ADDED && t.no_prefix == (h == 2), "tokenizer.json, head %zu", h);
+        encode(&e, &t, span("abcd"), 1, &ids, &n);
+        check(n == 3 - (h == 2) && ids[n - 2] == 6 && ids[n - 1] == 11 && (h == 2 || ids[0] == 9), "\"abcd\" by rank: %zu ids", n);
+        encode(&e, &t, span("bcd"), 0, &ids, &n);
+        check(n == 2 && ids[0] == 7 && ids[1] == 10, "\"bcd\" by rank: %zu ids", n);
         encode(&e, &t, span("<pad>"), 0, &ids, &n);
         check(n == 5, "an added piece was found in a text");
     }
     check(fit_tokenizer(&e, &t, 300) == 0 && t.n == 300 && t.kind[299] == UNUSED, "padding");
-    t.n = 267;
-    check(fit_tokenizer(&e, &t, 266) == 0 && t.n == 266 && find_piece(&t, span("<pad>"), 1) < 0, "a mark without a row");
-    check(fit_tokenizer(&e, &t, 265) == 0 && t.n == 266 && fit_tokenizer(&e, &t, 400) == 0 && t.n == 266, "another vocabulary");
+    t.n = n_all--;
+    check(fit_tokenizer(&e, &t, n_all) == 0 && t.n == n_all && find_piece(&t, span("<pad>"), 1) < 0, "a mark without a row");
+    check(fit_tokenizer(&e, &t, n_all - 1) == 0 && t.n == n_all && fit_tokenizer(&e, &t, 400) == 0 && t.n == n_all, "another vocabulary");
     add_piece(&e, &t, span("bc"), 0, NORMAL);
     check(lookup(&t, "bc", 2) == 7, "of doubles the first counts");
     env_free(&e);
