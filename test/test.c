@@ -1755,6 +1755,17 @@ static void test_text_cases(void) {
             check(v - v == 0, "%s of \"%s\"", measures[i].name, texts[k]);
         }
     }
+    check(measured(&e, t, &x, "distinct_1", span("a b a b a")) == 0.4 && measured(&e, t, &x, "distinct_2", span("a b a b a")) == 0.4
+        && measured(&e, t, &x, "distinct_3", span("a b a b c")) == 0.6, "distinct n-grams");
+    {   /* 200 words, of which the last 100 differ; and 43, of which two are equal */
+        Buf b = { NULL, 0, 0 }, c = { NULL, 0, 0 };
+        for (i = 0; i < 200; i++) put_format(&e, &b, "w%c%c ", i < 100 ? 'a' : (int)('a' + i / 10), i < 100 ? 'a' : (int)('a' + i % 10));
+        for (i = 0; i < 43; i++) put_format(&e, &c, "w%c%c ", i < 2 ? 'a' : (int)('b' + i / 10), i < 2 ? 'a' : (int)('a' + i % 10));
+        check(measured(&e, t, &x, "msttr", whole(&b)) == 0.01, "msttr: the last segment does not count");
+        check(fabs(measured(&e, t, &x, "hdd", whole(&c)) - (1.0 + 41.0 * 42.0 / 43.0) / 42.0) < 1e-12, "hdd of 43 words");
+        check(measured(&e, t, &x, "hdd", span("a b c")) == 1e300 && measured(&e, t, &x, "msttr", span("a b c")) == 1e300
+            && measured(&e, t, &x, "mattr", span("a b c")) == 1e300, "measures of too short a text");
+    }
     if (!shared_file(path)) return;
     if (hyphens) check(load_hyphens(&e, hyphens_path, &x.hyphens) == 0, "%s", e.error);
     for (list = load_json(&e, path); json_next(list, &at, &one);) if (n < COUNT(all)) all[n++] = one.value;
@@ -1859,7 +1870,7 @@ static void test_alpaca(void) {
 
 static void test_word_list(void) {
     static const char list[] = "# severity<TAB>word\n0.5\tstupid\n0.6\tidiot\n0.9\tcunt\n0.3\tshut up\n"
-        "0.2\tget out of here\n0.4\tugly\n0.7\thate\n0.8\tShit\n";
+        "0.2\tget out of here\n0.4\tugly\n0.7\thate\n0.8\tShit\n0\tstupidest\n0.9\tfrak*\n0\tfrakture\n0\tmaine idiot\n";
     static const struct { const char *text; double score; } cases[] = {
         { "stupid", 0.5 }, { "st*pid", 0.5 }, { "stuuupid", 0.5 }, { "STUPID!", 0.5 }, { "'stupid'", 0.5 },
             { "(stupid).", 0.5 }, { "stupidly", 0.5 },
@@ -1872,13 +1883,17 @@ static void test_word_list(void) {
         { "$h1t", 0.8 }, { "s**t", 0.8 }, { "***", 0 }, { "*tupid", 0 }, { "", 0 }, { "!!!", 0 },
             { "! ! a", 0 }, { "12345", 0 }, { "a kind word", 0 },
         { "hat", 0 }, { "stupidity", 0 }, { "1", 0 }, { "shut\nup", 0.3 },
-            { "a b c d e f g h i j shut up", 0.3 }, { "\xc3\xa9stupid", 0 } };
+            { "a b c d e f g h i j shut up", 0.3 }, { "\xc3\xa9stupid", 0 },
+        { "\xe2\x80\x98stupid\xe2\x80\x99", 0.5 }, { "idiot\xe2\x80\x99s", 0.6 }, { "h4te", 0.7 }, { "ha7e", 0.7 }, { "5tupid", 0.5 },
+            { "id!ot", 0.6 }, { "idi0t", 0.6 }, { "h@t3", 0.7 }, { "7", 0 }, { "shittier", 0 }, { "shit-up", 0.8 }, { "hat*", 0 },
+        { "ha**", 0.7 }, { "stupidest", 0 }, { "stupider", 0.5 }, { "frakking", 0.9 }, { "frakture", 0 }, { "frakturing", 0.9 },
+            { "a frak", 0.9 }, { "Maine idiots", 0 }, { "a maine idiot", 0 }, { "sh*t #idiot", 0.92 }, { "s-h-i-t", 0.8 } };
     Env e;
     WordList l;
     size_t i;
     Buf b = { NULL, 0, 0 };
     memset(&e, 0, sizeof e);
-    check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0 && l.n == 8,
+    check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0 && l.n == 12,
         "%s", e.error);
     for (i = 0; i < COUNT(cases); i++) {
         double found = word_list_score(&l, span(cases[i].text));
