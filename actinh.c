@@ -5143,7 +5143,7 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
         for (k = 'a'; k <= 'z' && i > h->from && (c == '*' || c == '#' || c == '%'); k++)
             if ((next = step(t, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
         if (!in_word(s, i) && (next = step(t, node, ' '))) {
-            for (k = i; k < s.n && !in_word(s, k); k++) ;
+            for (k = i; k < s.n && k < i + 32 && !in_word(s, k); k++) ;
             hunt(h, next, k, 0, 0, 0);
         }
         if (i == h->from + 1 && !gap && c && strchr(" .-_*", c)) hunt(h, node, i, last, c, 0);
@@ -5384,8 +5384,9 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
         k = (double)t->length.n; s = (double)t->sentence.n; \
         letters = t->length.sum / k; tokens = t->sentence.sum / s; syllables = t->syllable.sum / k; \
         (void)g; (void)i; (void)x; (void)n; (void)u; (void)letters; (void)tokens; (void)syllables; \
-        *v = (value); \
-        return *v - *v == 0.0; \
+        n = (value);                     /* infinite or not a number: no value */ \
+        if (n - n == 0.0) *v = n; \
+        return n - n == 0.0; \
     }
 MEASURES(AS_MEASURE)
 

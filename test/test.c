@@ -1870,7 +1870,7 @@ static void test_alpaca(void) {
 
 static void test_word_list(void) {
     static const char list[] = "# severity<TAB>word\n0.5\tstupid\n0.6\tidiot\n0.9\tcunt\n0.3\tshut up\n"
-        "0.2\tget out of here\n0.4\tugly\n0.7\thate\n0.8\tShit\n0\tstupidest\n0.9\tfrak*\n0\tfrakture\n0\tmaine idiot\n";
+        "0.2\tget out of here\n0.4\tugly\n0.7\thate\n0.8\tShit\n0\tstupidest\n0.9\tfrak*\n0\tfrakture\n0\tmaine idiot\n0.1\ta hut\n";
     static const struct { const char *text; double score; } cases[] = {
         { "stupid", 0.5 }, { "st*pid", 0.5 }, { "stuuupid", 0.5 }, { "STUPID!", 0.5 }, { "'stupid'", 0.5 },
             { "(stupid).", 0.5 }, { "stupidly", 0.5 },
@@ -1893,7 +1893,7 @@ static void test_word_list(void) {
     size_t i;
     Buf b = { NULL, 0, 0 };
     memset(&e, 0, sizeof e);
-    check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0 && l.n == 12,
+    check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0 && l.n == 13,
         "%s", e.error);
     for (i = 0; i < COUNT(cases); i++) {
         double found = word_list_score(&l, span(cases[i].text));
@@ -1908,6 +1908,8 @@ static void test_word_list(void) {
     check(word_list_score(&l, whole(&b)) == 0, "toxicity of nonsense");
     for (b.n = 0, i = 0; i < 500000; i++) put_text(&e, &b, "! ");        /* a million bytes without a word */
     check(word_list_score(&l, whole(&b)) == 0, "toxicity of signs");
+    for (b.n = 0, i = 0; i < 500000; i++) put_text(&e, &b, "@");         /* each may begin a word, and a phrase */
+    check(word_list_score(&l, whole(&b)) == 0, "toxicity of ats");
     for (b.n = 0, i = 0; i < 300000; i++) put_text(&e, &b, "u");         /* "stuuuu..pid", and stars that hide half of it */
     for (i = 0; i < 2; i++) {
         Buf text = { NULL, 0, 0 };
