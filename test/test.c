@@ -1733,6 +1733,15 @@ static int agrees(Env *e, Text *t, const Lists *x, const char *name, Span text, 
 
 /* The other implementations' own cases: LexicalRichness, TextDescriptives with spaCy, Pyphen. */
 static void test_text_cases(void) {
+    static const struct { const char *text; size_t all, kept, sentences; } cut[] = {     /* as spaCy's own tables of rules cut */
+        { "Don't cut this (please), it's 10km, isn't it?", 17, 9, 1 }, { "Mr. Smith paid $5.50... e.g. at 10am.", 11, 9, 1 },
+        { "See https://example.org/a?b=1 or mail me@host.org, and/or call.", 9, 7, 1 },
+        { "A state-of-the-art well-known thing--really.", 15, 9, 1 }, { "He said: \"Stop!\" Then he left.  Two spaces.", 15, 9, 3 },
+        { "1. One\n2. Two\n\n3. Three", 11, 8, 4 }, { "They\xe2\x80\x99ll say youll can't; cannot, gonna.", 14, 10, 1 },
+        { "It costs 20%, 30\xc2\xb0" "C and 5m\xc2\xb2. U.S.A. is big.", 16, 12, 2 },
+        { "end.Start of x,y and a/b or 3-4 3*4", 18, 13, 2 }, { "!!! ??? ...", 7, 0, 1 },
+        { "<3 =) 8) C++ \xf0\x9f\x98\x80", 5, 5, 1 },
+        { "Caf\xc3\xa9 \xc2\xabna\xc3\xafve\xc2\xbb \xe4\xbd\xa0\xe5\xa5\xbd\xe3\x80\x82\xe4\xb8\x96\xe7\x95\x8c", 5, 3, 1 } };
     static const char path[] = "../shared/cases/metric_cases.json";
     Env e;
     Text *t;
@@ -1766,6 +1775,12 @@ static void test_text_cases(void) {
         check(measured(&e, t, &x, "hdd", span("a b c")) == 1e300 && measured(&e, t, &x, "msttr", span("a b c")) == 1e300
             && measured(&e, t, &x, "mattr", span("a b c")) == 1e300, "measures of too short a text");
     }
+    for (i = 0; i < COUNT(cut); i++) {
+        double kept = measured(&e, t, &x, "n_tokens", span(cut[i].text)), sentences = measured(&e, t, &x, "n_sentences", span(cut[i].text));
+        check(t->all == cut[i].all && kept == cut[i].kept && sentences == cut[i].sentences,
+            "\"%s\": %zu tokens, %g counted, %g sentences", cut[i].text, t->all, kept, sentences);
+    }
+    memset(t->known, 0, sizeof t->known);            /* other patterns, other syllables */
     if (!shared_file(path)) return;
     if (hyphens) check(load_hyphens(&e, hyphens_path, &x.hyphens) == 0, "%s", e.error);
     for (list = load_json(&e, path); json_next(list, &at, &one);) if (n < COUNT(all)) all[n++] = one.value;
