@@ -7302,7 +7302,12 @@ static int depends_on_suite(Env *e, Call *c, const char *path) {
     for (i = 0; i < n; i++) for (k = 0; k < COUNT(files); k++) {
         Section x = { path, NULL, c->value[O_sets], NULL, 0 };
         Span all = strcmp(s[i].key, files[k]) ? span("") : span(s[i].value);
-        while (all.n) TRY(depends(e, c, files[k], set_path(e, &x, trim(upto(&all, ','))), NULL));
+        while (all.n) {                          /* under the name that the suite has for it, so that verify can lay it beside */
+            Span name = trim(upto(&all, ','));
+            const char *text = copy(e, name.s, name.n);
+            if (!text) return -1;
+            TRY(depends(e, c, "items", set_path(e, &x, name), text[0] == '/' ? NULL : text));
+        }
     }
     return 0;
 }
