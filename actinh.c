@@ -4350,15 +4350,19 @@ static int new_batch(Env *e, Model *m, size_t max_rows, int keep, Batch *b) {
 
 /* Packs as many of the n examples as there is room for; returns how many. */
 static size_t pack(Batch *b, const Example *const *x, size_t n) {
-    size_t i, t, slot = 0;
+    size_t i, t, slot = 0, lead = 0;
     b->rows.n = b->n_seq = 0;
     for (i = 0; i < n && i < b->max_seqs; i++) {
-        size_t R = rows_of(x[i]), slots = (R + BLOCK - 1) / BLOCK * BLOCK;
-        if (b->rows.n + R > b->max_rows || slot + slots > b->kv.slots) break;
+        size_t R = rows_of(x[i]), P = 0, slots;
+        if (i && b->acts.keep == KEEP_NONE)
+            while (P + 1 < x[i]->from && P < rows_of(x[lead]) && x[i]->id[P] == x[lead]->id[P]) P++;
+        if (P < BLOCK) { P = 0; lead = i; }
+        slots = (R - P + BLOCK - 1) / BLOCK * BLOCK;
+        if (b->rows.n + R - P > b->max_rows || slot + slots > b->kv.slots) break;
         b->first[i] = b->rows.n;
-        b->seq[i].slot = slot; b->seq[i].shared = 0;
+        b->seq[i].slot = slot; b->seq[i].shared = P; b->seq[i].parent = lead;
         slot += slots;
-        for (t = 0; t < R; t++) {
+        for (t = P; t < R; t++) {
             b->target[b->rows.n] = x[i]->id[t + 1];
             add_row(&b->rows, x[i]->id[t], t, i, t + 1 >= x[i]->from);
         }
