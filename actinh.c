@@ -2442,14 +2442,16 @@ static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows,
 
 static uint32_t le16(const unsigned char *p) { return p[0] | (uint32_t)p[1] << 8; }
 
-/* F16 to binary32, exactly: exponent re-based, subnormals through an integer; infinities stay what they are. */
-static float half(uint32_t h) {
-    uint32_t exponent = h & 0x7c00, u = (h & 0x7fff) << 13;
-    float x = 0, tiny = (float)(int)(h & 0x3ff) * 5.9604644775390625e-8f;
-    u = exponent == 0x7c00 ? u | 0x7f800000u : u + (112u << 23);
+/* F16 to binary32, exactly: the exponent re-based by 112 (twice for infinities), subnormals through an integer. Without
+ * branches, so that compilers do many at once. */
+static inline float half(uint32_t h) {
+    uint32_t exponent = h & 0x7c00, regular = 0u - (exponent != 0), u = (h & 0x7fff) << 13, tiny;
+    float x = (float)(int)(h & 0x3ff) * 5.9604644775390625e-8f;
+    memcpy(&tiny, &x, 4);
+    u += (112u << 23) * (1u + (exponent == 0x7c00));
+    u = (u & regular) | (tiny & ~regular) | (h & 0x8000) << 16;
     memcpy(&x, &u, 4);
-    x = exponent ? x : tiny;
-    return h & 0x8000 ? -x : x;
+    return x;
 }
 
 /* n <= 32 numbers of a row from column k on (a multiple of 32) as binary32. All types but two are exact: in Q4_K and Q5_K
@@ -2482,9 +2484,10 @@ static void widen(const Tensor *t, size_t row, size_t k, size_t n, float *x) {
     case Q6_K:
         q = p + j / 4 * 64 + (j & 1) * 32; s = p + 128 + j / 4 * 32;
         d = half(le16(p + 208));
-        for (i = 0; i < 32; i++)
-            x[i] = d * (float)(signed char)p[192 + 2 * j + i / 16]
-                * (float)(((q[i] >> (j & 2) * 2 & 15) | (s[i] >> (j & 3) * 2 & 3) << 4) - 32);
+        for (k = 0; k < 32; k += 16) {
+            float scaled = d * (float)(signed char)p[192 + 2 * j + k / 16];
+            for (i = k; i < k + 16; i++) x[i] = scaled * (float)(((q[i] >> (j & 2) * 2 & 15) | (s[i] >> (j & 3) * 2 & 3) << 4) - 32);
+        }
         return;
     default: {                                               /* Q4_K, Q5_K */
         uint32_t scale, least;
@@ -2668,31 +2671,13 @@ static int read_config(Env *e, const char *path, Config *c) {
     return 0;
 }
 
-/* The weights of llama2.c come in a fixed order: a letter each. */
-static Param *llama2c_param(Model *m, int letter, size_t l) {
-    Layer *y = &m->layer[l];
-    switch (letter) {
-    case 'E': return &m->embed;
-    case 'N': return &m->norm;
-    case 'H': return &m->head;
-    case 'a': return &y->norm1;
-    case 'q': return &y->q;
-    case 'k': return &y->k;
-    case 'v': return &y->v;
-    case 'o': return &y->o;
-    case 'f': return &y->norm2;
-    case '1': return &y->expert->gate;
-    case '2': return &y->expert->down;
-    default: return &y->expert->up;
-    }
-}
-
 static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
     Config *c = &m->c;
     uint32_t version = 0, group = 1;
     int32_t h[7];
     size_t i, l, at = 28;
+    static const char own[] = "aqkvof132";
     const char *order;
     t->path = path;
     t->neighbours = 1;
@@ -2722,11 +2707,13 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
             c->Q, c->K, c->L);
     c->D = c->H / c->Q;
     TRY(shape_model(e, m));
+    /* a letter for each kind: its place within a layer of ours; Embedding, Norm and Head stand before and behind these */
     for (order = version ? "afNEqkvo123H" : "Eaqkvof123N H"; *order; order++) {
+        size_t alone = *order == 'E' ? 0 : c->L * 9 + (*order == 'N' ? 1 : 2), layers = strchr("ENH", *order) ? 1 : c->L;
         if (*order == ' ') { at += 4 * c->ctx * c->D; continue; }        /* tables of sines that nobody reads any more */
         if (*order == 'H' && c->tied) break;
-        for (l = 0; l < (strchr("ENH", *order) ? 1 : c->L); l++) {
-            const Param *p = llama2c_param(m, *order, l);
+        for (l = 0; l < layers; l++) {
+            const Param *p = m->all[strchr("ENH", *order) ? alone : 1 + 9 * l + (size_t)(strchr(own, *order) - own)];
             size_t n = p->rows * p->cols, grouped = version == 2 && p->cols > 1;
             if (grouped && n % group) return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %lu", path, p->name, n,
                     (unsigned long)group);
@@ -2740,17 +2727,6 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
         }
     }
     return 0;
-}
-
-static int gguf_size(Env *e, const Table *t, const char *key, size_t low, size_t high, size_t *x) {
-    Value v;
-    double d = 0;
-    int found = gguf_find(e, t->path, t->file, key, &v);
-    if (found <= 0) return found;
-    if (v.n != 1 || !take_number(&v, &d) || !(d >= (double)low && d <= (double)high) || d != (double)(size_t)d)
-        return fail(e, "%s, field \"%s\": a whole number from %zu to %zu was expected, found %g", t->path, key, low, high, d);
-    *x = (size_t)d;
-    return 1;
 }
 
 /* One tensor's entry. A fused tensor of E experts becomes E of the old names. *base: where the numbers begin, or 0 to
@@ -2790,15 +2766,14 @@ bad:
 
 static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     size_t most = 1u << 24, align = 32, turned = 0, base = 0, stop = EOS, i, k;
-    struct { const char *key; size_t low, high, *x; } sizes[] = {
-        { "llama.embedding_length", 2, most, &c->H }, { "llama.feed_forward_length", 2, most, &c->F },
-        { "llama.block_count", 1, 4096, &c->L }, { "llama.attention.head_count", 1, 65536, &c->Q },
-        { "llama.attention.head_count_kv", 1, 65536, &c->K }, { "llama.attention.key_length", 2, 65536, &c->D },
-        { "llama.context_length", 1, 1u << 22, &c->ctx }, { "llama.expert_count", 0, 1024, &c->E },
-        { "llama.expert_used_count", 0, 1024, &c->top }, { "llama.rope.dimension_count", 0, 65536, &turned },
-        { "general.alignment", 1, 1u << 20, &align }, { "tokenizer.ggml.eos_token_id", 0, most, &stop } };
-    struct { const char *key; float *x; } reals[] = { { "llama.attention.layer_norm_rms_epsilon", &c->eps },
-        { "llama.rope.freq_base", &c->theta } };
+    struct { const char *key; size_t low, high, *x; float *real; } fields[] = {
+        { "llama.embedding_length", 2, most, &c->H, NULL }, { "llama.feed_forward_length", 2, most, &c->F, NULL },
+        { "llama.block_count", 1, 4096, &c->L, NULL }, { "llama.attention.head_count", 1, 65536, &c->Q, NULL },
+        { "llama.attention.head_count_kv", 1, 65536, &c->K, NULL }, { "llama.attention.key_length", 2, 65536, &c->D, NULL },
+        { "llama.context_length", 1, 1u << 22, &c->ctx, NULL }, { "llama.expert_count", 0, 1024, &c->E, NULL },
+        { "llama.expert_used_count", 0, 1024, &c->top, NULL }, { "llama.rope.dimension_count", 0, 65536, &turned, NULL },
+        { "general.alignment", 1, 1u << 20, &align, NULL }, { "tokenizer.ggml.eos_token_id", 0, most, &stop, NULL },
+        { "llama.attention.layer_norm_rms_epsilon", 0, 1, NULL, &c->eps }, { "llama.rope.freq_base", 1, 1000000000, NULL, &c->theta } };
     Value v, text;
     Span name = { NULL, 0 };
     const Tensor *x;
@@ -2810,13 +2785,15 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     if (!take_text(&v, &name) || !same(name, "llama"))
         return fail(e, "%s, field \"general.architecture\": llama (which Mixtral is, too) was expected, found \"%.*s\"", path, SHOWN(name));
     c->ctx = 2048; c->eps = 1e-5f; c->theta = 1e4f; c->aux = 0.001f;
-    for (i = 0; i < COUNT(sizes); i++) TRY(gguf_size(e, t, sizes[i].key, sizes[i].low, sizes[i].high, sizes[i].x));
-    for (i = 0; i < COUNT(reals); i++) {
-        k = (size_t)(gguf_find(e, path, t->file, reals[i].key, &v) > 0);
-        if (e->error[0]) return -1;
-        if (k && (!take_number(&v, &d) || !(d > 0 && d < 1e12)))
-            return fail(e, "%s, field \"%s\": a number above 0 was expected", path, reals[i].key);
-        if (k) *reals[i].x = (float)d;
+    for (i = 0; i < COUNT(fields); i++) {
+        int found = gguf_find(e, path, t->file, fields[i].key, &v);
+        TRY(found);
+        if (!found) continue;
+        if (v.n != 1 || !take_number(&v, &d) || !(d >= (double)fields[i].low && d <= (double)fields[i].high)
+            || (fields[i].x && d != (double)(size_t)d))
+            return fail(e, "%s, field \"%s\": a %snumber from %zu to %zu was expected", path, fields[i].key,
+                fields[i].x ? "whole " : "", fields[i].low, fields[i].high);
+        if (fields[i].x) *fields[i].x = (size_t)d; else *fields[i].real = narrow(d);
     }
     TRY(gguf_find(e, path, t->file, "llama.rope.scaling.type", &v));
     if (take_text(&v, &name) && !same(name, "none"))
@@ -3227,9 +3204,10 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
         { "tokenizer.ggml.eos_token_id", (size_t)c->stops[0] }, { "tokenizer.ggml.unknown_token_id", UNKNOWN },
         { "general.file_type", type == F32 ? 0 : type == F16 ? 1 : type == Q8_0 ? 7 : 32 },
         { "llama.expert_count", c->E }, { "llama.expert_used_count", c->top } };
-    Buf b = { NULL, 0, 0 }, meta = { NULL, 0, 0 }, infos = { NULL, 0, 0 };
-    size_t i, x, at = 0, fields = 0, tensors = 0;
-    Out *o;
+    static const char zeros[32] = { 0 };
+    Buf b = { NULL, 0, 0 }, meta = { NULL, 0, 0 }, infos = { NULL, 0, 0 }, name = { NULL, 0, 0 };
+    size_t i, x, at = 0, fields = 0, tensors = 0, pass;
+    Out *o = NULL;
     put_field(e, &meta, &fields, "general.architecture", GGUF_TEXT); put_counted(e, &meta, span("llama"));
     put_field(e, &meta, &fields, "general.name", GGUF_TEXT); put_counted(e, &meta, span(m->name ? m->name : ""));
     for (i = 0; i < COUNT(sizes) - (c->E > 1 ? 0 : 2); i++) {
@@ -3239,37 +3217,39 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     put_field(e, &meta, &fields, "llama.attention.layer_norm_rms_epsilon", 6); put_le32(e, &meta, bits32(c->eps));
     put_field(e, &meta, &fields, "llama.rope.freq_base", 6); put_le32(e, &meta, bits32(c->theta));
     put_vocabulary(e, &meta, &fields, &m->t);
-    for (i = 0; i < m->n_all; i++) {
-        const Param *p = m->all[i];
-        int kind = p->norm || strstr(p->gguf, "gate_inp") ? F32 : type;
-        if (p->cols % storage[kind].of)
-            return fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu", path, p->name, storage[kind].name,
-                storage[kind].of, p->cols);
-        if (p->expert > 1) continue;
-        if (p->expert) { put_le64(e, &infos, strlen(p->gguf) + 3); put(e, &infos, p->gguf, strlen(p->gguf) - 9); put_text(e, &infos, "_exps.weight"); }
-        else put_counted(e, &infos, span(p->gguf));
-        put_le32(e, &infos, p->norm ? 1 : p->expert ? 3 : 2);
-        if (!p->norm) put_le64(e, &infos, p->cols);
-        put_le64(e, &infos, p->rows);
-        if (p->expert) put_le64(e, &infos, c->E);
-        put_le32(e, &infos, storage[kind].ggml);
-        put_le64(e, &infos, at);
-        at += (p->rows * p->cols / storage[kind].of * storage[kind].bytes * (p->expert ? c->E : 1) + 31) / 32 * 32;
-        tensors++;
-    }
-    put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le64(e, &b, tensors); put_le64(e, &b, fields);
-    put(e, &b, meta.s, meta.n); put(e, &b, infos.s, infos.n);
-    drop(e, meta.s); drop(e, infos.s);
-    o = open_out(e, path);
-    if (!o) return -1;
-    put(e, &b, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", (32 - b.n % 32) % 32);
-    for (i = 0; i < m->n_all; i++) {
-        const Param *p = m->all[i];
-        int kind = p->norm || strstr(p->gguf, "gate_inp") ? F32 : type;
-        size_t bytes = p->rows * p->cols / storage[kind].of * storage[kind].bytes * (p->expert ? c->E : 1);
-        if (p->expert > 1) continue;
-        for (x = 0; x < (p->expert ? c->E : 1); x++) TRY(write_param(e, o, &b, m->all[i + 3 * x], kind, c->D));
-        put(e, &b, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", (32 - bytes % 32) % 32);
+    for (pass = 0; pass < 2; pass++) {                       /* the list of tensors, then their numbers */
+        if (pass) {
+            put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le64(e, &b, tensors); put_le64(e, &b, fields);
+            put(e, &b, meta.s, meta.n); put(e, &b, infos.s, infos.n);
+            put(e, &b, zeros, (32 - b.n % 32) % 32);
+            if (!(o = open_out(e, path))) return -1;
+        }
+        for (i = 0; i < m->n_all; i++) {
+            const Param *p = m->all[i];
+            int kind = p->norm || strstr(p->gguf, "gate_inp") ? F32 : type;
+            size_t parts = p->expert ? c->E : 1, bytes = p->rows * p->cols / storage[kind].of * storage[kind].bytes * parts;
+            if (p->cols % storage[kind].of)
+                return fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu", path, p->name,
+                    storage[kind].name, storage[kind].of, p->cols);
+            if (p->expert > 1) continue;
+            if (pass) {
+                for (x = 0; x < parts; x++) TRY(write_param(e, o, &b, m->all[i + 3 * x], kind, c->D));
+                put(e, &b, zeros, (32 - bytes % 32) % 32);
+                continue;
+            }
+            name.n = 0;                                      /* blk.0.ffn_up.0.weight stands for all: blk.0.ffn_up_exps.weight */
+            put(e, &name, p->gguf, strlen(p->gguf) - (p->expert ? 9 : 7));
+            put_text(e, &name, p->expert ? "_exps.weight" : ".weight");
+            put_counted(e, &infos, whole(&name));
+            put_le32(e, &infos, p->norm ? 1 : p->expert ? 3 : 2);
+            if (!p->norm) put_le64(e, &infos, p->cols);
+            put_le64(e, &infos, p->rows);
+            if (p->expert) put_le64(e, &infos, c->E);
+            put_le32(e, &infos, storage[kind].ggml);
+            put_le64(e, &infos, at);
+            at += (bytes + 31) / 32 * 32;
+            tensors++;
+        }
     }
     TRY(write_buf(e, o, &b));
     drop(e, b.s);
@@ -3576,25 +3556,19 @@ static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, flo
     }
 }
 
-/* u = scale A x, [R][rank] */
-static void lower_rank(const Param *p, const float *x, size_t R, float *u) {
-    size_t i, n = p->a->rows;
-    product_of(x, p->cols, 1, p->a->panel, p->a, 0, u, n, R, n, p->cols, 0);
+/* u = scale A x, [R][rank]; or on the way `back` du = scale B' dy */
+static void lower_rank(const Param *p, const float *x, size_t R, int back, float *u) {
+    const Param *q = back ? p->b : p->a;
+    size_t i, n = p->a->rows, K = back ? p->rows : p->cols;
+    product_of(x, K, 1, back ? q->back : q->panel, q, back, u, n, R, n, K, 0);
     for (i = 0; i < R * n; i++) u[i] *= p->scale;
-}
-
-/* du = scale B' dy, [R][rank] */
-static void lower_rank_back(const Param *p, const float *dy, size_t R, float *du) {
-    size_t i, n = p->a->rows;
-    product_of(dy, p->rows, 1, p->b->back, p->b, 1, du, n, R, n, p->rows, 0);
-    for (i = 0; i < R * n; i++) du[i] *= p->scale;
 }
 
 /* y = Wx; x [R][cols], y [R][rows]. With LoRA each sum goes on: + B u, u = scale A x. low: scratch, see new_acts */
 static void linear(const Param *p, const float *x, size_t R, float *y, float *low) {
     product_of(x, p->cols, 1, p->panel, p, 0, y, p->rows, R, p->rows, p->cols, 0);
     if (!p->a) return;
-    lower_rank(p, x, R, low);
+    lower_rank(p, x, R, 0, low);
     product_of(low, p->b->cols, 1, p->b->panel, p->b, 0, y, p->rows, R, p->rows, p->b->cols, 1);
 }
 
@@ -3602,7 +3576,7 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
 static void linear_dx(const Param *p, const float *dy, size_t R, float *dx, int add, float *low) {
     product_of(dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add);
     if (!p->a) return;
-    lower_rank_back(p, dy, R, low);
+    lower_rank(p, dy, R, 1, low);
     product_of(low, p->b->cols, 1, p->a->back, p->a, 1, dx, p->cols, R, p->cols, p->a->rows, 1);
 }
 
@@ -3612,10 +3586,10 @@ static void linear_dw(const Param *p, const float *x, const float *x_panels, siz
     if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
     if (p->a && p->a->g) {
         size_t n = p->a->rows;
-        lower_rank(p, x, R, low);
+        lower_rank(p, x, R, 0, low);
         pack_straight(low, R, n, low + R * n);
         product(dy, 1, p->rows, low + R * n, p->b->g, n, p->rows, n, R, 1);
-        lower_rank_back(p, dy, R, low);
+        lower_rank(p, dy, R, 1, low);
         product(low, 1, n, x_panels, p->a->g, p->cols, n, p->cols, R, 1);
     }
 }
