@@ -2150,6 +2150,9 @@ static void test_calibration(void) {
         static const Guess equal[5] = { { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.7, 1 } };
         memcpy(g, equal, sizeof equal);
         check(fabs(ece(g, 5, 2, 0) - 0.14) < 1e-12, "calibration error with equal confidences");
+        static const Guess apart[3] = { { 0.05, 0 }, { 0.15, 1 }, { 0.95, 1 } };        /* bins of a tenth: one each */
+        memcpy(g, apart, sizeof apart);
+        check(fabs(ece(g, 3, 10, 1) - 0.95 / 3) < 1e-12, "calibration error with bins of equal width");
     }
     if (shared_file(path)) {
         for (list = json_get(load_json(&e, path), "ece_equal_mass"); json_next(list, &at, &one); cases++) {
