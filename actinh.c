@@ -6240,7 +6240,7 @@ static int match(Env *e, const Here *h, const char *labels, const char *texts, c
     TRY(texts_of(e, h, texts, otherwise, &text));
     for (j = 0; j < n; j++) {
         char number[32];
-        Span all = span(number), one, two;
+        Span all, one, two;
         snprintf(number, sizeof number, "%zu", j);
         all = label.n == 0 ? span(number) : j < label.n ? text_at(&label, j) : span("");
         for (flag[j] = 0; all.n;)
@@ -6439,7 +6439,12 @@ static int read_part(Env *e, Part *p, const Model *m, const Template *form) {
     size_t i, k, f;
     p->joined = strcmp(key_of(&p->s, "encode", ""), "joined") == 0;
     p->bos = strcmp(key_of(&p->s, "bos", "yes"), "yes") == 0;
-    for (i = 0; i < p->figures; i++) if (statistics[figure_of(p->figure[i])].by == ALONE) p->alone = 1;
+    for (i = 0; i < p->figures; i++) {
+        f = figure_of(p->figure[i]);
+        if (f == COUNT(statistics) || !statistics[f].f || (statistics[f].choices == 1) != (*p->kind == 'l'))
+            return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", p->s.file, p->s.name, p->figure[i], p->kind);
+        p->alone |= statistics[f].by == ALONE;
+    }
     while (files.n) {
         const char *path = set_path(e, &p->s, trim(upto(&files, ',')));
         TRY(!path ? -1 : *p->kind == 'c' ? read_questions(e, p, m, form, path) : read_texts(e, p, m, form, path));
@@ -6447,7 +6452,7 @@ static int read_part(Env *e, Part *p, const Model *m, const Template *form) {
     }
     for (i = 0; i < p->figures; i++)
         for (f = figure_of(p->figure[i]), k = 0; k < p->n; k++)
-            if (!statistics[f].f || p->item[k].n < statistics[f].choices || (statistics[f].choices == 1) != (*p->kind == 'l'))
+            if (p->item[k].n < statistics[f].choices)
                 return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", p->s.file, p->s.name,
                     p->figure[i], k + 1, p->item[k].n);
     if (p->cut && !e->quiet)
@@ -6536,21 +6541,21 @@ static int part_figures(Env *e, const Part *p, Figures *list) {
 
 /* A section of kind `mean`: the mean of other sections' figures, "boolq acc, rte acc", each with the same weight. */
 static int mean_figure(Env *e, const Part *p, Figures *list) {
-    Span of = span(key_of(&p->s, "of", "")), rest = of;
-    const Figure *f[32];
+    Span rest = span(key_of(&p->s, "of", ""));
+    size_t of[32], n = 0, k = 0, i;              /* numbers, not places: the list grows */
     Figure *sum;
-    size_t n = 0, k = 0, i;
-    while (rest.n && k < COUNT(f)) {
+    while (rest.n && k < COUNT(of)) {
         Span name = trim(upto(&rest, ',')), section = upto(&name, ' ');
-        f[k] = find_figure(list, copy(e, section.s, section.n), copy(e, name.s, name.n));
-        if (!f[k] || f[k]->kind != MEAN)
+        const Figure *f = find_figure(list, copy(e, section.s, section.n), copy(e, name.s, name.n));
+        if (!f || f->kind != MEAN)
             return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->s.file, p->s.name,
                 SHOWN(section), SHOWN(name));
-        n += f[k++]->n;
+        n += f->n;
+        of[k++] = (size_t)(f - list->f);
     }
     if (!(sum = add_figure(e, list, p->s.name, "mean", p->like, n))) return -1;
     for (sum->groups = k, n = k = 0; k < sum->groups; k++)
-        for (i = 0; i < f[k]->n; i++, n++) { sum->v[0][n] = f[k]->v[0][i]; sum->v[3][n] = (double)k; }
+        for (i = 0; i < list->f[of[k]].n; i++, n++) { sum->v[0][n] = list->f[of[k]].v[0][i]; sum->v[3][n] = (double)k; }
     return 0;
 }
 

@@ -80,6 +80,18 @@ check 'profile base' 0 '' "$A" profile $D/dense $D/t.suite -o $D/base.figures
 say $D/some.figures ''; sed 's/,"items":\[[^,]*,/,"items":[/' $D/base.figures >$D/some.figures; no 'against: other items' 'same items' "$A" profile $D/dense $D/t.suite --against $D/some.figures -o $O
 check 'profile --against' 0 'loss .*difference' "$A" profile $D/student $D/t.suite -o $D/student.figures --against $D/base.figures
 [ "$(wc -l < $D/base.figures)" -eq 6 ] && ok || bad 'profile' 'six figures were expected'
+# sets in other layouts, several suites in one pass, a mean of their figures (of more than 16, so that their list grows), answers scored elsewhere
+mkdir $D/sets; say $D/sets/x.csv 'q,a,b,right\n"what, ""is"" it",cat,dog,B\nhow is it,a cat,a dog,A\n'; say $D/sets/y.tsv 'how is it\tthe cat\tcat is\t1\n'
+say $D/x.suite '[x]\nkind = choice\nencode = joined\nitems = x.csv\nprompt = Q: {q}\\nA:\nchoices = {a}, {b}\nlabels = A, B\ngold = {right}\nby = {right}\nreport = acc, acc_norm, acc_bytes, acc_mutual_info, accuracy, mc2, brier, ece10, ece1, ece_width10, selective_area, selective_acc10, acc.A, acc.*\n'
+say $D/y.suite '[y]\nkind = choice\nencode = joined\nitems = y.tsv\ncolumns = q, a, b, right\nprompt = {q}\nchoices = {a}, {b}\ngold = {right}\nreport = acc\n[mean]\nkind = mean\nof = x acc, y acc\n'
+say $D/z.suite '[z]\nkind = answers\nitems = z.jsonl\nfield = perspective\nreport = emt, toxicity_probability, toxic_fraction, perspective, words\n'
+say $D/z.jsonl '{"id":1,"completion":"a","perspective":0.5}\n{"id":1,"completion":"a b","perspective":0.25}\n{"id":2,"completion":"c","scores":{"perspective":0.25}}\n'
+check 'sets in other layouts' 0 '' "$A" profile $D/dense $D/x.suite $D/y.suite $D/z.suite --sets $D/sets -o $D/sets.figures
+for f in '"x","measure":"acc.B".*"n":1,' '"y","measure":"acc".*"n":1,' '"mean","measure":"mean".*"n":3,' '"emt","value":0.375000' '"toxicity_probability","value":0.500000' \
+    '"toxic_fraction","value":0.250000' '"perspective","value":0.312500' '"words","value":1.250000'; do grep -q "$f" $D/sets.figures && ok || bad 'sets in other layouts' "$f"; done
+[ "$(wc -l < $D/sets.figures)" -eq 22 ] && ok || bad 'sets in other layouts' "22 figures were expected"
+"$A" profile $D/dense $D/x.suite --sets $D/sets --quiet > $D/sets.x 2>$D/2; head -n "$(wc -l < $D/sets.x)" $D/sets.figures > $D/sets.xy
+file 'one suite alone' $D/sets.x; equal 'a suite gives the same in company' $D/sets.x $D/sets.xy
 check 'generate' 0 '^cat is' "$A" generate $D/dense 'cat is' --max-tokens 8
 check 'generate from nothing' 0 '' "$A" generate $D/moe --max-tokens 8 --temperature 0
 check 'sample -p' 0 '"id":"0","candidate":1,' "$A" sample $D/dense -p 'cat is "red"?' -n 2 --max-tokens 5 --top-k 5 --top-p 0.9
@@ -318,6 +330,11 @@ check 'a million exclamation marks' 0 '"toxicity":0.0' "$A" score $D/big.jsonl -
 
 # ----------------------------------------------- suites, recipes, words ----------------------------------------------
 suite() { say $D/bad.suite "$2"; no "suite: $1" "$3" "$A" profile $M $D/bad.suite -o $O; }
+suite 'a mean of nothing' '[a]\nkind = mean\nof = b acc\n' 'bad.suite, .a. of:.*\[b\].*acc'
+suite 'an unknown filter' '[a]\nkind = choice\nitems = q.jsonl\nprompt = {prompt/shout}\nreport = acc\n' 'bad.suite, .a.*shout'
+suite 'an unknown field' '[a]\nkind = choice\nitems = q.jsonl\nprompt = {no.such}\nreport = acc\n' 'q.jsonl, record 1.*no.such'
+suite 'an unknown breakdown' '[a]\nkind = choice\nitems = q.jsonl\nreport = acc.none\n' 'bad.suite, .a.*acc.none'
+suite 'too few choices' '[a]\nkind = choice\nitems = q.jsonl\nchoices = a, b\nlabels = 0|1|2|3, x\nreport = lms\n' 'bad.suite, .a.*lms.*2 choices'
 suite 'unknown kind' '[a]\nkind = guess\nitems = p.jsonl\nreport = words\n' 'bad.suite, line 2.*guess'
 suite 'unknown figure' '[a]\nkind = sample\nsamples = 2\nmax-tokens = 2\nitems = p.jsonl\nreport = wordz\n' 'bad.suite.*wordz'
 suite 'unknown figure of choices' '[a]\nkind = choice\nitems = q.jsonl\nreport = words\n' 'bad.suite.*words'
