@@ -32,6 +32,7 @@ run 'cli.sh' limit 600 sh test/cli.sh ./actinh
 # 3b. killed, sharded, in one piece: the same bytes
 run 'resume.sh' limit 600 sh test/resume.sh ./actinh $([ "$mode" = all ] && echo 20 || echo ${KILLS:-3})
 run 'verify.sh' limit 600 sh test/verify.sh ./actinh
+[ "$mode" = all ] && run 'shards.sh' limit 600 sh test/shards.sh ./actinh
 # 4. the golden pipeline: this build with 1, 2 and 3 threads, and what other compilers make of it
 for t in 1 2 3; do sh test/golden.sh ./actinh $t >$B/golden.$t 2>&1; same "golden pipeline, $t threads" test/golden.txt $B/golden.$t; done
 for build in "gcc -O0" "gcc -O3 -march=native" "clang -O0" "clang -O3 -march=native" "tcc"; do
