@@ -40,8 +40,12 @@ mkdir "$D/wide"; cp "$D/tokenizer.bin" "$D/wide/"
 sed 's/"hidden_size":40/"hidden_size":64/; s/"head_dim":10/"head_dim":16/; s/"intermediate_size":28/"intermediate_size":96/' "$D/moe/config.json" >"$D/wide/config.json"
 q convert "$D/wide/config.json" --to gguf --type q8_0 -o "$D/q8.gguf"
 q sample "$D/q8.gguf" "$D/prompts.jsonl" -n 2 --max-tokens 16 -o "$D/q8.sampled"
-q tune "$D/q8.gguf" "$D/text.jsonl" -o "$D/lora" --lora 4 --targets all-linear --rslora --epochs 1 --batch 16 --micro 5 --steps 8 --lr 1e-2 --recompute --memory 1e-9
+q tune "$D/q8.gguf" "$D/text.jsonl" -o "$D/lora" --lora 4 --targets all-linear --rslora --epochs 1 --batch 8 --micro 3 --steps 4 --lr 1e-2 --recompute --memory 1e-9
 q sample "$D/q8.gguf+$D/lora" "$D/prompts.jsonl" -n 2 --max-tokens 16 -o "$D/lora.sampled"
 q convert "$D/q8.gguf+$D/lora" --type f16 -o "$D/merged"
 mv "$D/lora/adapter_model.safetensors" "$D/lora.weights"; mv "$D/lora/steps.jsonl" "$D/lora.steps"; mv "$D/merged/model.safetensors" "$D/merged.f16"
-hash_of "$D/bf16.sampled" "$D/q8.gguf" "$D/q8.sampled" "$D/lora.weights" "$D/lora.steps" "$D/lora.sampled" "$D/merged.f16"
+# every way of storing numbers in one file, in panels and in place
+printf '%b' "$(awk -f test/mixed.awk)" >"$D/mixed.gguf"
+q sample "$D/mixed.gguf" "$D/prompts.jsonl" --tokenizer "$D/tokenizer.bin" -n 2 --max-tokens 12 -o "$D/mixed.sampled"
+q profile "$D/mixed.gguf" "$D/mini.suite" --tokenizer "$D/tokenizer.bin" --memory 1e-9 -o "$D/mixed.figures"
+hash_of "$D/bf16.sampled" "$D/q8.gguf" "$D/q8.sampled" "$D/lora.weights" "$D/lora.steps" "$D/lora.sampled" "$D/merged.f16" "$D/mixed.gguf" "$D/mixed.sampled" "$D/mixed.figures"
