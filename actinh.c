@@ -92,11 +92,14 @@
 #ifdef _OPENMP
 #include <omp.h>
 #define THREAD omp_get_thread_num()
-#define PARALLEL _Pragma("omp parallel for schedule(static)")
-#define PARALLEL_DYNAMIC _Pragma("omp parallel for schedule(dynamic,1)")
+#define PRAGMA(text) _Pragma(#text)      /* threads are worth waking for some 5 microseconds of work, 20000 easy operations */
+#define PARALLEL(work) PRAGMA(omp parallel for schedule(static) if ((work) > 20000))
+#define PARALLEL_TASKS(work) PRAGMA(omp parallel for schedule(dynamic, 1) if ((work) > 20000))
+#define PARALLEL_DYNAMIC PARALLEL_TASKS(1000000)
 #else
 #define THREAD 0
-#define PARALLEL
+#define PARALLEL(work)
+#define PARALLEL_TASKS(work)
 #define PARALLEL_DYNAMIC
 #endif
 #include "actinh.h"
@@ -2515,7 +2518,7 @@ static int check_finite(Env *e, const Param *p) {
     long r, bad = -1;
     float x[32];
     size_t k;
-    PARALLEL for (r = 0; r < (long)p->rows; r++) {
+    PARALLEL(p->rows * p->cols) for (r = 0; r < (long)p->rows; r++) {
         float y[32], sum = 0.0f;
         size_t c, i, n;
         for (c = 0; c < p->cols; c += 32) {
@@ -2544,7 +2547,7 @@ static int own_weights(Env *e, Param *p) {
     TRY(check_finite(e, p));
     w = get(e, p->rows * p->cols, sizeof(float));
     if (!w) return -1;
-    PARALLEL for (r = 0; r < (long)p->rows; r++) {
+    PARALLEL(p->rows * p->cols) for (r = 0; r < (long)p->rows; r++) {
         size_t k;
         for (k = 0; k < p->cols; k += 32)
             read_row(p, (size_t)r, k, p->cols - k < 32 ? p->cols - k : 32, w + (size_t)r * p->cols + k);
@@ -3306,50 +3309,51 @@ typedef float Vec __attribute__((vector_size(VECTOR), aligned(sizeof(float)), ma
 typedef float Vec;
 #define UNROLL
 #endif
-enum { PANEL = 32, LANES = VECTOR / sizeof(float), WIDE = 2, TILE = WIDE * LANES, BLOCK = 16, DEPTH = 256 };
+#if defined(__AVX512F__) || defined(__aarch64__)
+enum { HIGH = 12 };                      /* rows of a tile: its sums and one weight vector fill the 32 vector registers */
+#else
+enum { HIGH = 6 };                       /* or the 16 */
+#endif
+enum { PANEL = 32, LANES = VECTOR / sizeof(float), WIDE = 2, TILE = WIDE * LANES, DEPTH = 256 };
 #define LOAD(p) (*(const Vec *)(const void *)(p))
 #define STORE(p, x) (*(Vec *)(void *)(p) = (x))
 
-#define DEFINE_TILE(NAME, ROWS) \
-static void NAME(const float *a, size_t row, size_t col, const float *p, float *c, size_t ldc, size_t K, int add) { \
-    Vec acc[ROWS][WIDE], zero = { 0 }, b[WIDE]; \
+#define DEFINE_TILE(ROWS) \
+static void tile##ROWS(const float *a, size_t row, size_t col, const float *b, size_t step, float *c, size_t ldc, size_t K, \
+    int add) { \
+    Vec acc[ROWS][WIDE], zero = { 0 }, w[WIDE]; \
     size_t i, j, k; \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) acc[i][j] = add ? LOAD(c + i * ldc + j * LANES) : zero; \
     for (k = 0; k < K; k++) { \
-        UNROLL for (j = 0; j < WIDE; j++) b[j] = LOAD(p + k * PANEL + j * LANES); \
+        UNROLL for (j = 0; j < WIDE; j++) w[j] = LOAD(b + k * step + j * LANES); \
         UNROLL for (i = 0; i < ROWS; i++) { \
             float x = a[i * row + k * col]; \
-            UNROLL for (j = 0; j < WIDE; j++) acc[i][j] += x * b[j]; \
+            UNROLL for (j = 0; j < WIDE; j++) acc[i][j] += x * w[j]; \
         } \
     } \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) STORE(c + i * ldc + j * LANES, acc[i][j]); \
 }
-DEFINE_TILE(tile8, 8)
-DEFINE_TILE(tile4, 4)
-DEFINE_TILE(tile2, 2)
-DEFINE_TILE(tile1, 1)
+DEFINE_TILE(1) DEFINE_TILE(2) DEFINE_TILE(3) DEFINE_TILE(4) DEFINE_TILE(5) DEFINE_TILE(6)
+DEFINE_TILE(7) DEFINE_TILE(8) DEFINE_TILE(9) DEFINE_TILE(10) DEFINE_TILE(11) DEFINE_TILE(12)
 
-/* `rows` rows times the `width` <= 32 columns of one panel. */
-static void strip(const float *a, size_t row, size_t col, const float *p, float *c, size_t ldc, size_t rows, size_t width,
-    size_t K, int add) {
-    size_t j, r, i, x;
-    for (j = 0; j < width; j += TILE) for (r = 0; r < rows;) {
-        size_t left = rows - r, take_rows = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1,
-            w = width - j < TILE ? width - j : TILE;
-        const float *from = a + r * row;
-        float edge[8 * TILE], *to = c + r * ldc + j;
-        size_t ld = ldc;
+/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to
+ * TILE - 1 numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
+static void strip(const float *a, size_t row, size_t col, const float *b, size_t step, float *c, size_t ldc, size_t rows,
+    size_t width, size_t K, int add) {
+    static void (*const tile[])(const float *, size_t, size_t, const float *, size_t, float *, size_t, size_t, int) = {
+        NULL, tile1, tile2, tile3, tile4, tile5, tile6, tile7, tile8, tile9, tile10, tile11, tile12 };
+    size_t j, r, i, x, high;
+    for (j = 0; j < width; j += TILE) for (r = 0; r < rows; r += high) {
+        size_t tiles = (rows - r + HIGH - 1) / HIGH, w = width - j < TILE ? width - j : TILE, ld = ldc;
+        float edge[HIGH * TILE], *to = c + r * ldc + j;
+        high = (rows - r + tiles - 1) / tiles;
         if (w < TILE) {                  /* the matrix ends within this tile: work on a copy that is wide enough */
             memset(edge, 0, sizeof edge);
-            if (add) for (i = 0; i < take_rows; i++) for (x = 0; x < w; x++) edge[i * TILE + x] = to[i * ldc + x];
+            if (add) for (i = 0; i < high; i++) for (x = 0; x < w; x++) edge[i * TILE + x] = to[i * ldc + x];
             to = edge; ld = TILE;
         }
-        if (take_rows == 8) tile8(from, row, col, p + j, to, ld, K, add);
-        else if (take_rows == 4) tile4(from, row, col, p + j, to, ld, K, add);
-        else if (take_rows == 2) tile2(from, row, col, p + j, to, ld, K, add);
-        else tile1(from, row, col, p + j, to, ld, K, add);
-        if (w < TILE) for (i = 0; i < take_rows; i++) for (x = 0; x < w; x++) c[(r + i) * ldc + j + x] = edge[i * TILE + x];
-        r += take_rows;
+        tile[high](a + r * row, row, col, b + j, step, to, ld, K, add);
+        if (w < TILE) for (i = 0; i < high; i++) for (x = 0; x < w; x++) c[(r + i) * ldc + j + x] = edge[i * TILE + x];
     }
 }
 
@@ -3368,25 +3372,26 @@ static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k
 }
 
 /* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels or, where they are NULL,
- * from the weights p: see load_tile. A tile of 256 rows of a panel is widened at a time and serves up to 512 rows of A;
- * the sums wait in C meanwhile, in binary32 as they are, so they are the same. */
+ * from the weights p: see load_tile. 256 rows of a panel are used at a time, so that they and what A has for them stay
+ * in the nearest cache; the sums wait in C meanwhile, in binary32 as they are, so they are the same. */
 static void product_of(const float *a, size_t row, size_t col, const float *panels, const Param *p, int back, float *c, size_t ldc,
     size_t M, size_t N, size_t K, int add) {
     size_t across = (N + PANEL - 1) / PANEL, rows = !panels ? (M > 512 ? 512 : M) : M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M,
         down = rows ? (M + rows - 1) / rows : 0;
     long t, tasks = (long)(across * down);
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (M * N * K > 100000)
+#pragma omp parallel for schedule(static) if (N * K * (M + 8) > 400000)
 #endif
     for (t = 0; t < tasks; t++) {
         size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL, width = N - n < PANEL ? N - n : PANEL, k, depth,
             high = M - i < rows ? M - i : rows;
         float tile[DEPTH * PANEL];
-        if (panels) strip(a + i * row, row, col, panels + n * K, c + i * ldc + n, ldc, high, width, K, add);
-        else for (k = 0; k == 0 || k < K; k += DEPTH) {
-            depth = K - k < DEPTH ? K - k : DEPTH;
-            load_tile(p, back, n, width, k, depth, tile);
-            strip(a + i * row + k * col, row, col, tile, c + i * ldc + n, ldc, high, width, depth, add || k);
+        for (k = 0; k == 0 || k < K; k += depth) {
+            depth = high == 1 || K - k < DEPTH ? K - k : DEPTH;
+            if (!panels) load_tile(p, back, n, width, k, depth = depth < DEPTH ? depth : DEPTH, tile);
+            strip(a + i * row + k * col, row, col, panels ? panels + n * K + k * PANEL : tile, PANEL, c + i * ldc + n, ldc, high,
+                width, depth, add || k);
+            if (!K) break;
         }
     }
 }
@@ -3458,51 +3463,6 @@ static int pack_model(Env *e, Model *m) {
     return 0;
 }
 
-/* Keys lie in blocks of 16 positions, [D][16] each, so that the 16 products of a query with them are one register's 16
- * sums over d. out[t] = q . key[t] for `blocks` blocks that lie `apart` floats from one another. */
-static void dot_keys(const float *q, const float *keys, size_t apart, size_t D, size_t blocks, float *out) {
-    enum { N = BLOCK / LANES };
-    size_t b = 0, d, j;
-    for (; b + 4 <= blocks; b += 4, keys += 4 * apart, out += 4 * BLOCK) {
-        Vec acc[4][N], zero = { 0 };
-        UNROLL for (j = 0; j < N; j++) acc[0][j] = acc[1][j] = acc[2][j] = acc[3][j] = zero;
-        for (d = 0; d < D; d++) UNROLL for (j = 0; j < N; j++) {
-            const float *k = keys + d * BLOCK + j * LANES;
-            acc[0][j] += q[d] * LOAD(k);
-            acc[1][j] += q[d] * LOAD(k + apart);
-            acc[2][j] += q[d] * LOAD(k + 2 * apart);
-            acc[3][j] += q[d] * LOAD(k + 3 * apart);
-        }
-        UNROLL for (j = 0; j < N; j++) {
-            STORE(out + j * LANES, acc[0][j]);
-            STORE(out + BLOCK + j * LANES, acc[1][j]);
-            STORE(out + 2 * BLOCK + j * LANES, acc[2][j]);
-            STORE(out + 3 * BLOCK + j * LANES, acc[3][j]);
-        }
-    }
-    for (; b < blocks; b++, keys += apart, out += BLOCK) {
-        Vec acc[N], zero = { 0 };
-        UNROLL for (j = 0; j < N; j++) acc[j] = zero;
-        for (d = 0; d < D; d++) UNROLL for (j = 0; j < N; j++) acc[j] += q[d] * LOAD(keys + d * BLOCK + j * LANES);
-        UNROLL for (j = 0; j < N; j++) STORE(out + j * LANES, acc[j]);
-    }
-}
-
-/* out[d] = (add ? out[d] : 0) + sum_t p[t] x[t * apart + d], t rising: values weighted by attention. */
-static void weigh_rows(const float *p, const float *x, size_t apart, size_t D, size_t T, float *out, int add) {
-    size_t d = 0, t;
-    for (; d + 2 * LANES <= D; d += 2 * LANES) {
-        Vec zero = { 0 }, a = add ? LOAD(out + d) : zero, b = add ? LOAD(out + d + LANES) : zero;
-        for (t = 0; t < T; t++) { a += p[t] * LOAD(x + t * apart + d); b += p[t] * LOAD(x + t * apart + d + LANES); }
-        STORE(out + d, a); STORE(out + d + LANES, b);
-    }
-    for (; d < D; d++) {
-        float acc = add ? out[d] : 0.0f;
-        for (t = 0; t < T; t++) acc += p[t] * x[t * apart + d];
-        out[d] = acc;
-    }
-}
-
 /* The largest of n > 0 numbers; 16 candidates at a time, for a maximum has no order. */
 static float largest(const float *x, size_t n) {
     float m[16], top = x[0];
@@ -3514,6 +3474,26 @@ static float largest(const float *x, size_t n) {
     return top;
 }
 
+/* Sums of up to 8 rows of x (or of x y): x[0] + x[1] + .. in that order. Each addition waits for the one before it, so
+ * eight rows' sums grow side by side. n [rows]: their lengths. */
+enum { ABREAST = 8 };
+static void sums(const float *x, const float *y, size_t apart, size_t rows, const size_t *n, float *sum) {
+    const float *a[ABREAST], *b[ABREAST];
+    float s[ABREAST] = { 0 };
+    size_t least = n[0], i, j;
+    for (j = 0; j < ABREAST; j++) {
+        size_t r = j < rows ? j : 0;
+        a[j] = x + r * apart; b[j] = y ? y + r * apart : x;
+        least = n[r] < least ? n[r] : least;
+    }
+    if (y) for (i = 0; i < least; i++) UNROLL for (j = 0; j < ABREAST; j++) s[j] += a[j][i] * b[j][i];
+    else for (i = 0; i < least; i++) UNROLL for (j = 0; j < ABREAST; j++) s[j] += a[j][i];
+    for (j = 0; j < rows; j++) {
+        for (i = least; i < n[j]; i++) s[j] += y ? a[j][i] * b[j][i] : a[j][i];
+        sum[j] = s[j];
+    }
+}
+
 /* ============================================ Layers, in pairs ========================================================
  * Each layer's forward, and below it the backward that sends the loss's gradient through it. `dx` is the gradient with
  * respect to x. Backwards add to what stands in dx and in the weights' gradients g, since x and w may be used elsewhere
@@ -3521,38 +3501,43 @@ static float largest(const float *x, size_t n) {
  */
 
 /* y[i] = x[i] inv w[i], inv = 1 / sqrt(mean(x^2) + eps); x, y [R][H], w [H] */
-static float rms_inverse(const float *x, size_t H, float eps) {
-    float sum = 0.0f;
-    size_t i;
-    for (i = 0; i < H; i++) sum += x[i] * x[i];
-    return 1.0f / sqrtf(sum / (float)H + eps);
+static void rms_inverse(const float *x, size_t rows, size_t H, float eps, float *inv) {      /* up to 8 rows */
+    size_t n[ABREAST], r;
+    for (r = 0; r < ABREAST; r++) n[r] = H;
+    sums(x, x, H, rows, n, inv);
+    for (r = 0; r < rows; r++) inv[r] = 1.0f / sqrtf(inv[r] / (float)H + eps);
 }
 
+static size_t abreast(size_t n, size_t r) { return n - r < ABREAST ? n - r : ABREAST; }
+
 static void rmsnorm(const float *x, const float *w, size_t R, size_t H, float eps, float *y) {
-    long r;
-    PARALLEL for (r = 0; r < (long)R; r++) {
-        const float *from = x + (size_t)r * H;
-        float inv = rms_inverse(from, H, eps), *to = y + (size_t)r * H;
-        size_t i;
-        for (i = 0; i < H; i++) to[i] = from[i] * inv * w[i];
+    long first;
+    PARALLEL(R * H) for (first = 0; first < (long)R; first += ABREAST) {
+        size_t at = (size_t)first, rows = abreast(R, at), r, i;
+        float inv[ABREAST];
+        rms_inverse(x + at * H, rows, H, eps, inv);
+        for (r = 0; r < rows; r++) for (i = 0; i < H; i++) y[(at + r) * H + i] = x[(at + r) * H + i] * inv[r] * w[i];
     }
 }
 
 /* With n = dy w:  dx[i] += inv n[i] - x[i] inv^3 (sum n x) / H;   dw[i] += dy[i] x[i] inv, rows in order */
 static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, float eps, const float *dy, float *dx) {
     long r;
-    size_t i, t;
-    PARALLEL for (r = 0; r < (long)R; r++) {
+    size_t i, t, at;
+    float inverse[ABREAST];
+    PARALLEL(R * H) for (r = 0; r < (long)R; r++) {
         const float *from = x + (size_t)r * H, *d = dy + (size_t)r * H;
-        float inv = rms_inverse(from, H, eps), sum = 0.0f, back, *to = dx + (size_t)r * H;
+        float inv, sum = 0.0f, back, *to = dx + (size_t)r * H;
         size_t j;
+        rms_inverse(from, 1, H, eps, &inv);
         for (j = 0; j < H; j++) sum += d[j] * p->w[j] * from[j];
         back = inv * inv * inv * sum / (float)H;
         for (j = 0; j < H; j++) to[j] += inv * (d[j] * p->w[j]) - from[j] * back;
     }
-    if (p->g) for (t = 0; t < R; t++) {
-        float inv = rms_inverse(x + t * H, H, eps);
-        for (i = 0; i < H; i++) p->g[i] += dy[t * H + i] * x[t * H + i] * inv;
+    if (p->g) for (at = 0; at < R; at += ABREAST) {
+        rms_inverse(x + at * H, abreast(R, at), H, eps, inverse);
+        for (t = at; t < at + abreast(R, at); t++)
+            for (i = 0; i < H; i++) p->g[i] += dy[t * H + i] * x[t * H + i] * inverse[t - at];
     }
 }
 
@@ -3598,7 +3583,7 @@ static void linear_dw(const Param *p, const float *x, const float *x_panels, siz
 static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *x, float direction) {
     size_t half = m->c.D / 2, D = m->c.D;
     long r;
-    PARALLEL for (r = 0; r < (long)R; r++) {
+    PARALLEL(R * heads * D) for (r = 0; r < (long)R; r++) {
         const float *c = m->cosine + (size_t)pos[r] * half, *s = m->sine + (size_t)pos[r] * half;
         size_t h, i;
         for (h = 0; h < heads; h++) {
@@ -3613,41 +3598,53 @@ static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *
 }
 /* Its backward is the rotation the other way: direction -1. */
 
-/* p = softmax(s) in place: the maximum, exp(s - maximum), their sum in order of index, division. */
-static void softmax(float *s, size_t n) {
-    float top = largest(s, n), sum = 0.0f;
-    size_t i;
-    for (i = 0; i < n; i++) s[i] = exp32(s[i] - top);
-    for (i = 0; i < n; i++) sum += s[i];
-    for (i = 0; i < n; i++) s[i] = s[i] / sum;
+/* Up to 8 rows in place: exp((x - top) / temperature), top the row's largest number, and their sum in order of index. */
+static void exponentials(float *x, size_t apart, size_t rows, const size_t *n, float temperature, float *top, float *sum) {
+    size_t r, i;
+    for (r = 0; r < rows; r++) {
+        float *s = x + r * apart;
+        top[r] = largest(s, n[r]);
+        if (temperature == 1.0f) for (i = 0; i < n[r]; i++) s[i] = exp32(s[i] - top[r]);
+        else for (i = 0; i < n[r]; i++) s[i] = exp32((s[i] - top[r]) / temperature);
+    }
+    sums(x, NULL, apart, rows, n, sum);
 }
 
-/* ds[i] = p[i] (dp[i] - sum_j p[j] dp[j]); in place of dp */
-static void softmax_back(const float *p, float *dp, size_t n) {
-    float sum = 0.0f;
-    size_t i;
-    for (i = 0; i < n; i++) sum += p[i] * dp[i];
-    for (i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - sum);
+/* p = softmax(s) in place, up to 8 rows. */
+static void softmax(float *s, size_t apart, size_t rows, const size_t *n) {
+    float top[ABREAST], sum[ABREAST];
+    size_t r, i;
+    exponentials(s, apart, rows, n, 1.0f, top, sum);
+    for (r = 0; r < rows; r++) for (i = 0; i < n[r]; i++) s[r * apart + i] = s[r * apart + i] / sum[r];
+}
+
+/* ds[i] = p[i] (dp[i] - sum_j p[j] dp[j]); in place of dp, up to 8 rows */
+static void softmax_back(const float *p, float *dp, size_t apart, size_t rows, const size_t *n) {
+    float sum[ABREAST];
+    size_t r, i;
+    sums(p, dp, apart, rows, n, sum);
+    for (r = 0; r < rows; r++)
+        for (i = 0; i < n[r]; i++) dp[r * apart + i] = p[r * apart + i] * (dp[r * apart + i] - sum[r]);
 }
 
 /* Rows in flight. A row is one token of one sequence. Its keys and values go into the cache, a pool of slots: position
  * p of a sequence lives in slot `slot + p - shared`, or in its parent's slots if p < shared. So the ten answers to one
  * prompt read one copy of it, and packing sequences for training is the same thing with nothing shared. */
-typedef struct { size_t slot, shared, parent; } Seq;       /* slots begin at multiples of 16; a parent shares nothing itself */
+typedef struct { size_t slot, shared, parent; } Seq;       /* slots begin at multiples of 32; a parent shares nothing itself */
 typedef struct { size_t n; int *token, *pos, *seq; int *want; } Rows;     /* [n] each; want: logits of this row? */
-typedef struct { float *k, *v; size_t slots, layers; } Cache;             /* k [layers][slots/16][K][D][16], v [layers][slots][K][D] */
+typedef struct { float *k, *v; size_t slots, layers; } Cache;             /* k [layers][slots/32][K][D][32], v [layers][slots][K][D] */
 
 /* layers: all of them; or 1, which each uses in its turn (when what a layer did is computed again on the way back). */
 static int new_cache(Env *e, const Config *c, size_t slots, size_t layers, Cache *kv) {
     kv->layers = layers;
-    kv->slots = (slots + BLOCK - 1) / BLOCK * BLOCK;
+    kv->slots = (slots + PANEL - 1) / PANEL * PANEL;
     kv->k = get(e, kv->slots * layers, c->K * c->D * sizeof(float));
-    kv->v = get(e, kv->slots * layers, c->K * c->D * sizeof(float));
+    kv->v = get(e, kv->slots * layers * c->K * c->D + PANEL, sizeof(float));          /* see strip: read behind its end */
     return kv->k && kv->v ? 0 : -1;
 }
 
 static float *key_block(const Config *c, const Cache *kv, size_t l, size_t slot, size_t head) {
-    return kv->k + l % kv->layers * kv->slots * c->K * c->D + (slot / BLOCK * c->K + head) * c->D * BLOCK;
+    return kv->k + l % kv->layers * kv->slots * c->K * c->D + (slot / PANEL * c->K + head) * c->D * PANEL;
 }
 
 static float *value_row(const Config *c, const Cache *kv, size_t l, size_t slot, size_t head) {
@@ -3656,44 +3653,97 @@ static float *value_row(const Config *c, const Cache *kv, size_t l, size_t slot,
 
 static void store_keys(const Config *c, const Rows *rows, const Seq *seq, size_t l, const float *k, const float *v,
     const Cache *kv) {
-    size_t r, h, d;
-    for (r = 0; r < rows->n; r++) {
+    long r;
+    PARALLEL(rows->n * c->K * c->D) for (r = 0; r < (long)rows->n; r++) {
         const Seq *s = &seq[rows->seq[r]];
-        size_t slot = s->slot + (size_t)rows->pos[r] - s->shared;
+        size_t slot = s->slot + (size_t)rows->pos[r] - s->shared, h, d;
         for (h = 0; h < c->K; h++) {
             float *block = key_block(c, kv, l, slot, h);
-            for (d = 0; d < c->D; d++) block[d * BLOCK + slot % BLOCK] = k[(r * c->K + h) * c->D + d];
+            for (d = 0; d < c->D; d++) block[d * PANEL + slot % PANEL] = k[((size_t)r * c->K + h) * c->D + d];
         }
-        memcpy(value_row(c, kv, l, slot, 0), v + r * c->K * c->D, c->K * c->D * sizeof(float));
+        memcpy(value_row(c, kv, l, slot, 0), v + (size_t)r * c->K * c->D, c->K * c->D * sizeof(float));
     }
 }
 
-/* Attention weights of query q of a head over positions 0 .. n-1 of its sequence, into p [n rounded up to 16, twice]. */
-static void attention_weights(const Config *c, const Cache *kv, const Seq *seq, size_t s, size_t l, size_t head, const float *q,
-    size_t n, float *p) {
-    size_t apart = c->K * c->D * BLOCK, before_own = seq[s].shared < n ? seq[s].shared : n, i;
-    float scale = 1.0f / sqrtf((float)c->D);
-    if (before_own)
-        dot_keys(q, key_block(c, kv, l, seq[seq[s].parent].slot, head), apart, c->D, (before_own + BLOCK - 1) / BLOCK, p);
-    if (n > before_own)
-        dot_keys(q, key_block(c, kv, l, seq[s].slot, head), apart, c->D, (n - before_own + BLOCK - 1) / BLOCK, p + before_own);
-    for (i = 0; i < n; i++) p[i] *= scale;
-    softmax(p, n);
+/* Attention is two products, too: queries by keys, weights by values. Keys lie in panels of 32 positions, [D][32] each;
+ * values in rows. Queries that meet the same keys are answered together: the G = Q/K heads that share keys, of up to
+ * 32 / G rows of one sequence, or of answers to one prompt for as far as the prompt goes. So the prompt's keys are read
+ * once for all ten answers. Every sum runs over d, or over t, from the first to the last, as for one query alone. */
+enum { QUERIES = 32 };
+static size_t rows_together(const Config *c) { return c->Q / c->K < QUERIES ? QUERIES / (c->Q / c->K) : 1; }
+
+/* Floats of scratch a thread: weights, on the way back two more like them, and keys and values the other way round; for
+ * each query a row of q, of y, of dy. */
+static size_t attention_room(const Config *c, int train) {
+    size_t T = c->ctx + 2 * PANEL, n = rows_together(c) * (c->Q / c->K);
+    return n * (T * (train ? 2 : 1) + 3 * c->D) + (train ? 2 * T * c->D : 0) + PANEL;
+}
+
+/* Rows that go together stand together: their first rows, and behind the last the end; run [R + 1]. */
+static size_t find_runs(const Config *c, const Rows *rows, const Seq *seq, int *run) {
+    size_t n = 0, r;
+    for (r = 0; r < rows->n; r++) {
+        const Seq *s = &seq[rows->seq[r]], *t = r ? &seq[rows->seq[r - 1]] : NULL;
+        int joins = t && (s == t || (s->shared && s->shared == t->shared && s->parent == t->parent));
+        if (!joins || r - (size_t)run[n - 1] == rows_together(c)) run[n++] = (int)r;
+    }
+    run[n] = (int)rows->n;
+    return n;
+}
+
+static void gather_queries(const Config *c, const float *q, size_t row, size_t m, size_t head, float *x) {
+    size_t G = c->Q / c->K, r;
+    for (r = 0; r < m; r++) memcpy(x + r * G * c->D, q + ((row + r) * c->Q + head * G) * c->D, G * c->D * sizeof *x);
+}
+
+/* Attention weights of the G queries a row of m rows: p [m G][T] from x [m G][D]. n [m]: positions a row sees; `common`
+ * of them, which is returned, may be seen by all (p is 0 there where they are not), those behind are a row's own. */
+static size_t attention_weights(const Config *c, const Rows *rows, const Seq *seq, const Cache *kv, size_t l, size_t head,
+    size_t row, size_t m, const float *x, size_t *n, float *p) {
+    size_t G = c->Q / c->K, D = c->D, T = c->ctx + 2 * PANEL, r, t, i, common = 0, lengths[ABREAST];
+    const Seq *first = &seq[rows->seq[row]];
+    float scale = 1.0f / sqrtf((float)D);
+    for (r = 0; r < m; r++) { n[r] = (size_t)rows->pos[row + r] + 1; common = n[r] > common ? n[r] : common; }
+    if (first->shared) common = first->shared;
+    for (t = 0; t < common; t += PANEL)
+        strip(x, D, 1, key_block(c, kv, l, seq[first->shared ? first->parent : (size_t)rows->seq[row]].slot + t, head), PANEL,
+            p + t, T, m * G, PANEL, D, 0);
+    for (r = 0; r < m; r++) for (t = common; t < n[r]; t += PANEL)
+        strip(x + r * G * D, D, 1, key_block(c, kv, l, seq[rows->seq[row + r]].slot + t - common, head), PANEL,
+            p + r * G * T + t, T, G, PANEL, D, 0);
+    for (i = 0; i < m * G; i += r) {
+        for (r = 0; r < ABREAST && i + r < m * G; r++) {
+            lengths[r] = n[(i + r) / G];
+            for (t = 0; t < lengths[r]; t++) p[(i + r) * T + t] *= scale;
+        }
+        softmax(p + i * T, T, r, lengths);
+    }
+    for (i = 0; i < m * G; i++) for (t = n[i / G]; t < common; t++) p[i * T + t] = 0.0f;
+    return common;
+}
+
+/* y [rows][D] (+)= p [rows][T] x, x's n rows `apart` from one another; values weighted by attention. */
+static void weigh(const float *p, size_t T, const float *x, size_t apart, size_t D, size_t n, float *y, size_t rows, int add) {
+    size_t d;
+    for (d = 0; d < D; d += PANEL) strip(p, T, 1, x + d, apart, y + d, D, rows, D - d < PANEL ? D - d : PANEL, n, add);
 }
 
 /* y[r][h] = sum_t softmax_t(q . k[t] / sqrt(D)) v[t] over the positions up to the row's own; q, y [R][Q][D].
- * Query head h reads key/value head h / (Q/K). scratch [threads][ctx + 32] */
-static void attention(const Config *c, const Rows *rows, const Seq *seq, const Cache *kv, size_t l, const float *q, float *y,
-    float *scratch) {
-    long r;
-    PARALLEL for (r = 0; r < (long)rows->n; r++) {
-        size_t s = (size_t)rows->seq[r], n = (size_t)rows->pos[r] + 1, h, shared = seq[s].shared < n ? seq[s].shared : n;
-        float *p = scratch + (size_t)THREAD * (c->ctx + 2 * BLOCK);
-        for (h = 0; h < c->Q; h++) {
-            size_t head = h / (c->Q / c->K), at = ((size_t)r * c->Q + h) * c->D;
-            attention_weights(c, kv, seq, s, l, head, q + at, n, p);
-            weigh_rows(p, value_row(c, kv, l, shared ? seq[seq[s].parent].slot : 0, head), c->K * c->D, c->D, shared, y + at, 0);
-            weigh_rows(p + shared, value_row(c, kv, l, seq[s].slot, head), c->K * c->D, c->D, n - shared, y + at, 1);
+ * Query head h reads key/value head h / (Q/K). run, n_runs: see find_runs. scratch [threads][attention_room] */
+static void attention(const Config *c, const Rows *rows, const Seq *seq, const int *run, size_t n_runs, const Cache *kv, size_t l,
+    const float *q, float *y, float *scratch) {
+    long task, tasks = (long)(n_runs * c->K);
+    PARALLEL_TASKS(rows->n * c->Q * c->D * 8) for (task = 0; task < tasks; task++) {
+        size_t row = (size_t)run[(size_t)task / c->K], m = (size_t)run[(size_t)task / c->K + 1] - row, G = c->Q / c->K, r, n[QUERIES],
+            head = (size_t)task % c->K, D = c->D, KD = c->K * D, T = c->ctx + 2 * PANEL, s = (size_t)rows->seq[row], common;
+        float *p = scratch + (size_t)THREAD * attention_room(c, 0), *x = p + rows_together(c) * G * T, *out = x + m * G * D;
+        gather_queries(c, q, row, m, head, x);
+        common = attention_weights(c, rows, seq, kv, l, head, row, m, x, n, p);
+        weigh(p, T, value_row(c, kv, l, seq[seq[s].shared ? seq[s].parent : s].slot, head), KD, D, common, out, m * G, 0);
+        for (r = 0; r < m; r++) {
+            if (n[r] > common) weigh(p + r * G * T + common, T, value_row(c, kv, l, seq[rows->seq[row + r]].slot, head), KD, D,
+                n[r] - common, out + r * G * D, G, 1);
+            memcpy(y + ((row + r) * c->Q + head * G) * D, out + r * G * D, G * D * sizeof *y);
         }
     }
 }
@@ -3701,39 +3751,48 @@ static void attention(const Config *c, const Rows *rows, const Seq *seq, const C
 /* Forward was s[t] = q . k[t] / sqrt(D), p = softmax(s), y = sum_t p[t] v[t]. So now
  *     dp[t] = dy . v[t]     ds = softmax_back(p, dp) / sqrt(D)     dq = sum_t ds[t] k[t]
  *     dk[t] += ds[t] q      dv[t] += p[t] dy                        (queries in order, then heads of the group)
+ * each a product over the queries that go together; where a query does not see t, p and ds are 0 and add nothing.
  * The weights p are computed again rather than kept: [Q][T][T] floats a sequence would be the largest thing in memory.
  * Sequences are whole here (nothing shared) and their rows stand together; seq i has rows first[i] .. first[i+1] - 1.
- * scratch [threads][(2 D + 2)(ctx + 32)] */
-static void attention_back(const Config *c, const size_t *first, const Seq *seq, size_t n_seq, const Cache *kv, size_t l,
-    const float *q, const float *dy,
-                           float *dq, float *dk, float *dv, float *scratch) {
+ * dq may lie where dy is. scratch [threads][attention_room] */
+static void attention_back(const Config *c, const Rows *rows, const size_t *first, const Seq *seq, size_t n_seq, const Cache *kv,
+    size_t l, const float *q, const float *dy, float *dq, float *dk, float *dv, float *scratch) {
     long task, tasks = (long)(n_seq * c->K);
-    PARALLEL_DYNAMIC for (task = 0; task < tasks; task++) {
-        size_t s = (size_t)task / c->K, head = (size_t)task % c->K, T = first[s + 1] - first[s], D = c->D, KD = c->K * D, i, t, d,
-            h, room_T = c->ctx + 2 * BLOCK;
-        float *keys = scratch + (size_t)THREAD * (2 * D + 2) * room_T, *values = keys + room_T * D, *p = values + room_T * D,
-            *ds = p + room_T;
-        float *dk0 = dk + first[s] * KD + head * D, *dv0 = dv + first[s] * KD + head * D;
-        for (t = 0; t < T; t++) {        /* keys by rows, values by blocks of 16: the other way round than in the cache */
+    PARALLEL_TASKS(rows->n * c->Q * c->D * 8) for (task = 0; task < tasks; task++) {
+        size_t s = (size_t)task / c->K, head = (size_t)task % c->K, length = first[s + 1] - first[s], D = c->D, KD = c->K * D,
+            G = c->Q / c->K, T = c->ctx + 2 * PANEL, most = rows_together(c), m, row, i, j, t, d, n[QUERIES], all,
+            lengths[ABREAST];
+        float *keys = scratch + (size_t)THREAD * attention_room(c, 1), *values = keys + T * D, *p = values + T * D,
+            *ds = p + most * G * T, *x = ds + most * G * T, *y = x + most * G * D, *dx = y + most * G * D,
+            *dk0 = dk + first[s] * KD + head * D, *dv0 = dv + first[s] * KD + head * D, scale = 1.0f / sqrtf((float)D);
+        for (t = 0; t < length; t++) {   /* keys by rows, values by panels: the other way round than in the cache */
             const float *k = key_block(c, kv, l, seq[s].slot + t, head), *v = value_row(c, kv, l, seq[s].slot + t, head);
             for (d = 0; d < D; d++) {
-                keys[t * D + d] = k[d * BLOCK + t % BLOCK];
-                values[(t / BLOCK * D + d) * BLOCK + t % BLOCK] = v[d];
+                keys[t * D + d] = k[d * PANEL + t % PANEL];
+                values[(t / PANEL * D + d) * PANEL + t % PANEL] = v[d];
                 dk0[t * KD + d] = dv0[t * KD + d] = 0.0f;
             }
         }
-        for (i = 0; i < T; i++) for (h = head * (c->Q / c->K); h < (head + 1) * (c->Q / c->K); h++) {
-            size_t at = ((first[s] + i) * c->Q + h) * D;
-            float scale = 1.0f / sqrtf((float)D);
-            attention_weights(c, kv, seq, s, l, head, q + at, i + 1, p);
-            dot_keys(dy + at, values, D * BLOCK, D, (i + BLOCK) / BLOCK, ds);
-            softmax_back(p, ds, i + 1);
-            for (t = 0; t <= i; t++) ds[t] *= scale;
-            for (t = 0; t <= i; t++) for (d = 0; d < D; d++) {
-                dk0[t * KD + d] += ds[t] * q[at + d];
-                dv0[t * KD + d] += p[t] * dy[at + d];
+        for (row = first[s]; row < first[s + 1]; row += m) {
+            m = first[s + 1] - row < most ? first[s + 1] - row : most;
+            gather_queries(c, q, row, m, head, x);
+            gather_queries(c, dy, row, m, head, y);
+            all = attention_weights(c, rows, seq, kv, l, head, row, m, x, n, p);
+            for (t = 0; t < all; t += PANEL) strip(y, D, 1, values + t * D, PANEL, ds + t, T, m * G, PANEL, D, 0);
+            for (i = 0; i < m * G; i += j) {
+                for (j = 0; j < ABREAST && i + j < m * G; j++) lengths[j] = n[(i + j) / G];
+                softmax_back(p + i * T, ds + i * T, T, j, lengths);
             }
-            weigh_rows(ds, keys, D, D, i + 1, dq + at, 0);       /* last, for dq may lie where dy was */
+            for (i = 0; i < m * G; i++) {
+                for (t = 0; t < n[i / G]; t++) ds[i * T + t] *= scale;
+                for (; t < all; t++) ds[i * T + t] = 0.0f;
+            }
+            for (d = 0; d < D; d += PANEL) {
+                strip(ds, 1, T, x + d, D, dk0 + d, KD, all, D - d < PANEL ? D - d : PANEL, m * G, 1);
+                strip(p, 1, T, y + d, D, dv0 + d, KD, all, D - d < PANEL ? D - d : PANEL, m * G, 1);
+            }
+            weigh(ds, T, keys, D, D, all, dx, m * G, 0);
+            for (i = 0; i < m; i++) memcpy(dq + ((row + i) * c->Q + head * G) * D, dx + i * G * D, G * D * sizeof *dq);
         }
     }
 }
@@ -3741,13 +3800,13 @@ static void attention_back(const Config *c, const size_t *first, const Seq *seq,
 /* h = silu(gate) * up, silu(g) = g / (1 + e^-g) */
 static void swiglu(const float *gate, const float *up, size_t n, float *h) {
     long i;
-    PARALLEL for (i = 0; i < (long)n; i++) h[i] = gate[i] / (1.0f + exp32(-gate[i])) * up[i];
+    PARALLEL(4 * n) for (i = 0; i < (long)n; i++) h[i] = gate[i] / (1.0f + exp32(-gate[i])) * up[i];
 }
 
 /* silu'(g) = s (1 + g (1 - s)), s = 1 / (1 + e^-g). dh comes in; it leaves as dgate in `dgate` and dup in `dup`. */
 static void swiglu_back(const float *gate, const float *up, size_t n, const float *dh, float *dgate, float *dup) {
     long i;
-    PARALLEL for (i = 0; i < (long)n; i++) {
+    PARALLEL(4 * n) for (i = 0; i < (long)n; i++) {
         float g = gate[i], s = 1.0f / (1.0f + exp32(-g)), d = dh[i];
         dup[i] = d * (g * s);
         dgate[i] = d * up[i] * (s * (1.0f + g * (1.0f - s)));
@@ -3764,7 +3823,7 @@ static void route(const Config *c, const Param *router, const float *x, size_t R
     for (r = 0; r < R; r++) {
         float *p = prob + r * c->E, *w = weight + r * c->top, sum = 0.0f;
         int *e = pick + r * c->top;
-        softmax(p, c->E);
+        softmax(p, 0, 1, &c->E);
         for (j = 0; j < c->top; j++) {
             int best = -1;
             for (k = 0; k < c->E; k++) {
@@ -3807,7 +3866,7 @@ static void route_back(const Config *c, const float *prob, const int *pick, cons
             for (k = 0; k < c->E; k++) dp[k] = balance * ((float)c->E * share[k] / T);
             for (j = 0; j < c->top; j++) { sum += p[e[j]]; mean += dw[j] * w[j]; }
             for (j = 0; j < c->top; j++) dp[e[j]] += (dw[j] - mean) / sum;
-            softmax_back(p, dp, c->E);
+            softmax_back(p, dp, 0, 1, &c->E);
         }
     }
 }
@@ -3837,7 +3896,7 @@ static void gather_rows(const float *x, const int *from, size_t n, size_t H, flo
 /* y[r] = sum_j weight[j] out[place of j], experts rising; out [R * top][H], y [R][H] */
 static void mix(const Config *c, const float *out, const int *place, const float *weight, size_t R, float *y) {
     long r;
-    PARALLEL for (r = 0; r < (long)R; r++) {
+    PARALLEL(R * c->H) for (r = 0; r < (long)R; r++) {
         float *to = y + (size_t)r * c->H;
         size_t i, j;
         for (i = 0; i < c->H; i++) to[i] = 0.0f;
@@ -3849,20 +3908,19 @@ static void mix(const Config *c, const float *out, const int *place, const float
     }
 }
 
-/* Cross-entropy of a row of logits: the loss -log softmax(x)[target], and where d is wanted d = softmax(x) - [target].
- * In place: d may be x. */
-static double cross_entropy(float *x, size_t V, int target, float *d) {
-    float top = largest(x, V), sum = 0.0f, at = x[target] - top;
-    size_t i;
-    if (!d) {
-        for (i = 0; i < V; i++) sum += exp32(x[i] - top);
-        return log64((double)sum) - (double)at;
+/* Cross-entropy of up to 8 rows of logits x [rows][V]: the losses -log softmax(x)[target]. x becomes exp(x - its largest);
+ * with `back` it becomes the gradient, softmax(x) - [target]. */
+static void cross_entropy(float *x, size_t V, size_t rows, const int *target, int back, double *loss) {
+    float top[ABREAST], sum[ABREAST], at[ABREAST];
+    size_t n[ABREAST], r, i;
+    for (r = 0; r < rows; r++) { n[r] = V; at[r] = x[r * V + (size_t)target[r]]; }
+    exponentials(x, V, rows, n, 1.0f, top, sum);
+    for (r = 0; r < rows; r++) {
+        loss[r] = log64((double)sum[r]) - (double)(at[r] - top[r]);
+        if (!back) continue;
+        for (i = 0; i < V; i++) x[r * V + i] = x[r * V + i] / sum[r];
+        x[r * V + (size_t)target[r]] -= 1.0f;
     }
-    for (i = 0; i < V; i++) d[i] = exp32(x[i] - top);
-    for (i = 0; i < V; i++) sum += d[i];
-    for (i = 0; i < V; i++) d[i] = d[i] / sum;
-    d[target] -= 1.0f;
-    return log64((double)sum) - (double)at;
 }
 
 /* ============================================== Whole model ===========================================================
@@ -3885,8 +3943,8 @@ typedef struct {
     float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight, *packed;         /* gradients, while training */
     float *low;                  /* LoRA's: [R top][rank], and as much again in panels */
     float *final;                /* [R][H] the last norm's output of the wanted rows */
-    int *wanted;                 /* [R] those rows' numbers */
-    size_t n_wanted;
+    int *wanted, *run;           /* [R] those rows' numbers; [R + 1] see find_runs */
+    size_t n_wanted, n_runs;
 } Acts;
 
 static size_t max_threads(void) {
@@ -3898,8 +3956,7 @@ static size_t max_threads(void) {
 }
 
 static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
-    size_t L = keep == KEEP_ALL ? c->L : 1, train = keep != KEEP_NONE, big = c->F > c->H ? c->F : c->H, QD = c->Q * c->D, KD = c->K * c->D, S = R * c->top,
-        room_T = c->ctx + 2 * BLOCK;
+    size_t L = keep == KEEP_ALL ? c->L : 1, train = keep != KEEP_NONE, big = c->F > c->H ? c->F : c->H, QD = c->Q * c->D, KD = c->K * c->D, S = R * c->top;
     struct { float **p; size_t n; } list[] = {
         { &a->x, (train ? c->L + 1 : 1) * R * c->H }, { &a->mid, L * R * c->H }, { &a->q, L * R * QD }, { &a->att, L * R * QD },
             { &a->gate, L * S * c->F },
@@ -3907,7 +3964,7 @@ static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
             { &a->v, R * KD },
         { &a->y, R * c->H }, { &a->in, S * c->H }, { &a->h, S * c->F }, { &a->out, S * c->H }, { &a->final, R * c->H },
             { &a->low, c->rank ? S * (c->rank + (c->rank + PANEL - 1) / PANEL * PANEL) : 0 },
-        { &a->scratch, max_threads() * (train ? 2 * c->D + 2 : 1) * room_T },
+        { &a->scratch, max_threads() * attention_room(c, (int)train) },
         { &a->dx, train * R * c->H }, { &a->dy, train * R * c->H }, { &a->dq, train * R * QD }, { &a->dk, train * R * KD },
             { &a->dv, train * R * KD },
         { &a->dh, train * S * c->F }, { &a->dgate, train * S * c->F }, { &a->dup, train * S * c->F }, { &a->dprob, train * R * c->E },
@@ -3917,8 +3974,8 @@ static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
     a->rows = R; a->keep = keep;
     for (i = 0; i < COUNT(list); i++) if (list[i].n && !(*list[i].p = get(e, list[i].n, sizeof(float)))) return -1;
     a->pick = get(e, L * S, sizeof(int)); a->place = get(e, L * S, sizeof(int)); a->from = get(e, L * S, sizeof(int));
-    a->begin = get(e, L * (c->E + 1), sizeof(size_t)); a->wanted = get(e, R, sizeof(int));
-    return a->pick && a->place && a->from && a->begin && a->wanted ? 0 : -1;
+    a->begin = get(e, L * (c->E + 1), sizeof(size_t)); a->wanted = get(e, R, sizeof(int)); a->run = get(e, R + 1, sizeof(int));
+    return a->run && a->pick && a->place && a->from && a->begin && a->wanted ? 0 : -1;
 }
 
 /* One layer's part of the kept numbers. */
@@ -3933,7 +3990,7 @@ static Acts layer_acts(const Acts *all, const Config *c, size_t l, size_t R) {
 
 static void add_rows(const float *a, const float *b, size_t n, float *y) {
     long i;
-    PARALLEL for (i = 0; i < (long)n; i++) y[i] = a[i] + b[i];
+    PARALLEL(n) for (i = 0; i < (long)n; i++) y[i] = a[i] + b[i];
 }
 
 /* y = sum_e p_e Wdown_e (silu(Wgate_e n) * (Wup_e n)): each expert sees the rows that the router sent it. */
@@ -3956,7 +4013,8 @@ static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
  * a->n comes in as the norm's output; dy [R][H]; leaves dn [R][H] in `dn`. */
 static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t R, const size_t *first, size_t n_seq,
     float balance, const float *dy, float *dn, double *aux) {
-    size_t x, i, k, S = R * c->top;
+    size_t x, S = R * c->top;
+    long y;
     gather_rows(dy, a->from, S, c->H, a->out);                /* a->out: dy of each place */
     gather_rows(a->n, a->from, S, c->H, a->in);
     for (x = 0; x < c->E; x++) {
@@ -3965,14 +4023,14 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t 
         float *h = a->h + at * c->F, *dh = a->dh + at * c->F, *in = a->in + at * c->H;
         swiglu(a->gate + at * c->F, a->up + at * c->F, n * c->F, h);
         linear_dx(&p->down, a->out + at * c->H, n, dh, 0, a->low);
-        for (i = 0; i < n; i++) {
-            size_t r = (size_t)a->from[at + i], j;
-            float sum = 0.0f, weight;
-            for (j = 0; a->place[r * c->top + j] != (int)(at + i); j++) ;
+        if (c->E > 1) PARALLEL(n * c->F) for (y = 0; y < (long)n; y++) {           /* one expert alone has weight 1 */
+            size_t r = (size_t)a->from[at + (size_t)y], j, f;
+            float sum = 0.0f, weight, *u = dh + (size_t)y * c->F, *v = h + (size_t)y * c->F;
+            for (j = 0; a->place[r * c->top + j] != (int)at + (int)y; j++) ;
             weight = a->weight[r * c->top + j];
-            for (k = 0; k < c->F; k++) sum += dh[i * c->F + k] * h[i * c->F + k];
+            for (f = 0; f < c->F; f++) sum += u[f] * v[f];
             a->dweight[r * c->top + j] = sum;
-            for (k = 0; k < c->F; k++) { dh[i * c->F + k] *= weight; h[i * c->F + k] *= weight; }
+            for (f = 0; f < c->F; f++) { u[f] *= weight; v[f] *= weight; }
         }
         pack_straight(h, n, c->F, a->packed);
         linear_dw(&p->down, h, a->packed, n, a->out + at * c->H, a->low);
@@ -3983,11 +4041,14 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t 
         linear_dx(&p->gate, a->dgate + at * c->F, n, in, 0, a->low);      /* in: now dn of each place */
         linear_dx(&p->up, a->dup + at * c->F, n, in, 1, a->low);
     }
-    for (i = 0; i < R; i++) for (k = 0; k < c->H; k++) {
-        float sum = 0.0f;
-        size_t j;
-        for (j = 0; j < c->top; j++) sum += a->in[(size_t)a->place[i * c->top + j] * c->H + k];
-        dn[i * c->H + k] = sum;
+    PARALLEL(R * c->H) for (y = 0; y < (long)R; y++) {
+        float *to = dn + (size_t)y * c->H;
+        size_t j, k;
+        for (k = 0; k < c->H; k++) to[k] = 0.0f;
+        for (j = 0; j < c->top; j++) {
+            const float *from = a->in + (size_t)a->place[(size_t)y * c->top + j] * c->H;
+            for (k = 0; k < c->H; k++) to[k] += from[k];
+        }
     }
     if (c->E == 1) return;
     route_back(c, a->prob, a->pick, a->weight, a->dweight, first, n_seq, balance, a->dprob, aux);
@@ -4008,7 +4069,7 @@ static void layer_forward(const Model *m, size_t l, const Rows *rows, const Seq 
     rope(m, rows->pos, R, c->Q, a->q, 1.0f);
     rope(m, rows->pos, R, c->K, a->k, 1.0f);
     store_keys(c, rows, seq, l, a->k, a->v, kv);
-    attention(c, rows, seq, kv, l, a->q, a->att, a->scratch);
+    attention(c, rows, seq, a->run, a->n_runs, kv, l, a->q, a->att, a->scratch);
     linear(&w->o, a->att, R, a->y, a->low);
     add_rows(a->x, a->y, R * c->H, a->mid);
     rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
@@ -4021,6 +4082,7 @@ static void forward(const Model *m, const Rows *rows, const Seq *seq, const Cach
     const Config *c = &m->c;
     size_t R = rows->n, l, r;
     embed_rows(&m->embed, rows->token, R, acts->x);
+    acts->n_runs = find_runs(c, rows, seq, acts->run);
     for (l = 0; l < c->L; l++) {
         Acts a = layer_acts(acts, c, l, R);
         layer_forward(m, l, rows, seq, kv, &a);
@@ -4056,7 +4118,7 @@ static void backward(const Model *m, const Rows *rows, const Seq *seq, const siz
         pack_straight(a.att, R, c->Q * c->D, a.packed);
         linear_dw(&w->o, a.att, a.packed, R, a.dx, a.low);
         linear_dx(&w->o, a.dx, R, a.dq, 0, a.low);           /* dq: for now the gradient of the heads' outputs */
-        attention_back(c, first, seq, n_seq, kv, l, a.q, a.dq, a.dq, a.dk, a.dv, a.scratch);
+        attention_back(c, rows, first, seq, n_seq, kv, l, a.q, a.dq, a.dq, a.dk, a.dv, a.scratch);
         rope(m, rows->pos, R, c->Q, a.dq, -1.0f);
         rope(m, rows->pos, R, c->K, a.dk, -1.0f);
         rmsnorm(a.x, w->norm1.w, R, c->H, c->eps, a.n);
@@ -4104,23 +4166,21 @@ static void sort_likely(Likely *x, Likely *spare, size_t n) {
 
 /* Draws one token from a row of logits. Hugging Face's order: temperature, then the top_k likeliest, then the fewest
  * whose probabilities (over those) reach top_p. u in [0, 1) points into the sums of what is left, taken in order of id
- * when nothing was cut, of falling probability otherwise. p [V], list [2 V]: scratch. */
-static int draw_token(const Sampling *s, const float *logits, size_t V, float u, float *p, Likely *list) {
+ * when nothing was cut, of falling probability otherwise. p [V]: exp of the logits over the temperature, less the
+ * largest; sum: its sum. list [2 V]: scratch. */
+static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, float sum, Likely *list) {
     size_t i, n = V;
-    float top = largest(logits, V), sum = 0.0f, acc = 0.0f;
+    float top, acc = 0.0f;
     int last = 0;
-    if (s->temperature <= 0) { for (i = 0; i + 1 < V && logits[i] != top; i++) continue; return (int)i; }
-    if (s->temperature == 1.0f) for (i = 0; i < V; i++) p[i] = exp32(logits[i] - top);
-    else for (i = 0; i < V; i++) p[i] = exp32((logits[i] - top) / s->temperature);
+    if (s->temperature <= 0) { for (top = largest(logits, V), i = 0; i + 1 < V && logits[i] != top; i++) continue; return (int)i; }
     if (s->top_k == 0 && s->top_p >= 1) {
-        for (i = 0; i < V; i++) sum += p[i];
         for (i = 0; i < V; i++) { acc += p[i]; if (p[i] > 0) last = (int)i; if (acc > u * sum) return (int)i; }
         return last;
     }
     for (i = 0; i < V; i++) { list[i].p = p[i]; list[i].id = (int)i; }
     sort_likely(list, list + V, V);
     if (s->top_k && s->top_k < n) n = s->top_k;
-    for (i = 0; i < n; i++) sum += list[i].p;
+    for (sum = 0.0f, i = 0; i < n; i++) sum += list[i].p;
     if (s->top_p < 1) {
         for (i = 0; i < n && acc < s->top_p * sum; i++) acc += list[i].p;
         n = i ? i : 1;
@@ -4142,7 +4202,9 @@ typedef struct {
     Acts acts;
     Seq *seq;                    /* [places + rooms]; the prompt in room i is sequence places + i */
     Rows rows;
-    float *logits, *p;           /* [places + rooms][V] [threads][V] */
+    float *logits, *p, *tempered;        /* [places + rooms][V] each: logits, their exp less the largest, the same over
+                                  * the temperature (p itself where that is 1) */
+    float *top, *sum, *tempered_sum;     /* [places + rooms] */
     Likely *list;                /* [threads][2 V] */
     Place *place;                /* [places] */
     Question **room;             /* [rooms] NULL: free */
@@ -4166,7 +4228,7 @@ static int new_sampler(Env *e, const Model *m, const Sampling *s, size_t width, 
 static int size_sampler(Env *e, Sampler *x, size_t longest) {
     const Config *c = &x->m->c;
     size_t V = c->V, i, threads = max_threads(), most = x->s.max_tokens < c->ctx ? x->s.max_tokens : c->ctx, rows, slots,
-        own = (most + BLOCK) / BLOCK * BLOCK, prompt = (longest + BLOCK) / BLOCK * BLOCK;
+        own = (most + PANEL) / PANEL * PANEL, prompt = (longest + PANEL) / PANEL * PANEL;
     for (;; x->places = x->places / 2 < x->s.k ? x->s.k : x->places / 2) {
         x->rooms = 3 * x->places / x->s.k + 1;   /* the longest of k answers lives about three times as long as the mean */
         slots = own * x->places + prompt * x->rooms;
@@ -4180,11 +4242,15 @@ static int size_sampler(Env *e, Sampler *x, size_t longest) {
     x->rows.token = get(e, rows, sizeof(int)); x->rows.pos = get(e, rows, sizeof(int));
     x->rows.seq = get(e, rows, sizeof(int)); x->rows.want = get(e, rows, sizeof(int));
     x->logits = get(e, (x->places + x->rooms) * V, sizeof(float));
-    x->p = get(e, threads * V, sizeof(float));
+    x->p = get(e, (x->places + x->rooms) * V, sizeof(float));
+    x->tempered = x->s.temperature == 1.0f || x->s.temperature <= 0 ? x->p : get(e, (x->places + x->rooms) * V, sizeof(float));
+    x->top = get(e, 3 * (x->places + x->rooms), sizeof(float));
     x->list = get(e, threads * 2 * V, sizeof *x->list);
     x->place = get(e, x->places, sizeof *x->place);
     x->room = get(e, x->rooms, sizeof *x->room);
     if (e->error[0]) return -1;
+    x->sum = x->top + x->places + x->rooms;
+    x->tempered_sum = x->tempered == x->p ? x->sum : x->sum + x->places + x->rooms;
     for (i = 0; i < x->places; i++) x->seq[i].slot = i * own;
     for (i = 0; i < x->rooms; i++) x->seq[x->places + i].slot = x->places * own + i * prompt;
     return 0;
@@ -4220,14 +4286,32 @@ static int admit(Env *e, Sampler *x, Question *const *waiting, size_t n, size_t 
     return 0;
 }
 
-/* The next token of an answer from its logits. */
+/* What all draws from these lines of logits need: exponentials and their sums, a few lines side by side. */
+static void ready_lines(Sampler *x, size_t lines) {
+    size_t V = x->m->c.V, n[ABREAST], few = (lines + max_threads() - 1) / max_threads();
+    long first;
+    if (few > ABREAST) few = ABREAST;
+    for (first = 0; first < ABREAST; first++) n[first] = V;
+    PARALLEL(lines * V) for (first = 0; first < (long)lines; first += (long)few) {
+        size_t at = (size_t)first, rows = lines - at < few ? lines - at : few;
+        float top[ABREAST];
+        memcpy(x->p + at * V, x->logits + at * V, rows * V * sizeof(float));
+        if (x->tempered != x->p) {
+            memcpy(x->tempered + at * V, x->logits + at * V, rows * V * sizeof(float));
+            exponentials(x->tempered + at * V, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
+        }
+        exponentials(x->p + at * V, V, rows, n, 1.0f, x->top + at, x->sum + at);
+    }
+}
+
+/* The next token of an answer from its line. */
 static void advance(Sampler *x, Place *at) {
     Question *q = at->q;
     Answer *a = &q->answer[at->answer];
     size_t V = x->m->c.V, i;
     float *logits = x->logits + at->line * V, u = uniform(draw(x->s.seed, DRAW_SAMPLE, q->key, at->answer, a->n));
-    int id = draw_token(&x->s, logits, V, u, x->p + (size_t)THREAD * V, x->list + (size_t)THREAD * 2 * V);
-    a->logprob -= cross_entropy(logits, V, id, NULL);
+    int id = draw_token(&x->s, logits, V, u, x->tempered + at->line * V, x->tempered_sum[at->line], x->list + (size_t)THREAD * 2 * V);
+    a->logprob -= log64((double)x->sum[at->line]) - (double)(logits[id] - x->top[at->line]);
     at->token = id;
     for (i = 0; i < x->m->c.n_stops && !x->s.ignore_eos; i++) if (x->m->c.stops[i] == id) { a->stop = "eos"; return; }
     a->id[a->n++] = id;
@@ -4237,17 +4321,18 @@ static void advance(Sampler *x, Place *at) {
 /* One step of all that is in flight: a row for each answer, whole prompts for those let in, a token drawn for each. */
 static int step_all(Env *e, Sampler *x, Question *const *question, size_t n, size_t *next, size_t *free_places) {
     long p;
-    size_t i;
+    size_t i, room;
     x->rows.n = 0;
-    for (i = 0; i < x->places; i++) {
+    for (room = 0; room < x->rooms; room++) for (i = 0; x->room[room] && i < x->places; i++) {     /* answers to a prompt together */
         Place *at = &x->place[i];
-        if (!at->q) continue;
+        if (!at->q || at->room != room) continue;
         at->line = x->rows.n;
         add_row(&x->rows, at->token, at->pos++, i, 1);
     }
     TRY(admit(e, x, question, n, next, free_places));
     forward(x->m, &x->rows, x->seq, &x->kv, &x->acts, x->logits);
-    PARALLEL for (p = 0; p < (long)x->places; p++) if (x->place[p].q) advance(x, &x->place[p]);
+    ready_lines(x, x->acts.n_wanted);
+    PARALLEL(x->acts.n_wanted * x->m->c.V) for (p = 0; p < (long)x->places; p++) if (x->place[p].q) advance(x, &x->place[p]);
     return 0;
 }
 
@@ -4310,7 +4395,7 @@ static int new_batch(Env *e, Model *m, size_t max_rows, int keep, Batch *b) {
     memset(b, 0, sizeof *b);
     b->m = m; b->max_rows = max_rows; b->max_seqs = max_rows;
     TRY(new_acts(e, &m->c, max_rows, keep, &b->acts));
-    TRY(new_cache(e, &m->c, max_rows * 2 + BLOCK, keep == KEEP_INPUTS ? 1 : m->c.L, &b->kv));        /* each sequence begins at a multiple of 16 */
+    TRY(new_cache(e, &m->c, max_rows * 2 + 16 * PANEL, keep == KEEP_INPUTS ? 1 : m->c.L, &b->kv));        /* each sequence begins at a multiple of 32 */
     b->rows.token = get(e, max_rows, sizeof(int)); b->rows.pos = get(e, max_rows, sizeof(int));
     b->rows.seq = get(e, max_rows, sizeof(int)); b->rows.want = get(e, max_rows, sizeof(int));
     b->target = get(e, max_rows, sizeof(int));
@@ -4330,8 +4415,8 @@ static size_t pack(Batch *b, const Example *const *x, size_t n) {
         size_t R = rows_of(x[i]), P = 0, slots;
         if (i && b->acts.keep == KEEP_NONE)
             while (P + 1 < x[i]->from && P < rows_of(x[lead]) && x[i]->id[P] == x[lead]->id[P]) P++;
-        if (P < BLOCK) { P = 0; lead = i; }
-        slots = (R - P + BLOCK - 1) / BLOCK * BLOCK;
+        if (P < PANEL) { P = 0; lead = i; }
+        slots = (R - P + PANEL - 1) / PANEL * PANEL;
         if (b->rows.n + R - P > b->max_rows || slot + slots > b->kv.slots) break;
         b->first[i] = b->rows.n;
         b->seq[i].slot = slot; b->seq[i].shared = P; b->seq[i].parent = lead;
@@ -4350,9 +4435,11 @@ static size_t pack(Batch *b, const Example *const *x, size_t n) {
 static void losses(Batch *b, int back) {
     size_t V = b->m->c.V;
     long i;
-    PARALLEL for (i = 0; i < (long)b->acts.n_wanted; i++) {
-        float *x = b->logits + (size_t)i * V;
-        b->loss[i] = cross_entropy(x, V, b->target[b->acts.wanted[i]], back ? x : NULL);
+    PARALLEL(b->acts.n_wanted * V) for (i = 0; i < (long)b->acts.n_wanted; i += ABREAST) {
+        size_t at = (size_t)i, rows = abreast(b->acts.n_wanted, at), r;
+        int target[ABREAST];
+        for (r = 0; r < rows; r++) target[r] = b->target[b->acts.wanted[at + r]];
+        cross_entropy(b->logits + at * V, V, rows, target, back, b->loss + at);
     }
 }
 
@@ -4399,7 +4486,7 @@ static void adamw(Param *p, const Tuning *t, float factor, double lr, double pow
         root = (float)sqrt(1.0 - power2);
     float *w = p->w, *g = p->g, *m = p->m, *v = p->v;
     long i;
-    PARALLEL for (i = 0; i < (long)(p->rows * p->cols); i++) {
+    PARALLEL(4 * p->rows * p->cols) for (i = 0; i < (long)(p->rows * p->cols); i++) {
         float d = g[i] * factor;
         m[i] = b1 * m[i] + c1 * d;
         v[i] = b2 * v[i] + c2 * (d * d);
@@ -4411,14 +4498,17 @@ static void adamw(Param *p, const Tuning *t, float factor, double lr, double pow
 /* Sum of squares of all gradients, in binary64: a partial sum a row, rows in order, tensors in order. */
 static double squared_norm(const Model *m) {
     double total = 0.0;
-    size_t i, r, k;
+    size_t i, j, k, n, r;
     for (i = 0; i < m->n_train; i++) {
         const Param *p = m->train[i];
         size_t cols = p->norm ? p->rows : p->cols, rows = p->norm ? 1 : p->rows;
-        for (r = 0; r < rows; r++) {
-            double sum = 0.0;
-            for (k = 0; k < cols; k++) sum += (double)p->g[r * cols + k] * (double)p->g[r * cols + k];
-            total += sum;
+        for (r = 0; r < rows; r += n) {
+            double sum[ABREAST] = { 0 };
+            const float *g[ABREAST];
+            n = abreast(rows, r);
+            for (j = 0; j < ABREAST; j++) g[j] = p->g + (r + (j < n ? j : 0)) * cols;
+            for (k = 0; k < cols; k++) UNROLL for (j = 0; j < ABREAST; j++) sum[j] += (double)g[j][k] * (double)g[j][k];
+            for (j = 0; j < n; j++) total += sum[j];
         }
     }
     return total;

@@ -26,7 +26,7 @@ static float sink[1024 * LANES];      /* [threads][LANES] results nobody needs, 
 static double read_speed(const float *x, size_t n) {
     double t = seconds();
     long part, parts = (long)max_threads();
-    PARALLEL for (part = 0; part < parts; part++) {
+    PARALLEL(1000000) for (part = 0; part < parts; part++) {
         const float *from = x + n / (size_t)parts * (size_t)part;
         Vec acc[8], zero = { 0 };
         size_t i, j, each = n / (size_t)parts / (8 * LANES) * (8 * LANES);
@@ -43,7 +43,7 @@ static double add_speed(void) {
     long part, parts = (long)max_threads();
     size_t rounds = 4000000;
     double t = seconds();
-    PARALLEL for (part = 0; part < parts; part++) {
+    PARALLEL(1000000) for (part = 0; part < parts; part++) {
         Vec acc[SUMS], x, zero = { 0 };
         size_t i, j;
         volatile float start = 0.999f;
@@ -129,6 +129,7 @@ static int run_sampling(Env *e, const Model *m, const Line *line, Run *run) {
     }
     TRY(new_sampler(e, m, &s, line->prompts > 1 ? 160 : s.k, &x));
     TRY(size_sampler(e, &x, line->length));
+    TRY(size_sampler(e, &x, line->length));
     free_places = x.places;
     for (; open; step++) {
         double t0 = seconds(), wanted;
@@ -161,7 +162,7 @@ static int run_sampling(Env *e, const Model *m, const Line *line, Run *run) {
 }
 
 static int run_training(Env *e, Model *m, const Line *line, Batch *b, Run *run) {
-    Tuning t = { 1, 0, 0, 0, 0, 1, 1e-4, 0, 0, 0, 0.9f, 0.999f, 1e-8f, 0.01f, 1.0f };
+    Tuning t;
     Example *x = get(e, line->prompts, sizeof *x);
     const Example **list = get(e, line->prompts, sizeof *list);
     Step s;
@@ -178,7 +179,8 @@ static int run_training(Env *e, Model *m, const Line *line, Batch *b, Run *run) 
         TRY(make_trainable(e, m));
         TRY(new_batch(e, m, rows, 1, b));
     }
-    memset(&s, 0, sizeof s);
+    memset(&t, 0, sizeof t); memset(&s, 0, sizeof s);
+    t.beta1 = 0.9f; t.beta2 = 0.999f; t.eps = 1e-8f; t.clip = 1.0f;
     s.step = 1; s.lr = 1e-6; s.power1 = s.power2 = 1;
     t0 = seconds();
     TRY(train_step(e, b, &t, list, line->prompts, &s));

@@ -70,6 +70,8 @@ typedef struct Pair {
     Rows rows;
     Cache kv;
     Number *scratch, *y, *low, balance;
+    int *run;
+    size_t n_runs;
     int lora, keep;
     int *pick;
 } Pair;
@@ -200,10 +202,10 @@ static void rope_gradient(Pair *t) {
 }
 
 static void softmax_set_up(Pair *t) { input(t, "s", numbers(&t->e, 37, 3), NULL, 37); output(t, 37); }
-static Number softmax_loss(Pair *t) { memcpy(t->y, t->in[0].x, 37 * sizeof(Number)); softmax(t->y, 37);
+static Number softmax_loss(Pair *t) { memcpy(t->y, t->in[0].x, 37 * sizeof(Number)); softmax(t->y, 0, 1, &(size_t){ 37 });
     return seeded(t); }
 static void softmax_gradient(Pair *t) { memcpy(t->in[0].g, t->seed, 37 * sizeof(Number));
-    softmax_back(t->y, t->in[0].g, 37); }
+    softmax_back(t->y, t->in[0].g, 0, 1, &(size_t){ 37 }); }
 
 static void swiglu_set_up(Pair *t) {
     input(t, "gate", numbers(&t->e, 50, 5), NULL, 50);
@@ -215,8 +217,15 @@ static void swiglu_gradient(Pair *t) { swiglu_back(t->in[0].x, t->in[1].x, 50, t
     t->in[1].g); }
 
 static void cross_entropy_set_up(Pair *t) { input(t, "logits", numbers(&t->e, 45, 4), NULL, 45); }
-static Number cross_entropy_loss(Pair *t) { return cross_entropy(t->in[0].x, 45, 17, NULL); }
-static void cross_entropy_gradient(Pair *t) { cross_entropy(t->in[0].x, 45, 17, t->in[0].g); }
+static Number cross_entropy_at(Pair *t, int back) {
+    static const int target[1] = { 17 };
+    double loss;
+    memcpy(t->in[0].g, t->in[0].x, 45 * sizeof(Number));
+    cross_entropy(t->in[0].g, 45, 1, target, back, &loss);
+    return (Number)loss;
+}
+static Number cross_entropy_loss(Pair *t) { return cross_entropy_at(t, 0); }
+static void cross_entropy_gradient(Pair *t) { cross_entropy_at(t, 1); }
 
 /* ---------------------------------------------- attention ----------------------------------------------- */
 
@@ -235,7 +244,9 @@ static void attention_shape(Pair *t, size_t Q, size_t K) {
     }
     t->first[3] = t->rows.n;
     new_cache(&t->e, t->c, slot, t->c->L, &t->kv);
-    t->scratch = get(&t->e, max_threads() * 14 * 52, sizeof(Number));
+    t->scratch = get(&t->e, max_threads() * attention_room(t->c, 1), sizeof(Number));
+    t->run = get(&t->e, n + 1, sizeof(int));
+    t->n_runs = find_runs(t->c, &t->rows, t->seq, t->run);
     input(t, "q", numbers(&t->e, n * Q * 6, 2), NULL, n * Q * 6);
     input(t, "k", numbers(&t->e, n * K * 6, 2), NULL, n * K * 6);
     input(t, "v", numbers(&t->e, n * K * 6, 1), NULL, n * K * 6);
@@ -246,12 +257,12 @@ static void attention_one_set_up(Pair *t) { attention_shape(t, 3, 1); }
 static void attention_all_set_up(Pair *t) { attention_shape(t, 2, 2); }
 static Number attention_loss(Pair *t) {
     store_keys(t->c, &t->rows, t->seq, 1, t->in[1].x, t->in[2].x, &t->kv);
-    attention(t->c, &t->rows, t->seq, &t->kv, 1, t->in[0].x, t->y, t->scratch);
+    attention(t->c, &t->rows, t->seq, t->run, t->n_runs, &t->kv, 1, t->in[0].x, t->y, t->scratch);
     return seeded(t);
 }
 static void attention_gradient(Pair *t) {        /* dq in the place of dy, as the model's backward has it */
     memcpy(t->in[0].g, t->seed, t->n_seed * sizeof(Number));
-    attention_back(t->c, t->first, t->seq, 3, &t->kv, 1, t->in[0].x, t->in[0].g, t->in[0].g, t->in[1].g,
+    attention_back(t->c, &t->rows, t->first, t->seq, 3, &t->kv, 1, t->in[0].x, t->in[0].g, t->in[0].g, t->in[1].g,
         t->in[2].g, t->scratch);
 }
 
@@ -397,8 +408,8 @@ static Number whole_loss(Pair *t) {
     if (pack(&t->b, t->px, t->n_x) != t->n_x) fail(&t->e, "does not fit");
     R_now = t->b.rows.n;
     forward(&t->m, &t->b.rows, t->b.seq, &t->b.kv, &t->b.acts, t->b.logits);
-    for (i = 0; i < t->b.acts.n_wanted; i++)
-        sum += cross_entropy(t->b.logits + i * t->c->V, t->c->V, t->b.target[t->b.acts.wanted[i]], NULL);
+    losses(&t->b, 0);
+    for (i = 0; i < t->b.acts.n_wanted; i++) sum += t->b.loss[i];
     for (l = 0; l < t->c->L && t->c->E > 1; l++) {
         Acts a = layer_acts(&t->b.acts, t->c, l, R_now);
         if (t->keep == KEEP_INPUTS) layer_forward(&t->m, l, &t->b.rows, t->b.seq, &t->b.kv, &a);
@@ -409,6 +420,7 @@ static Number whole_loss(Pair *t) {
 static void whole_gradient(Pair *t) {
     double per_layer[8] = { 0 };
     size_t i;
+    forward(&t->m, &t->b.rows, t->b.seq, &t->b.kv, &t->b.acts, t->b.logits);     /* the loss's exponentials stand there */
     losses(&t->b, 1);
     backward(&t->m, &t->b.rows, t->b.seq, t->b.first, t->b.n_seq, &t->b.kv, &t->b.acts, t->b.logits,
         t->c->aux, per_layer);

@@ -847,42 +847,98 @@ static void test_product(void) {
     env_free(&e);
 }
 
+/* sums() and largest() against loops; and attention against the formula, one query and one head at a time, for prompts
+ * with answers of different lengths, rows in runs of any length. */
 static void test_vector_loops(void) {
-    enum { D = 70, T = 200 };
-    static float q[D], keys[(T / BLOCK + 2) * 2 * D * BLOCK], rows[T * 2 * D], p[T + 16], out[T + 64],
-        want[T + 64], y[D], z[D];
-    Many dot = { "dot_keys", 0, "" }, weigh = { "weigh_rows", 0, "" }, top = { "largest", 0, "" };
-    size_t round, t, d;
+    enum { T = 200 };
+    static float x[9 * T], y[9 * T];
+    Many add = { "sums", 0, "" }, top = { "largest", 0, "" };
+    size_t round, t, r;
     for (round = 0; round < 3000 * times; round++) {
-        size_t n_d = 1 + any_of(D), blocks = any_of(T / BLOCK), apart = n_d * BLOCK * (1 + any_of(2)),
-            n_t = any_of(T), row = n_d + any_of(n_d + 1), n = 1 + any_of(T);
-        int add = any_of(2) != 0;
-        float best;
-        fill_floats(q, D); fill_floats(p, COUNT(p)); fill_floats(y, D);
-        for (d = 0; d < 2000; d++) { keys[any_of(COUNT(keys))] = any_float();
-            rows[any_of(COUNT(rows))] = any_float(); }
-        dot_keys(q, keys, apart, n_d, blocks, out);
-        for (t = 0; t < blocks * BLOCK; t++) {
+        size_t rows = 1 + any_of(8), n[8], apart = T + any_of(T / 8), len = 1 + any_of(T);
+        float sum[8], best;
+        fill_floats(x, COUNT(x)); fill_floats(y, COUNT(y));
+        for (r = 0; r < 8; r++) n[r] = any_of(T);
+        sums(x, round % 2 ? y : NULL, apart, rows, n, sum);
+        for (r = 0; r < rows; r++) {
             float acc = 0.0f;
-            for (d = 0; d < n_d; d++) acc += q[d] * keys[t / BLOCK * apart + d * BLOCK + t % BLOCK];
-            want[t] = acc;
+            for (t = 0; t < n[r]; t++) acc += round % 2 ? x[r * apart + t] * y[r * apart + t] : x[r * apart + t];
+            one_of(&add, memcmp(&acc, &sum[r], sizeof acc) == 0, "%zu rows, row %zu of %zu", rows, r, n[r]);
         }
-        one_of(&dot, memcmp(out, want, blocks * BLOCK * sizeof *out) == 0, "D %zu, %zu blocks %zu apart", n_d,
-            blocks, apart);
-        memcpy(z, y, sizeof y);
-        weigh_rows(p, rows, row, n_d, n_t, y, add);
-        for (d = 0; d < n_d; d++) {
-            float acc = add ? z[d] : 0.0f;
-            for (t = 0; t < n_t; t++) acc += p[t] * rows[t * row + d];
-            z[d] = acc;
-        }
-        one_of(&weigh, memcmp(y, z, sizeof y) == 0, "D %zu, T %zu, %zu apart, add %d", n_d, n_t, row, add);
-        if (round & 1) for (t = 0; t < n; t++) p[t] -= 3;    /* all negative: a forgotten start would win */
-        for (best = p[0], t = 1; t < n; t++) if (p[t] > best) best = p[t];
-        one_of(&top, largest(p, n) == best, "%zu numbers: %a, not %a", n, (double)largest(p, n),
+        if (round & 1) for (t = 0; t < len; t++) x[t] -= 3;    /* all negative: a forgotten start would win */
+        for (best = x[0], t = 1; t < len; t++) if (x[t] > best) best = x[t];
+        one_of(&top, largest(x, len) == best, "%zu numbers: %a, not %a", len, (double)largest(x, len),
             (double)best);
     }
-    check_many(&dot); check_many(&weigh); check_many(&top);
+    check_many(&add); check_many(&top);
+}
+
+/* One query by the formula: p [pos + 1] and y [D]. */
+static void attention_textbook(const Config *c, const Seq *seq, const Cache *kv, size_t s, size_t pos, size_t head, const float *q,
+    float *p, float *y) {
+    size_t t, d, n = pos + 1;
+    float sum = 0.0f, best, scale = 1.0f / sqrtf((float)c->D);
+    for (d = 0; d < c->D; d++) y[d] = 0.0f;
+    for (t = 0; t < n; t++) {
+        size_t from = t < seq[s].shared ? seq[s].parent : s, slot = seq[from].slot + t - (from == s ? seq[s].shared : 0);
+        float acc = 0.0f;
+        for (d = 0; d < c->D; d++) acc += q[d] * key_block(c, kv, 0, slot, head)[d * PANEL + slot % PANEL];
+        p[t] = acc * scale;
+    }
+    for (best = p[0], t = 0; t < n; t++) best = p[t] > best ? p[t] : best;
+    for (t = 0; t < n; t++) { p[t] = exp32(p[t] - best); sum += p[t]; }
+    for (t = 0; t < n; t++) {
+        size_t from = t < seq[s].shared ? seq[s].parent : s, slot = seq[from].slot + t - (from == s ? seq[s].shared : 0);
+        p[t] /= sum;
+        for (d = 0; d < c->D; d++) y[d] += p[t] * value_row(c, kv, 0, slot, head)[d];
+    }
+}
+
+static void test_attention(void) {
+    Many m = { "attention against the formula", 0, "" };
+    size_t round, i, s, slot, most = 0;
+    for (round = 0; round < 60 * times; round++) {
+        Env e;
+        Config c;
+        Rows rows;
+        Cache kv;
+        Seq seq[24];
+        int *run;
+        float *q, *k, *v, *y, *scratch, p[200], one[80];
+        size_t n_runs, first_answer, answers = any_of(14), n_seq = 1 + any_of(4), step;
+        memset(&e, 0, sizeof e); memset(&c, 0, sizeof c); memset(&rows, 0, sizeof rows); memset(seq, 0, sizeof seq);
+        c.K = 1 + any_of(3); c.Q = c.K * (1 + any_of(round % 9 ? 4 : 40)); c.D = 2 + any_of(70); c.ctx = 150; c.L = 1;
+        new_cache(&e, &c, 24 * 192, 1, &kv);
+        rows.token = get(&e, 2000, 4); rows.pos = get(&e, 2000, 4); rows.seq = get(&e, 2000, 4); rows.want = get(&e, 2000, 4);
+        run = get(&e, 2001, 4);
+        for (slot = s = 0; s < 24; s++, slot += 160) seq[s].slot = slot;
+        q = get(&e, 2000 * c.Q * c.D, 4); k = get(&e, 2000 * c.K * c.D, 4); v = get(&e, 2000 * c.K * c.D, 4);
+        y = get(&e, 2000 * c.Q * c.D, 4); scratch = get(&e, max_threads() * attention_room(&c, 0), 4);
+        if (e.error[0]) { check(0, "%s", e.error); return; }
+        for (s = 0; s < n_seq; s++) { size_t n = 1 + any_of(100); for (i = 0; i < n; i++) add_row(&rows, 0, i, s, 1); most = n; }
+        first_answer = n_seq;                /* they share the last prompt, and take one to three steps together */
+        for (i = 0; i < answers; i++) { s = n_seq + i; seq[s].shared = most; seq[s].parent = n_seq - 1; }
+        for (step = 0; step < 2; step++) {
+            size_t rounds = step ? 1 + any_of(40) : 1, again;
+            for (again = 0; again < rounds; again++) {
+                if (step) for (rows.n = 0, i = 0; i < answers; i++) add_row(&rows, 0, most + again, first_answer + i, 1);
+                for (i = 0; i < rows.n * c.Q * c.D; i++) q[i] = (float)any_from(-2, 2);
+                for (i = 0; i < rows.n * c.K * c.D; i++) { k[i] = (float)any_from(-2, 2); v[i] = (float)any_from(-1, 1); }
+                store_keys(&c, &rows, seq, 0, k, v, &kv);
+                if (step && again + 1 < rounds && again % 8) continue;
+                n_runs = find_runs(&c, &rows, seq, run);
+                attention(&c, &rows, seq, run, n_runs, &kv, 0, q, y, scratch);
+                for (i = 0; i < rows.n * c.Q; i += 1 + any_of(5)) {
+                    size_t r = i / c.Q, h = i % c.Q;
+                    attention_textbook(&c, seq, &kv, (size_t)rows.seq[r], (size_t)rows.pos[r], h / (c.Q / c.K), q + i * c.D, p, one);
+                    one_of(&m, memcmp(one, y + i * c.D, c.D * sizeof *one) == 0, "Q %zu, K %zu, D %zu, row %zu of %zu, pos %d, head %zu",
+                        c.Q, c.K, c.D, r, rows.n, rows.pos[r], h);
+                }
+            }
+        }
+        env_free(&e);
+    }
+    check_many(&m);
 }
 
 /* ========================= Models: against PyTorch (test/vectors), independence ========================= */
@@ -1197,7 +1253,7 @@ static void test_row_independence(const char *name) {
             forward(&m, &alone.rows, alone.seq, &alone.kv, &alone.acts, alone.logits);
             one_of(&one, memcmp(want, alone.logits, T * bytes) == 0, "%s: sequence %zu of %zu rows", name, i,
                 T);
-            b.seq[0].slot = 16 * any_of(4); b.seq[0].shared = 0;
+            b.seq[0].slot = 32 * any_of(4); b.seq[0].shared = 0;
             for (t = 0; t < T; t++) {
                 b.rows.n = 0;
                 add_row(&b.rows, x[i].id[t], t, 0, 1);
@@ -2034,6 +2090,14 @@ static void test_choose(void) {
     env_free(&e);
 }
 
+/* draw_token() from logits alone. */
+static int drawn(const Sampling *s, const float *logits, size_t V, float u, float *p, Likely *list) {
+    float top, sum = 0;
+    memcpy(p, logits, V * sizeof *p);
+    if (s->temperature > 0) exponentials(p, V, 1, &V, s->temperature, &top, &sum);
+    return draw_token(s, logits, V, u, p, sum, list);
+}
+
 /* draw_token(), as one would write it down: take the likeliest again and again. */
 static int draw_slowly(const Sampling *s, const float *logits, size_t V, float u) {
     float p[64], total = 0, acc = 0, top = logits[0];
@@ -2079,7 +2143,7 @@ static void test_draw_borders(void) {
         int id;
         memset(&s, 0, sizeof s);
         s.temperature = 1; s.top_k = cases[i].top_k; s.top_p = cases[i].top_p;
-        id = draw_token(&s, cases[i].logits, 3, cases[i].u, p, list);
+        id = drawn(&s, cases[i].logits, 3, cases[i].u, p, list);
         check(id == cases[i].want, "draw_token, border case %zu: %d, not %d", i, id, cases[i].want);
     }
 }
@@ -2101,7 +2165,7 @@ static void test_draw_token(void) {
         s.temperature = i % 4 == 0 ? 0.0f : i % 4 == 1 ? 1.0f : (float)any_from(0.1, 3);
         s.top_k = any_of(3) ? 0 : 1 + any_of(V + 3);
         s.top_p = any_of(2) ? 1.0f : (float)any_from(0, 1);
-        a = draw_token(&s, logits, V, u, p, list);
+        a = drawn(&s, logits, V, u, p, list);
         b = draw_slowly(&s, logits, V, u);
         one_of(&m, a == b, "temperature %g, top-k %zu, top-p %g, u %g: %d, not %d", (double)s.temperature,
             s.top_k, (double)s.top_p, (double)u, a, b);
@@ -2109,7 +2173,7 @@ static void test_draw_token(void) {
     check_many(&m);
     s.temperature = 0.8f; s.top_k = 0; s.top_p = 1;
     for (k = 0; k < V; k++) sum += exp((double)logits[k] / 0.8);
-    for (i = 0; i < n; i++) came[draw_token(&s, logits, V, uniform(draw(1, DRAW_SAMPLE, 0, 0, i)), p,
+    for (i = 0; i < n; i++) came[drawn(&s, logits, V, uniform(draw(1, DRAW_SAMPLE, 0, 0, i)), p,
         list)]++;
     for (k = 0; k < V; k++) {
         double want = (double)n * exp((double)logits[k] / 0.8) / sum;
@@ -2525,7 +2589,7 @@ int main(void) {
         test_tokenizer_json("../shared/data/tokenizer/llama2/tokenizer.model");
         test_tokenizer_json("../shared/data/tokenizer/mistral/tokenizer.model.v1");
     test_tokenizer_training(); test_merges();
-    set_threads(3); test_product(); set_threads(1); test_vector_loops();
+    set_threads(3); test_product(); set_threads(1); test_vector_loops(); test_attention();
     for (i = 0; i < COUNT(models); i++) {
         test_vectors(models[i].name);
         test_row_independence(models[i].name);
