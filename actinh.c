@@ -2303,6 +2303,7 @@ typedef struct Param {
     float *w;                 /* [rows][cols] */
     float *g, *m, *v;         /* [rows][cols] gradient and AdamW's moments; NULL unless training */
     float *panel;             /* w laid out for y = Wx: see Speed */
+    unsigned char *narrow;    /* or the file's numbers laid out likewise, where they are of 16 or 8 bits */
     float *back;              /* and for dx = W'dy; only while training */
     struct Param *a, *b;      /* [rank][cols] [rows][rank] LoRA's; NULL: none */
     float scale;
@@ -2508,10 +2509,14 @@ static void widen(const Tensor *t, size_t row, size_t k, size_t n, float *x) {
 
 /* n <= 32 numbers of row r from column k on. Row i of a head of D rows is file row 2i or 2i - D + 1 where the file has
  * neighbours. */
-static void read_row(const Param *p, size_t r, size_t k, size_t n, float *x) {
+static size_t file_row(const Param *p, size_t r) {
     size_t D = p->t.neighbours, i = D ? r % D : 0;
+    return !D ? r : i < D / 2 ? r + i : r + i - D + 1;
+}
+
+static void read_row(const Param *p, size_t r, size_t k, size_t n, float *x) {
     if (p->w) memcpy(x, p->w + r * p->cols + k, n * sizeof *x);
-    else widen(&p->t, !D ? r : i < D / 2 ? r + i : r + i - D + 1, k, n, x);
+    else widen(&p->t, file_row(p, r), k, n, x);
 }
 
 static int check_finite(Env *e, const Param *p) {
@@ -3357,11 +3362,58 @@ static void strip(const float *a, size_t row, size_t col, const float *b, size_t
     }
 }
 
+/* Narrow panels: P[N/32][K][32] of the file's own numbers, for memory is read at its speed however few bits a weight has.
+ * F16 and BF16 stand as they are; int8 with a scale for 32 (or a multiple) come in blocks of 32 k: 32 scales, [32][32]
+ * int8. Bytes for one k of a panel; 0 where there is no narrow panel. */
+static size_t narrow_bytes(const Param *p) {
+    int type = p->t.type;
+    return p->w || p->norm ? 0 : type == F16 || type == BF16 ? 64
+        : type == Q8_0 || type == Q4_0 || (type == GROUPS && p->t.group % 32 == 0 && p->cols % 32 == 0) ? 36 : 0;
+}
+
+static void pack_narrow(const Param *p) {
+    const Tensor *t = &p->t;
+    size_t wide = narrow_bytes(p);
+    long b, blocks = (long)((p->rows + PANEL - 1) / PANEL);
+    PARALLEL(p->rows * p->cols) for (b = 0; b < blocks; b++) {
+        size_t n = (size_t)b * PANEL, k, j, i;
+        for (k = 0; k < p->cols; k += 32) for (j = 0; j < PANEL && n + j < p->rows; j++) {
+            unsigned char *to = p->narrow + (n / PANEL * p->cols + k) * wide;
+            size_t at = file_row(p, n + j) * p->cols + k;
+            const unsigned char *from = t->data + at / storage[t->type].of * storage[t->type].bytes;
+            float d = t->type == GROUPS ? le_float(t->scales + at / t->group * 4) : half(le16(from));
+            if (wide == 64) for (i = 0; i < 32 && k + i < p->cols; i++) {
+                uint16_t h = (uint16_t)le16(from + 2 * i);
+                memcpy(to + 64 * i + 2 * j, &h, 2);
+            } else for (memcpy(to + 4 * j, &d, 4), to += 128 + j, i = 0; i < 32; i++)
+                to[32 * i] = t->type == Q8_0 ? from[2 + i] : t->type == GROUPS ? from[i]
+                    : (unsigned char)((from[2 + i % 16] >> i / 16 * 4 & 15) - 8);
+        }
+    }
+}
+
+/* Its numbers become binary32 exactly as widen() makes them. */
+static void widen_panel(const Param *p, size_t n, size_t k, size_t depth, float *tile) {
+    const unsigned char *at = p->narrow + (n / PANEL * p->cols + k) * narrow_bytes(p);
+    const uint16_t *h = (const uint16_t *)(const void *)at;
+    size_t i, j;
+    if (p->t.type == BF16) for (i = 0; i < depth * PANEL; i++) {
+        uint32_t u = (uint32_t)h[i] << 16;
+        memcpy(tile + i, &u, 4);
+    } else if (p->t.type == F16) for (i = 0; i < depth * PANEL; i++) tile[i] = half(h[i]);
+    else for (i = 0; i < depth; i++) {
+        const float *d = (const float *)(const void *)(at + i / 32 * 1152);
+        const signed char *q = (const signed char *)(d + 32) + i % 32 * 32;
+        for (j = 0; j < PANEL; j++) tile[i * PANEL + j] = d[j] * (float)q[j];
+    }
+}
+
 /* A part of a panel from the weights as they stand, B = W' or, for the way `back`, B = W: B's rows k .. k + depth - 1
  * and columns n .. n + width - 1, widened, to tile [depth][PANEL]. */
 static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k, size_t depth, float *tile) {
     float x[PANEL][PANEL];
     size_t i, j, d, part;
+    if (!back && p->narrow) { widen_panel(p, n, k, depth, tile); return; }
     if (width < PANEL) memset(tile, 0, depth * PANEL * sizeof *tile);
     if (back) for (i = 0; i < depth; i++) read_row(p, k + i, n, width, tile + i * PANEL);
     else for (i = 0; i < depth; i += PANEL, tile += PANEL * PANEL) {
@@ -3445,15 +3497,21 @@ static int pack_model(Env *e, Model *m) {
     double need = 0;
     for (i = 0; i <= m->n_all; i++) {
         const Param *p = i < m->n_all ? m->all[i] : &m->head;
-        if (!p->norm && !p->w) need += 4.0 * (double)p->rows * (double)p->cols;
+        if (!p->norm && !p->w) need += (narrow_bytes(p) ? (double)narrow_bytes(p) / 32 : 4.0) * (double)p->rows * (double)p->cols;
     }
     m->in_place = need > memory_for_panels(e);
     for (i = 0; i <= m->n_all + m->n_train; i++) {
         Param *p = i < m->n_all ? m->all[i] : i == m->n_all ? &m->head : m->train[i - m->n_all - 1];
-        if (p->norm || (!p->w && m->in_place) || (!p->g && p->panel)) continue;
+        if (p->norm || (!p->w && m->in_place) || (!p->g && (p->panel || p->narrow))) continue;
         if (i > m->n_all && !m->c.rank) break;               /* then those that learn are among all */
         if (!p->w) TRY(check_finite(e, p));
         if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
+        if (narrow_bytes(p)) {
+            p->narrow = get(e, panel_size(p->rows, (p->cols + 31) / 32 * 32) / 32, narrow_bytes(p));
+            if (!p->narrow) return -1;
+            pack_narrow(p);
+            continue;
+        }
         if (!p->panel) p->panel = get(e, panel_size(p->rows, p->cols), sizeof(float));
         if (p->g && !p->back) p->back = get(e, panel_size(p->cols, p->rows), sizeof(float));
         if (!p->panel || (p->g && !p->back)) return -1;

@@ -66,20 +66,30 @@ static const Shape shapes[] = {       /*        V     H     F   L   Q  K   D  E 
     { "tiny", {  1024,   96,  256,  4,  6,  3, 16, 1, 1,  256, 1, { 2 }, 1, 0, 1e-5f, 1e4f, 0 } },
 };
 
-/* Uniform numbers up to 0.03, from a table that is walked with another stride for each matrix. */
-static int random_model(Env *e, const char *name, Model *m) {
+/* Numbers up to about 0.03, from a table that is walked with another stride for each matrix; other types than F32 as they
+ * would stand in a file: bytes of the table, made small numbers. */
+static int random_model(Env *e, const char *name, int type, Model *m) {
     static float table[1 << 16];
-    size_t i, k;
+    size_t i, k, n, of = storage[type].of, bytes = storage[type].bytes;
     memset(m, 0, sizeof *m);
     for (i = 0; i < COUNT(shapes); i++) if (strcmp(shapes[i].name, name) == 0) m->c = shapes[i].c;
     for (i = 0; i < COUNT(table); i++) table[i] = 0.06f * uniform(draw(1, DRAW_INIT, i, 0, 0)) - 0.03f;
     TRY(shape_model(e, m));
     for (i = 0; i < m->n_all; i++) {
         Param *p = m->all[i];
-        if (!(p->w = get(e, p->rows * p->cols, sizeof(float)))) return -1;
-        for (k = 0; k < p->rows * p->cols; k++) p->w[k] = p->cols == 1 ? 1.0f : table[(k * (2 * i + 1) + k / COUNT(table)) % COUNT(table)];
+        n = p->rows * p->cols;
+        if (p->norm || type == F32) {
+            if (!(p->w = get(e, n, sizeof(float)))) return -1;
+            for (k = 0; k < n; k++) p->w[k] = p->norm ? 1.0f : table[(k * (2 * i + 1) + k / COUNT(table)) % COUNT(table)];
+        } else {
+            unsigned char *data = get(e, n / of, bytes);
+            if (!data) return -1;
+            for (k = 0; k < n / of * bytes; k++) data[k] = (unsigned char)(bits32(table[(k * (2 * i + 1) + k / COUNT(table)) % COUNT(table)]) >> 11);
+            for (k = 0; k < n / of; k++) data[k * bytes + 1] = type == BF16 ? 0x3c | (data[k * bytes + 1] & 0x80) : 0x0a;
+            p->t.type = type; p->t.rows = p->rows; p->t.cols = p->cols; p->t.data = data;
+        }
     }
-    if (m->c.tied) m->head.w = m->embed.w;
+    if (m->c.tied) { m->head.w = m->embed.w; m->head.t = m->embed.t; }
     return fill_rope(e, m);
 }
 
@@ -93,22 +103,27 @@ static double used_weights(const Model *m) {
 /* ------------------------------------------------------------- lines ------------------------------------------------ */
 /* `prompts` prompts of `length` tokens, k answers each, `new` tokens an answer: the first part is the steps that read
  * prompts, the second those that only answer. All steps where prompts > 1. */
-typedef struct { const char *name, *shape; size_t prompts, length, k, new; int part; } Line;
+typedef struct { const char *name, *shape; int type; size_t prompts, length, k, new; int part; } Line;
 enum { DECODE, PREFILL, TRAIN };
 static const Line lines[] = {
-    { "decode, 1 answer", "15M", 1, 8, 1, 200, DECODE },
-    { "decode, 1 answer", "110M", 1, 8, 1, 64, DECODE },
-    { "decode, 1 answer", "1.1B", 1, 8, 1, 16, DECODE },
-    { "10 answers", "110M", 1, 256, 10, 24, DECODE },
-    { "10 answers", "1.1B", 1, 256, 10, 24, DECODE },
-    { "10 answers", "moe", 1, 256, 10, 24, DECODE },
-    { "64 x 10 answers", "110M", 64, 64, 10, 64, DECODE },
-    { "prefill 512", "1.1B", 1, 512, 1, 1, PREFILL },
-    { "training step 4 x 256", "15M", 4, 256, 0, 0, TRAIN },
-    { "training step 4 x 256", "110M", 4, 256, 0, 0, TRAIN },
-    { "training step 4 x 256", "moe", 4, 256, 0, 0, TRAIN },
-    { "8 answers", "tiny", 1, 8, 8, 200, DECODE },
-    { "training step 32 x 32", "tiny", 32, 32, 0, 0, TRAIN },
+    { "decode, 1 answer", "15M", F32, 1, 8, 1, 200, DECODE },
+    { "decode, 1 answer", "110M", F32, 1, 8, 1, 64, DECODE },
+    { "decode, 1 answer", "1.1B", F32, 1, 8, 1, 16, DECODE },
+    { "decode, 1 answer", "1.1B", Q8_0, 1, 8, 1, 16, DECODE },
+    { "10 answers", "110M", F32, 1, 256, 10, 24, DECODE },
+    { "10 answers", "110M", BF16, 1, 256, 10, 24, DECODE },
+    { "10 answers", "110M", Q8_0, 1, 256, 10, 24, DECODE },
+    { "10 answers", "1.1B", F32, 1, 256, 10, 24, DECODE },
+    { "10 answers", "1.1B", BF16, 1, 256, 10, 24, DECODE },
+    { "10 answers", "1.1B", Q8_0, 1, 256, 10, 24, DECODE },
+    { "10 answers", "moe", F32, 1, 256, 10, 24, DECODE },
+    { "64 x 10 answers", "110M", F32, 64, 64, 10, 64, DECODE },
+    { "prefill 512", "1.1B", F32, 1, 512, 1, 1, PREFILL },
+    { "training step 4 x 256", "15M", F32, 4, 256, 0, 0, TRAIN },
+    { "training step 4 x 256", "110M", F32, 4, 256, 0, 0, TRAIN },
+    { "training step 4 x 256", "moe", F32, 4, 256, 0, 0, TRAIN },
+    { "8 answers", "tiny", F32, 1, 8, 8, 200, DECODE },
+    { "training step 32 x 32", "tiny", F32, 32, 32, 0, 0, TRAIN },
 };
 
 static int run_sampling(Env *e, const Model *m, const Line *line, Run *run) {
@@ -117,7 +132,8 @@ static int run_sampling(Env *e, const Model *m, const Line *line, Run *run) {
     Block *mark = e->blocks;
     Question *q = get(e, line->prompts, sizeof *q), **list = get(e, line->prompts, sizeof *list);
     size_t i, t, next = 0, free_places, open = line->prompts, step = 0;
-    double used = used_weights(m), kv = (double)(2 * m->c.K * m->c.D * m->c.L * sizeof(float));
+    double used = used_weights(m), kv = (double)(2 * m->c.K * m->c.D * m->c.L * sizeof(float)),
+        weight = (double)storage[line->type].bytes / (double)storage[line->type].of;
     s.k = line->k; s.max_tokens = line->new;
     if (!q || !list) return -1;
     for (i = 0; i < line->prompts; i++) {
@@ -151,11 +167,11 @@ static int run_sampling(Env *e, const Model *m, const Line *line, Run *run) {
         if (line->part == PREFILL ? step > 0 : step == 0 && line->prompts == 1) continue;
         run->seconds += t0;
         run->tokens += line->part == PREFILL ? (double)line->length : wanted;
-        run->bytes += used * sizeof(float);
+        run->bytes += used * weight;
         run->flops += 2 * used * (double)x.rows.n;
         if (line->part == PREFILL) run->flops -= 2.0 * (double)(m->c.V * m->c.H * (x.rows.n - 1));
         if (m->c.E > 1 && x.rows.n * m->c.top >= m->c.E)     /* nearly every expert is read */
-            run->bytes += (double)((m->c.E - m->c.top) * 3 * m->c.F * m->c.H * m->c.L) * sizeof(float);
+            run->bytes += (double)((m->c.E - m->c.top) * 3 * m->c.F * m->c.H * m->c.L) * weight;
     }
     release(e, mark);
     return 0;
@@ -200,7 +216,8 @@ static int by_seconds(const void *a, const void *b) {
 /* All words must fit: "train 15M". */
 static int chosen(const Line *line, int n, char **word) {
     int i;
-    for (i = 0; i < n; i++) if (!strstr(line->name, word[i]) && strcmp(line->shape, word[i]) != 0) return 0;
+    for (i = 0; i < n; i++) if (!strstr(line->name, word[i]) && strcmp(line->shape, word[i]) != 0
+        && strcmp(storage[line->type].name, word[i]) != 0) return 0;
     return 1;
 }
 
@@ -214,7 +231,8 @@ static int bench_line(Env *e, const Limits *limit, const Line *line, Model *m) {
     for (i = 0; i < REPEATS; i++) TRY(line->part == TRAIN ? run_training(e, m, line, &b, &run[i]) : run_sampling(e, m, line, &run[i]));
     qsort(run, REPEATS, sizeof *run, by_seconds);
     flops = run[REPEATS / 2].flops / run[REPEATS / 2].seconds; bytes = run[REPEATS / 2].bytes / run[REPEATS / 2].seconds;
-    printf("%-24s %-5s %10.1f (%.1f-%.1f) %8.1f %8.1f %7.0f %%\n", line->name, line->shape, run[REPEATS / 2].tokens / run[REPEATS / 2].seconds,
+    printf("%-24s %-5s %-5s %10.1f (%.1f-%.1f) %8.1f %8.1f %7.0f %%\n", line->name, line->shape, storage[line->type].name,
+        run[REPEATS / 2].tokens / run[REPEATS / 2].seconds,
         run[REPEATS - 1].tokens / run[REPEATS - 1].seconds, run[0].tokens / run[0].seconds, flops * 1e-9, bytes * 1e-9,
         100 * (flops / limit->flops > bytes / limit->read ? flops / limit->flops : bytes / limit->read));
     fflush(stdout);
@@ -240,13 +258,13 @@ int main(int argc, char **argv) {
     drop(&e, x);
     printf("%zu threads: memory is read at %.1f GB/s, multiply-then-add runs at %.0f GFLOP/s\n\n", max_threads(),
         limit.read * 1e-9, limit.flops * 1e-9);
-    printf("%-30s %10s (slowest-fastest) %s\n", "", "tokens/s", "GFLOP/s     GB/s  of limit");
+    printf("%-36s %10s (slowest-fastest) %s\n", "", "tokens/s", "GFLOP/s     GB/s  of limit");
     for (i = 0; i < COUNT(lines); i++) {
         Model m;
         if (!chosen(&lines[i], argc - 1, argv + 1)) continue;
-        if (random_model(&e, lines[i].shape, &m) < 0 || (lines[i].part != TRAIN && pack_model(&e, &m) < 0)
+        if (random_model(&e, lines[i].shape, lines[i].type, &m) < 0 || (lines[i].part != TRAIN && pack_model(&e, &m) < 0)
             || bench_line(&e, &limit, &lines[i], &m) < 0) {
-            printf("%-24s %-5s %s\n", lines[i].name, lines[i].shape, e.error);
+            printf("%-24s %-5s %-5s %s\n", lines[i].name, lines[i].shape, storage[lines[i].type].name, e.error);
             e.error[0] = 0;
         }
         release(&e, NULL);

@@ -1115,6 +1115,43 @@ static void test_blocks(void) {
     env_free(&e);
 }
 
+/* Narrow panels give the bits of the weights as they stand, for every type that has them. */
+static void test_narrow(void) {
+    static const int types[] = { F16, BF16, Q8_0, Q4_0, GROUPS };
+    Many m = { "narrow panels", 0, "" };
+    size_t round, i;
+    for (round = 0; round < 60 * times; round++) {
+        Env e;
+        Param p;
+        unsigned char *data;
+        float *x, *y, *z, *scales;
+        size_t M = 1 + any_of(20), bytes;
+        memset(&e, 0, sizeof e); memset(&p, 0, sizeof p);
+        p.t.type = types[round % COUNT(types)];
+        p.rows = p.t.rows = 1 + any_of(100);
+        p.cols = p.t.cols = p.t.type < Q8_0 ? 1 + any_of(600) : 32 * (1 + any_of(18));
+        if (any_of(2)) { p.t.neighbours = 10; p.rows = p.t.rows = (p.rows + 9) / 10 * 10; }
+        p.t.group = 32;
+        bytes = p.rows * p.cols / storage[p.t.type].of * storage[p.t.type].bytes;
+        data = get(&e, bytes, 1); scales = get(&e, p.rows * p.cols, sizeof(float));
+        x = get(&e, M * p.cols, sizeof(float)); y = get(&e, M * p.rows, sizeof(float)); z = get(&e, M * p.rows, sizeof(float));
+        p.narrow = get(&e, panel_size(p.rows, (p.cols + 31) / 32 * 32) / 32, 64);
+        if (e.error[0]) { check(0, "%s", e.error); return; }
+        for (i = 0; i < bytes; i++) data[i] = (unsigned char)any_of(256);
+        for (i = 0; i < bytes / 2; i++) if (p.t.type == F16 || p.t.type == BF16) data[2 * i + 1] &= 0xbb;      /* finite */
+        for (i = 0; i < bytes; i += storage[p.t.type].bytes) if (storage[p.t.type].of == 32) data[i + 1] &= 0xbb;
+        fill_floats(x, M * p.cols); fill_floats(scales, p.rows * p.cols);
+        p.t.data = data; p.t.scales = (const unsigned char *)scales;
+        pack_narrow(&p);
+        linear(&p, x, M, y, NULL);
+        p.narrow = NULL;
+        linear(&p, x, M, z, NULL);
+        one_of(&m, memcmp(y, z, M * p.rows * sizeof *y) == 0, "%s, %zu x %zu, %zu rows", storage[p.t.type].name, p.rows, p.cols, M);
+        env_free(&e);
+    }
+    check_many(&m);
+}
+
 /* Every F16 number widened and written again. */
 static void test_half(void) {
     uint32_t h, wrong = 0;
@@ -1175,7 +1212,7 @@ static void test_golden_models(const char *folder, const char *file, const char 
         off, far);
     first = get(&e, 16 * V, sizeof *first);
     memcpy(first, b.logits, 16 * V * sizeof *first);
-    for (i = 0; i < m.n_all; i++) m.all[i]->panel = NULL;
+    for (i = 0; i < m.n_all; i++) m.all[i]->panel = NULL, m.all[i]->narrow = NULL;
     forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
     check(memcmp(first, b.logits, 16 * V * sizeof *first) == 0, "%s%s: in place: other bits", folder, file);
     env_free(&e);
@@ -2597,7 +2634,7 @@ int main(void) {
         test_training_independence(models[i].name, models[i].weights);
         test_save_model(models[i].name);
     }
-    test_half(); test_blocks();
+    test_half(); test_blocks(); test_narrow();
     test_golden_models(golden, "llama2", "llama2/expected.json");
     test_golden_models(golden, "llama2/model_v0.bin", "llama2/expected.json");
     test_golden_models(golden, "mixtral", "mixtral/expected.json");
