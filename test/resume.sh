@@ -47,7 +47,7 @@ head -n 200 $D/chosen >$D/lesson
 disturbed sample pool sample data/moe $D/p -n 10 --max-tokens 60 --threads 1
 disturbed score scored score $D/many
 disturbed select chosen select $D/scored --by words:max
-disturbed gather all gather $D/many
+disturbed gather all gather $D/many $D/many $D/many $D/many
 disturbed tune student tune data/dense $D/lesson --epochs 2 --batch 16 --lr 1e-3 --checkpoint 7 --threads 1
 disturbed lora adapter tune data/moe $D/lesson --lora 4 --epochs 2 --batch 16 --lr 1e-3 --checkpoint 7 --threads 1
 
