@@ -105,7 +105,7 @@ refuses "gcc -Ofast" "" gcc -Ofast
 # dense and mixture as teachers and students, and every kind of measuring, with a few records of each
 mkdir -p "$B/mini"
 head -n 3 data/prompts.jsonl >"$B/mini/prompts.jsonl"; tail -n 3 data/prompts.jsonl >>"$B/mini/prompts.jsonl"
-for f in openings talk questions held-out; do head -n 3 data/suites/$f.jsonl >"$B/mini/$f.jsonl"; done
+for f in openings talk peoples questions held-out; do head -n 3 data/suites/$f.jsonl >"$B/mini/$f.jsonl"; done
 sed 's/^samples = .*/samples = 2/; s/^max-tokens = .*/max-tokens = 8/' data/suites/demo.suite >"$B/mini/mini.suite"
 cat >"$B/mini/recipe" <<END
 teachers = dense: data/dense, moe: data/moe
