@@ -79,6 +79,10 @@ say $D/t.suite '[open]\nkind = sample\nitems = p.jsonl\nsamples = 3\nmax-tokens 
 check 'profile base' 0 '' "$A" profile $D/dense $D/t.suite -o $D/base.figures
 say $D/some.figures ''; sed 's/,"items":\[[^,]*,/,"items":[/' $D/base.figures >$D/some.figures; no 'against: other items' 'same items' "$A" profile $D/dense $D/t.suite --against $D/some.figures -o $O
 check 'profile --against' 0 'loss .*difference' "$A" profile $D/student $D/t.suite -o $D/student.figures --against $D/base.figures
+# a measure that says nothing of an answer (no sentence, too few words) is no error
+mkdir $D/mute; head -n 3 data/suites/peoples.jsonl >$D/mute/p.jsonl
+printf '[p]\nkind = sample\nitems = p.jsonl\nsamples = 2\nmax-tokens = 1\nreport = stereotype, msttr, hdd\n' >$D/mute/s.suite
+check 'profile: no value' 0 '' "$A" profile data/dense $D/mute/s.suite -o $D/mute/f
 [ "$(wc -l < $D/base.figures)" -eq 6 ] && ok || bad 'profile' 'six figures were expected'
 # sets in other layouts, several suites in one pass, a mean of their figures (of more than 16, so that their list grows), answers scored elsewhere
 mkdir $D/sets; say $D/sets/x.csv 'q,a,b,right\n"what, ""is"" it",cat,dog,B\nhow is it,a cat,a dog,A\n'; say $D/sets/y.tsv 'how is it\tthe cat\tcat is\t1\n'
