@@ -647,7 +647,7 @@ static void sincos64(double x, double *sine, double *cosine) {
 
 /* Random numbers. Not a stream but a function: what candidate 3 of prompt "7" draws at position 12 is fixed by the seed
  * whoever else was sampled before. Each word is stirred in with the finaliser of SplitMix64 (Steele et al. 2014). */
-enum { DRAW_SAMPLE = 1, DRAW_PICK, DRAW_SHUFFLE, DRAW_INIT, DRAW_BOOT, DRAW_WORLD, DRAW_OPTION };
+enum { DRAW_SAMPLE = 1, DRAW_PICK, DRAW_SHUFFLE, DRAW_INIT, DRAW_BOOT, DRAW_WORLD };
 
 static uint64_t stir(uint64_t h, uint64_t word) {
     h = (h ^ word) + 0x9e3779b97f4a7c15u;
