@@ -62,10 +62,14 @@ items: actinh
 	$(CORPUS) --distinct --start fact    -n 180 --fold 7-8/10 --answers 0 --seed 23 >>$(D)/prompts.jsonl
 	$(CORPUS) --distinct --start people  -n 100 --fold 7-8/10 --answers 0 --seed 24 >>$(D)/prompts.jsonl
 
-vocabulary: actinh
+vocabulary: actinh test/build/vocabulary
 	mkdir -p $(M)
 	$(CORPUS) -n 30000 --fold 0-6/10 --seed 1 >$(M)/words.jsonl
-	./actinh tokenize --train 1024 $(M)/words.jsonl -o $(M)/tokenizer.bin --force
+	test/build/vocabulary 1024 $(M)/words.jsonl $(M)/tokenizer.bin
+
+test/build/vocabulary: test/vocabulary.c actinh.c actinh.h
+	mkdir -p test/build
+	$(CC) -std=c99 -O1 -o $@ test/vocabulary.c -lm
 
 # the two models are trained side by side, a thread each
 $(M)/dense/model.safetensors: vocabulary

@@ -55,7 +55,10 @@ check 'corpus choices' 0 '' "$A" corpus $D/g.grammar -n 8 --seed 5 --choices 3 -
 check 'corpus k answers' 0 '"candidate":2' "$A" corpus $D/g.grammar -n 3 --answers 3
 check 'corpus --set' 0 'violet and violet' "$A" corpus $D/g.grammar -n 3 --set 'adj: violet'
 check 'corpus --fold' 0 '"prompt"' "$A" corpus $D/g.grammar -n 3 --fold 0-1/4
-check 'tokenize --train' 0 '' "$A" tokenize --train 300 $D/doc.jsonl -o $D/tokenizer.bin
+V=test/build/vocabulary                                                                # SIZE RECORDS OUT: see vocabulary.c
+check 'vocabulary.c' 0 '' make -s $V
+check 'vocabulary' 0 '' $V 300 $D/doc.jsonl $D/tokenizer.bin
+"$A" corpus test/golden.grammar -n 400 --seed 5 --quiet > $D/golden.jsonl; $V 360 $D/golden.jsonl $D/golden.bin; equal 'golden.tokenizer' $D/golden.bin test/golden.tokenizer
 file 'tokenizer.bin' $D/tokenizer.bin
 shape='"vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "eos_token_id": 2'
 say $D/dense.json '{"model_type": "llama", %s}\n' "$shape"
@@ -112,11 +115,11 @@ if command -v script > $D/x && script -qc true /dev/null > $D/x 2>&1; then
     if LC_ALL=C grep -qa 'a?\[31mb' $D/x; then ok; else bad 'no command reaches a terminal' "$(od -c $D/x | head -2)"; fi
 else skipped=$((skipped + 1)); fi
 say $D/answer.template 'Q: {prompt}\nA:\n'
-for f in bin json; do rm -rf $D/v; mkdir $D/v; cp $D/dense/config.json $D/v; "$A" tokenize --train 290 $D/doc.jsonl -o $D/v/tokenizer.bin 2>$D/2
+for f in bin json; do rm -rf $D/v; mkdir $D/v; cp $D/dense/config.json $D/v; $V 290 $D/doc.jsonl $D/v/tokenizer.bin 2>$D/2
     [ $f = json ] && cp $D/dense/tokenizer.json $D/v && rm $D/v/tokenizer.bin
     "$A" tokenize $D/v $D/text > $D/v.$f; done
 equal 'the vocabulary of a folder: tokenizer.json' $D/v.json $D/ids
-"$A" tokenize --train 290 $D/doc.jsonl -o $D/v/tokenizer.bin 2>$D/2; "$A" tokenize $D/v $D/text > $D/v.json; equal 'tokenizer.bin goes before tokenizer.json' $D/v.json $D/v.bin
+$V 290 $D/doc.jsonl $D/v/tokenizer.bin 2>$D/2; "$A" tokenize $D/v $D/text > $D/v.json; equal 'tokenizer.bin goes before tokenizer.json' $D/v.json $D/v.bin
 check 'template' 0 '"completion"' "$A" sample $D/dense $D/p.jsonl -n 1 --max-tokens 3 --template $D/answer.template
 say $D/io.template '{instruction}#{input}:\n---\n{prompt}:{completion}</s>\n'
 say $D/talk.msg '{"messages":[{"role":"system","content":"S"},{"role":"user","content":" u "},{"role":"assistant","content":"a"},{"role":"user","content":"</s>"},{"role":"assistant","content":"b"}]}\n{"conversations":[{"from":"human","value":"u"},{"from":"gpt","value":"a"}]}\n{"instruction":"i","input":"x","output":"o"}\n'
@@ -176,7 +179,7 @@ mkdir $D/s2; cp $D/t.suite $D/p.jsonl $D/q.jsonl $D/talk.jsonl $D/s2
 "$A" profile $D/dense $D/s2/t.suite -o $D/s2/figures 2>/dev/null; sed 1d $D/talk.jsonl > $D/s2/talk.jsonl
 check 'changed items of a suite are another input' 2 '--force' "$A" profile $D/dense $D/s2/t.suite -o $D/s2/figures
 mkdir $D/s3; cp $D/dense.json $D/s3/c.json; cp $D/tokenizer.bin $D/s3
-"$A" tune $D/s3/c.json $D/q.jsonl --epochs 1 -o $D/s3/m 2>/dev/null; "$A" tokenize --train 300 $D/talk.jsonl -o $D/s3/t2 && mv $D/s3/t2 $D/s3/tokenizer.bin
+"$A" tune $D/s3/c.json $D/q.jsonl --epochs 1 -o $D/s3/m 2>/dev/null; $V 300 $D/talk.jsonl $D/s3/t2 && mv $D/s3/t2 $D/s3/tokenizer.bin
 check 'a changed tokenizer is another input' 2 '--force' "$A" tune $D/s3/c.json $D/q.jsonl --epochs 1 -o $D/s3/m
 
 # ----------------------------------------------------- bits ----------------------------------------------------------
@@ -251,9 +254,9 @@ say $D/bad.jsonl '{"messages":[{"role":"user"}]}\n'; no 'messages: no content' '
 say $D/bad.jsonl '{"messages":[]}\n'; no 'messages: none' 'bad.jsonl, line 1' "$A" tune $M $D/bad.jsonl -o $O
 say $D/bad.jsonl '{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"},{"from":"human","value":"c"},{"from":"gpt","value":"d"}]}\n'
 no 'plain cannot put a conversation' '\{completion\}' "$A" tune $M $D/bad.jsonl -o $O
-no 'train size' '--train' "$A" tokenize --train 100 $D/doc.jsonl -o $O
-no 'train size too small for the characters' '--train 260' "$A" tokenize --train 260 $D/doc.jsonl -o $O
-no 'train: a text too short for the size' '5000' "$A" tokenize --train 5000 $P -o $O
+no 'vocabulary: size' '100 pieces: too few' $V 100 $D/doc.jsonl $O
+no 'vocabulary: size too small for the characters' '260 pieces: too few' $V 260 $D/doc.jsonl $O
+no 'vocabulary: a text too short for the size' '5000' $V 5000 $P $O
 say $D/ids '5 6 300\n'; no 'decode: an id that is too large' 'ids' "$A" tokenize --decode $D/tokenizer.bin $D/ids -o $O
 say $D/ids '5 six\n'; no 'decode: not an id' 'ids' "$A" tokenize --decode $D/tokenizer.bin $D/ids -o $O
 
@@ -265,7 +268,7 @@ for f in missing empty blank page.html moe; do
     no "select: $f" "$f" "$A" select $D/$f -o $O
     no "gather: $f" "$f" "$A" gather $D/$f -o $O
     no "tune: $f" "$f" "$A" tune $M $D/$f -o $O
-    no "tokenize --train: $f" "$f" "$A" tokenize --train 300 $D/$f -o $O
+    no "vocabulary: $f" "$f" $V 300 $D/$f $O
     no "corpus: $f" "$f" "$A" corpus $D/$f -o $O
     no "words: $f" "$f" "$A" score $S --words $D/$f -o $O
     no "suite: $f" "$f" "$A" profile $M $D/$f -o $O
@@ -491,7 +494,7 @@ config 'a list' 's/^{/[{/; s/^}/}]/' 'config.json'
 tokens() { no "tokenizer: $1" "$2" "$A" sample $M $P --tokenizer $D/bad.tok -o $O; no "tokenize: $1" "$2" "$A" tokenize $D/bad.tok $D/text -o $O; }
 t=$(wc -c < $D/tokenizer.bin)
 for n in 1 4 5 11 100 $((t / 2)) $((t - 1)); do cut_to $D/tokenizer.bin $n $D/bad.tok; tokens "$n bytes" 'bad.tok'; done
-"$A" tokenize --train 290 $D/doc.jsonl -o $D/bad.tok --force; no 'tokenizer of another size' 'bad.tok.*290.*300' "$A" sample $M $P --tokenizer $D/bad.tok -o $O
+$V 290 $D/doc.jsonl $D/bad.tok; no 'tokenizer of another size' 'bad.tok.*290.*300' "$A" sample $M $P --tokenizer $D/bad.tok -o $O
 cp $D/tokenizer.bin $D/bad.tok; printf '\000\000\300\177' | dd of=$D/bad.tok bs=1 seek=4 conv=notrunc 2>/dev/null; tokens 'a score that is not a number' 'bad.tok.*score'
 json() { sed "$2" $D/dense/tokenizer.json > $D/bad.tok; tokens "json: $1" "bad.tok.*$3"; }
 json 'byte-level' 's/"byte_fallback":true/"byte_fallback":false/' byte_fallback; json 'another normalizer' 's/"type":"Prepend"/"type":"NFKC"/' NFKC

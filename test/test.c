@@ -10,6 +10,9 @@
  */
 #define ACTINH_NO_MAIN
 #include "../actinh.c"
+#define main vocabulary_main
+#include "vocabulary.c"
+#undef main
 #include <float.h>
 
 static size_t passed, failed, skipped, times = 1;
