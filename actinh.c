@@ -1774,11 +1774,11 @@ static Merge heap_pop(Merge *h, size_t *n) {
 }
 
 static void offer(const Tokenizer *t, const char *s, const Symbol *symbol, size_t i, Merge *heap, size_t *n) {
-    const Symbol *a = &symbol[i], *b;
+    const Symbol *a, *b;
     Merge m;
     int id;
-    if (i == SIZE_MAX || a->right == SIZE_MAX) return;
-    b = &symbol[a->right];
+    if (i == SIZE_MAX || symbol[i].right == SIZE_MAX) return;
+    a = &symbol[i]; b = &symbol[a->right];
     m.at = i; m.n = a->n + b->n;
     id = lookup(t, s + a->start, m.n);
     if (id < 0) return;
