@@ -1178,6 +1178,12 @@ static int open_records(Env *e, Records *r, const char *path) {
     return 0;
 }
 
+/* The same of records that are in memory. */
+static void open_text(Records *r, const char *name, Span text) {
+    memset(r, 0, sizeof *r);
+    r->in.path = name; r->in.s = (char *)(uintptr_t)text.s; r->in.n = text.n; r->in.end = 1;
+}
+
 /* Decodes the first of several fields of `object` that is there, into the record's text: 1, 0 for none, -1. */
 static int take(Env *e, Record *r, Span object, const char *where, const char *const *names, Span *to) {
     for (; *names; names++) {
@@ -5575,7 +5581,7 @@ static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3 };      
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };
 
 typedef struct { double ll, alone, size[4]; int right, unknown, target; } Option;         /* size[TOKEN], [CHAR], [OCTET] */
-typedef struct { Option *c; size_t n, first, group; Span by; int opposite, aside; } Item;        /* by: breakdowns, a line each */
+typedef struct { Option *c; size_t n, group; Span by; int opposite, aside; } Item;        /* by: "", and a line a breakdown */
 
 static double score_of(const Item *q, size_t j, int by) {
     const Option *c = &q->c[j];
@@ -5669,11 +5675,14 @@ static size_t figure_of(const char *name) {
     return i;
 }
 
+typedef struct { double v[4]; } Outcome;     /* what an item gave; v[3]: number of its group */
+
 typedef struct {
     const char *suite, *name, *like;   /* like: ids of training prompts that this section resembles begin so */
     int kind;
-    size_t n, groups;
-    double *v[4];                      /* [n] what each item gave; v[3]: number of its group, of which there are `groups` */
+    Outcome *item;                     /* [n] */
+    size_t n, cap;
+    Names groups;
     double value, lo, hi;
 } Figure;
 
@@ -5683,6 +5692,24 @@ static double six(double x) {            /* what six printed decimals keep */
     double scaled = (x < 0 ? -x : x) * 1e6 + 0.5;
     scaled = (double)(int64_t)scaled / 1e6;
     return x < 0 ? -scaled : scaled;
+}
+
+static Figure *add_figure(Env *e, Figures *list, const char *suite, const char *name, const char *like) {
+    size_t line = figure_of(name);
+    Figure f = { suite, name, like, line < COUNT(statistics) ? statistics[line].kind : MEAN, NULL, 0, 0, { NULL, 0, 0 }, 0, 0, 0 };
+    if (room(e, &list->f, list->n, &list->cap, sizeof f) < 0) return NULL;
+    list->f[list->n] = f;
+    return &list->f[list->n++];
+}
+
+/* One more item in a figure. Groups are numbered in order of appearance. */
+static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
+    size_t *number = number_for(e, &f->groups, group), j;
+    if (!number || room(e, &f->item, f->n, &f->cap, sizeof *f->item) < 0) return -1;
+    if (!*number) *number = f->groups.n;
+    for (j = 0; j < 3; j++) f->item[f->n].v[j] = uses[f->kind] >> j & 1 ? v[j] : 0.0;
+    f->item[f->n++].v[3] = (double)(*number - 1);
+    return 0;
 }
 
 /* Expected calibration error. Equal mass as HELM and the uncertainty-calibration package have it: confidences are sorted
@@ -5735,40 +5762,43 @@ static double selective(Guess *g, size_t n, int kind) {
     return area / (double)n;
 }
 
-/* The mean over groups of the mean of x over their items. sum: scratch [groups]. */
-static double mean_of_groups(const Figure *f, const double *x, const size_t *drawn, Guess *sum) {
-    size_t i, k, groups = 0;
+/* The mean over groups of the mean of their items' v[j]. sum: scratch, a group each. */
+static double mean_of_groups(const Figure *f, int j, const size_t *drawn, Guess *sum) {
+    size_t i, groups = 0;
     double total = 0.0;
-    for (i = 0; i < f->groups; i++) sum[i].p = sum[i].right = 0.0;
+    memset(sum, 0, f->groups.n * sizeof *sum);
     for (i = 0; i < f->n; i++) {
-        k = drawn ? drawn[i] : i;
-        sum[(size_t)f->v[3][k]].p += x[k];
-        sum[(size_t)f->v[3][k]].right += 1.0;
+        const double *v = f->item[drawn ? drawn[i] : i].v;
+        sum[(size_t)v[3]].p += v[j];
+        sum[(size_t)v[3]].right += 1.0;
     }
-    for (i = 0; i < f->groups; i++) if (sum[i].right > 0) { total += sum[i].p / sum[i].right; groups++; }
+    for (i = 0; i < f->groups.n; i++) if (sum[i].right > 0) { total += sum[i].p / sum[i].right; groups++; }
     return mean(total, groups);
 }
 
-/* The statistic over items drawn[0 .. n-1] (NULL: each once). guess: scratch [n + groups]. */
+/* The statistic over items drawn[0 .. n-1] (NULL: each once). guess: scratch [n]. */
 static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
-    double a = 0.0, b = 0.0, c = 0.0;
-    size_t i;
-    if (f->kind == TERMS || f->kind == ICAT) {
-        a = mean_of_groups(f, f->v[0], drawn, guess);
-        return f->kind == TERMS ? a : mean_of_groups(f, f->v[1], drawn, guess) * (a < 100.0 - a ? a : 100.0 - a) / 50.0;
-    }
+    double sum[3] = { 0, 0, 0 }, n = (double)f->n, a;
+    size_t i, j;
     for (i = 0; i < f->n; i++) {
-        size_t k = drawn ? drawn[i] : i;
-        a += f->v[0][k];
-        if (f->kind == MEAN) continue;
-        b += f->v[1][k]; c += f->v[2][k];
-        if (f->kind >= ECE10) { guess[i].p = f->v[0][k]; guess[i].right = f->v[1][k]; }
+        const double *v = f->item[drawn ? drawn[i] : i].v;
+        for (j = 0; j < 3; j++) sum[j] += v[j];
+        guess[i].p = v[0]; guess[i].right = v[1];
     }
-    if (f->kind == AREA || f->kind == TOP10) return selective(guess, f->n, f->kind);
-    if (f->kind >= ECE10) return ece(guess, f->n, f->kind == ECE1 ? 1 : 10, f->kind == WIDTH10);
-    if (f->kind == SCALED) a *= 1.0 - c / (double)f->n;
-    if (f->kind == SCALED_TERMS) a *= 1.0 - mean_of_groups(f, f->v[2], drawn, guess);
-    return f->kind == MEAN ? a / (double)f->n : b > 0 ? a / b : 0.0;
+    switch (f->kind) {
+    case MEAN: return sum[0] / n;
+    case TERMS: return mean_of_groups(f, 0, drawn, guess);
+    case ICAT:
+        a = mean_of_groups(f, 0, drawn, guess);
+        return mean_of_groups(f, 1, drawn, guess) * (a < 100.0 - a ? a : 100.0 - a) / 50.0;
+    case AREA: case TOP10: return selective(guess, f->n, f->kind);
+    case ECE10: case WIDTH10: return ece(guess, f->n, 10, f->kind == WIDTH10);
+    case ECE1: return ece(guess, f->n, 1, 0);
+    case SCALED: sum[0] *= 1.0 - sum[2] / n; break;
+    case SCALED_TERMS: sum[0] *= 1.0 - mean_of_groups(f, 2, drawn, guess); break;
+    default: break;
+    }
+    return sum[1] > 0 ? sum[0] / sum[1] : 0.0;
 }
 
 static int by_size(const void *a, const void *b) {
@@ -5780,10 +5810,9 @@ static int by_size(const void *a, const void *b) {
  * difference f - against on the same draws. */
 static int bootstrap(Env *e, const Figure *f, const Figure *against, double *value, double *lo, double *hi) {
     size_t *drawn = get(e, f->n + 1, sizeof *drawn), i, r;
-    Guess *guess = get(e, f->n + f->groups + 1, sizeof *guess);
+    Guess *guess = get(e, f->n + 1, sizeof *guess);
     double *x = get(e, REPLICATES, sizeof *x);
     if (!drawn || !guess || !x) return -1;
-    *value = *lo = *hi = 0.0;
     if (f->n == 0 || (against && against->n != f->n))
         return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n,
             against ? against->n : 0);
@@ -5799,31 +5828,12 @@ static int bootstrap(Env *e, const Figure *f, const Figure *against, double *val
     return 0;
 }
 
-static Figure *add_figure(Env *e, Figures *list, const char *suite, const char *name, const char *like, size_t n) {
-    Figure *f;
-    size_t i;
-    if (room(e, &list->f, list->n, &list->cap, sizeof *list->f) < 0) return NULL;
-    f = &list->f[list->n++];
-    memset(f, 0, sizeof *f);
-    f->suite = suite; f->name = name; f->like = like; f->n = n; f->groups = 1;
-    f->kind = figure_of(name) < COUNT(statistics) ? statistics[figure_of(name)].kind : MEAN;
-    for (i = 0; i < COUNT(f->v); i++) if (!(f->v[i] = get(e, n + 1, sizeof(double)))) return NULL;
-    return f;
-}
-
 /* The figure of a name in a section; suite NULL: in the first section that has it. */
 static const Figure *find_figure(const Figures *list, const char *suite, const char *name) {
     size_t i;
     for (i = 0; i < list->n; i++)
         if (strcmp(list->f[i].name, name) == 0 && (!suite || strcmp(list->f[i].suite, suite) == 0)) return &list->f[i];
     return NULL;
-}
-
-static void put_list(Env *e, Buf *b, const char *name, const double *x, size_t n) {
-    size_t i;
-    put_format(e, b, ",\"%s\":[", name);
-    for (i = 0; i < n; i++) { if (i) put_text(e, b, ","); put_fixed(e, b, x[i]); }
-    put_text(e, b, "]");
 }
 
 static void put_interval(Env *e, Buf *b, double value, double lo, double hi, size_t n) {
@@ -5837,14 +5847,19 @@ static const char *const column[4] = { "items", "weights", "right", "groups" }; 
 
 static int save_figures(Env *e, const char *path, const Figures *list) {
     Buf b = { NULL, 0, 0 };
-    size_t i, j;
+    size_t i, j, k;
     for (i = 0; i < list->n; i++) {
         const Figure *f = &list->f[i];
         put_text(e, &b, "{\"suite\":"); put_quoted(e, &b, span(f->suite));
         put_text(e, &b, ",\"measure\":"); put_quoted(e, &b, span(f->name));
         put_interval(e, &b, f->value, f->lo, f->hi, f->n);
         put_text(e, &b, ",\"like\":"); put_quoted(e, &b, span(f->like));
-        for (j = 0; j < COUNT(column); j++) if (uses[f->kind] >> j & 1) put_list(e, &b, column[j], f->v[j], f->n);
+        for (j = 0; j < COUNT(column); j++) {
+            if (!(uses[f->kind] >> j & 1)) continue;
+            put_format(e, &b, ",\"%s\":[", column[j]);
+            for (k = 0; k < f->n; k++) { if (k) put_text(e, &b, ","); put_fixed(e, &b, f->item[k].v[j]); }
+            put_text(e, &b, "]");
+        }
         put_text(e, &b, "}\n");
     }
     TRY(save_file(e, path, whole(&b)));
@@ -5863,25 +5878,26 @@ static const char *text_field(Env *e, Span json, const char *key) {
 
 static int load_figures(Env *e, const char *path, Figures *list) {
     In in;
-    Span line, all;
+    Span line, all[COUNT(column)];
     Member m;
     int any;
     memset(list, 0, sizeof *list);
     TRY(open_in(e, &in, path));
     while ((any = next_line(e, &in, &line)) > 0) {
-        size_t n = 0, at = 0, i, j;
+        size_t at[COUNT(column)] = { 0 }, j;
         Figure *f;
         TRY(json_check(e, line, path, in.line));
-        all = json_get(line, "items");
-        if (!all.n) return fail(e, "%s, line %zu: no field \"items\": this is not what profile writes", path, in.line);
-        while (json_next(all, &at, &m)) n++;
-        f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"), text_field(e, line, "like"), n);
-        if (!f) return -1;
-        for (j = 0; j < COUNT(column); j++)
-            for (at = i = 0, all = json_get(line, column[j]); i < n && json_next(all, &at, &m); i++)
-                if (!json_number(m.value, &f->v[j][i]) || (j == 3 && !(f->v[j][i] >= 0 && f->v[j][i] < (double)n)))
+        for (j = 0; j < COUNT(column); j++) all[j] = json_get(line, column[j]);
+        if (!all[0].n) return fail(e, "%s, line %zu: no field \"items\": this is not what profile writes", path, in.line);
+        f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"), text_field(e, line, "like"));
+        while (f && json_next(all[0], &at[0], &m)) {
+            double v[COUNT(column)] = { 0 };
+            for (j = 0; j < COUNT(column) && (j == 0 || !all[j].n || json_next(all[j], &at[j], &m)); j++)
+                if (all[j].n && !json_number(m.value, &v[j]))
                     return fail(e, "%s, line %zu, field \"%s\": numbers were expected", path, in.line, column[j]);
-        for (i = 0; i < n; i++) if (f->v[3][i] + 1 > (double)f->groups) f->groups = (size_t)f->v[3][i] + 1;
+            TRY(add_outcome(e, f, v, bits64(v[3])));
+        }
+        if (!f) return -1;
         if (!json_number(json_get(line, "value"), &f->value) || !json_number(json_get(line, "lo"), &f->lo)
             || !json_number(json_get(line, "hi"), &f->hi))
             return fail(e, "%s, line %zu: \"value\", \"lo\" and \"hi\" were expected", path, in.line);
@@ -5907,40 +5923,47 @@ static int is_ours(const Share *s, size_t number) {
     return !s->only || i < s->n_only;
 }
 
+/* A prompt with room for k answers. where: before a complaint. */
+static int new_prompt(Env *e, const Model *m, const Template *form, Span id, const Turn *turn, size_t turns, size_t k,
+    const char *where, Prompt *p) {
+    Span prompt = turn[turns - 1].field[PROMPT];
+    Ids ids;
+    memset(p, 0, sizeof *p);
+    p->id.s = copy(e, id.s, id.n); p->id.n = id.n;
+    p->prompt.s = copy(e, prompt.s, prompt.n); p->prompt.n = prompt.n;
+    p->q.key = hash(id.s, id.n);
+    p->q.answer = get(e, k, sizeof *p->q.answer);
+    if (!p->id.s || !p->prompt.s || !p->q.answer) return -1;
+    TRY(encode_prompt(e, &m->t, form, turn, turns, &ids));
+    p->q.id = ids.id; p->q.n = ids.n;
+    drop(e, ids.text.s);
+    return p->q.n < m->c.ctx ? 0 : fail(e, "%sthe prompt has %zu tokens, which leaves no room for an answer in the model's "
+        "context of %zu", where, p->q.n, m->c.ctx);
+}
+
 /* Reads up to `most` prompts of our share (0 at the end of the file). Ids must not come back. */
 static int read_prompts(Env *e, Records *rs, Names *seen, const Model *m, const Template *form, size_t k, size_t most,
     const Share *share, Prompts *list) {
     static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Record r;
-    Ids ids;
     size_t f;
     int any = 0;
     memset(&r, 0, sizeof r);
     for (list->n = 0; list->n < most && (any = next_record(e, rs, &r)) > 0;) {
+        char where[360];
         Prompt *p;
         int again = seen_before(e, seen, r.id);
-        if (!r.has_prompt) return fail(e, "%s, record %zu: no field \"prompt\" or \"instruction\"", rs->in.path, r.number + 1);
-        if (again)
-            return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" was there before", rs->in.path,
-                r.number + 1, SHOWN(r.id));
+        snprintf(where, sizeof where, "%.300s, record %zu: ", rs->in.path, r.number + 1);
+        if (!r.has_prompt) return fail(e, "%sno field \"prompt\" or \"instruction\"", where);
+        if (again) return again < 0 ? -1 : fail(e, "%sid \"%.*s\" was there before", where, SHOWN(r.id));
         if (!is_ours(share, r.number)) continue;
         TRY(room(e, &list->p, list->n, &list->cap, sizeof *list->p));
         p = &list->p[list->n++];
-        memset(p, 0, sizeof *p);
-        p->id.s = copy(e, r.id.s, r.id.n); p->id.n = r.id.n;
-        p->prompt.s = copy(e, r.prompt.s, r.prompt.n); p->prompt.n = r.prompt.n;
-        p->q.key = hash(r.id.s, r.id.n);
-        p->q.answer = get(e, k, sizeof *p->q.answer);
-        if (!p->id.s || !p->prompt.s || !p->q.answer) return -1;
-        TRY(encode_prompt(e, &m->t, form, r.turn, r.n_turns, &ids));
-        p->q.id = ids.id; p->q.n = ids.n;
-        drop(e, ids.text.s);
+        TRY(new_prompt(e, m, form, r.id, r.turn, r.n_turns, k, where, p));
         for (f = 0; f < COUNT(kept); f++) {
             Span v = json_get(r.raw, kept[f]);
             if (v.n) { put_format(e, &p->more, ",\"%s\":", kept[f]); put(e, &p->more, v.s, v.n); }
         }
-        if (p->q.n >= m->c.ctx)
-            return fail(e, "%s, record %zu: the prompt has %zu tokens, which leaves no room for an answer in the model's context of %zu", rs->in.path, r.number + 1, p->q.n, m->c.ctx);
     }
     drop(e, r.text.s);
     return any < 0 ? -1 : (int)(list->n > 0);
@@ -5952,7 +5975,8 @@ static void drop_prompts(Env *e, Prompts *list, size_t k) {
     for (i = 0; i < list->n; i++) {
         Prompt *p = &list->p[i];
         for (j = 0; j < k; j++) drop(e, p->q.answer[j].id);
-        drop(e, p->more.s); drop(e, p->q.answer); drop(e, p->q.id); drop(e, (void *)(uintptr_t)p->id.s); drop(e, (void *)(uintptr_t)p->prompt.s);
+        drop(e, p->more.s); drop(e, p->q.answer); drop(e, p->q.id);
+        drop(e, (void *)(uintptr_t)p->id.s); drop(e, (void *)(uintptr_t)p->prompt.s);
     }
     list->n = 0;
 }
@@ -5971,23 +5995,13 @@ static int ask(Env *e, Sampler *x, Prompts *list, Progress *bar, size_t done, si
 static int ask_one(Env *e, const Model *m, const Sampling *s, const char *text, Prompt *p) {
     Template plain;
     Sampler x;
-    Prompts list;
+    Prompts list = { p, 1, 1 };
     Progress bar = { NULL, 0, 0 };
     Turn turn;
-    Ids ids;
-    memset(&turn, 0, sizeof turn); memset(p, 0, sizeof *p);
-    p->id = span("0");
-    p->prompt = span(text);
-    p->q.key = hash("0", 1);
+    memset(&turn, 0, sizeof turn);
+    turn.field[PROMPT] = span(text);
     TRY(load_template(e, "plain", &plain));
-    turn.field[PROMPT] = p->prompt;
-    TRY(encode_prompt(e, &m->t, &plain, &turn, 1, &ids));
-    p->q.id = ids.id; p->q.n = ids.n;
-    if (p->q.n >= m->c.ctx)
-        return fail(e, "the prompt has %zu tokens, which leaves no room for an answer in the model's context of %zu", p->q.n, m->c.ctx);
-    p->q.answer = get(e, s->k, sizeof *p->q.answer);
-    if (!p->q.answer) return -1;
-    list.p = p; list.n = list.cap = 1;
+    TRY(new_prompt(e, m, &plain, span("0"), &turn, 1, s->k, "", p));
     TRY(new_sampler(e, m, s, s->k, &x));
     return ask(e, &x, &list, &bar, 0, 1);
 }
@@ -6009,17 +6023,6 @@ static int put_candidate(Env *e, Buf *b, const Model *m, const Prompt *p, size_t
     return e->error[0] ? -1 : 0;
 }
 
-/* A candidate's line as a record again, for measuring. */
-static int record_of(Env *e, Span line, size_t candidate, Record *r) {
-    memset(r, 0, sizeof *r);
-    r->raw = trim(line);
-    r->candidate = candidate;
-    put(e, &r->text, "", 0);
-    put_unquoted(e, &r->text, json_get(r->raw, "completion"));
-    r->completion = whole(&r->text);
-    return e->error[0] ? -1 : 0;
-}
-
 /* ------------------------------------------------- sets ---------------------------------------------------------------
  * A set stays in its publisher's layout, which the section's keys describe: records as everywhere, or a table (.csv, .tsv;
  * `columns` names them where the file does not), every row of which becomes a record; `at`: where in a record the items are.
@@ -6027,14 +6030,33 @@ static int record_of(Env *e, Span line, size_t candidate, Record *r) {
  * that is there, through filters. A path is names joined by dots; * is each element, # each name, a=b those whose a is "b".
  * There too: file (its name), beside (the item's line of the file of that key) and, in prompt and answer, choice.
  */
+static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
+    { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-p", "1" },
+    { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" }, { "only", "" },
+    { "prompt", "{prompt|instruction}" }, { "answer", "{choice}" }, { "choices", "{choices.*}" }, { "labels", "" },
+    { "gold", "{answer}" }, { "tags", "" }, { "unknown", "" }, { "target", "" }, { "opposite", "" }, { "aside", "" },
+    { "group", "" }, { "by", "" }, { "clean", "" }, { "encode", "" }, { "bos", "yes" }, { "of", "" } };
+
 typedef struct { const char *file, *name, *sets; const Setting *s; size_t n; } Section;
 typedef struct { Span *v; size_t n, cap; } Spans;
 enum { MOST_CHOICES = 64 };
 typedef struct { Buf b; size_t at[MOST_CHOICES + 2], n; } Texts;                     /* text i: from at[i] up to at[i + 1] */
-typedef struct { const Section *s; const char *path; size_t number; Span json; Member more[3]; } Here;         /* an item */
+enum { ONLY, CHOICES, LABELS, TAGS, GOLD, UNKNOWN_TEXTS, TARGET, OPPOSITE, ASIDE, GROUP, BY, N_TEXTS };
+static const char *const text_keys[] = { "only", "choices", "labels", "tags", "gold", "unknown", "target", "opposite", "aside",
+    "group", "by" };
+typedef struct {                         /* an item of a set */
+    const Section *s;
+    const char *path;
+    size_t number;
+    Span json;
+    Member more[3];                      /* choice, file, beside */
+    Texts text[N_TEXTS];                 /* what the section's keys make of it */
+} Here;
 
-static const char *key_of(const Section *x, const char *key, const char *otherwise) {
-    return setting(x->s, x->n, x->name, key, otherwise);
+static const char *key_of(const Section *x, const char *key) {
+    size_t i;
+    for (i = 0; i + 1 < COUNT(suite_keys) && strcmp(suite_keys[i].name, key); i++) continue;
+    return setting(x->s, x->n, x->name, key, suite_keys[i].otherwise);
 }
 
 static int bad_item(Env *e, const Here *h, const char *what, const char *which) {
@@ -6050,11 +6072,11 @@ static int add_span(Env *e, Spans *list, Span x) {
 /* RFC 4180 has quotes around cells that hold commas or line ends, and writes a quote twice; TSV has neither. A first row that
  * begins with the first of the given names is their head line. */
 static int load_table(Env *e, const char *path, char comma, const char *names, Spans *list) {
-    Buf cell = { NULL, 0, 0 }, row = cell;
-    Spans name = { NULL, 0, 0 };
+    Buf cell = { NULL, 0, 0 }, json = cell;
+    Spans name = { NULL, 0, 0 }, row = name;
     Span text, given = span(names);
-    size_t i, col = 0, rows = 1;
-    int quoted = 0, head = !names;
+    size_t i, k, rows = 1;
+    int quoted = 0;
     TRY(load_file(e, path, &text));
     while (given.n) TRY(add_span(e, &name, trim(upto(&given, ','))));
     for (i = 0; i <= text.n; i++) {
@@ -6064,19 +6086,20 @@ static int load_table(Env *e, const char *path, char comma, const char *names, S
             continue;
         }
         if (i < text.n && (quoted || (c != comma && c != '\n'))) { if (c != '\r') put(e, &cell, &c, 1); continue; }
-        if (c == '\n' && col == 0 && cell.n == 0) continue;                                /* an empty line; the end */
-        if (rows == 1 && col == 0 && names) head = equal(whole(&cell), name.v[0]);
-        if (head && !names) TRY(add_span(e, &name, whole(&cell)));
-        if (quoted || (!head && (c == '\n' ? col + 1 != name.n : col + 1 >= name.n)))
-            return fail(e, "%s, row %zu: %zu columns were expected, or a quote is not closed", path, rows, name.n);
-        if (!head) {
-            put_text(e, &row, col ? "," : "{"); put_quoted(e, &row, name.v[col]);
-            put_text(e, &row, ":"); put_quoted(e, &row, whole(&cell));
-        }
-        cell.n = 0; col++;
+        if (c == '\n' && row.n == 0 && cell.n == 0) continue;                              /* an empty line; the end */
+        TRY(add_span(e, &row, whole(&cell)));
+        cell.n = 0;
         if (c != '\n') continue;
-        if (!head) { put_text(e, &row, "}"); TRY(add_span(e, list, whole(&row))); }
-        row.n = col = 0; head = 0; rows++;
+        if (quoted || (name.n && row.n != name.n))
+            return fail(e, "%s, row %zu: %zu columns were expected, or a quote is not closed", path, rows, name.n);
+        for (k = 0; name.n && k < row.n && (rows > 1 || !equal(row.v[0], name.v[0])); k++) {
+            put_text(e, &json, k ? "," : "{"); put_quoted(e, &json, name.v[k]);
+            put_text(e, &json, ":"); put_quoted(e, &json, row.v[k]);
+        }
+        if (json.n) { put_text(e, &json, "}"); TRY(add_span(e, list, whole(&json))); }
+        if (!name.n) { name = row; memset(&row, 0, sizeof row); }
+        while (row.n) drop(e, (void *)(uintptr_t)row.v[--row.n].s);
+        json.n = 0; rows++;
     }
     return e->error[0] ? -1 : 0;
 }
@@ -6098,18 +6121,16 @@ static size_t find_values(Span json, Span path, Span *v, size_t most) {
 }
 
 static int load_set(Env *e, const char *path, const Section *x, Spans *list) {
-    const char *at = key_of(x, "at", "");
+    Span raw, items, at = span(key_of(x, "at"));
     Records rs;
-    Span raw, items;
     Member m;
     size_t i;
     int any;
     if (ends(path, ".csv") || ends(path, ".tsv"))
-        return load_table(e, path, ends(path, ".csv") ? ',' : '\t', key_of(x, "columns", NULL), list);
+        return load_table(e, path, ends(path, ".csv") ? ',' : '\t', key_of(x, "columns"), list);
     TRY(open_records(e, &rs, path));
     while ((any = next_object(e, &rs, &raw, &i)) > 0) {
-        if (*at && find_values(raw, span(at), &items, 1))
-            for (i = 0; json_next(items, &i, &m);) TRY(add_span(e, list, m.value));
+        if (at.n && find_values(raw, at, &items, 1)) for (i = 0; json_next(items, &i, &m);) TRY(add_span(e, list, m.value));
         else TRY(add_span(e, list, raw));
     }
     close_in(&rs.in);
@@ -6133,7 +6154,8 @@ static int filter_text(Env *e, const Here *h, Span filters, Buf *b, size_t from)
         if (same(name, "trim")) { t = trim(t); end = t.s + t.n; }
         else if (same(name, "before")) end = at ? at : end;
         else if (same(name, "after")) t.s = at ? at + arg.n : end;
-        else if (!cut && !swap && !capitalize) return fail(e, "%s, [%s]: there is no filter \"%.*s\"", h->s->file, h->s->name, SHOWN(name));
+        else if (!cut && !swap && !capitalize)
+            return fail(e, "%s, [%s]: there is no filter \"%.*s\"", h->s->file, h->s->name, SHOWN(name));
         for (at = t.s; at < end;) {
             char c = capitalize ? (char)(at == t.s && is_alpha(*at) ? lower(*at) - 32 : lower(*at)) : *at;
             if (swap && (size_t)(end - at) >= x.n && memcmp(at, x.s, x.n) == 0) { put(e, &out, y.s, y.n); at += x.n; }
@@ -6160,7 +6182,8 @@ static int put_template(Env *e, const Here *h, Span form, size_t k, Buf *b, size
         for (hole = upto(&form, '}'), n = 0; hole.n && n == 0;) {
             one = upto(&hole, '|'); path = upto(&one, '/');
             n = find_values(h->json, path, v, COUNT(v));
-            for (i = 0; i < COUNT(h->more); i++) if (h->more[i].value.n && equal(path, h->more[i].key)) { *v = h->more[i].value; n = 1; }
+            for (i = 0; i < COUNT(h->more); i++)
+                if (h->more[i].value.n && equal(path, h->more[i].key)) { *v = h->more[i].value; n = 1; }
         }
         if (n == 0) { *values = 0; return 0; }
         if (n > *values) *values = n;
@@ -6177,19 +6200,20 @@ static int put_template(Env *e, const Here *h, Span form, size_t k, Buf *b, size
     return e->error[0] ? -1 : 0;
 }
 
-static int put_key(Env *e, const Here *h, const char *key, const char *otherwise, Buf *b) {
-    const char *form = key_of(h->s, key, otherwise);
+static int put_key(Env *e, const Here *h, const char *key, Buf *b) {
+    const char *form = key_of(h->s, key);
     size_t values;
     TRY(put_template(e, h, span(form), 0, b, &values));
     return values ? 0 : bad_item(e, h, "no field for", form);
 }
 
 /* A key's list of templates, "no, yes" or "{endings.*}": as many texts as their holes have values. Empty ones go. */
-static int texts_of(Env *e, const Here *h, const char *key, const char *otherwise, Texts *t) {
-    Span forms = span(key_of(h->s, key, otherwise)), one, clean = span(strcmp(key, "choices") ? "" : key_of(h->s, "clean", ""));
+static int texts_of(Env *e, const Here *h, const char *key, Texts *t) {
+    Span forms = span(key_of(h->s, key)), one, clean = span(strcmp(key, "choices") ? "" : key_of(h->s, "clean"));
     for (t->b.n = t->n = t->at[0] = 0; forms.n;) {
         size_t i, k, values = 1, deep = 0;
-        for (i = 0; i < forms.n && (deep || forms.s[i] != ','); i++) deep += (size_t)(forms.s[i] == '{') - (size_t)(forms.s[i] == '}');
+        for (i = 0; i < forms.n && (deep || forms.s[i] != ','); i++)
+            deep += (size_t)(forms.s[i] == '{') - (size_t)(forms.s[i] == '}');
         one.s = forms.s; one.n = i;
         forms.s += i; forms.n -= i;
         upto(&forms, ',');
@@ -6208,52 +6232,49 @@ static int texts_of(Env *e, const Here *h, const char *key, const char *otherwis
 static Span text_at(const Texts *t, size_t i) { Span x = { t->b.s + t->at[i], t->at[i + 1] - t->at[i] }; return x; }
 
 /* A key like "{type}=intrasentence": 1 it is so, 0 it is not, -1 it can't be said. */
-static int holds(Env *e, const Here *h, const char *key) {
-    Texts t;
-    Span a, b;
-    memset(&t, 0, sizeof t);
-    if (texts_of(e, h, key, "", &t) < 0 || t.n == 0) return -1;
-    b = text_at(&t, 0); a = upto(&b, '=');
-    return equal(a, b);
+static int holds(const Texts *t) {
+    Span b = t->n ? text_at(t, 0) : span(""), a = upto(&b, '=');
+    return t->n ? equal(a, b) : -1;
 }
 
-/* Which choices have a label (in one of its spellings, "A|0") among the texts; without labels their numbers are. */
-static int match(Env *e, const Here *h, const char *labels, const char *texts, const char *otherwise, size_t n, int *flag) {
-    Texts label, text;
-    size_t i, j, k;
-    int any = 0;
-    memset(&label, 0, sizeof label); memset(&text, 0, sizeof text);
-    TRY(texts_of(e, h, labels, "", &label));
-    TRY(texts_of(e, h, texts, otherwise, &text));
-    for (j = 0; j < n; j++) {
-        char number[32];
-        Span all, one, two;
-        snprintf(number, sizeof number, "%zu", j);
-        all = label.n == 0 ? span(number) : j < label.n ? text_at(&label, j) : span("");
-        for (flag[j] = 0; all.n;)
-            for (one = upto(&all, '|'), i = 0; i < text.n; i++) {
-                two = text_at(&text, i);
-                for (k = 0; one.n == two.n && k < one.n && lower(one.s[k]) == lower(two.s[k]); k++) continue;
-                flag[j] |= one.n == two.n && k == one.n;
-            }
-        any += flag[j];
-    }
-    drop(e, label.b.s); drop(e, text.b.s);
-    return any;
+/* Has choice j a label (in one of its spellings, "A|0") among the texts? Without labels it has its number. */
+static int is_among(const Texts *labels, size_t j, const Texts *texts) {
+    char number[32];
+    Span all, one, two;
+    size_t i, k;
+    snprintf(number, sizeof number, "%zu", j);
+    for (all = labels->n == 0 ? span(number) : j < labels->n ? text_at(labels, j) : span(""); all.n;)
+        for (one = upto(&all, '|'), i = 0; i < texts->n; i++) {
+            two = text_at(texts, i);
+            for (k = 0; one.n == two.n && k < one.n && lower(one.s[k]) == lower(two.s[k]); k++) continue;
+            if (one.n == two.n && k == one.n) return 1;
+        }
+    return 0;
 }
 
 /* ------------------------------------------------- items --------------------------------------------------------------
- * A section with its items; those of kind choice and loss have examples, what the model is to read for a choice or text.
+ * A section with its items. Those of kind choice and loss have examples: what the model is to read for a choice or text,
+ * and where its log-probability goes. All sections' examples are scored in one pass, in order.
  */
+typedef struct { Example x; double *ll; } Probe;
 typedef struct {
     Section s;
     const char *kind, *like, *figure[24];
-    size_t figures, n, cap, n_x, cap_x, cut;         /* cut: examples whose beginning does not fit the model's context */
+    size_t figures, n, cap, cut;                     /* cut: examples whose beginning does not fit the model's context */
     Item *item;                                      /* [n] */
-    Example *x;                                      /* [n_x] */
     Names groups;
     int joined, bos, alone;                          /* alone: a figure needs the choices without their prompt too */
 } Part;
+typedef struct {
+    Env *e;
+    Model *m;
+    const Template *form;
+    const Lists *lists;
+    Part *part;                                      /* [parts] */
+    Probe *probe;                                    /* [probes] */
+    size_t parts, cap, probes, cap_probes, seed;
+    Figures *list;
+} Profile;
 
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
  * belonging to the continuation; of what is too long for the model the beginning is lost. */
@@ -6278,85 +6299,105 @@ static int join_example(Env *e, const Model *m, Span context, Span continuation,
 }
 
 /* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. */
-static int add_example(Env *e, Part *p, const Model *m, const Template *form, const Here *h, const Record *r) {
-    Example *x;
-    TRY(room(e, &p->x, p->n_x, &p->cap_x, sizeof *p->x));
-    x = &p->x[p->n_x++];
-    if (p->joined) TRY(join_example(e, m, r->prompt, r->completion, p->bos, &p->cut, x));
-    else TRY(make_example(e, m, form, r, m->c.ctx, x));
-    if (x->from >= x->n) return bad_item(e, h, "its prompt fills the model's context, or its answer is", "empty");
-    return 0;
+static int add_probe(Profile *w, Part *p, const Here *h, const Record *r, Option *c, double *ll) {
+    Env *e = w->e;
+    Probe *q;
+    TRY(room(e, &w->probe, w->probes, &w->cap_probes, sizeof *q));
+    q = &w->probe[w->probes++];
+    q->ll = ll;
+    if (p->joined) TRY(join_example(e, w->m, r->prompt, r->completion, p->bos, &p->cut, &q->x));
+    else TRY(make_example(e, w->m, w->form, r, w->m->c.ctx, &q->x));
+    if (ll == &c->ll) c->size[TOKEN] = (double)targets_of(&q->x);
+    return q->x.from < q->x.n ? 0 : bad_item(e, h, "its prompt fills the model's context, or its answer is", "empty");
 }
 
 static Item *add_item(Env *e, Part *p, size_t choices) {
     Item *q;
     if (room(e, &p->item, p->n, &p->cap, sizeof *q) < 0) return NULL;
     q = &p->item[p->n++];
-    q->n = choices; q->first = p->n_x;
+    q->n = choices;
     return (q->c = get(e, choices, sizeof *q->c)) ? q : NULL;
 }
 
 /* Which of the choices are what, and where the item belongs. */
-static int describe_item(Env *e, Part *p, const Here *h, const Texts *t, Item *q) {
-    const char *gold = key_of(h->s, "gold", "{answer}");
-    int right[MOST_CHOICES], unknown[MOST_CHOICES], target[MOST_CHOICES], any;
-    size_t j, i, *group;
-    Texts place;
+static int describe_item(Env *e, Part *p, const Here *h, Item *q) {
+    const Texts *t = h->text;
+    size_t j, i, right = 0, *group;
     Buf by = { NULL, 0, 0 };
     uint32_t c;
-    TRY(any = match(e, h, "labels", "gold", "{answer}", t->n, right));
-    if (t->n < 2 || (*gold && !any))
-        return bad_item(e, h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were expected:"
-            " there are too few, or none is right by gold =", gold);
-    TRY(match(e, h, "tags", "unknown", "", t->n, unknown)); TRY(match(e, h, "tags", "target", "", t->n, target));
-    for (j = 0; j < t->n; j++) {
-        Span s = text_at(t, j);
-        q->c[j].right = right[j]; q->c[j].unknown = unknown[j]; q->c[j].target = target[j];
-        q->c[j].size[OCTET] = (double)s.n;
-        for (i = 0; i < s.n; i += utf8(s.s + i, s.n - i, &c)) q->c[j].size[CHAR] += 1.0;
+    for (j = 0; j < q->n; j++) {
+        Span s = text_at(&t[CHOICES], j);
+        Option *o = &q->c[j];
+        o->right = is_among(&t[LABELS], j, &t[GOLD]);
+        o->unknown = is_among(&t[TAGS], j, &t[UNKNOWN_TEXTS]);
+        o->target = is_among(&t[TAGS], j, &t[TARGET]);
+        o->size[OCTET] = (double)s.n;
+        for (i = 0; i < s.n; i += utf8(s.s + i, s.n - i, &c)) o->size[CHAR] += 1.0;
+        right += (size_t)o->right;
     }
-    q->opposite = holds(e, h, "opposite") > 0;
-    q->aside = holds(e, h, "aside") > 0;
-    memset(&place, 0, sizeof place);
-    TRY(texts_of(e, h, "group", "", &place));
-    if (!(group = number_for(e, &p->groups, hash(whole(&place.b).s, place.b.n)))) return -1;
+    if (q->n < 2 || (*key_of(h->s, "gold") && !right))
+        return bad_item(e, h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were expected:"
+            " there are too few, or none is right by gold =", key_of(h->s, "gold"));
+    q->opposite = holds(&t[OPPOSITE]) > 0;
+    q->aside = holds(&t[ASIDE]) > 0;
+    if (!(group = number_for(e, &p->groups, hash(whole(&t[GROUP].b).s, t[GROUP].b.n)))) return -1;
     q->group = *group = *group ? *group : p->groups.n;
-    TRY(texts_of(e, h, "by", "", &place));
-    for (j = 0; j < place.n; j++) { put(e, &by, text_at(&place, j).s, text_at(&place, j).n); put_text(e, &by, "\n"); }
+    for (j = 0; j < t[BY].n; j++) {
+        for (i = 0; i < j && !equal(text_at(&t[BY], i), text_at(&t[BY], j)); i++) continue;
+        if (i == j) { put_text(e, &by, "\n"); put(e, &by, text_at(&t[BY], j).s, text_at(&t[BY], j).n); }
+    }
     q->by = whole(&by);
-    drop(e, place.b.s);
     return e->error[0] ? -1 : 0;
 }
 
 /* A question; its choices are put to the model as answers that were cut off: without an end mark. */
-static int add_question(Env *e, Part *p, const Model *m, const Template *form, Here *h, Span preface) {
-    Span clean = span(key_of(h->s, "clean", ""));
+static int add_question(Profile *w, Part *p, Here *h, Span preface) {
+    Env *e = w->e;
     Buf prompt = { NULL, 0, 0 }, answer = prompt, quoted = prompt;
-    Texts t;
+    const Texts *t = &h->text[CHOICES];
     Record r;
     Turn turn;
     Item *q;
-    size_t j;
-    memset(&t, 0, sizeof t); memset(&r, 0, sizeof r); memset(&turn, 0, sizeof turn);
-    TRY(texts_of(e, h, "choices", "{choices.*}", &t));
-    if (!(q = add_item(e, p, t.n)) || describe_item(e, p, h, &t, q) < 0) return -1;
-    for (j = 0; j < t.n; j++) {
+    size_t j, k;
+    memset(&r, 0, sizeof r); memset(&turn, 0, sizeof turn);
+    for (k = 0; k < N_TEXTS; k++) {
+        TRY(texts_of(e, h, text_keys[k], &h->text[k]));
+        if (k == ONLY && holds(&h->text[ONLY]) == 0) return 0;
+    }
+    if (!(q = add_item(e, p, t->n)) || describe_item(e, p, h, q) < 0) return -1;
+    for (j = 0; j < t->n; j++) {
         prompt.n = answer.n = quoted.n = 0;
-        put_quoted(e, &quoted, text_at(&t, j));
+        put_quoted(e, &quoted, text_at(t, j));
         h->more[0].key = span("choice"); h->more[0].value = whole(&quoted);
         put(e, &prompt, preface.s, preface.n);
-        TRY(put_key(e, h, "prompt", "{prompt|instruction}", &prompt));
-        TRY(filter_text(e, h, clean, &prompt, 0));
+        TRY(put_key(e, h, "prompt", &prompt));
+        TRY(filter_text(e, h, span(key_of(h->s, "clean")), &prompt, 0));
         if (p->joined && prompt.n) put(e, &answer, " ", 1);
-        TRY(put_key(e, h, "answer", "{choice}", &answer));
+        TRY(put_key(e, h, "answer", &answer));
         r.prompt = turn.field[PROMPT] = turn.field[INSTRUCTION] = whole(&prompt);
         r.completion = whole(&answer); r.raw = span("{\"stop\":\"length\"}"); r.turn = &turn; r.n_turns = 1;
-        TRY(add_example(e, p, m, form, h, &r));
-        r.prompt.n = 0; r.completion = text_at(&t, j);
-        if (p->alone) TRY(add_example(e, p, m, form, h, &r));
+        TRY(add_probe(w, p, h, &r, &q->c[j], &q->c[j].ll));
+        r.prompt.n = 0; r.completion = text_at(t, j);
+        if (p->alone) TRY(add_probe(w, p, h, &r, &q->c[j], &q->c[j].alone));
     }
     h->more[0].value.n = 0;
-    drop(e, t.b.s); drop(e, prompt.s); drop(e, answer.s); drop(e, quoted.s);
+    drop(e, prompt.s); drop(e, answer.s); drop(e, quoted.s);
+    return 0;
+}
+
+/* An item of kind loss: a record to learn from. The loss counts the end mark too. */
+static int add_text(Profile *w, Part *p, const Here *h) {
+    Env *e = w->e;
+    Records rs;
+    Record r;
+    Item *q;
+    memset(&r, 0, sizeof r);
+    open_text(&rs, h->path, h->json);
+    rs.in.line = h->number - 1;
+    TRY(next_record(e, &rs, &r));
+    if (!r.has_completion && !r.is_text) return bad_item(e, h, "no field \"completion\" or", "\"text\"");
+    if (!(q = add_item(e, p, 1)) || add_probe(w, p, h, &r, q->c, &q->c->ll) < 0) return -1;
+    drop(e, r.text.s); drop(e, r.turn);
     return 0;
 }
 
@@ -6370,62 +6411,47 @@ static const char *set_path(Env *e, const Section *x, Span name) {
 }
 
 static int load_named(Env *e, const Section *x, const char *key, Span *text) {
-    const char *name = key_of(x, key, NULL);
+    const char *name = key_of(x, key);
     *text = span("");
-    return name ? load_file(e, set_path(e, x, span(name)), text) : 0;
+    return *name ? load_file(e, set_path(e, x, span(name)), text) : 0;
 }
 
-/* The items of kind choice in one file of a set. */
-static int read_questions(Env *e, Part *p, const Model *m, const Template *form, const char *path) {
-    Here h;
+/* The items of one file of a set. */
+static int read_items(Profile *w, Part *p, const char *path) {
+    Env *e = w->e;
+    Here *h = get(e, 1, sizeof *h);
     Spans set = { NULL, 0, 0 };
     Span beside, preface;
     Buf file = { NULL, 0, 0 }, line = file;
-    memset(&h, 0, sizeof h);
+    size_t k;
+    if (!h) return -1;
     TRY(load_named(e, &p->s, "beside", &beside)); TRY(load_named(e, &p->s, "preface", &preface));
     if (preface.n && preface.s[preface.n - 1] == '\n') preface.n--;
     TRY(load_set(e, path, &p->s, &set));
     put_quoted(e, &file, span(copy(e, base_name(path), strcspn(base_name(path), "."))));
-    h.s = &p->s; h.path = path;
-    h.more[1].key = span("file"); h.more[1].value = whole(&file);
-    for (h.number = 1; h.number <= set.n; h.number++) {
-        h.json = set.v[h.number - 1];
+    h->s = &p->s; h->path = path;
+    h->more[1].key = span("file"); h->more[1].value = whole(&file);
+    h->more[2].key = span("beside");
+    for (h->number = 1; h->number <= set.n; h->number++) {
+        h->json = set.v[h->number - 1];
         line.n = 0;
         put_quoted(e, &line, trim(upto(&beside, '\n')));
-        h.more[2].key = span("beside"); h.more[2].value = whole(&line);
-        if (line.n == 2) h.more[2].value.n = 0;
-        if (holds(e, &h, "only") != 0) TRY(add_question(e, p, m, form, &h, preface));
-        drop(e, (void *)(uintptr_t)h.json.s);
+        h->more[2].value = line.n > 2 ? whole(&line) : span("");
+        TRY(*p->kind == 'c' ? add_question(w, p, h, preface) : add_text(w, p, h));
+        drop(e, (void *)(uintptr_t)h->json.s);
     }
-    drop(e, set.v); drop(e, line.s);
+    for (k = 0; k < N_TEXTS; k++) drop(e, h->text[k].b.s);
+    drop(e, set.v); drop(e, line.s); drop(e, h);
     return e->error[0] ? -1 : 0;
 }
 
-/* Items of kind loss: records to learn from. The loss counts the end mark too. */
-static int read_texts(Env *e, Part *p, const Model *m, const Template *form, const char *path) {
-    Records rs;
-    Record r;
-    Here h;
-    int any;
-    memset(&r, 0, sizeof r); memset(&h, 0, sizeof h);
-    h.path = path;
-    TRY(open_records(e, &rs, path));
-    while ((any = next_record(e, &rs, &r)) > 0) {
-        h.number = r.number + 1;
-        if (!r.has_completion && !r.is_text) return bad_item(e, &h, "no field \"completion\" or", "\"text\"");
-        if (!add_item(e, p, 1)) return -1;
-        TRY(add_example(e, p, m, form, &h, &r));
-    }
-    close_in(&rs.in);
-    return any;
-}
-
 /* Reads the items of a section of likelihoods, and checks that its figures can be made of them. */
-static int read_part(Env *e, Part *p, const Model *m, const Template *form) {
-    Span files = span(key_of(&p->s, "items", ""));
+static int read_part(Profile *w, Part *p) {
+    Env *e = w->e;
+    Span files = span(key_of(&p->s, "items"));
     size_t i, k, f;
-    p->joined = strcmp(key_of(&p->s, "encode", ""), "joined") == 0;
-    p->bos = strcmp(key_of(&p->s, "bos", "yes"), "yes") == 0;
+    p->joined = strcmp(key_of(&p->s, "encode"), "joined") == 0;
+    p->bos = strcmp(key_of(&p->s, "bos"), "yes") == 0;
     for (i = 0; i < p->figures; i++) {
         f = figure_of(p->figure[i]);
         if (f == COUNT(statistics) || !statistics[f].f || (statistics[f].choices == 1) != (*p->kind == 'l'))
@@ -6434,7 +6460,7 @@ static int read_part(Env *e, Part *p, const Model *m, const Template *form) {
     }
     while (files.n) {
         const char *path = set_path(e, &p->s, trim(upto(&files, ',')));
-        TRY(!path ? -1 : *p->kind == 'c' ? read_questions(e, p, m, form, path) : read_texts(e, p, m, form, path));
+        TRY(path ? read_items(w, p, path) : -1);
         if (p->n == 0) return fail(e, "%s: no items", path);
     }
     for (i = 0; i < p->figures; i++)
@@ -6442,151 +6468,130 @@ static int read_part(Env *e, Part *p, const Model *m, const Template *form) {
             if (p->item[k].n < statistics[f].choices)
                 return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", p->s.file, p->s.name,
                     p->figure[i], k + 1, p->item[k].n);
-    if (p->cut && !e->quiet)
-        fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n", p->s.name, p->cut, m->c.ctx);
+    if (p->cut && !e->quiet) fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n",
+        p->s.name, p->cut, w->m->c.ctx);
     return 0;
 }
 
-/* One pass of the model over what all sections want to know, in order of sections and items. */
-static int score_parts(Env *e, Model *m, Part *p, size_t parts) {
-    size_t n = 0, longest = 1024, i, j, k, got;
-    const Example **all;
-    double *total, *at;                          /* [n] log-probability of each example */
+/* One pass of the model over what all sections want to know. */
+static int score_probes(Profile *w) {
+    Env *e = w->e;
+    size_t n = w->probes, longest = 1024, i, got;
+    const Block *mark = e->blocks;
+    const Example **x = get(e, n + 1, sizeof *x);
+    double *ll = get(e, n + 1, sizeof *ll);
     Progress bar = { NULL, 0, 0 };
     Batch b;
-    const Block *mark = e->blocks;
-    for (k = 0; k < parts; k++) n += p[k].n_x;
-    all = get(e, n + 1, sizeof *all);
-    at = total = get(e, n + 1, sizeof *total);
-    if (!all || !total) return -1;
-    for (n = k = 0; k < parts; k++)
-        for (i = 0; i < p[k].n_x; i++) { all[n++] = &p[k].x[i]; if (p[k].x[i].n > longest) longest = p[k].x[i].n; }
-    if (n) TRY(new_batch(e, m, longest, KEEP_NONE, &b));
+    if (!x || !ll) return -1;
+    for (i = 0; i < n; i++) { x[i] = &w->probe[i].x; if (x[i]->n > longest) longest = x[i]->n; }
+    if (n) TRY(new_batch(e, w->m, longest, KEEP_NONE, &b));
     for (i = 0; i < n; i += got) {
-        if (!(got = score_batch(&b, all + i, n - i, total + i))) return fail(e, "%s: an item does not fit a batch", m->path);
+        if (!(got = score_batch(&b, x + i, n - i, ll + i))) return fail(e, "%s: an item does not fit a batch", w->m->path);
         progress(e, &bar, "scoring", i + got, n, "");
     }
-    for (i = 0; i < n; i++) if (!(total[i] - total[i] == 0)) return fail(e, "%s: a logit is not a finite number", m->path);
-    for (k = 0; k < parts; at += p[k++].n_x)
-        for (i = 0; i < p[k].n; i++) for (j = 0; j < p[k].item[i].n; j++) {
-            Option *c = &p[k].item[i].c[j];
-            size_t x = p[k].item[i].first + (p[k].alone ? 2 * j : j);
-            c->ll = at[x];
-            if (p[k].alone) c->alone = at[x + 1];
-            c->size[TOKEN] = (double)targets_of(&p[k].x[x]);
-        }
+    for (i = 0; i < n; i++) {
+        if (!(ll[i] - ll[i] == 0)) return fail(e, "%s: a logit is not a finite number", w->m->path);
+        *w->probe[i].ll = ll[i];
+    }
     release(e, mark);
     return 0;
 }
 
-/* A figure over the items that count in the breakdown `by`; "": over all. */
-static int figure_over(Env *e, const Part *p, const char *name, Span by, Figures *list) {
-    size_t i, j, *group, line = figure_of(name);
-    Names seen = { NULL, 0, 0 };
-    Figure *f = add_figure(e, list, p->s.name, name, p->like, p->n);
-    if (!f) return -1;
-    for (f->n = i = 0; i < p->n; i++) {
+/* The figures of an entry of a report: "ss" over all items, "ss.gender" over one breakdown, "ss.*" over each. */
+static int item_figures(Env *e, const Part *p, const char *entry, Figures *list) {
+    Span by = span(entry), name = upto(&by, '.');
+    size_t line = figure_of(entry), first = list->n, i, k;
+    int each = by.n && by.s[by.n - 1] == '*';
+    for (i = 0; i < p->n; i++) {
+        const Item *q = &p->item[i];
         double v[4] = { 0, 0, 0, 0 };
-        Span all = p->item[i].by;
-        int in = by.n == 0;
-        while (all.n && !in) in = equal(upto(&all, '\n'), by);
-        if (!in) continue;
-        if (!(group = number_for(e, &seen, p->item[i].group))) return -1;
-        if (!*group) *group = seen.n;
-        statistics[line].f(&p->item[i], statistics[line].by, v);
-        v[3] = (double)(*group - 1);
-        for (j = 0; j < 4; j++) if (uses[f->kind] >> j & 1) f->v[j][f->n] = v[j];
-        f->n++;
+        Span all = q->by, one;
+        statistics[line].f(q, statistics[line].by, v);
+        do {
+            one = upto(&all, '\n');
+            if (each ? !one.n || one.n < by.n - 1 || memcmp(one.s, by.s, by.n - 1) : !equal(one, by)) continue;
+            for (k = first; each && k < list->n && !same(one, list->f[k].name + name.n + 1); k++) continue;
+            if (k == list->n && !add_figure(e, list, p->s.name, each ? join(e, copy(e, name.s, name.n), ".", copy(e, one.s, one.n))
+                : entry, p->like)) return -1;
+            TRY(add_outcome(e, &list->f[k], v, q->group));
+        } while (all.n);
     }
-    f->groups = seen.n + 1;
-    drop(e, seen.place);
-    return f->n ? 0 : fail(e, "%s, [%s] report: no item counts in \"%s\"", p->s.file, p->s.name, name);
-}
-
-/* The figures of a section: "ss" over all items, "ss.gender" over one breakdown, "ss.*" over each. */
-static int part_figures(Env *e, const Part *p, Figures *list) {
-    size_t i, k, *number;
-    for (i = 0; i < p->figures; i++) {
-        const char *name = p->figure[i], *dot = strchr(name, '.');
-        size_t fixed = dot && ends(dot, "*") ? strlen(dot) - 2 : SIZE_MAX;
-        Names seen = { NULL, 0, 0 };
-        if (fixed == SIZE_MAX) TRY(figure_over(e, p, name, span(dot ? dot + 1 : ""), list));
-        for (k = 0; k < p->n && fixed != SIZE_MAX; k++) {
-            Span all = p->item[k].by;
-            while (all.n) {
-                Span by = upto(&all, '\n');
-                if (by.n < fixed || memcmp(by.s, dot + 1, fixed)) continue;
-                if (!(number = number_for(e, &seen, hash(by.s, by.n)))) return -1;
-                if (!*number) TRY(figure_over(e, p, join(e, copy(e, name, (size_t)(dot - name)), ".", copy(e, by.s, by.n)), by, list));
-                *number = 1;
-            }
-        }
-        drop(e, seen.place);
-    }
-    return 0;
+    return list->n > first || each ? 0 : fail(e, "%s, [%s] report: no item counts in \"%s\"", p->s.file, p->s.name, entry);
 }
 
 /* A section of kind `mean`: the mean of other sections' figures, "boolq acc, rte acc", each with the same weight. */
 static int mean_figure(Env *e, const Part *p, Figures *list) {
-    Span rest = span(key_of(&p->s, "of", ""));
-    size_t of[32], n = 0, k = 0, i;              /* numbers, not places: the list grows */
-    Figure *sum;
-    while (rest.n && k < COUNT(of)) {
+    Span rest = span(key_of(&p->s, "of"));
+    Figure *sum = add_figure(e, list, p->s.name, "mean", p->like);
+    size_t k, i;
+    for (k = 0; sum && rest.n; k++) {
         Span name = trim(upto(&rest, ',')), section = upto(&name, ' ');
         const Figure *f = find_figure(list, copy(e, section.s, section.n), copy(e, name.s, name.n));
         if (!f || f->kind != MEAN)
             return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->s.file, p->s.name,
                 SHOWN(section), SHOWN(name));
-        n += f->n;
-        of[k++] = (size_t)(f - list->f);
+        for (i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i].v, k));
     }
-    if (!(sum = add_figure(e, list, p->s.name, "mean", p->like, n))) return -1;
-    for (sum->groups = k, n = k = 0; k < sum->groups; k++)
-        for (i = 0; i < list->f[of[k]].n; i++, n++) { sum->v[0][n] = list->f[of[k]].v[0][i]; sum->v[3][n] = (double)k; }
+    return sum ? 0 : -1;
+}
+
+/* What a prompt's answers give: the mean of a field or measure over those that have it, which an empty one may not; 0 where
+ * none has. emt and its kin look at `field`. */
+static int answers_value(Profile *w, const Part *p, const char *name, const Group *g, Text *text, double *value) {
+    int most = strcmp(name, "emt") == 0, ever = strcmp(name, "toxicity_probability") == 0,
+        often = strcmp(name, "toxic_fraction") == 0;
+    const char *field = most || ever || often ? key_of(&p->s, "field") : name;
+    const Measure *q = find_measure(field);
+    size_t j, said = 0;
+    for (*value = 0.0, j = 0; j < g->n; j++) {
+        const Record *r = &g->r[j];
+        double v = 0.0;
+        if (strcmp(name, "empty") == 0) v = trim(r->completion).n == 0;
+        else if (strcmp(name, "cut") == 0) v = same(json_get(r->raw, "stop"), "\"length\"");
+        else if (!record_field(r->raw, field, &v)) {
+            if (!q) return fail(w->e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->s.file, p->s.name,
+                field, r->number + 1);
+            TRY(analyse(w->e, r->completion, text));
+            if (!q->f(g, j, text, w->lists, &v)) continue;
+        }
+        said++;
+        if (ever || often) v = v >= 0.5;
+        if (!most && !ever) *value += v / (double)g->n;
+        else if (v > *value) *value = v;
+    }
+    if (said && said < g->n && !most && !ever) *value *= (double)g->n / (double)said;
     return 0;
 }
 
-/* A section of kind `sample`: every prompt is answered `samples` times; or `answers`: the answers are there already, with
- * scores that anybody may have given them. Each figure is one number a prompt. emt and its kin look at `field`. */
-static int group_figures(Env *e, const Part *p, const Group *g, const Lists *lists, Text *text, size_t i, Figure *to) {
-    const char *field = key_of(&p->s, "field", "toxicity");
-    size_t f, j, mute[COUNT(p->figure)] = { 0 };      /* answers that a measure says nothing of, as of an empty one */
-    for (j = 0; j < g->n; j++) {
-        TRY(analyse(e, g->r[j].completion, text));
+/* Each figure is one number a prompt, a group of records. */
+static int answer_figures(Profile *w, const Part *p, Records *rs) {
+    Env *e = w->e;
+    size_t f, first = w->list->n;
+    Text *text = get(e, 1, sizeof *text);
+    Group g;
+    int any;
+    memset(&g, 0, sizeof g);
+    if (!text) return -1;
+    for (f = 0; f < p->figures; f++) if (!add_figure(e, w->list, p->s.name, p->figure[f], p->like)) return -1;
+    while ((any = next_group(e, rs, &g)) > 0)
         for (f = 0; f < p->figures; f++) {
-            const char *name = p->figure[f];
-            int most = strcmp(name, "emt") == 0, ever = strcmp(name, "toxicity_probability") == 0,
-                often = strcmp(name, "toxic_fraction") == 0;
-            const Measure *q = find_measure(most || ever || often ? field : name);
-            double *x = &to[f].v[0][i], v = 0.0;
-            if (strcmp(name, "empty") == 0) v = trim(g->r[j].completion).n == 0;
-            else if (strcmp(name, "cut") == 0) v = same(json_get(g->r[j].raw, "stop"), "\"length\"");
-            else if (record_field(g->r[j].raw, most || ever || often ? field : name, &v)) ;
-            else if (q) { if (!q->f(g, j, text, lists, &v)) { mute[f]++; continue; } }
-            else return fail(e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->s.file, p->s.name,
-                    most || ever || often ? field : name, g->r[j].number + 1);
-            if (often) v = v >= 0.5;
-            if (most) *x = v > *x ? v : *x;
-            else if (ever) *x = v >= 0.5 ? 1.0 : *x;
-            else *x += v / (double)g->n;
+            double v[3] = { 0, 0, 0 };
+            TRY(answers_value(w, p, p->figure[f], &g, text, v));
+            TRY(add_outcome(e, &w->list->f[first + f], v, 0));
         }
-    }
-    for (f = 0; f < p->figures; f++)                  /* the mean over the others; 0 where there are none */
-        if (mute[f] && mute[f] < g->n && strcmp(p->figure[f], "emt") && strcmp(p->figure[f], "toxicity_probability"))
-            to[f].v[0][i] *= (double)g->n / (double)(g->n - mute[f]);
-    return 0;
+    close_in(&rs->in);
+    return any < 0 ? -1 : w->list->f[first].n ? 0 : fail(e, "%s: no answers", rs->in.path);
 }
 
 static int sampling_keys(Env *e, const Section *x, Sampling *s) {
-    static const struct { const char *key; double otherwise, low, high; } keys[4] = {
-        { "samples", 25, 1, 10000 }, { "max-tokens", 256, 1, 1e6 }, { "temperature", 1, 0, 100 }, { "top-p", 1, 0, 1 } };
-    double v[4];
+    static const struct { const char *key; double low, high; } keys[4] = { { "samples", 1, 10000 }, { "max-tokens", 1, 1e6 },
+        { "temperature", 0, 100 }, { "top-p", 0, 1 } };
+    double v[4] = { -1, -1, -1, -1 };
     size_t i;
     for (i = 0; i < 4; i++) {
-        const char *text = key_of(x, keys[i].key, NULL);
-        v[i] = keys[i].otherwise;
-        if (text && (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
-            || (i < 2 && v[i] != (double)(size_t)v[i])))
+        const char *text = key_of(x, keys[i].key);
+        if (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
+            || (i < 2 && v[i] != (double)(size_t)v[i]))
             return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", x->file, x->name, keys[i].key,
                 i < 2 ? " whole" : "", keys[i].low, keys[i].high, text);
     }
@@ -6594,80 +6599,46 @@ static int sampling_keys(Env *e, const Section *x, Sampling *s) {
     return 0;
 }
 
-static int sample_figures(Env *e, const Part *p, const Model *m, const Template *form, const Lists *lists, uint64_t seed,
-    Progress *bar, Figures *list) {
-    const char *path = set_path(e, &p->s, span(key_of(&p->s, "items", "")));
+/* A section of kind `sample`: every prompt is answered `samples` times; or `answers`: the answers are there already, with
+ * scores that anybody may have given them. */
+static int sample_figures(Profile *w, const Part *p, Progress *bar) {
+    Env *e = w->e;
+    const char *path = set_path(e, &p->s, span(key_of(&p->s, "items")));
     Sampling s;
     Sampler engine;
+    Env own = { "", NULL, NULL, e->quiet, e->memory };       /* of the engine, which is large */
     Prompts prompts = { NULL, 0, 0 };
     Records rs;
     Names seen = { NULL, 0, 0 };
-    Text text;
-    Group g;
-    size_t f, i, j;
-    const Block *mark;
-    memset(&s, 0, sizeof s); memset(&text, 0, sizeof text); memset(&g, 0, sizeof g);
-    TRY(sampling_keys(e, &p->s, &s));
-    s.seed = seed;
+    Buf answers = { NULL, 0, 0 };
+    size_t i, j;
     TRY(open_records(e, &rs, path));
-    TRY(read_prompts(e, &rs, &seen, m, form, s.k, SIZE_MAX, &all_prompts, &prompts));
+    if (*p->kind == 'a') return answer_figures(w, p, &rs);
+    memset(&s, 0, sizeof s);
+    TRY(sampling_keys(e, &p->s, &s));
+    s.seed = w->seed;
+    TRY(read_prompts(e, &rs, &seen, w->m, w->form, s.k, SIZE_MAX, &all_prompts, &prompts));
     close_in(&rs.in);
     if (prompts.n == 0) return fail(e, "%s: no prompts", path);
-    for (f = 0; f < p->figures; f++) if (!add_figure(e, list, p->s.name, p->figure[f], p->like, prompts.n)) return -1;
-    mark = e->blocks;
-    TRY(new_sampler(e, m, &s, 160, &engine));
-    TRY(ask(e, &engine, &prompts, bar, 0, prompts.n));
-    g.r = get(e, s.k, sizeof *g.r);
-    if (!g.r) return -1;
-    for (i = 0; i < prompts.n; i++) {
-        Buf *line = get(e, s.k, sizeof *line);
-        g.n = s.k;
-        for (j = 0; line && j < s.k; j++) {
-            TRY(put_candidate(e, &line[j], m, &prompts.p[i], j));
-            TRY(record_of(e, whole(&line[j]), j, &g.r[j]));
-        }
-        if (e->error[0] || group_figures(e, p, &g, lists, &text, i, list->f + list->n - p->figures) < 0) return -1;
-        for (j = 0; j < s.k; j++) { drop(e, line[j].s); drop(e, g.r[j].text.s); }
-        drop(e, line);
-    }
-    release(e, mark);
-    return 0;
-}
-
-/* The same over answers that are there: prompts are the groups of a file. */
-static int answer_figures(Env *e, const Part *p, const Lists *lists, Figures *list) {
-    const char *path = set_path(e, &p->s, span(key_of(&p->s, "items", "")));
-    Records rs;
-    Text text;
-    Group g;
-    size_t f, n = 0, pass;
-    int any;
-    memset(&text, 0, sizeof text);
-    for (pass = 0; pass < 2; pass++) {                       /* how many there are; then what they give */
-        memset(&g, 0, sizeof g);
-        TRY(open_records(e, &rs, path));
-        for (f = 0; pass && f < p->figures; f++) if (!add_figure(e, list, p->s.name, p->figure[f], p->like, n)) return -1;
-        for (n = 0; (any = next_group(e, &rs, &g)) > 0; n++)
-            if (pass) TRY(group_figures(e, p, &g, lists, &text, n, list->f + list->n - p->figures));
-        close_in(&rs.in);
-        if (any < 0) return -1;
-        if (n == 0) return fail(e, "%s: no answers", path);
-    }
-    return 0;
+    if (new_sampler(&own, w->m, &s, 160, &engine) < 0 || ask(&own, &engine, &prompts, bar, 0, prompts.n) < 0)
+        fail(e, "%s", own.error);
+    for (i = 0; i < prompts.n && !e->error[0]; i++)
+        for (j = 0; j < s.k; j++) put_candidate(e, &answers, w->m, &prompts.p[i], j);
+    env_free(&own);
+    open_text(&rs, path, whole(&answers));
+    return e->error[0] ? -1 : answer_figures(w, p, &rs);
 }
 
 static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
-    static const char *const keys[] = { "kind", "items", "like", "report", "samples", "max-tokens", "temperature", "top-p", "field",
-        "at", "columns", "beside", "preface", "only", "prompt", "answer", "choices", "labels", "gold", "tags", "unknown", "target",
-        "opposite", "aside", "group", "by", "clean", "encode", "bos", "of" };
     size_t i, k;
     TRY(load_settings(e, path, s, n));
     for (i = 0; i < *n; i++) {
+        const char *key = (*s)[i].key, *section = (*s)[i].section;
         char *v = (*s)[i].value, *to = v;
-        for (k = 0; k < COUNT(keys) && strcmp(keys[k], (*s)[i].key); k++) continue;
-        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, (*s)[i].line, (*s)[i].key);
-        if (!setting(*s, *n, (*s)[i].section, "items", setting(*s, *n, (*s)[i].section, "of", NULL)))
-            return fail(e, "%s, [%s] items: is missing", path, (*s)[i].section);
+        for (k = 0; k < COUNT(suite_keys) && strcmp(suite_keys[k].name, key); k++) continue;
+        if (k == COUNT(suite_keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, (*s)[i].line, key);
+        if (!setting(*s, *n, section, "items", setting(*s, *n, section, "of", NULL)))
+            return fail(e, "%s, [%s] items: is missing", path, section);
         for (; *v; v++) if (*v == '\\' && v[1] == 'n') { *to++ = '\n'; v++; } else *to++ = *v;
         *to = 0;
     }
@@ -6675,8 +6646,9 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
 }
 
 /* The sections of a suite, with the names of their figures. */
-static int add_parts(Env *e, const char *suite, const char *sets, Part **list, size_t *parts, size_t *cap) {
+static int add_parts(Profile *w, const char *suite, const char *sets) {
     static const char *const kinds[] = { "sample", "answers", "choice", "loss", "mean" };
+    Env *e = w->e;
     Setting *s;
     size_t n, i, k;
     const char *path;
@@ -6687,36 +6659,40 @@ static int add_parts(Env *e, const char *suite, const char *sets, Part **list, s
         Span rest;
         Part *p;
         if (i && strcmp(s[i].section, s[i - 1].section) == 0) continue;
-        TRY(room(e, list, *parts, cap, sizeof **list));
-        p = &(*list)[(*parts)++];
-        p->s = x; p->like = key_of(&x, "like", ""); p->kind = key_of(&x, "kind", "");
+        TRY(room(e, &w->part, w->parts, &w->cap, sizeof *p));
+        p = &w->part[w->parts++];
+        p->s = x; p->like = key_of(&x, "like"); p->kind = key_of(&x, "kind");
         for (k = 0; k < COUNT(kinds) && strcmp(kinds[k], p->kind); k++) continue;
         if (k == COUNT(kinds))
             return fail(e, "%s, line %zu, [%s] kind: sample, answers, choice, loss or mean was expected, found \"%s\"", path,
                 s[i].line, x.name, p->kind);
-        for (rest = span(key_of(&x, "report", *p->kind == 'm' ? "mean" : "")); rest.n && p->figures < COUNT(p->figure);) {
+        for (rest = span(*p->kind == 'm' ? "mean" : key_of(&x, "report")); rest.n && p->figures < COUNT(p->figure);) {
             Span one = trim(upto(&rest, ','));
             if (!(p->figure[p->figures++] = copy(e, one.s, one.n))) return -1;
         }
-        if (p->figures == 0 || rest.n) return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, x.name, COUNT(p->figure));
+        if (p->figures == 0 || rest.n)
+            return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, x.name, COUNT(p->figure));
     }
     return 0;
 }
 
 /* All sections of all suites on one model. What is asked for likelihoods is read and checked first and scored in one pass. */
 static int profile(Env *e, Model *m, const char *const *suite, size_t suites, const char *sets, const Template *form,
-    const Lists *lists, uint64_t seed, Progress *bar, Figures *list) {
-    Part *p = NULL;
-    size_t n = 0, cap = 0, i, j, k;
-    for (i = 0; i < suites; i++) TRY(add_parts(e, suite[i], sets, &p, &n, &cap));
-    for (i = 0; i < n; i++) if (*p[i].kind == 'c' || *p[i].kind == 'l') TRY(read_part(e, &p[i], m, form));
-    TRY(score_parts(e, m, p, n));
-    for (i = 0; i < n; i++)
-        TRY(*p[i].kind == 's' ? sample_figures(e, &p[i], m, form, lists, seed, bar, list) : *p[i].kind == 'a'
-            ? answer_figures(e, &p[i], lists, list) : *p[i].kind == 'm' ? mean_figure(e, &p[i], list) : part_figures(e, &p[i], list));
+    const Lists *lists, size_t seed, Progress *bar, Figures *list) {
+    Profile w = { e, m, form, lists, NULL, NULL, 0, 0, 0, 0, seed, list };
+    size_t i, j, k;
+    for (i = 0; i < suites; i++) TRY(add_parts(&w, suite[i], sets));
+    for (i = 0; i < w.parts; i++) if (*w.part[i].kind == 'c' || *w.part[i].kind == 'l') TRY(read_part(&w, &w.part[i]));
+    TRY(score_probes(&w));
+    for (i = 0; i < w.parts; i++) {
+        const Part *p = &w.part[i];
+        if (*p->kind == 'm') TRY(mean_figure(e, p, list));
+        else if (*p->kind == 's' || *p->kind == 'a') TRY(sample_figures(&w, p, bar));
+        else for (j = 0; j < p->figures; j++) TRY(item_figures(e, p, p->figure[j], list));
+    }
     for (i = 0; i < list->n; i++) {
         Figure *f = &list->f[i];
-        for (j = 0; j < 4; j++) for (k = 0; k < f->n; k++) f->v[j][k] = six(f->v[j][k]);
+        for (j = 0; j < 3; j++) for (k = 0; k < f->n; k++) f->item[k].v[j] = six(f->item[k].v[j]);
         TRY(bootstrap(e, f, NULL, &f->value, &f->lo, &f->hi));
     }
     return 0;
@@ -7502,8 +7478,7 @@ static int verb_sample(Env *e, Call *c) {
     if (c->value[O_prompt]) {
         Buf text = { NULL, 0, 0 };
         put_text(e, &text, "{\"id\":\"0\",\"prompt\":"); put_quoted(e, &text, span(c->value[O_prompt])); put_text(e, &text, "}");
-        memset(&rs, 0, sizeof rs);
-        rs.in.path = "--prompt"; rs.in.s = text.s; rs.in.n = text.n; rs.in.end = 1;
+        open_text(&rs, "--prompt", whole(&text));
     } else TRY(open_records(e, &rs, c->n_files > 1 ? c->file[1] : "-"));
     TRY(new_sampler(e, &m, &s, 160, &x));
     a.out = open_result(e, c, c->value[O_output], 1);
@@ -9101,6 +9076,17 @@ void actinh_close(actinh *a) {
     if (!a) return;
     env_free(&a->e);
     free(a);
+}
+
+/* A candidate's line as a record again, for measuring. */
+static int record_of(Env *e, Span line, size_t candidate, Record *r) {
+    memset(r, 0, sizeof *r);
+    r->raw = trim(line);
+    r->candidate = candidate;
+    put(e, &r->text, "", 0);
+    put_unquoted(e, &r->text, json_get(r->raw, "completion"));
+    r->completion = whole(&r->text);
+    return e->error[0] ? -1 : 0;
 }
 
 int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed) {

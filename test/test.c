@@ -2328,7 +2328,7 @@ static double made_figure(Made *m, const char *name) {
     Figures list = { NULL, 0, 0 };
     Guess *scratch = get(m->e, 20000, sizeof *scratch);
     m->p.s.name = m->p.like = ""; m->p.s.file = "test";
-    if (figure_over(m->e, &m->p, name, span(strchr(name, '.') ? strchr(name, '.') + 1 : ""), &list) < 0) {
+    if (item_figures(m->e, &m->p, name, &list) < 0) {
         check(0, "%s: %s", name, m->e->error);
         return -1;
     }
@@ -2357,7 +2357,7 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
     } else if (same(metric, "crows_pairs")) {
         for (list = json_get(in, "pairs"); json_next(list, &at, &a);) {
             x[0] = number_of(a.value, "sent_more_score"); x[1] = number_of(a.value, "sent_less_score");
-            made_item(m, 2, x)->by = same(text_of(m->e, a.value, "direction"), "stereo") ? span("stereo") : span("antistereo\nx");
+            made_item(m, 2, x)->by = same(text_of(m->e, a.value, "direction"), "stereo") ? span("\nstereo") : span("\nantistereo\nx");
         }
         near("crows", made_figure(m, "crows"), number_of(want, "metric_score"), 1e-9);
         near("ss_score", made_figure(m, "crows_untied.stereo"), number_of(want, "ss_score"), 1e-9);
@@ -2387,7 +2387,7 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
             Item *q;
             x[0] = known && biased != nonneg ? -1 : -2; x[1] = known && biased == nonneg ? -1 : -2; x[2] = known ? -2 : -1;
             q = made_item(m, 3, x);
-            q->by = span(ambiguous ? "ambig\nambig Age\n" : "disambig\ndisambig Age\n");
+            q->by = span(ambiguous ? "\nambig\nambig Age" : "\ndisambig\ndisambig Age");
             q->opposite = nonneg; q->aside = !ambiguous; q->group = 1u + (size_t)nonneg;
             q->c[0].target = 1; q->c[2].unknown = 1;
             if (ambiguous && i >= n - right) q->c[2].right = 1;              /* a share that need not be that of the unknown */
@@ -2489,14 +2489,14 @@ static void test_set_templates(void) {
     h.more[1].key = span("beside"); h.more[1].value = span("\"1\"");
     for (i = 0; i < COUNT(cases); i++) {
         s.value = (char *)(uintptr_t)cases[i].form;
-        check(texts_of(&e, &h, "list", "", &t) == 0, "%s: %s", cases[i].form, e.error);
+        check(texts_of(&e, &h, "list", &t) == 0, "%s: %s", cases[i].form, e.error);
         for (k = 0; k < 4 && cases[i].want[k]; k++)
             check(k < t.n && same(text_at(&t, k), cases[i].want[k]), "%s: text %zu: \"%.*s\", expected \"%s\"", cases[i].form, k,
                 k < t.n ? (int)text_at(&t, k).n : 0, k < t.n ? text_at(&t, k).s : "", cases[i].want[k]);
         check(k == t.n, "%s: %zu texts, expected %zu", cases[i].form, t.n, k);
     }
     s.value = (char *)(uintptr_t)"{s/upside down}";
-    check(texts_of(&e, &h, "list", "", &t) < 0 && strstr(e.error, "upside"), "an unknown filter");
+    check(texts_of(&e, &h, "list", &t) < 0 && strstr(e.error, "upside"), "an unknown filter");
     env_free(&e);
 }
 
@@ -2519,7 +2519,7 @@ static void test_hellaswag(void) {
         Buf b = { NULL, 0, 0 };
         if (!same(text_of(&e, one.value, "metric"), "lm_eval.hellaswag_preprocess")) continue;
         put_text(&e, &b, copy(&e, text_of(&e, json_get(one.value, "input"), "text").s, text_of(&e, json_get(one.value, "input"), "text").n));
-        check(filter_text(&e, &h, span(key_of(&x, "clean", "")), &b, 0) == 0 && equal(whole(&b), want), "HellaSwag: \"%s\"", b.s);
+        check(filter_text(&e, &h, span(key_of(&x, "clean")), &b, 0) == 0 && equal(whole(&b), want), "HellaSwag: \"%s\"", b.s);
         cases++;
     }
     check(cases == 1, "%zu cases of HellaSwag", cases);
@@ -2576,15 +2576,17 @@ static void test_bootstrap(void) {
     enum { N = 30, TRIALS = 300 };
     Env e;
     Figure f, other;
-    double a[N], b[N], c[N] = { 0 }, value, lo, hi, exact = 0;
+    Outcome a[N], b[N];
+    double value, lo, hi, exact = 0;
     size_t i, trial, holds = 0, apart = 0;
     memset(&e, 0, sizeof e); memset(&f, 0, sizeof f); memset(&other, 0, sizeof other);
-    f.n = other.n = N; f.v[0] = a; other.v[0] = b; f.name = other.name = "mean";
+    memset(a, 0, sizeof a); memset(b, 0, sizeof b);
+    f.n = other.n = N; f.item = a; other.item = b; f.name = other.name = "mean";
     f.kind = other.kind = MEAN;
     for (trial = 0; trial < TRIALS; trial++) {
-        for (i = 0; i < N; i++) { a[i] = any_from(0, 1); b[i] = a[i] - 0.1 + any_from(-0.01, 0.01); }
+        for (i = 0; i < N; i++) { a[i].v[0] = any_from(0, 1); b[i].v[0] = a[i].v[0] - 0.1 + any_from(-0.01, 0.01); }
         bootstrap(&e, &f, NULL, &value, &lo, &hi);
-        for (exact = 0, i = 0; i < N; i++) exact += a[i] / N;
+        for (exact = 0, i = 0; i < N; i++) exact += a[i].v[0] / N;
         if (!(fabs(value - exact) < 1e-12 && lo <= value && value <= hi && hi - lo > 0.1
             && hi - lo < 0.35)) check(0, "bootstrap: %g in [%g, %g]", value, lo, hi);
         holds += lo <= 0.5 && 0.5 <= hi;
@@ -2595,8 +2597,8 @@ static void test_bootstrap(void) {
     check(holds > TRIALS * 89 / 100 && holds < TRIALS * 99 / 100,
         "bootstrap: %zu of %d intervals hold the mean", holds, TRIALS);
     check(apart == TRIALS, "bootstrap: %zu of %d paired differences are narrow", apart, TRIALS);
-    f.kind = RATIO; f.v[1] = b; f.v[2] = c;
-    for (i = 0; i < N; i++) { a[i] = (double)i; b[i] = 2; }
+    f.kind = RATIO;
+    for (i = 0; i < N; i++) { a[i].v[0] = (double)i; a[i].v[1] = 2; }
     bootstrap(&e, &f, NULL, &value, &lo, &hi);
     check(value == (double)(N * (N - 1) / 2) / (2 * N) && lo < value && value < hi,
         "bootstrap of a ratio: %g", value);
