@@ -71,6 +71,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,7 @@
 #include <direct.h>
 #include <io.h>
 #define ftruncate(file, n) _chsize(file, (long)(n))
+#define mkdir(path, mode) _mkdir(path)
 #else
 #include <unistd.h>
 #endif
@@ -138,6 +140,7 @@ typedef struct Env Env;
 
 #define TRY(call) do { if ((call) < 0) return -1; } while (0)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NAMES(...) (const char *const []){ __VA_ARGS__, NULL }
 
 static int fail(Env *e, const char *format, ...) {
     va_list args;
@@ -169,38 +172,29 @@ static void *get(Env *e, size_t n, size_t size) {
     return data;
 }
 
-static void free_block(Block *b) {
+static void drop(Env *e, void *data) {
+    Block *b;
+    if (!data) return;
+    b = (Block *)data - 1;
+    if (b->prev) b->prev->next = b->next; else e->blocks = b->next;
+    if (b->next) b->next->prev = b->prev;
 #ifdef MAP_PRIVATE
     if (b->map) munmap(b->map, b->mapped);
 #endif
     free(b->raw);
 }
 
-static void drop(Env *e, void *data) {
-    Block *b;
-    if (!data) return;
-    b = (Block *)(void *)((char *)data - sizeof(Block));
-    if (b->prev) b->prev->next = b->next; else e->blocks = b->next;
-    if (b->next) b->next->prev = b->prev;
-    free_block(b);
-}
-
 /* Frees every block made since `mark` (= e->blocks then); older ones must not have been
  * grown meanwhile, nor the marked one dropped. */
 static void release(Env *e, const Block *mark) {
-    while (e->blocks && e->blocks != mark) {
-        Block *b = e->blocks;
-        e->blocks = b->next;
-        free_block(b);
-    }
-    if (e->blocks) e->blocks->prev = NULL;
+    while (e->blocks && e->blocks != mark) drop(e, e->blocks + 1);
 }
 
 /* The block `old` (or NULL) made larger; its contents are kept, the rest is zero. */
 static void *grow(Env *e, void *old, size_t n, size_t size) {
     char *data = get(e, n, size);
     if (data && old) {
-        size_t had = ((Block *)(void *)((char *)old - sizeof(Block)))->size;
+        size_t had = ((Block *)old - 1)->size;
         memcpy(data, old, had < n * size ? had : n * size);
         drop(e, old);
     }
@@ -320,11 +314,7 @@ static int make_dir(Env *e, const char *path) {
     for (i = 1; i <= strlen(path); i++) {
         if (path[i] != '/' && path[i] != 0) continue;
         p[i] = 0;
-#ifdef _WIN32
-        if (!is_dir(p) && _mkdir(p) != 0)
-#else
         if (!is_dir(p) && mkdir(p, 0777) != 0 && errno != EEXIST)
-#endif
             return fail(e, "%s: cannot make this folder: %s", p, strerror(errno));
         p[i] = path[i];
     }
@@ -471,13 +461,8 @@ static int write_buf(Env *e, Out *o, Buf *b) {
     return r;
 }
 
-static void forget_out(Env *e, Out *o) {
-    Out **at = &e->outs;
-    while (*at && *at != o) at = &(*at)->next;
-    if (*at) *at = o->next;
-}
-
 static int close_out(Env *e, Out *o) {
+    Out **at = &e->outs;
     int bad = fflush(o->f) != 0;
     if (!o->path) return bad ? fail(e, "standard output: cannot write: %s", strerror(errno)) : 0;
     if (e->error[0]) return -1;
@@ -487,7 +472,8 @@ static int close_out(Env *e, Out *o) {
     if (o->part != o->path) remove(o->path);
 #endif
     bad |= fclose(o->f) != 0;
-    forget_out(e, o);
+    while (*at && *at != o) at = &(*at)->next;
+    if (*at) *at = o->next;
     if (bad || (o->part != o->path && rename(o->part, o->path) != 0)) {
         fail(e, "%s: cannot write: %s", o->path, strerror(errno));
         if (o->part != o->path) remove(o->part);
@@ -736,20 +722,16 @@ static void sha_end(Sha *c, char hex[65]) {
 }
 
 static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
-    In in;
+    const Block *mark = e->blocks;
+    Span file;
     Sha sha;
     *bytes = 0;
-    TRY(open_in(e, &in, path));
+    TRY(map_file(e, path, &file));
     sha_start(&sha);
-    do {
-        if (fill(e, &in) < 0) { close_in(&in); return -1; }
-        sha_add(&sha, in.s, in.n);
-        *bytes += in.n;
-        in.at = in.n;
-    } while (!in.end);
-    close_in(&in);
-    drop(e, in.s);
+    sha_add(&sha, file.s, file.n);
     sha_end(&sha, hex);
+    *bytes = file.n;
+    release(e, mark);
     return 0;
 }
 
@@ -804,73 +786,64 @@ static Span upto(Span *rest, char c) {
 }
 
 /* A decimal number, correctly rounded to binary64. The digits are one big integer N (32-bit limbs, least first) times
- * 10^x; multiplying or dividing it by powers of ten keeps it exact but for a "sticky" bit, and then one rounding is
- * made. 800 digits decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
+ * 10^x; multiplying or dividing it by ten keeps it exact but for a "sticky" bit, and then one rounding is made. 800 digits
+ * decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
+typedef struct { uint32_t limb[256]; size_t used; } Big;
+
+static void times_ten(Big *b, uint64_t plus) {
+    size_t i;
+    for (i = 0; i < b->used; i++, plus >>= 32) { plus += (uint64_t)b->limb[i] * 10; b->limb[i] = (uint32_t)plus; }
+    if (plus) b->limb[b->used++] = (uint32_t)plus;
+}
+
 static size_t parse_number(const char *s, size_t n, double *value) {
-    uint32_t limb[256] = { 0 };
-    size_t i = 0, used = 1, digits = 0, j;
-    int negative = 0, sticky = 0, seen = 0, shift = 0;
+    Big b = { { 0 }, 1 };
+    size_t i = 0, j, k, digits = 0, below;
+    int negative = 0, sticky = 0, seen = 0, point = 0, minus = 0, exponent = 63;
     long x = 0, given = 0;
-    uint64_t top = 0;
+    uint64_t top = 0, m;
     if (i < n && (s[i] == '-' || s[i] == '+')) negative = s[i++] == '-';
-    for (; i < n && (is_digit(s[i]) || (s[i] == '.' && !(seen & 2))); i++) {
-        if (s[i] == '.') { seen |= 2; continue; }
-        seen |= 1;
+    for (; i < n && (is_digit(s[i]) || (s[i] == '.' && !point)); i++) {
+        if (s[i] == '.') { point = 1; continue; }
+        seen = 1;
         if (digits < 800) {
-            uint64_t carry = (uint64_t)(s[i] - '0');
-            for (j = 0; j < used; j++) { carry += (uint64_t)limb[j] * 10; limb[j] = (uint32_t)carry; carry >>= 32; }
-            if (carry) limb[used++] = (uint32_t)carry;
-            if (used > 1 || limb[0]) digits++;
-            x -= (seen & 2) != 0;
-        } else { sticky |= s[i] != '0'; x += !(seen & 2); }
+            times_ten(&b, (uint64_t)(s[i] - '0'));
+            digits += b.used > 1 || b.limb[0];
+            x -= point;
+        } else { sticky |= s[i] != '0'; x += !point; }
     }
-    if (!(seen & 1)) return 0;
+    if (!seen) return 0;
     if (i < n && lower(s[i]) == 'e') {
-        size_t k = i + 1;
-        int minus = 0;
+        k = i + 1;
         if (k < n && (s[k] == '-' || s[k] == '+')) minus = s[k++] == '-';
-        if (k < n && is_digit(s[k])) {
-            for (; k < n && is_digit(s[k]); k++) if (given < 100000) given = given * 10 + (s[k] - '0');
-            x += minus ? -given : given;
-            i = k;
-        }
+        for (j = k; j < n && is_digit(s[j]); j++) if (given < 100000) given = given * 10 + (s[j] - '0');
+        if (j > k) { x += minus ? -given : given; i = j; }
     }
     *value = negative ? -0.0 : 0.0;
     if (digits == 0 || x + (long)digits < -330) return i;
-    if (x + (long)digits > 310) { *value = negative ? -HUGE_VAL : HUGE_VAL; return i; }
-    for (; x > 0; x--) {
-        uint64_t carry = 0;
-        for (j = 0; j < used; j++) { carry += (uint64_t)limb[j] * 10; limb[j] = (uint32_t)carry; carry >>= 32; }
-        if (carry) limb[used++] = (uint32_t)carry;
-    }
-    if (x < 0) {                                 /* first as many zero limbs below as make the quotient exact in its leading 64 bits */
-        size_t below_it = (size_t)-x * 107 / 1024 + 3;       /* 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
-        memmove(limb + below_it, limb, used * sizeof *limb);
-        memset(limb, 0, below_it * sizeof *limb);
-        used += below_it; shift -= 32 * (int)below_it;
-    }
-    while (x < 0) {
-        uint64_t rest = 0, ten = x <= -9 ? 1000000000 : 10;
-        for (j = used; j-- > 0;) { rest = rest << 32 | limb[j]; limb[j] = (uint32_t)(rest / ten); rest %= ten; }
-        x += x <= -9 ? 9 : 1;
+    *value = negative ? -HUGE_VAL : HUGE_VAL;
+    if (x + (long)digits > 310) return i;
+    for (; x > 0; x--) times_ten(&b, 0);
+    below = x < 0 ? (size_t)-x * 107 / 1024 + 3 : 0;         /* limbs of zeros that keep the quotient's leading 64 bits exact: */
+    memmove(b.limb + below, b.limb, b.used * sizeof *b.limb);     /* 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
+    memset(b.limb, 0, below * sizeof *b.limb);
+    for (b.used += below; x < 0; x++) {
+        uint64_t rest = 0;
+        for (j = b.used; j-- > 0; rest %= 10) { rest = rest << 32 | b.limb[j]; b.limb[j] = (uint32_t)(rest / 10); }
         sticky |= rest != 0;
-        while (used > 1 && limb[used - 1] == 0) used--;
     }
-    for (j = used * 32; j-- > 0;) {              /* the leading 64 bits into top; what is below only sticks */
-        uint64_t bit = limb[j / 32] >> (j % 32) & 1;
-        if (top >> 63) { sticky |= bit != 0; shift++; } else top = top << 1 | bit;
+    exponent -= 32 * (int)below;
+    for (j = b.used * 32; j-- > 0;) {            /* the leading 64 bits into top; what is below only sticks */
+        uint64_t bit = b.limb[j / 32] >> (j % 32) & 1;
+        if (top >> 63) { sticky |= bit != 0; exponent++; } else top = top << 1 | bit;
     }
-    while (!(top >> 63)) { top <<= 1; shift--; }
-    {   /* value = top * 2^shift; round to 53 bits, or fewer below 2^-1022, halves to even */
-        int exponent = shift + 63, drop_bits = exponent < -1022 ? 11 + (-1022 - exponent) : 11;
-        uint64_t m = drop_bits > 63 ? 0 : top >> drop_bits, low = drop_bits > 63 ? top : top & (((uint64_t)1 << drop_bits) - 1);
-        uint64_t half = (uint64_t)1 << (drop_bits > 64 ? 63 : drop_bits - 1);
-        if (drop_bits <= 64 && (low > half || (low == half && (sticky || (m & 1))))) m++;
-        if (exponent < -1022) *value = from_bits64(m);
-        else if (exponent > 1023 || (exponent == 1023 && m >> 53)) *value = HUGE_VAL;
-        else *value = from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
-        if (negative) *value = -*value;
-    }
+    for (; !(top >> 63); exponent--) top <<= 1;
+    for (; exponent < -1022; exponent++) { sticky |= top & 1; top >>= 1; }
+    if (exponent > 1023) return i;
+    m = top >> 11;                               /* 53 bits, or fewer below 2^-1022; halves to even */
+    m += (top & 2047) > 1024 || ((top & 2047) == 1024 && (sticky || (m & 1)));
+    *value = from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
+    if (negative) *value = -*value;
     return i;
 }
 
@@ -1077,26 +1050,35 @@ static int json_number(Span json, double *x) {
     return json.n && (is_digit(json.s[0]) || json.s[0] == '-') && parse_number(json.s, json.n, x) == json.n && *x - *x == 0.0;
 }
 
-/* A whole number in a file of ours or of Hugging Face: reads key into *x, checks low <= x <= high. */
-static int json_size(Env *e, const char *file, Span json, const char *key, size_t low, size_t high, size_t *x) {
+/* The number of field `key`, perhaps a whole one, from low to high: 1, or 0 where there is none. */
+static int json_field(Env *e, const char *file, Span json, const char *key, double low, double high, int is_whole, double *x) {
     Span v = json_get(json, key);
-    double d = 0;
     if (v.n == 0 || same(v, "null")) return 0;
-    if (!json_number(v, &d) || d < (double)low || d > (double)high || d != (double)(size_t)d)
-        return fail(e, "%s, field \"%s\": a whole number from %zu to %zu was expected, found %.*s", file, key, low,
-            high, SHOWN(v));
-    *x = (size_t)d;
-    return 1;
+    if (json_number(v, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x)) return 1;
+    return fail(e, "%s, field \"%s\": a %snumber from %.10g to %.10g was expected, found %.*s", file, key,
+        is_whole ? "whole " : "", low, high, SHOWN(v));
 }
 
-static int json_real(Env *e, const char *file, Span json, const char *key, double low, double high, float *x) {
+/* Fields that mean something only when they say more than no. */
+static int refuse_fields(Env *e, const char *file, Span json, const char *const *names) {
+    for (; *names; names++) {
+        Span v = json_get(json, *names);
+        if (v.n && !same(v, "null") && !same(v, "false") && !same(v, "{}"))
+            return fail(e, "%s, field \"%s\": is not supported, found %.*s", file, *names, SHOWN(v));
+    }
+    return 0;
+}
+
+static int expect_field(Env *e, const char *file, Span json, const char *key, const char *only) {
     Span v = json_get(json, key);
-    double d = 0;
-    if (v.n == 0 || same(v, "null")) return 0;
-    if (!json_number(v, &d) || !(d >= low && d <= high))
-        return fail(e, "%s, field \"%s\": a number from %g to %g was expected, found %.*s", file, key, low, high, SHOWN(v));
-    *x = narrow(d);
-    return 1;
+    return same(v, only) ? 0 : fail(e, "%s, field \"%s\": %s was expected, found %.*s", file, key, only, SHOWN(v));
+}
+
+static int read_json(Env *e, const char *path, Span *json) {
+    TRY(load_file(e, path, json));
+    TRY(json_check(e, *json, path, 0));
+    *json = trim(*json);
+    return 0;
 }
 
 /* "key = value" lines, with [sections] and # comments: recipes and suites. */
@@ -1156,25 +1138,32 @@ typedef struct {
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; Span array; size_t at, number; int is_array; } Records;
+typedef struct { In in; size_t number; const char *unit; } Records;         /* unit: what in.line counts, for messages */
 
 static int open_records(Env *e, Records *r, const char *path) {
-    size_t i = 0;
+    In *in = &r->in;
+    Span array;
+    Member m;
+    size_t i = 0, at = 0;
     memset(r, 0, sizeof *r);
-    TRY(open_in(e, &r->in, path));
+    r->unit = "line";
+    TRY(open_in(e, in, path));
     do {
-        TRY(fill(e, &r->in));
-        if (r->in.n >= 3 && memcmp(r->in.s, "\xef\xbb\xbf", 3) == 0) memset(r->in.s, ' ', 3);      /* a byte order mark */
-        for (i = 0; i < r->in.n && is_space((unsigned char)r->in.s[i]); i++) continue;
-    } while (i == r->in.n && !r->in.end);
-    if (i == r->in.n || r->in.s[i] != '[') return 0;
-    r->is_array = 1;
-    while (!r->in.end) TRY(fill(e, &r->in));
-    r->array.s = r->in.s + i; r->array.n = r->in.n - i;
-    r->array = trim(r->array);
-    TRY(json_check(e, r->array, r->in.path, 0));
-    for (; i < r->in.n; i++)
-        if (r->in.s[i] == '\n' || r->in.s[i] == '\r') r->in.s[i] = ' ';     /* records leave as one line each */
+        TRY(fill(e, in));
+        if (in->n >= 3 && memcmp(in->s, "\xef\xbb\xbf", 3) == 0) memset(in->s, ' ', 3);      /* a byte order mark */
+        for (i = 0; i < in->n && is_space((unsigned char)in->s[i]); i++) continue;
+    } while (i == in->n && !in->end);
+    if (i == in->n || in->s[i] != '[') return 0;
+    r->unit = "record";                          /* one array: it is made into lines, an element each */
+    while (!in->end) TRY(fill(e, in));
+    array.s = in->s; array.n = in->n;
+    array = trim(array);
+    TRY(json_check(e, array, in->path, 0));
+    for (i = 0; i < in->n; i++) if (in->s[i] == '\n' || in->s[i] == '\r') in->s[i] = ' ';
+    i = (size_t)(array.s - in->s);
+    in->s[i + array.n - 1] = '\n';
+    while (json_next(array, &at, &m)) *strpbrk(in->s + i + at, ",\n") = '\n';
+    in->s[i] = ' ';
     return 0;
 }
 
@@ -1209,13 +1198,13 @@ static int add_turn(Env *e, Record *r, Span prompt, Span system) {
 
 /* A conversation: perhaps a system message, then user and assistant by turns. 1: the last word is the assistant's. */
 static int take_messages(Env *e, Record *r, Span list, const char *where) {
-    static const char *const roles[] = { "role", "from", NULL }, *const texts[] = { "content", "value", NULL };
     Span role, text, system = { "", 0 };
     size_t at = 0;
     int asked = 0;
     Member m;
     while (json_next(list, &at, &m)) {
-        if (take(e, r, m.value, where, roles, &role) <= 0 || take(e, r, m.value, where, texts, &text) <= 0)
+        if (take(e, r, m.value, where, NAMES("role", "from"), &role) <= 0
+            || take(e, r, m.value, where, NAMES("content", "value"), &text) <= 0)
             return fail(e, "%s: a message {\"role\", \"content\"} was expected, found %.*s", where, SHOWN(m.value));
         if (same(role, "system") && !system.n && !r->n_turns) system = text;
         else if ((same(role, "user") || same(role, "human")) && !asked) {
@@ -1232,19 +1221,17 @@ static int take_messages(Env *e, Record *r, Span list, const char *where) {
 
 /* What a record asks: messages, or instruction and input. A prompt beside them that is not theirs goes before them. */
 static int take_prompt(Env *e, Record *r, const char *where) {
-    static const char *const prompts[] = { "prompt", NULL }, *const instructions[] = { "instruction", NULL },
-        *const inputs[] = { "input", NULL };
     Span talk = json_get(r->raw, "messages"), own = { "", 0 }, text = own, none = own;
     int some;
     if (talk.n == 0) talk = json_get(r->raw, "conversations");
-    TRY(r->has_prompt = take(e, r, r->raw, where, prompts, &own));
+    TRY(r->has_prompt = take(e, r, r->raw, where, NAMES("prompt"), &own));
     if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, where));
     else {
-        TRY(some = take(e, r, r->raw, where, instructions, &text));
+        TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
         if (some) {
             TRY(add_turn(e, r, text, none));
             put(e, &r->text, "\n", 1);
-            TRY(take(e, r, r->raw, where, inputs, &r->turn[0].field[INPUT]));
+            TRY(take(e, r, r->raw, where, NAMES("input"), &r->turn[0].field[INPUT]));
             if (r->turn[0].field[INPUT].n) r->turn[0].field[PROMPT].n += 1 + r->turn[0].field[INPUT].n;
         }
     }
@@ -1253,36 +1240,26 @@ static int take_prompt(Env *e, Record *r, const char *where) {
     return add_turn(e, r, own, none);
 }
 
-/* The next object: 1, or 0 at the end, or -1; *line: its line, or number in an array. It is valid until the next call. */
-static int next_object(Env *e, Records *rs, Span *raw, size_t *line) {
-    Member element;
+/* The next object: 1, or 0 at the end, or -1. It is valid until the next call. */
+static int next_object(Env *e, Records *rs, Span *raw) {
     do {
-        if (rs->is_array) {
-            if (!json_next(rs->array, &rs->at, &element)) return 0;
-            *raw = element.value;
-            *line = rs->number + 1;
-        } else {
-            int any = next_line(e, &rs->in, raw);
-            if (any <= 0) return any;
-            *raw = trim(*raw);
-            *line = rs->in.line;
-        }
+        int any = next_line(e, &rs->in, raw);
+        if (any <= 0) return any;
+        *raw = trim(*raw);
     } while (raw->n == 0);
-    if (!rs->is_array) TRY(json_check(e, *raw, rs->in.path, *line));
+    TRY(json_check(e, *raw, rs->in.path, rs->in.line));
     rs->number++;
     return 1;
 }
 
 /* The next record, likewise. */
 static int next_record(Env *e, Records *rs, Record *r) {
-    static const char *const ids[] = { "id", NULL }, *const texts[] = { "text", NULL },
-        *const completions[] = { "completion", "response", "output", "answer", NULL };
-    size_t got = 0;
+    double candidate = 0;
     Span *answer;
     char where[360];
-    int given, any = next_object(e, rs, &r->raw, &got);
+    int given, any = next_object(e, rs, &r->raw);
     if (any <= 0) return any;
-    snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->is_array ? "record" : "line", got);
+    snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
     if (r->raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(r->raw));
     if (r->text.cap < 4 * r->raw.n + 64) {       /* the raw bytes, and three for each that is not UTF-8: it never moves */
         drop(e, r->text.s);
@@ -1293,16 +1270,16 @@ static int next_record(Env *e, Records *rs, Record *r) {
     r->is_text = r->has_completion = 0;
     r->number = rs->number - 1;
     r->id.s = r->text.s;
-    if (!take(e, r, r->raw, where, ids, &r->id)) { put_format(e, &r->text, "%zu", r->number); r->id.n = r->text.n; }
+    if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) { put_format(e, &r->text, "%zu", r->number); r->id.n = r->text.n; }
     TRY(take_prompt(e, r, where));
     answer = &r->turn[r->n_turns - 1].field[COMPLETION];
-    TRY(given = take(e, r, r->raw, where, completions, answer));
+    TRY(given = take(e, r, r->raw, where, NAMES("completion", "response", "output", "answer"), answer));
     r->has_completion |= given;
-    if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, where, texts, answer));
+    if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, where, NAMES("text"), answer));
     if (!r->has_prompt && !r->has_completion && !r->is_text)
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
-    r->candidate = 0;
-    TRY(json_size(e, rs->in.path, r->raw, "candidate", 0, 1u << 20, &r->candidate));
+    TRY(json_field(e, rs->in.path, r->raw, "candidate", 0, 1 << 20, 1, &candidate));
+    r->candidate = (size_t)candidate;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
     return e->error[0] ? -1 : 1;
@@ -1330,7 +1307,7 @@ static int next_group(Env *e, Records *rs, Group *g) {
         TRY(room(e, &g->r, g->n, &g->cap, sizeof *g->r));
         any = next_record(e, rs, &g->r[g->n]);
         if (any < 0) return -1;
-        if (any && !rs->is_array) {      /* the line's bytes move when the next one is read: keep them */
+        if (any) {                       /* the line's bytes move when the next one is read: keep them */
             Record *r = &g->r[g->n];
             put(e, &r->text, r->raw.s, r->raw.n);
             r->raw.s = r->text.s + r->text.n - r->raw.n;
@@ -2277,7 +2254,7 @@ static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows,
     if (cols % of) return fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu", t->path, name,
             storage[type].name, of, cols);
     if (at > t->file.n || (rows && cols / of > (t->file.n - at) / bytes / rows))
-        return fail(e, "%s: tensor %s [%zu][%zu]: needs %.0f bytes from byte %zu on, the file has %zu (cut off?)", t->path,
+        return fail(e, "%s: tensor %s: [%zu][%zu] needs %.0f bytes from byte %zu on, the file has %zu (cut off?)", t->path,
             name, rows, cols, (double)rows * (double)(cols / of) * (double)bytes, at, t->file.n);
     if (find_tensor(t, name)) return fail(e, "%s: tensor %s: is there twice", t->path, name);
     TRY(room(e, &t->t, t->n, &t->cap, sizeof *t->t));
@@ -2365,28 +2342,23 @@ static void read_row(const Param *p, size_t r, size_t k, size_t n, float *x) {
 }
 
 static int check_finite(Env *e, const Param *p) {
-    long r, bad = -1;
-    float x[32];
-    size_t k;
+    size_t bad = SIZE_MAX;                                   /* the place of the first number that is not finite */
+    long r;
     PARALLEL(p->rows * p->cols) for (r = 0; r < (long)p->rows; r++) {
-        float y[32], sum = 0.0f;
-        size_t c, i, n;
-        for (c = 0; c < p->cols; c += 32) {
-            n = p->cols - c < 32 ? p->cols - c : 32;
-            read_row(p, (size_t)r, c, n, y);
-            for (i = 0; i < n; i++) sum += y[i] - y[i];
+        size_t k, i, n, here = SIZE_MAX;
+        float x[32];
+        for (k = 0; k < p->cols; k += 32) {
+            n = p->cols - k < 32 ? p->cols - k : 32;
+            read_row(p, (size_t)r, k, n, x);
+            for (i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && here == SIZE_MAX) here = (size_t)r * p->cols + k + i;
         }
 #ifdef _OPENMP
 #pragma omp critical
 #endif
-        if (sum != 0.0f && (bad < 0 || r < bad)) bad = r;
+        if (here < bad) bad = here;
     }
-    for (k = 0; bad >= 0 && k < p->cols; k++) {
-        read_row(p, (size_t)bad, k / 32 * 32, p->cols - k / 32 * 32 < 32 ? p->cols - k / 32 * 32 : 32, x);
-        if (x[k % 32] - x[k % 32] != 0.0f)
-            return fail(e, "%s: tensor %s: row %ld, column %zu is not a finite number", p->t.path, p->name, bad, k);
-    }
-    return 0;
+    return bad == SIZE_MAX ? 0 : fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", p->t.path, p->name,
+        bad / p->cols, bad % p->cols);
 }
 
 /* A copy of the weights in binary32, which may change. */
@@ -2406,6 +2378,16 @@ static int own_weights(Env *e, Param *p) {
     return 0;
 }
 
+/* The numbers of a JSON array, two at most: how many; -1 where they are none, or not from 0 to 2^53. */
+static int json_pair(Span list, double pair[2]) {
+    size_t at = 0;
+    int n = 0;
+    Member m;
+    for (; json_next(list, &at, &m); n++)
+        if (n == 2 || !json_number(m.value, &pair[n]) || !(pair[n] >= 0 && pair[n] < 9e15)) return -1;
+    return n ? n : -1;
+}
+
 static int read_safetensors(Env *e, const char *path, Table *t) {
     Span header;
     Member m;
@@ -2413,7 +2395,7 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     uint64_t n;
     t->path = path;
     TRY(map_file(e, path, &t->file));
-    n = t->file.n < 8 ? 0 : le32(t->file.s) | (uint64_t)le32(t->file.s + 4) << 32;
+    n = t->file.n < 8 ? 0 : le64(t->file.s);
     if (t->file.n < 8 || n > t->file.n - 8 || n < 2 || t->file.s[8] != '{')
         return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes", path,
             (double)n, t->file.n);
@@ -2421,10 +2403,8 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     TRY(json_check(e, header, path, 0));
     while (json_next(header, &at, &m)) {
         char name[112];
-        Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape"), offsets = json_get(m.value, "data_offsets");
-        Member x;
-        double dim[2] = { 1, 1 }, offset[2] = { 0, 0 };
-        size_t k = 0, dims = 0, bounds = 0;
+        Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape"), place = json_get(m.value, "data_offsets");
+        double size[2] = { 1, 1 }, offset[2];
         int kind = same(type, "\"F32\"") ? F32 : same(type, "\"F16\"") ? F16 : BF16;
         if (same(m.key, "__metadata__")) continue;
         snprintf(name, sizeof name, "%.*s", (int)(m.key.n < sizeof name ? m.key.n : sizeof name - 1), m.key.s);
@@ -2432,93 +2412,90 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
             return fail(e, "%s: tensor %s..: no tensor of a Llama or Mixtral has so long a name", path, name);
         if (kind == BF16 && !same(type, "\"BF16\""))
             return fail(e, "%s: tensor %s: dtype F32, F16 or BF16 was expected, found %.*s", path, name, SHOWN(type));
-        while (json_next(shape, &k, &x)) {
-            if (dims == 2 || !json_number(x.value, &dim[dims]) || !(dim[dims] >= 0 && dim[dims] < 1e12))
-                return fail(e, "%s: tensor %s: a shape of one or two sizes was expected, found %.*s", path, name, SHOWN(shape));
-            dims++;
-        }
-        for (k = 0; json_next(offsets, &k, &x); bounds++)
-            if (bounds == 2 || !json_number(x.value, &offset[bounds]) || !(offset[bounds] >= 0 && offset[bounds] < 9e15)) {
-                bounds = 0;
-                break;
-            }
-        if (bounds != 2 || dims == 0 || offset[1] - offset[0] != dim[0] * dim[1] * (double)storage[kind].bytes)
-            return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(offsets),
+        if (json_pair(shape, size) < 0)
+            return fail(e, "%s: tensor %s: a shape of one or two sizes was expected, found %.*s", path, name, SHOWN(shape));
+        if (json_pair(place, offset) != 2 || offset[1] - offset[0] != size[0] * size[1] * (double)storage[kind].bytes)
+            return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(place),
                 SHOWN(shape));
-        if (offset[1] > (double)(t->file.n - 8 - header.n))
-            return fail(e, "%s: tensor %s: ends at byte %.0f of the data, the file has %zu (cut off?)", path, name, offset[1],
-                t->file.n - 8 - header.n);
-        TRY(add_tensor(e, t, name, kind, (size_t)dim[0], (size_t)dim[1], 8 + header.n + (size_t)offset[0]));
+        TRY(add_tensor(e, t, name, kind, (size_t)size[0], (size_t)size[1], 8 + header.n + (size_t)offset[0]));
     }
     return 0;
 }
 
-static int check_config(Env *e, const char *path, const Config *c) {
-    if (!c->H || !c->F || !c->L || !c->Q || !c->V)
-        return fail(e, "%s, field \"%s\": is missing", path, !c->H ? "hidden_size" : !c->F ? "intermediate_size" :
-            !c->L ? "num_hidden_layers" : !c->Q ? "num_attention_heads" : "vocab_size");
-    if (!c->K || c->Q % c->K)
+/* What files say of a shape: Hugging Face's key, GGUF's, the place in a Config, and what may stand there. */
+enum { SIZE, REAL, MIXTURE };                                /* kinds; MIXTURE: a size that only a Mixtral has */
+static const struct { const char *hf, *gguf; size_t at; double low, high; int kind; } keys[] = {
+    { "hidden_size", "llama.embedding_length", offsetof(Config, H), 2, 1 << 24, SIZE },
+    { "intermediate_size", "llama.feed_forward_length", offsetof(Config, F), 2, 1 << 24, SIZE },
+    { "num_hidden_layers", "llama.block_count", offsetof(Config, L), 1, 4096, SIZE },
+    { "num_attention_heads", "llama.attention.head_count", offsetof(Config, Q), 1, 65536, SIZE },
+    { "num_key_value_heads", "llama.attention.head_count_kv", offsetof(Config, K), 1, 65536, SIZE },
+    { "head_dim", "llama.attention.key_length", offsetof(Config, D), 2, 65536, SIZE },
+    { "num_local_experts", "llama.expert_count", offsetof(Config, E), 0, 1024, MIXTURE },
+    { "num_experts_per_tok", "llama.expert_used_count", offsetof(Config, top), 0, 1024, MIXTURE },
+    { "router_aux_loss_coef", "", offsetof(Config, aux), 0, 1e6, REAL },
+    { "vocab_size", "", offsetof(Config, V), 1, 1 << 24, SIZE },
+    { "max_position_embeddings", "llama.context_length", offsetof(Config, ctx), 1, 1 << 22, SIZE },
+    { "rms_norm_eps", "llama.attention.layer_norm_rms_epsilon", offsetof(Config, eps), 1e-30, 1, REAL },
+    { "rope_theta", "llama.rope.freq_base", offsetof(Config, theta), 1, 1e12, REAL } };
+
+static size_t *size_at(Config *c, size_t k) { return (size_t *)(void *)((char *)c + keys[k].at); }
+static float *real_at(Config *c, size_t k) { return (float *)(void *)((char *)c + keys[k].at); }
+
+static void set_key(Config *c, size_t k, double x) {
+    if (keys[k].kind == REAL) *real_at(c, k) = narrow(x); else *size_at(c, k) = (size_t)x;
+}
+
+/* What is missing has its default; then what is there must fit together. */
+static int check_config(Env *e, const char *path, Config *c) {
+    size_t k;
+    if (!c->K) c->K = c->Q;
+    if (!c->D && c->Q) c->D = c->H / c->Q;
+    for (k = 0; k < COUNT(keys); k++)
+        if (keys[k].kind != REAL && !*size_at(c, k)) return fail(e, "%s, field \"%s\": is missing, or 0", path, keys[k].hf);
+    if (c->Q % c->K)
         return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
-    if (c->D % 2 || c->D == 0) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
+    if (c->D % 2) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
+    if (c->top > c->E) return fail(e, "%s, field \"num_experts_per_tok\": 1 to %zu was expected, found %zu", path, c->E, c->top);
     return 0;
 }
 
 /* config.json, as transformers reads it: what is missing has its default there. */
 static int read_config(Env *e, const char *path, Config *c) {
-    Span text, v, type;
-    double x;
+    static const char *const unsupported[] = { "rope_scaling", "attention_bias", "mlp_bias", "quantization_config", NULL };
+    Span text, type, rope, stop;
+    double x = 1 << 24;
     Member m;
-    static const char *const unsupported[] = { "rope_scaling", "attention_bias", "mlp_bias", "quantization_config" };
-    const size_t most = 1u << 24;
-    size_t at = 0, one = 0, i, window = most;
+    size_t at = 0, k;
+    int mixtral, found;
     memset(c, 0, sizeof *c);
-    TRY(load_file(e, path, &text));
-    TRY(json_check(e, text, path, 0));
-    text = trim(text);
+    TRY(read_json(e, path, &text));
     type = json_get(text, "model_type");
-    if (!same(type, "\"llama\"") && !same(type, "\"mixtral\""))
+    mixtral = same(type, "\"mixtral\"");
+    if (!mixtral && !same(type, "\"llama\""))
         return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
-    c->E = c->top = 1;
-    c->ctx = 2048; c->eps = 1e-6f; c->theta = same(type, "\"mixtral\"") ? 1e6f : 1e4f; c->aux = 0.001f;
-    TRY(json_size(e, path, text, "hidden_size", 2, most, &c->H));
-    TRY(json_size(e, path, text, "intermediate_size", 2, most, &c->F));
-    TRY(json_size(e, path, text, "num_hidden_layers", 1, 4096, &c->L));
-    TRY(json_size(e, path, text, "num_attention_heads", 1, 65536, &c->Q));
-    TRY(json_size(e, path, text, "vocab_size", 1, most, &c->V));
-    c->K = c->Q;
-    c->D = c->Q ? c->H / c->Q : 0;
-    TRY(json_size(e, path, text, "num_key_value_heads", 1, 65536, &c->K));
-    TRY(json_size(e, path, text, "head_dim", 2, 65536, &c->D));
-    TRY(json_size(e, path, text, "max_position_embeddings", 1, 1u << 22, &c->ctx));
-    if (same(type, "\"mixtral\"")) {
-        c->E = 8; c->top = 2;
-        TRY(json_size(e, path, text, "num_local_experts", 1, 1024, &c->E));
-        TRY(json_size(e, path, text, "num_experts_per_tok", 1, c->E, &c->top));
+    c->E = mixtral ? 8 : 1; c->top = mixtral ? 2 : 1;
+    c->ctx = 2048; c->eps = 1e-6f; c->theta = mixtral ? 1e6f : 1e4f; c->aux = 0.001f;
+    rope = json_get(text, "rope_parameters");                /* transformers 5 has theta here */
+    for (k = 0; k < COUNT(keys); k++) {
+        Span from = json_get(rope, keys[k].hf).n ? rope : text;
+        if (keys[k].kind == MIXTURE && !mixtral) continue;
+        TRY(found = json_field(e, path, from, keys[k].hf, keys[k].low, keys[k].high, keys[k].kind != REAL, &x));
+        if (found) set_key(c, k, x);
     }
     TRY(check_config(e, path, c));
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
-    TRY(json_real(e, path, text, "rms_norm_eps", 1e-30, 1, &c->eps));
-    TRY(json_real(e, path, text, "rope_theta", 1, 1e12, &c->theta));
-    TRY(json_real(e, path, text, "router_aux_loss_coef", 0, 1e6, &c->aux));
-    v = json_get(text, "hidden_act");
-    if (v.n && !same(v, "\"silu\"")) return fail(e, "%s, field \"hidden_act\": silu was expected, found %.*s", path, SHOWN(v));
-    v = json_get(text, "rope_parameters");                   /* transformers 5 has it here */
-    TRY(json_real(e, path, v, "rope_theta", 1, 1e12, &c->theta));
-    v = json_get(v, "rope_type");
-    if (v.n && !same(v, "\"default\"")) return fail(e, "%s, field \"rope_type\": default was expected, found %.*s", path, SHOWN(v));
-    for (i = 0; i < COUNT(unsupported); i++) {
-        v = json_get(text, unsupported[i]);
-        if (v.n && !same(v, "null") && !same(v, "false"))
-            return fail(e, "%s, field \"%s\": is not supported, found %.*s", path, unsupported[i], SHOWN(v));
-    }
-    TRY(json_size(e, path, text, "sliding_window", 1, most, &window));
-    if (window < c->ctx) c->ctx = window;                    /* up to there the window changes nothing */
-    v = json_get(text, "eos_token_id");
-    while (v.n && v.s[0] == '[' && json_next(v, &at, &m) && c->n_stops < 8)
+    if (json_get(text, "hidden_act").n) TRY(expect_field(e, path, text, "hidden_act", "\"silu\""));
+    if (json_get(rope, "rope_type").n) TRY(expect_field(e, path, rope, "rope_type", "\"default\""));
+    TRY(refuse_fields(e, path, text, unsupported));
+    TRY(found = json_field(e, path, text, "sliding_window", 1, 1 << 24, 1, &x));
+    if (found && x < (double)c->ctx) c->ctx = (size_t)x;     /* up to there the window changes nothing */
+    stop = json_get(text, "eos_token_id");
+    while (stop.n && stop.s[0] == '[' && json_next(stop, &at, &m) && c->n_stops < 8)
         if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
-    if (v.n && v.s[0] != '[') {
-        TRY(json_size(e, path, text, "eos_token_id", 0, c->V - 1, &one));
-        c->stops[c->n_stops++] = (int)one;
+    if (stop.n && stop.s[0] != '[') {
+        TRY(found = json_field(e, path, text, "eos_token_id", 0, (double)c->V - 1, 1, &x));
+        if (found) c->stops[c->n_stops++] = (int)x;
     }
     if (c->n_stops == 0) c->stops[c->n_stops++] = EOS;
     return 0;
@@ -2582,29 +2559,38 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     return 0;
 }
 
+/* One number of a type; -1 past the end. */
+static double take_one(Value *v, uint32_t type) {
+    double x = -1;
+    v->type = type; v->n = 1;
+    return take_number(v, &x) ? x : -1;
+}
+
 /* One tensor's entry. A fused tensor of E experts becomes E of the old names. *base: where the numbers begin, or 0 to
  * read over it. */
 static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
-    double dim[4] = { 1, 1, 1, 1 }, dims = 0, type = 0, offset = 0;
+    double dim[4] = { 1, 1, 1, 1 }, dims, type, offset;
     char name[60], one[80];
     Span text = { NULL, 0 };
     size_t i, kind, rows, cols, bytes;
+    int bad;
     v->type = GGUF_TEXT; v->n = 1;
     if (!take_text(v, &text)) return fail(e, "%s: the list of tensors passes the end of the file", t->path);
-    v->type = 4; v->n = 1;
-    if (!take_number(v, &dims) || dims < 1 || dims > 4) goto bad;
-    v->type = 10; v->n = (uint64_t)dims;
-    for (i = 0; i < (size_t)dims; i++) if (!take_number(v, &dim[i]) || !(dim[i] >= 1 && dim[i] < 1e12)) goto bad;
-    v->type = 4; v->n = 1;
-    if (!take_number(v, &type)) goto bad;
-    v->type = 10; v->n = 1;
-    if (!take_number(v, &offset) || !(offset < 9e15) || dim[3] != 1 || dim[2] > 1024) goto bad;
+    dims = take_one(v, 4);
+    bad = dims < 1 || dims > 4;
+    for (i = 0; !bad && i < (size_t)dims; i++) { dim[i] = take_one(v, 10); bad = !(dim[i] >= 1 && dim[i] < 1e12); }
+    type = take_one(v, 4);
+    offset = take_one(v, 10);
+    if (bad || type < 0 || offset < 0 || offset >= 9e15 || dim[3] > 1 || dim[2] > 1024)
+        return fail(e, "%s: tensor %.*s: one to three sizes, a type and an offset were expected", t->path, SHOWN(text));
     if (base == 0) return 0;
     snprintf(name, sizeof name, "%.*s", (int)(text.n < 59 ? text.n : 59), text.s);
     if (strcmp(name, "rope_freqs.weight") == 0)
         return fail(e, "%s: tensor %s: rotary frequencies of their own (Llama 3) are not supported", t->path, name);
     for (kind = 0; kind < GROUPS && storage[kind].ggml != (uint32_t)type; kind++) ;
-    if (kind == GROUPS) return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's number %g", t->path, name, type);
+    if (kind == GROUPS)
+        return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's number %g",
+            t->path, name, type);
     cols = dims < 2 ? 1 : (size_t)dim[0]; rows = (size_t)(dims < 2 ? dim[0] : dim[1]);
     bytes = rows * (cols / storage[kind].of) * storage[kind].bytes;
     if (!ends(name, "_exps.weight")) return add_tensor(e, t, name, (int)kind, rows, cols, base + (size_t)offset);
@@ -2613,88 +2599,85 @@ static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
         TRY(add_tensor(e, t, one, (int)kind, rows, cols, base + (size_t)offset + i * bytes));
     }
     return 0;
-bad:
-    return fail(e, "%s: tensor %.*s: one to three sizes, a type and an offset were expected", t->path, SHOWN(text));
+}
+
+/* json_field() of a GGUF file. */
+static int gguf_field(Env *e, const Table *t, const char *key, double low, double high, int is_whole, double *x) {
+    Value v;
+    int found = gguf_find(e, t->path, t->file, key, &v);
+    if (found <= 0) return found;
+    if (v.n == 1 && take_number(&v, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x)) return 1;
+    return fail(e, "%s, field \"%s\": a %snumber from %.10g to %.10g was expected", t->path, key, is_whole ? "whole " : "",
+        low, high);
 }
 
 static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
-    size_t most = 1u << 24, align = 32, turned = 0, base = 0, stop = EOS, i, k;
-    struct { const char *key; size_t low, high, *x; float *real; } fields[] = {
-        { "llama.embedding_length", 2, most, &c->H, NULL }, { "llama.feed_forward_length", 2, most, &c->F, NULL },
-        { "llama.block_count", 1, 4096, &c->L, NULL }, { "llama.attention.head_count", 1, 65536, &c->Q, NULL },
-        { "llama.attention.head_count_kv", 1, 65536, &c->K, NULL }, { "llama.attention.key_length", 2, 65536, &c->D, NULL },
-        { "llama.context_length", 1, 1u << 22, &c->ctx, NULL }, { "llama.expert_count", 0, 1024, &c->E, NULL },
-        { "llama.expert_used_count", 0, 1024, &c->top, NULL }, { "llama.rope.dimension_count", 0, 65536, &turned, NULL },
-        { "general.alignment", 1, 1u << 20, &align, NULL }, { "tokenizer.ggml.eos_token_id", 0, most, &stop, NULL },
-        { "llama.attention.layer_norm_rms_epsilon", 0, 1, NULL, &c->eps }, { "llama.rope.freq_base", 1, 1000000000, NULL, &c->theta } };
+    double align = 32, turned = 0, stop = EOS, d = 0;
+    size_t base = 0, i, k;
+    int found;
     Value v, text;
     Span name = { NULL, 0 };
     const Tensor *x;
-    double d;
     memset(c, 0, sizeof *c);
     t->path = path; t->neighbours = t->gguf = 1;
     TRY(map_file(e, path, &t->file));
     TRY(gguf_find(e, path, t->file, "general.architecture", &v));
     if (!take_text(&v, &name) || !same(name, "llama"))
-        return fail(e, "%s, field \"general.architecture\": llama (which Mixtral is, too) was expected, found \"%.*s\"", path, SHOWN(name));
-    c->ctx = 2048; c->eps = 1e-5f; c->theta = 1e4f; c->aux = 0.001f;
-    for (i = 0; i < COUNT(fields); i++) {
-        int found = gguf_find(e, path, t->file, fields[i].key, &v);
-        TRY(found);
-        if (!found) continue;
-        if (v.n != 1 || !take_number(&v, &d) || !(d >= (double)fields[i].low && d <= (double)fields[i].high)
-            || (fields[i].x && d != (double)(size_t)d))
-            return fail(e, "%s, field \"%s\": a %snumber from %zu to %zu was expected", path, fields[i].key,
-                fields[i].x ? "whole " : "", fields[i].low, fields[i].high);
-        if (fields[i].x) *fields[i].x = (size_t)d; else *fields[i].real = narrow(d);
-    }
+        return fail(e, "%s, field \"general.architecture\": llama (which Mixtral is, too) was expected, found \"%.*s\"", path,
+            SHOWN(name));
     TRY(gguf_find(e, path, t->file, "llama.rope.scaling.type", &v));
     if (take_text(&v, &name) && !same(name, "none"))
         return fail(e, "%s, field \"llama.rope.scaling.type\": none was expected, found \"%.*s\"", path, SHOWN(name));
+    c->ctx = 2048; c->eps = 1e-5f; c->theta = 1e4f; c->aux = 0.001f;
+    for (k = 0; k < COUNT(keys); k++) {
+        TRY(found = gguf_field(e, t, keys[k].gguf, keys[k].low, keys[k].high, keys[k].kind != REAL, &d));
+        if (found) set_key(c, k, d);
+    }
+    TRY(gguf_field(e, t, "llama.rope.dimension_count", 0, 65536, 1, &turned));
+    TRY(gguf_field(e, t, "general.alignment", 1, 1 << 20, 1, &align));
+    TRY(gguf_field(e, t, "tokenizer.ggml.eos_token_id", 0, 1 << 24, 1, &stop));
     TRY(gguf_find(e, path, t->file, NULL, &v));
     for (k = 0; k < 2; k++) {                                /* the second time it is known where the numbers begin */
         text = v;
         for (i = 0; i < le64(t->file.s + 8); i++) TRY(read_gguf_tensor(e, t, &text, base));
-        base = ((size_t)(text.s - t->file.s) + align - 1) / align * align;
+        base = ((size_t)(text.s - t->file.s) + (size_t)align - 1) / (size_t)align * (size_t)align;
     }
     x = find_tensor(t, "token_embd.weight");
     c->V = x ? x->rows : 0;
     c->tied = !find_tensor(t, "output.weight");
-    if (!c->K) c->K = c->Q;
-    if (!c->D && c->Q) c->D = c->H / c->Q;
     if (!c->E) c->E = c->top = 1;
     c->stops[c->n_stops++] = (int)stop;
     TRY(check_config(e, path, c));
-    if (turned && turned != c->D) return fail(e, "%s, field \"llama.rope.dimension_count\": %zu was expected, found %zu", path, c->D, turned);
-    if (c->top < 1 || c->top > c->E) return fail(e, "%s, field \"llama.expert_used_count\": 1 to %zu was expected, found %zu", path, c->E, c->top);
+    if (turned > 0 && turned != (double)c->D)
+        return fail(e, "%s, field \"llama.rope.dimension_count\": %zu was expected, found %.0f", path, c->D, turned);
     return 0;
 }
 
 /* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
 static int list_shards(Env *e, const char *dir, const char ***file, size_t *n) {
     const char *index = join(e, dir, "/", "model.safetensors.index.json");
-    size_t at = 0, i, cap = 0;
+    size_t at = 0, cap = 0;
+    Names seen = { NULL, 0, 0 };
     Span text, map;
     Member m;
+    int again;
     *n = 0; *file = NULL;
-    if (!index || !is_file(index)) {
-        TRY(room(e, file, 0, &cap, sizeof **file));
-        (*file)[(*n)++] = "model.safetensors";
-        return e->error[0] ? -1 : 0;
-    }
-    TRY(load_file(e, index, &text));
-    TRY(json_check(e, text, index, 0));
-    map = json_get(trim(text), "weight_map");
+    TRY(room(e, file, 0, &cap, sizeof **file));
+    (*file)[0] = "model.safetensors";
+    if (!index || !is_file(index)) { *n = 1; return e->error[0] ? -1 : 0; }
+    TRY(read_json(e, index, &text));
+    map = json_get(text, "weight_map");
     while (json_next(map, &at, &m)) {
         Buf name = { NULL, 0, 0 };
         if (m.value.s[0] != '"') return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
+        TRY(again = seen_before(e, &seen, m.value));
+        if (again) continue;
         put_unquoted(e, &name, m.value);
-        if (e->error[0]) return -1;
-        for (i = 0; i < *n && strcmp((*file)[i], name.s ? name.s : ""); i++) ;
-        if (i < *n) { drop(e, name.s); continue; }
+        put_text(e, &name, "");
         TRY(room(e, file, *n, &cap, sizeof **file));
-        (*file)[(*n)++] = name.s ? name.s : "";
+        (*file)[(*n)++] = name.s;
     }
+    if (e->error[0]) return -1;
     return *n ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
 }
 
@@ -2777,26 +2760,20 @@ static int add_lora(Env *e, Model *m, const char *targets, size_t rank, float al
 /* A PEFT folder: adapter_config.json and adapter_model.safetensors. */
 static int load_adapter(Env *e, Model *m, const char *dir) {
     static const char *const unsupported[] = { "use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
-        "alpha_pattern", "layers_to_transform" };
+        "alpha_pattern", "layers_to_transform", NULL };
     const char *path = join(e, dir, "/", "adapter_config.json");
-    Span text, v;
+    double rank = 8, alpha = 8;
+    Span text;
     Table t;
     size_t i, k;
     memset(&t, 0, sizeof t);
     if (!path) return -1;
-    TRY(load_file(e, path, &text));
-    TRY(json_check(e, text, path, 0));
-    text = trim(text);
-    v = json_get(text, "peft_type");
-    if (!same(v, "\"LORA\"")) return fail(e, "%s, field \"peft_type\": LORA was expected, found %.*s", path, SHOWN(v));
-    for (i = 0; i < COUNT(unsupported); i++) {
-        v = json_get(text, unsupported[i]);
-        if (v.n && !same(v, "null") && !same(v, "false") && !same(v, "{}"))
-            return fail(e, "%s, field \"%s\": is not supported, found %.*s", path, unsupported[i], SHOWN(v));
-    }
-    m->c.rank = 8; m->alpha = 8; m->rslora = same(json_get(text, "use_rslora"), "true");
-    TRY(json_size(e, path, text, "r", 1, 65536, &m->c.rank));
-    TRY(json_real(e, path, text, "lora_alpha", 0, 1e6, &m->alpha));
+    TRY(read_json(e, path, &text));
+    TRY(expect_field(e, path, text, "peft_type", "\"LORA\""));
+    TRY(refuse_fields(e, path, text, unsupported));
+    TRY(json_field(e, path, text, "r", 1, 65536, 1, &rank));
+    TRY(json_field(e, path, text, "lora_alpha", 0, 1e6, 0, &alpha));
+    m->c.rank = (size_t)rank; m->alpha = narrow(alpha); m->rslora = same(json_get(text, "use_rslora"), "true");
     TRY(read_safetensors(e, join(e, dir, "/", "adapter_model.safetensors"), &t));
     for (i = 0; i < m->n_all; i++) {
         char name[130];
@@ -2823,19 +2800,16 @@ static const char *adapter_of(const char *path) {
 /* The vocabulary of a model that names none: in the GGUF file, or beside the weights. */
 static const char *tokenizer_beside(Env *e, const char *model) {
     static const char *const names[] = { "tokenizer.bin", "tokenizer.json", "tokenizer.model" };
-    char *folder = copy(e, model, strlen(model) - (is_dir(model) ? 0 : strlen(base_name(model)))), *one, *path = NULL;
+    const char *slash = is_dir(model) ? "/" : "", *path;
+    char *folder = copy(e, model, strlen(model) - (*slash ? 0 : strlen(base_name(model))));
     size_t i;
     if (!folder || ends(model, ".gguf")) return folder ? model : NULL;
-    for (i = COUNT(names); i-- > 0;) {                       /* the first of them that is there */
-        one = join(e, folder, is_dir(model) ? "/" : "", names[i]);
-        if (one && (is_file(one) || (i == 0 && !path))) path = one;
-    }
-    return path;
+    for (i = 0; i < COUNT(names); i++) if ((path = join(e, folder, slash, names[i])) && is_file(path)) return path;
+    return join(e, folder, slash, names[0]);
 }
 
 /* A model from: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights);
- * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one
- * named, or tokenizer.bin beside it. */
+ * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one named, or the one beside it. */
 static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
     const char *adapter = adapter_of(path);
     Table t;
@@ -2963,19 +2937,18 @@ static int save_tensors(Env *e, const char *path, Param *const *list, size_t n, 
 /* Writes what LoRA has learnt as PEFT reads it. */
 static int save_adapter(Env *e, const Model *m, const char *dir) {
     Buf b = { NULL, 0, 0 };
-    size_t i, k, any = 0;
+    Names seen = { NULL, 0, 0 };
+    size_t i, any = 0;
     TRY(make_dir(e, dir));
     put_text(e, &b, "{\n  \"peft_type\": \"LORA\",\n  \"task_type\": \"CAUSAL_LM\",\n  \"base_model_name_or_path\": ");
     put_quoted(e, &b, span(m->name));
     put_format(e, &b, ",\n  \"r\": %zu,\n  \"lora_alpha\": %.9g,\n  \"use_rslora\": %s,\n  \"target_modules\": [", m->c.rank,
         (double)m->alpha, m->rslora ? "true" : "false");
     for (i = 0; i < m->n_all; i++) {                         /* each module's last name, once */
-        const char *end = m->all[i]->name + module_of(m->all[i]).n, *last = end;
-        char quoted[40];
-        while (last > m->all[i]->name && last[-1] != '.') last--;
-        snprintf(quoted, sizeof quoted, "\"%.*s\"", (int)(end - last), last);
-        for (k = 0; k < i && !(m->all[k]->a && ends(join(e, "\".", m->all[k]->name, ""), join(e, ".", last, ""))); k++) ;
-        if (m->all[i]->a && k == i) put_format(e, &b, "%s%s", any++ ? ", " : "", quoted);
+        Span name = module_of(m->all[i]);
+        if (!m->all[i]->a) continue;
+        while (memchr(name.s, '.', name.n)) upto(&name, '.');
+        if (!seen_before(e, &seen, name)) put_format(e, &b, "%s\"%.*s\"", any++ ? ", " : "", (int)name.n, name.s);
     }
     put_text(e, &b, "],\n  \"lora_dropout\": 0.0,\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": false,\n  \"inference_mode\": true,\n"
         "  \"init_lora_weights\": true,\n  \"modules_to_save\": null,\n  \"layers_to_transform\": null,\n  \"layers_pattern\": null,\n"
@@ -2988,18 +2961,18 @@ static int save_adapter(Env *e, const Model *m, const char *dir) {
 /* Writes a Hugging Face folder: config.json, model.safetensors, generation_config.json, tokenizer files. */
 static int save_model(Env *e, const Model *m, const char *dir, int type) {
     const Config *c = &m->c;
+    Config own = m->c;
     Buf b = { NULL, 0, 0 }, stops = { NULL, 0, 0 };
     size_t i;
     TRY(make_dir(e, dir));
     for (i = 0; i < c->n_stops; i++) put_format(e, &stops, "%s%d", i ? ", " : c->n_stops > 1 ? "[" : "", c->stops[i]);
     if (c->n_stops > 1) put_text(e, &stops, "]");
-    put_format(e, &b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n  \"hidden_size\": %zu,\n  \"intermediate_size\": %zu,\n",
-               c->E > 1 ? "MixtralForCausalLM" : "LlamaForCausalLM", c->E > 1 ? "mixtral" : "llama", c->H, c->F);
-    put_format(e, &b, "  \"num_hidden_layers\": %zu,\n  \"num_attention_heads\": %zu,\n  \"num_key_value_heads\": %zu,\n  \"head_dim\": %zu,\n", c->L, c->Q, c->K, c->D);
-    if (c->E > 1)
-        put_format(e, &b, "  \"num_local_experts\": %zu,\n  \"num_experts_per_tok\": %zu,\n  \"router_aux_loss_coef\": %.9g,\n",
-            c->E, c->top, (double)c->aux);
-    put_format(e, &b, "  \"vocab_size\": %zu,\n  \"max_position_embeddings\": %zu,\n  \"rms_norm_eps\": %.9g,\n  \"rope_theta\": %.9g,\n", c->V, c->ctx, (double)c->eps, (double)c->theta);
+    put_format(e, &b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n",
+        c->E > 1 ? "MixtralForCausalLM" : "LlamaForCausalLM", c->E > 1 ? "mixtral" : "llama");
+    for (i = 0; i < COUNT(keys); i++)
+        if (c->E > 1 || (keys[i].kind != MIXTURE && keys[i].at != offsetof(Config, aux)))
+            put_format(e, &b, "  \"%s\": %.9g,\n", keys[i].hf,
+                keys[i].kind == REAL ? (double)*real_at(&own, i) : (double)*size_at(&own, i));
     put_format(e, &b, "  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s,\n  \"torch_dtype\": \"%s\"\n}\n",
                c->tied ? "true" : "false", stops.s ? stops.s : "2", type == F32 ? "float32" : type == F16 ? "float16" : "bfloat16");
     TRY(save_file(e, join(e, dir, "/", "config.json"), whole(&b)));
@@ -3021,26 +2994,26 @@ static void put_field(Env *e, Buf *b, size_t *fields, const char *key, uint32_t 
     ++*fields;
 }
 
+static void put_array(Env *e, Buf *b, size_t *fields, const char *key, uint32_t type, size_t n) {
+    put_field(e, b, fields, key, GGUF_ARRAY);
+    put_le32(e, b, type);
+    put_le64(e, b, n);
+}
+
 static void put_vocabulary(Env *e, Buf *b, size_t *fields, const Tokenizer *t) {
-    static const struct { const char *key; uint32_t type; } list[3] = { { "tokenizer.ggml.tokens", GGUF_TEXT },
-        { "tokenizer.ggml.scores", 6 }, { "tokenizer.ggml.token_type", 5 } };
     Buf text = { NULL, 0, 0 };
-    size_t i, k;
+    size_t i;
     put_field(e, b, fields, "tokenizer.ggml.model", GGUF_TEXT);
     put_counted(e, b, span("llama"));
-    for (k = 0; k < 3; k++) {
-        put_field(e, b, fields, list[k].key, GGUF_ARRAY);
-        put_le32(e, b, list[k].type);
-        put_le64(e, b, t->n);
-        for (i = 0; i < t->n; i++) {
-            if (k == 1) put_le32(e, b, bits32(t->score[i]));
-            if (k == 2) put_le32(e, b, t->kind[i]);
-            if (k) continue;
-            text.n = 0;
-            put_escaped(e, &text, t->piece[i]);
-            put_counted(e, b, whole(&text));
-        }
+    put_array(e, b, fields, "tokenizer.ggml.tokens", GGUF_TEXT, t->n);
+    for (i = 0; i < t->n; i++, text.n = 0) {
+        put_escaped(e, &text, t->piece[i]);
+        put_counted(e, b, whole(&text));
     }
+    put_array(e, b, fields, "tokenizer.ggml.scores", 6, t->n);
+    for (i = 0; i < t->n; i++) put_le32(e, b, bits32(t->score[i]));
+    put_array(e, b, fields, "tokenizer.ggml.token_type", 5, t->n);
+    for (i = 0; i < t->n; i++) put_le32(e, b, t->kind[i]);
     put_field(e, b, fields, "tokenizer.ggml.add_space_prefix", 7);
     put(e, b, t->no_prefix ? "\0" : "\1", 1);
     drop(e, text.s);
@@ -6129,7 +6102,7 @@ static int load_set(Env *e, const char *path, const Section *x, Spans *list) {
     if (ends(path, ".csv") || ends(path, ".tsv"))
         return load_table(e, path, ends(path, ".csv") ? ',' : '\t', key_of(x, "columns"), list);
     TRY(open_records(e, &rs, path));
-    while ((any = next_object(e, &rs, &raw, &i)) > 0) {
+    while ((any = next_object(e, &rs, &raw)) > 0) {
         if (at.n && find_values(raw, at, &items, 1)) for (i = 0; json_next(items, &i, &m);) TRY(add_span(e, list, m.value));
         else TRY(add_span(e, list, raw));
     }
