@@ -838,7 +838,7 @@ static size_t parse_number(const char *s, size_t n, double *value) {
         if (top >> 63) { sticky |= bit != 0; exponent++; } else top = top << 1 | bit;
     }
     for (; !(top >> 63); exponent--) top <<= 1;
-    for (; exponent < -1022; exponent++) { sticky |= top & 1; top >>= 1; }
+    for (; exponent < -1022; exponent++) { sticky |= (int)(top & 1); top >>= 1; }
     if (exponent > 1023) return i;
     m = top >> 11;                               /* 53 bits, or fewer below 2^-1022; halves to even */
     m += (top & 2047) > 1024 || ((top & 2047) == 1024 && (sticky || (m & 1)));
@@ -1479,14 +1479,10 @@ typedef struct {
 static uint64_t pair_key(int a, int b) { return (uint64_t)(uint32_t)a << 32 | (uint32_t)b; }
 
 /* The id of a piece of text, or with `mark` of a mark; -1 for none. */
-static int find_piece(const Tokenizer *t, Span name, int mark) {
-    size_t id = find_number(&t->ids, hash(name.s, name.n));
-    return id && id <= t->n && equal(t->piece[id - 1], name) && mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
-}
-
-static int lookup(const Tokenizer *t, const char *s, size_t n) {
+static int find_piece(const Tokenizer *t, const char *s, size_t n, int mark) {
+    size_t id = find_number(&t->ids, hash(s, n));
     Span name = { s, n };
-    return find_piece(t, name, 0);
+    return id && id <= t->n && equal(t->piece[id - 1], name) && mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
 }
 
 static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
@@ -1619,71 +1615,71 @@ static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
 }
 
 /* The merges, best first: "left right" or ["left", "right"]. A piece's score is the rank of the first that makes it. */
-static int read_merges(Env *e, const char *path, Span merges, Buf *text, Tokenizer *t) {
+static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
+    Buf text = { NULL, 0, 0 };
     size_t at = 0, inner, rank = 1, *r;
     Member m, side;
-    for (; json_next(merges, &at, &m); rank++) {
-        char *s = text->s + text->n;
-        Span left, right = { s, 0 };
+    for (; json_next(merges, &at, &m); rank++, text.n = 0) {
+        Span left, right;
         int a, b, joint;
-        if (m.value.s[0] == '"') put_unquoted(e, text, m.value);
-        else for (inner = 0; json_next(m.value, &inner, &side); put(e, text, " ", 1))
-            if (side.value.s[0] == '"') put_unquoted(e, text, side.value);
-        right.n = (size_t)(text->s + text->n - s);
+        if (m.value.s[0] == '"') put_unquoted(e, &text, m.value);
+        else for (inner = 0; json_next(m.value, &inner, &side); put_text(e, &text, " "))
+            if (side.value.s[0] == '"') put_unquoted(e, &text, side.value);
+        put_text(e, &text, " ");
+        if (e->error[0]) return -1;
+        right = whole(&text);
         left = upto(&right, ' ');
         right = upto(&right, ' ');
-        left = with_spaces(s, left.n);
-        right = with_spaces(s + (right.s - s), right.n);
-        a = find_piece(t, left, 0); b = find_piece(t, right, 0);
-        memmove(s + left.n, right.s, right.n);
-        left.n += right.n;
-        joint = find_piece(t, left, 0);
+        right = with_spaces(text.s + left.n + 1, right.n);
+        left = with_spaces(text.s, left.n);
+        a = find_piece(t, left.s, left.n, 0); b = find_piece(t, right.s, right.n, 0);
+        memmove(text.s + left.n, right.s, right.n);
+        joint = find_piece(t, text.s, left.n + right.n, 0);
         if (a < 0 || b < 0 || joint < 0)
             return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
         if (!(r = number_for(e, &t->ranks, pair_key(a, b)))) return -1;
         if (!*r) *r = rank;
         if (t->score[joint] == 0) t->score[joint] = -(float)rank;
     }
+    drop(e, text.s);
     return rank > 1 ? 0 : fail(e, "%s, field \"model.merges\": is empty", path);
 }
 
 static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t) {
-    Span model, vocab, added, *name;
-    Buf text = { NULL, 0, 3 * json.n + 1 };                  /* more than all names need: it never moves */
-    size_t n = 0, at, i, id;
+    Span model, list[2], *quoted;                            /* quoted: [n] the pieces as they stand in the file */
+    Buf text = { NULL, 0, 0 };
+    size_t n = 0, at, i;
     Member m;
     unsigned char *kind;
     TRY(json_check(e, json, path, 0));
-    model = json_get(json, "model"); vocab = json_get(model, "vocab"); added = json_get(json, "added_tokens");
-    if (vocab.n == 0 || vocab.s[0] != '{' || !same(json_get(model, "byte_fallback"), "true"))
+    model = json_get(json, "model"); list[0] = json_get(model, "vocab"); list[1] = json_get(json, "added_tokens");
+    if (list[0].n == 0 || list[0].s[0] != '{' || !same(json_get(model, "byte_fallback"), "true"))
         return fail(e, "%s: \"model\" with a \"vocab\" and \"byte_fallback\": true, as Llama's and Mistral's, was expected",
             path);
     t->no_prefix = 1;
     TRY(check_steps(e, path, json_get(json, "normalizer"), t));
     TRY(check_steps(e, path, json_get(json, "pre_tokenizer"), t));
-    for (at = 0; json_next(vocab, &at, &m); n++) ;
-    for (at = 0; json_next(added, &at, &m); n++) ;
-    name = get(e, n, sizeof *name); kind = get(e, n, 1); text.s = get(e, text.cap, 1);
-    if (!name || !kind || !text.s) return -1;
-    for (i = 0; i < 2; i++) for (at = 0; json_next(i ? added : vocab, &at, &m);) {
-        Span quoted = { m.key.s - 1, m.key.n + 2 }, number = m.value;
+    for (i = 0; i < 2; i++) for (at = 0; json_next(list[i], &at, &m); n++) ;
+    quoted = get(e, n, sizeof *quoted); kind = get(e, n, 1);
+    if (!quoted || !kind) return -1;
+    for (i = 0; i < 2; i++) for (at = 0; json_next(list[i], &at, &m);) {
+        Span name = { m.key.s - 1, m.key.n + 2 }, id = m.value;
         double x = -1;
-        if (i) { quoted = json_get(m.value, "content"); number = json_get(m.value, "id"); }
-        if (quoted.n < 3 || quoted.s[0] != '"' || !json_number(number, &x) || !(x >= 0 && x < (double)n)
-            || x != (double)(int)x)
-            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(quoted),
-                SHOWN(number));
-        id = (size_t)x;
-        name[id].s = text.s + text.n;
-        put_unquoted(e, &text, quoted);
-        name[id] = with_spaces((char *)(uintptr_t)name[id].s, (size_t)(text.s + text.n - name[id].s));
-        kind[id] = !i ? (name[id].n == 6 && memcmp(name[id].s, "<0x", 3) == 0 ? BYTE : NORMAL)
-            : equal(quoted, json_get(model, "unk_token")) ? UNKNOWN_MARK
+        if (i) { name = json_get(m.value, "content"); id = json_get(m.value, "id"); }
+        if (name.n < 3 || name.s[0] != '"' || !json_number(id, &x) || !(x >= 0 && x < (double)n) || x != (double)(int)x)
+            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(name), SHOWN(id));
+        quoted[(int)x] = name;
+        kind[(int)x] = !i ? (name.n == 8 && memcmp(name.s, "\"<0x", 4) == 0 ? BYTE : NORMAL)
+            : equal(name, json_get(model, "unk_token")) ? UNKNOWN_MARK
             : same(json_get(m.value, "special"), "true") ? MARK : ADDED;
     }
     while (n && !kind[n - 1]) n--;                           /* added ones are often in the vocabulary too */
-    for (i = 0; i < n; i++) TRY(add_piece(e, t, name[i], 0, kind[i] ? kind[i] : UNUSED));
-    return read_merges(e, path, json_get(model, "merges"), &text, t);
+    for (i = 0; i < n; i++, text.n = 0) {
+        if (kind[i]) put_unquoted(e, &text, quoted[i]);
+        TRY(add_escaped(e, t, whole(&text), 0, kind[i] ? kind[i] : UNUSED));
+    }
+    drop(e, text.s);
+    return read_merges(e, path, json_get(model, "merges"), t);
 }
 
 static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
@@ -1763,11 +1759,11 @@ static void offer(const Tokenizer *t, const char *s, const Symbol *symbol, size_
     if (i == SIZE_MAX || symbol[i].right == SIZE_MAX) return;
     a = &symbol[i]; b = &symbol[a->right];
     m.at = i; m.n = a->n + b->n;
-    id = lookup(t, s + a->start, m.n);
+    id = find_piece(t, s + a->start, m.n, 0);
     if (id < 0) return;
     m.score = t->score[id];
     if (t->ranks.n) {
-        size_t rank = find_number(&t->ranks, pair_key(lookup(t, s + a->start, a->n), lookup(t, s + b->start, b->n)));
+        size_t rank = find_number(&t->ranks, pair_key(find_piece(t, s + a->start, a->n, 0), find_piece(t, s + b->start, b->n, 0)));
         if (!rank) return;
         m.score = -(float)rank;
     }
@@ -1808,7 +1804,7 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
         offer(t, s, symbol, m.at, heap, &waiting);
     }
     for (i = symbols ? 0 : SIZE_MAX; i != SIZE_MAX; i = symbol[i].right) {
-        int id = lookup(t, s + symbol[i].start, symbol[i].n);
+        int id = find_piece(t, s + symbol[i].start, symbol[i].n, 0);
         if (id >= 0) (*ids)[(*n)++] = id;
         else for (k = 0; k < symbol[i].n; k++) (*ids)[(*n)++] = t->byte[(unsigned char)s[symbol[i].start + k]];
     }
@@ -1833,7 +1829,7 @@ static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
         if (t->kind[order[i].at] != NORMAL) continue;
         for (k = utf8(p.s, p.n, &c); k < p.n; k += utf8(p.s + k, p.n - k, &c)) {
             left.n = k; right.s = p.s + k; right.n = p.n - k;
-            if (find_piece(t, left, 0) < 0 || find_piece(t, right, 0) < 0) continue;
+            if (find_piece(t, left.s, left.n, 0) < 0 || find_piece(t, right.s, right.n, 0) < 0) continue;
             text.n = 0;
             put_escaped(e, &text, left); put_text(e, &text, " "); put_escaped(e, &text, right);
             put_text(e, b, any++ ? ",\n" : "\n"); put_quoted(e, b, whole(&text));
@@ -2021,7 +2017,7 @@ static int mark_at(const Tokenizer *t, Span s, size_t *n) {
     const char *end = s.n && (s.s[0] == '<' || s.s[0] == '[') ? memchr(s.s, s.s[0] == '<' ? '>' : ']', s.n) : NULL;
     if (!end) return -1;
     s.n = *n = (size_t)(end - s.s) + 1;
-    return find_piece(t, s, 1);
+    return find_piece(t, s.s, s.n, 1);
 }
 
 /* One turn in its form; the last one up to the place of its answer. */
@@ -2424,7 +2420,7 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
 
 /* What files say of a shape: Hugging Face's key, GGUF's, the place in a Config, and what may stand there. */
 enum { SIZE, REAL, MIXTURE };                                /* kinds; MIXTURE: a size that only a Mixtral has */
-static const struct { const char *hf, *gguf; size_t at; double low, high; int kind; } keys[] = {
+static const struct { const char *hf, *gguf; size_t at; double low, high; int kind; } shape_keys[] = {
     { "hidden_size", "llama.embedding_length", offsetof(Config, H), 2, 1 << 24, SIZE },
     { "intermediate_size", "llama.feed_forward_length", offsetof(Config, F), 2, 1 << 24, SIZE },
     { "num_hidden_layers", "llama.block_count", offsetof(Config, L), 1, 4096, SIZE },
@@ -2439,11 +2435,11 @@ static const struct { const char *hf, *gguf; size_t at; double low, high; int ki
     { "rms_norm_eps", "llama.attention.layer_norm_rms_epsilon", offsetof(Config, eps), 1e-30, 1, REAL },
     { "rope_theta", "llama.rope.freq_base", offsetof(Config, theta), 1, 1e12, REAL } };
 
-static size_t *size_at(Config *c, size_t k) { return (size_t *)(void *)((char *)c + keys[k].at); }
-static float *real_at(Config *c, size_t k) { return (float *)(void *)((char *)c + keys[k].at); }
+static size_t *size_at(Config *c, size_t k) { return (size_t *)(void *)((char *)c + shape_keys[k].at); }
+static float *real_at(Config *c, size_t k) { return (float *)(void *)((char *)c + shape_keys[k].at); }
 
 static void set_key(Config *c, size_t k, double x) {
-    if (keys[k].kind == REAL) *real_at(c, k) = narrow(x); else *size_at(c, k) = (size_t)x;
+    if (shape_keys[k].kind == REAL) *real_at(c, k) = narrow(x); else *size_at(c, k) = (size_t)x;
 }
 
 /* What is missing has its default; then what is there must fit together. */
@@ -2451,8 +2447,8 @@ static int check_config(Env *e, const char *path, Config *c) {
     size_t k;
     if (!c->K) c->K = c->Q;
     if (!c->D && c->Q) c->D = c->H / c->Q;
-    for (k = 0; k < COUNT(keys); k++)
-        if (keys[k].kind != REAL && !*size_at(c, k)) return fail(e, "%s, field \"%s\": is missing, or 0", path, keys[k].hf);
+    for (k = 0; k < COUNT(shape_keys); k++)
+        if (shape_keys[k].kind != REAL && !*size_at(c, k)) return fail(e, "%s, field \"%s\": is missing, or 0", path, shape_keys[k].hf);
     if (c->Q % c->K)
         return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
     if (c->D % 2) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
@@ -2477,10 +2473,10 @@ static int read_config(Env *e, const char *path, Config *c) {
     c->E = mixtral ? 8 : 1; c->top = mixtral ? 2 : 1;
     c->ctx = 2048; c->eps = 1e-6f; c->theta = mixtral ? 1e6f : 1e4f; c->aux = 0.001f;
     rope = json_get(text, "rope_parameters");                /* transformers 5 has theta here */
-    for (k = 0; k < COUNT(keys); k++) {
-        Span from = json_get(rope, keys[k].hf).n ? rope : text;
-        if (keys[k].kind == MIXTURE && !mixtral) continue;
-        TRY(found = json_field(e, path, from, keys[k].hf, keys[k].low, keys[k].high, keys[k].kind != REAL, &x));
+    for (k = 0; k < COUNT(shape_keys); k++) {
+        Span from = json_get(rope, shape_keys[k].hf).n ? rope : text;
+        if (shape_keys[k].kind == MIXTURE && !mixtral) continue;
+        TRY(found = json_field(e, path, from, shape_keys[k].hf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL, &x));
         if (found) set_key(c, k, x);
     }
     TRY(check_config(e, path, c));
@@ -2629,8 +2625,8 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     if (take_text(&v, &name) && !same(name, "none"))
         return fail(e, "%s, field \"llama.rope.scaling.type\": none was expected, found \"%.*s\"", path, SHOWN(name));
     c->ctx = 2048; c->eps = 1e-5f; c->theta = 1e4f; c->aux = 0.001f;
-    for (k = 0; k < COUNT(keys); k++) {
-        TRY(found = gguf_field(e, t, keys[k].gguf, keys[k].low, keys[k].high, keys[k].kind != REAL, &d));
+    for (k = 0; k < COUNT(shape_keys); k++) {
+        TRY(found = gguf_field(e, t, shape_keys[k].gguf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL, &d));
         if (found) set_key(c, k, d);
     }
     TRY(gguf_field(e, t, "llama.rope.dimension_count", 0, 65536, 1, &turned));
@@ -2969,10 +2965,10 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
     if (c->n_stops > 1) put_text(e, &stops, "]");
     put_format(e, &b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n",
         c->E > 1 ? "MixtralForCausalLM" : "LlamaForCausalLM", c->E > 1 ? "mixtral" : "llama");
-    for (i = 0; i < COUNT(keys); i++)
-        if (c->E > 1 || (keys[i].kind != MIXTURE && keys[i].at != offsetof(Config, aux)))
-            put_format(e, &b, "  \"%s\": %.9g,\n", keys[i].hf,
-                keys[i].kind == REAL ? (double)*real_at(&own, i) : (double)*size_at(&own, i));
+    for (i = 0; i < COUNT(shape_keys); i++)
+        if (c->E > 1 || (shape_keys[i].kind != MIXTURE && shape_keys[i].at != offsetof(Config, aux)))
+            put_format(e, &b, "  \"%s\": %.9g,\n", shape_keys[i].hf,
+                shape_keys[i].kind == REAL ? (double)*real_at(&own, i) : (double)*size_at(&own, i));
     put_format(e, &b, "  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s,\n  \"torch_dtype\": \"%s\"\n}\n",
                c->tied ? "true" : "false", stops.s ? stops.s : "2", type == F32 ? "float32" : type == F16 ? "float16" : "bfloat16");
     TRY(save_file(e, join(e, dir, "/", "config.json"), whole(&b)));

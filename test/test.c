@@ -643,7 +643,7 @@ static size_t encode_slowly(const Tokenizer *t, Span text, int prefix, int *ids)
         size_t best = SIZE_MAX;
         float score = 0;
         for (i = 0; i + 1 < n; i++) {
-            int id = lookup(t, s + from[i], from[i + 2] - from[i]);
+            int id = find_piece(t, s + from[i], from[i + 2] - from[i], 0);
             if (id >= 0 && (best == SIZE_MAX || t->score[id] > score)) { best = i; score = t->score[id]; }
         }
         if (best == SIZE_MAX) break;
@@ -651,7 +651,7 @@ static size_t encode_slowly(const Tokenizer *t, Span text, int prefix, int *ids)
         n--;
     }
     for (i = 0; i < n; i++) {
-        int id = lookup(t, s + from[i], from[i + 1] - from[i]);
+        int id = find_piece(t, s + from[i], from[i + 1] - from[i], 0);
         if (id >= 0) ids[out++] = id;
         else for (k = from[i]; k < from[i + 1]; k++) ids[out++] = BYTES + (unsigned char)s[k];
     }
@@ -671,12 +671,12 @@ static void test_tokenizer(const char *path) {
     size_t round, i, k, n;
     memset(&e, 0, sizeof e);
     if (!load_any_tokenizer(&e, path, &t)) return;
-    /* lookup() finds the first piece of this text from 259 on */
+    /* find_piece() finds the first piece of this text from 259 on */
     for (i = 0; i < t.n; i += 1 + t.n / 1500) {
         for (k = PIECES; k < t.n && (t.piece[k].n != t.piece[i].n
             || memcmp(t.piece[k].s, t.piece[i].s, t.piece[i].n)); k++) ;
-        one_of(&found, lookup(&t, t.piece[i].s, t.piece[i].n) == (k < t.n ? (int)k : -1),
-            "piece %zu is found as %d", i, lookup(&t, t.piece[i].s, t.piece[i].n));
+        one_of(&found, find_piece(&t, t.piece[i].s, t.piece[i].n, 0) == (k < t.n ? (int)k : -1),
+            "piece %zu is found as %d", i, find_piece(&t, t.piece[i].s, t.piece[i].n, 0));
     }
     check_many(&found);
     for (round = 0; round < 4000 * times; round++) {
@@ -798,7 +798,7 @@ static void test_tokenizer_training(void) {
     memset(&e, 0, sizeof e);
     check(train_tokenizer(&e, temporary(&e, "words.jsonl", span(text)), PIECES + 26, &t) == 0, "%s",
         e.error);
-    for (i = 0; i < COUNT(wanted); i++) check(lookup(&t, wanted[i], strlen(wanted[i])) == (int)(PIECES + i),
+    for (i = 0; i < COUNT(wanted); i++) check(find_piece(&t, wanted[i], strlen(wanted[i]), 0) == (int)(PIECES + i),
         "training: \"%s\" is not piece %zu", wanted[i], i);
     encode(&e, &t, span("newest widest"), 1, &ids, &k);
     check(k == 2, "training: \"newest widest\" takes %zu tokens", k);
@@ -1797,10 +1797,10 @@ static void test_merges(void) {
     }
     check(fit_tokenizer(&e, &t, 300) == 0 && t.n == 300 && t.kind[299] == UNUSED, "padding");
     t.n = n_all--;
-    check(fit_tokenizer(&e, &t, n_all) == 0 && t.n == n_all && find_piece(&t, span("<pad>"), 1) < 0, "a mark without a row");
+    check(fit_tokenizer(&e, &t, n_all) == 0 && t.n == n_all && find_piece(&t, "<pad>", 5, 1) < 0, "a mark without a row");
     check(fit_tokenizer(&e, &t, n_all - 1) == 0 && t.n == n_all && fit_tokenizer(&e, &t, 400) == 0 && t.n == n_all, "another vocabulary");
     add_piece(&e, &t, span("bc"), 0, NORMAL);
-    check(lookup(&t, "bc", 2) == 7, "of doubles the first counts");
+    check(find_piece(&t, "bc", 2, 0) == 7, "of doubles the first counts");
     env_free(&e);
 }
 

@@ -23,7 +23,7 @@ static size_t word_length(const char *s, size_t n) {
 static int count_words(Env *e, WordPool *p, Span text) {
     while (text.n) {
         Span w = { text.s, word_length(text.s, text.n) };
-        int id = lookup(&p->words, w.s, w.n);
+        int id = find_piece(&p->words, w.s, w.n, 0);
         if (id < 0) {
             id = (int)p->words.n;
             w.s = copy(e, w.s, w.n);
@@ -79,7 +79,7 @@ static int words_to_characters(Env *e, WordPool *p, Tokenizer *chars) {
         for (k = 0; k < w.n; p->word[i].n++) {
             uint32_t c;
             Span one = { w.s + k, utf8(w.s + k, w.n - k, &c) };
-            int id = lookup(chars, one.s, one.n);
+            int id = find_piece(chars, one.s, one.n, 0);
             if (id < 0) { id = (int)chars->n; TRY(add_piece(e, chars, one, 0, NORMAL)); }
             chars->score[id] += (float)p->word[i].count;
             TRY(room(e, &p->symbol, p->symbols, &p->symbol_cap, sizeof *p->symbol));
@@ -137,7 +137,7 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
         put(e, &pair, y.s, y.n);
         if (e->error[0]) return -1;
         both = whole(&pair);
-        id = lookup(t, both.s, both.n);                      /* "ab"+"c" may already be there as "a"+"bc" */
+        id = find_piece(t, both.s, both.n, 0);                      /* "ab"+"c" may already be there as "a"+"bc" */
         if (id < 0) { id = (int)t->n; TRY(add_piece(e, t, both, -(float)(t->n - PIECES), NORMAL)); }
         merge_everywhere(&p, a, b, id);
     }
