@@ -4497,21 +4497,33 @@ static int by_key(const void *a, const void *b) {
     return x < y ? -1 : 1;
 }
 
+/* Where tune leaves its tracks: a line a step in `log`, the state every so many steps. For verify it leaves none but
+ * the last step's line: it does steps `from` + 1 to `last`, from the file `state`. */
+typedef struct { const char *dir; Out *log; size_t every, from, last; int keep, resume; const char *state; Buf line; } Trail;
+
+static const char *state_path(Env *e, const Trail *w, size_t step) {
+    char name[40];
+    snprintf(name, sizeof name, "checkpoint-%06zu", step);
+    return join(e, w->dir, "/", name);
+}
+
 /* The state of training behind a step, as binary32: weights and both moments of all that is learnt. With the number of
  * the step it is all there is: the order of an epoch is a function of the seed, AdamW's powers are of the step. */
-static int save_state(Env *e, const Model *m, const char *path) {
+static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
     Buf b = { NULL, 0, 0 };
+    Sha sha;
     size_t i, k, part;
-    Out *o = open_out(e, path);
-    if (!o) return -1;
-    for (i = 0; i < m->n_train; i++) for (part = 0; part < 3; part++) {
+    sha_start(&sha);
+    for (i = 0; i < m->n_train; i++) for (part = 0; part < 3; part++, b.n = 0) {
         const Param *p = m->train[i];
         const float *x = part == 0 ? p->w : part == 1 ? p->m : p->v;
         for (k = 0; k < p->rows * p->cols; k++) put_le32(e, &b, bits32(x[k]));
-        TRY(write_buf(e, o, &b));
+        sha_add(&sha, b.s, b.n);
+        if (o) TRY(write_out(e, o, b.s, b.n));
     }
     drop(e, b.s);
-    return close_out(e, o);
+    sha_end(&sha, hex);
+    return e->error[0] ? -1 : o ? close_out(e, o) : 0;
 }
 
 static int load_state(Env *e, Model *m, const char *path) {
@@ -4532,44 +4544,28 @@ static int load_state(Env *e, Model *m, const char *path) {
     return pack_model(e, m);
 }
 
-/* Where tune leaves its tracks: a line a step in `log`, the state every so many steps. */
-typedef struct { const char *dir; Out *log; size_t every, last; int keep, resume; } Trail;   /* last: stop there, as verify does; 0: go on */
-
-static const char *state_path(Env *e, const Trail *w, size_t step) {
-    char name[40];
-    snprintf(name, sizeof name, "checkpoint-%06zu", step);
-    return join(e, w->dir, "/", name);
-}
-
-static int put_step(Env *e, Out *log, const Step *s, const char *state) {
-    Buf b = { NULL, 0, 0 };
-    put_format(e, &b, "{\"step\":%zu,\"targets\":%zu,\"loss\":\"", s->step, s->targets);
-    put_hex(e, &b, s->loss);
-    put_text(e, &b, "\",\"norm\":\"");
-    put_hex(e, &b, s->norm);
-    put_text(e, &b, "\",\"lr\":\"");
-    put_hex(e, &b, s->lr);
-    put_text(e, &b, "\",\"balance\":\"");
-    put_hex(e, &b, s->aux);
-    if (state) { put_text(e, &b, "\",\"state\":\""); put_text(e, &b, state); }
-    put_text(e, &b, "\"}\n");
-    TRY(write_buf(e, log, &b));
-    drop(e, b.s);
-    return 0;
-}
-
 /* Behind a step: its line, and when it is time the state, whose hash stands in the line. The state before is dropped
  * when the line that names this one is written, so there is always one to go on from. */
-static int leave_track(Env *e, const Model *m, const Trail *w, const Step *s) {
+static int leave_track(Env *e, const Model *m, Trail *w, const Step *s) {
+    static const char *const names[] = { "loss", "norm", "lr", "balance" };
+    double value[] = { s->loss, s->norm, s->lr, s->aux };
+    Buf *b = &w->line;
+    size_t i;
     char hex[65];
-    uint64_t bytes;
-    if (w->every == 0 || s->step % w->every) return put_step(e, w->log, s, NULL);
-    TRY(save_state(e, m, state_path(e, w, s->step)));
-    TRY(hash_file(e, state_path(e, w, s->step), hex, &bytes));
-    TRY(put_step(e, w->log, s, hex));
-    if (fflush(w->log->f) != 0) return fail(e, "%s: cannot write: %s", w->log->part, strerror(errno));
-    w->log->keep = 1;
-    if (!w->keep && s->step > w->every) remove(state_path(e, w, s->step - w->every));
+    Out *state = NULL;
+    int due = w->every && s->step % w->every == 0;
+    b->n = 0;
+    put_format(e, b, "{\"step\":%zu,\"targets\":%zu", s->step, s->targets);
+    for (i = 0; i < COUNT(names); i++) { put_format(e, b, ",\"%s\":\"", names[i]); put_hex(e, b, value[i]); put_text(e, b, "\""); }
+    if (due) {
+        if (w->log && !(state = open_out(e, state_path(e, w, s->step)))) return -1;
+        TRY(save_state(e, m, state, hex));
+        put_format(e, b, ",\"state\":\"%s\"", hex);
+    }
+    put_text(e, b, "}\n");
+    if (!w->log) return e->error[0] ? -1 : 0;
+    TRY(due ? write_whole(e, w->log, b) : write_buf(e, w->log, b));
+    if (due && !w->keep && s->step > w->every) remove(state_path(e, w, s->step - w->every));
     return 0;
 }
 
@@ -4588,9 +4584,8 @@ static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
     return ftruncate(fileno(w->log->f), 0) == 0 ? 0 : fail(e, "%s: cannot go on with it: %s", w->log->part, strerror(errno));
 }
 
-/* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. Returns 1 when it
- * ended at w->last. */
-static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, const Trail *w, size_t *dropped) {
+/* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
+static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, Trail *w, size_t *dropped) {
     Examples list;
     Batch b;
     Keyed *order;
@@ -4617,6 +4612,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     memset(&s, 0, sizeof s);
     s.power1 = s.power2 = 1.0;
     if (w->resume) TRY(go_on_from(e, m, w, &done));
+    if (w->state) { TRY(load_state(e, m, w->state)); done = w->from; }
     for (i = 0; i < done; i++) { s.power1 *= (double)t->beta1; s.power2 *= (double)t->beta2; }
     for (s.step = done + 1; s.step <= last; s.step++) {
         size_t n = 0, at = (s.step - 1) % per_epoch * t->batch;
@@ -4634,7 +4630,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
         progress(e, &bar, "tuning", s.step, steps, more);
     }
-    if (w->last) { w->log->keep = 1; return 1; }
+    if (w->last) return 0;
     if (m->c.rank) TRY(save_adapter(e, m, w->dir)); else TRY(save_model(e, m, w->dir, F32));
     TRY(close_out(e, w->log));
     if (w->every && !w->keep) remove(state_path(e, w, last / w->every * w->every));
@@ -6970,90 +6966,105 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Pr
 /* ================================================ Options =============================================================
  * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
  */
-enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128, TOKENIZE = 256, CORPUS = 512,
-       INFO = 1024, VERIFY = 2048, CONVERT = 4096, ALL = 8191, DRAWS = SAMPLE | GENERATE, MODELS = SAMPLE | TUNE | PROFILE | GENERATE | INFO | CONVERT,
-       SEEDED = SAMPLE | SELECT | TUNE | PROFILE | GENERATE | CORPUS | VERIFY };
+enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128,
+       TOKENIZE = 256, CORPUS = 512, INFO = 1024, VERIFY = 2048, CONVERT = 4096, ALL = 8191, MANY = 1 << 24,
+       DRAWS = SAMPLE | GENERATE, SHARDS = SAMPLE | SCORE, LISTS = SCORE | PROFILE, ASKING = SAMPLE | TUNE | PROFILE,
+       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CORPUS | CONVERT | RUN,
+       MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | CORPUS | VERIFY };
 
-/*    name         argument  default   verbs               bits what it says (bits 1: a result depends on it, so receipts hold it) */
+/*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
+ *    hold it. range: of a number; an N, K, SIZE or RANK is whole */
 #define OPTIONS(X) \
-    X(output,      "FILE",   NULL,     ALL,                0, "where the result goes (default: standard output); -o FILE") \
-    X(n,           "N",      "10",     SAMPLE | CORPUS,    1, "answers a prompt; documents of a corpus; -n N") \
-    X(prompt,      "TEXT",   NULL,     SAMPLE,             1, "one prompt, instead of a file of them; -p TEXT") \
-    X(temperature, "T",      "1",      DRAWS,              1, "logits are divided by it; 0: always the likeliest token") \
-    X(top_k,       "K",      "0",      DRAWS,              1, "draw from the K likeliest tokens; 0: from all") \
-    X(top_p,       "P",      "1",      DRAWS,              1, "draw from the fewest tokens whose probabilities reach P") \
-    X(max_tokens,  "N",      "256",    DRAWS,              1, "longest answer") \
-    X(ignore_eos,  NULL,     NULL,     DRAWS,              1, "go on after the end of the text") \
-    X(template,    "NAME",   "plain",  SAMPLE | TUNE | PROFILE, 1, "how a prompt is put to the model: alpaca, zephyr, .. or a file") \
-    X(show_mask,   NULL,     NULL,     TUNE,               0, "tune nothing: print each token, and 1 where it is learnt") \
-    X(tokenizer,   "FILE",   NULL,     MODELS | TOKENIZE,  0, "its vocabulary (tokenizer.bin, .model, .json, GGUF), if not in its folder") \
-    X(measures,    "LIST",   "words,ttr,mtld,toxicity", SCORE, 1, "what to measure, or all") \
-    X(list,        NULL,     NULL,     SCORE,              0, "show the measures there are") \
-    X(words,       "FILE",   "words.txt", SCORE | PROFILE, 0, "the toxic word list") \
-    X(hyphenation, "FILE",   NULL,     SCORE | PROFILE,    0, "patterns (hyph_*.dic) to count syllables with; else by rules") \
-    X(stereotypes, "FILE",   NULL,     SCORE | PROFILE,    0, "pairs of a group and what is said of it, for the measure stereotype") \
-    X(by,          "RULE",   "first",  SELECT,             1, "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
-    X(where,       "TEST",   NULL,     SELECT,             1, "only answers that pass, such as words>=5") \
-    X(among,       "N",      "0",      SELECT,             1, "only the first N answers of a prompt; 0: all") \
-    X(epochs,      "N",      "3",      TUNE,               1, "times that every record is learnt from") \
-    X(batch,       "N",      "128",    TUNE,               1, "records a step") \
-    X(micro,       "N",      "0",      TUNE,               0, "at most N records at once, to save memory; changes no bit") \
-    X(lr,          "X",      "2e-5",   TUNE,               1, "learning rate") \
-    X(min_lr,      "X",      "0",      TUNE,               1, "where the cosine ends") \
-    X(schedule,    "NAME",   "cosine", TUNE,               1, "cosine or constant") \
-    X(warmup,      "X",      "0.03",   TUNE,               1, "share of the steps in which the rate rises from 0") \
-    X(max_length,  "N",      "512",    TUNE,               1, "longest record in tokens; longer ones are cut") \
-    X(decay,       "X",      "0",      TUNE,               1, "weight decay") \
-    X(clip,        "X",      "1",      TUNE,               1, "greatest norm of a gradient; 0: no clipping") \
-    X(beta1,       "X",      "0.9",    TUNE,               1, "AdamW's first decay") \
-    X(beta2,       "X",      "0.999",  TUNE,               1, "AdamW's second decay") \
-    X(steps,       "N",      "0",      TUNE,               1, "stop after N steps; 0: go on to the end") \
-    X(lora,        "RANK",   NULL,     TUNE,               1, "freeze the model, learn an adapter of this rank (DIR is then a PEFT folder)") \
-    X(alpha,       "X",      NULL,     TUNE,               1, "the adapter counts alpha / rank (default: 16)") \
-    X(targets,     "LIST",   NULL,     TUNE,               1, "what it is beside: q_proj, w1, gate .. or all-linear (default: q_proj,v_proj)") \
-    X(rslora,      NULL,     NULL,     TUNE,               1, "it counts alpha / sqrt(rank)") \
-    X(recompute,   NULL,     NULL,     TUNE,               0, "keep only the layers' inputs for the way back; changes no bit") \
-    X(checkpoint,  "N",      "100",    TUNE,               1, "every N steps the state is saved, to go on from, and its hash logged; 0: never") \
-    X(keep_checkpoints, NULL, NULL,    TUNE,               0, "leave them in the folder, for verify --step and --spot") \
-    X(shard,       "I/N",    NULL,     SAMPLE | SCORE,     1, "only every N-th prompt from number I on (from 0); gather joins the shards") \
-    X(in,          "DIR",    NULL,     VERIFY,             0, "where else files that a receipt names may lie") \
-    X(spot,        "N",      "0",      VERIFY,             0, "check N prompts and N training steps, drawn by --seed; 0: everything") \
-    X(step,        "K",      "0",      VERIFY,             0, "check training step K alone, from the nearest checkpoint") \
-    X(to,          "FORMAT", "hf",     CONVERT,            1, "hf, a Hugging Face folder, or gguf") \
-    X(type,        "TYPE",   "f32",    CONVERT,            1, "f32, f16, bf16, or with gguf q8_0") \
-    X(sets,        "DIR",    NULL,     PROFILE,            0, "where the sets are that suites name") \
-    X(against,     "FILE",   NULL,     PROFILE,            0, "another model's figures, to show the paired difference") \
-    X(decode,      NULL,     NULL,     TOKENIZE,           1, "ids in, text out") \
-    X(start,       "RULE",   "doc",    CORPUS,             1, "the grammar's rule to begin with") \
-    X(set,         "RULES",  NULL,     CORPUS,             1, "rules that replace the grammar's: \"name: alternatives; name: ..\"") \
-    X(fold,        "A-B/N",  NULL,     CORPUS,             1, "only prompts that a hash puts into parts A to B of N, from 0") \
-    X(answers,     "K",      "1",      CORPUS,             1, "answers a prompt; 0: prompts alone") \
-    X(choices,     "K",      "0",      CORPUS,             1, "questions get K choices, one of them right") \
-    X(distinct,    NULL,     NULL,     CORPUS,             1, "no prompt twice") \
-    X(seed,        "N",      "1",      SEEDED,             1, "what random numbers are made from") \
-    X(threads,     "N",      NULL,     ALL,                0, "threads to use; changes no bit") \
-    X(memory,      "GB",     NULL,     MODELS,             0, "weights are laid out for speed if that takes no more (default: half of the machine's)") \
-    X(force,       NULL,     NULL,     ALL,                0, "overwrite a result of something else") \
-    X(quiet,       NULL,     NULL,     ALL,                0, "no progress, no report")
+    X(output,      "FILE", NULL,    ALL,    0, 0, 0,     "where the result goes (default: standard output); -o FILE") \
+    X(n,           "N",    "10",    SAMPLE | CORPUS, 1, 1, MANY, "answers a prompt; documents of a corpus; -n N") \
+    X(prompt,      "TEXT", NULL,    SAMPLE, 1, 0, 0,     "one prompt, instead of a file of them; -p TEXT") \
+    X(temperature, "T",    "1",     DRAWS,  1, 0, 100,   "logits are divided by it; 0: always the likeliest token") \
+    X(top_k,       "K",    "0",     DRAWS,  1, 0, MANY,  "draw from the K likeliest tokens; 0: from all") \
+    X(top_p,       "P",    "1",     DRAWS,  1, 1e-6, 1,  "draw from the fewest tokens whose probabilities reach P") \
+    X(max_tokens,  "N",    "256",   DRAWS,  1, 1, MANY,  "longest answer") \
+    X(ignore_eos,  NULL,   NULL,    DRAWS,  1, 0, 0,     "go on after the end of the text") \
+    X(template,    "NAME", "plain", ASKING, 1, 0, 0,     "how a prompt is put to the model: alpaca, zephyr, .. or a file") \
+    X(show_mask,   NULL,   NULL,    TUNE,   0, 0, 0,     "tune nothing: print each token, and 1 where it is learnt") \
+    X(tokenizer,   "FILE", NULL,    MODELS | TOKENIZE, 0, 0, 0, "its vocabulary (tokenizer.bin, .model, .json, GGUF)") \
+    X(measures,    "LIST", "words,ttr,mtld,toxicity", SCORE, 1, 0, 0, "what to measure, or all") \
+    X(list,        NULL,   NULL,    SCORE,  0, 0, 0,     "show the measures there are") \
+    X(words,       "FILE", "words.txt", LISTS, 0, 0, 0,  "the toxic word list") \
+    X(hyphenation, "FILE", NULL,    LISTS,  0, 0, 0,     "patterns (hyph_*.dic) to count syllables with; else by rules") \
+    X(stereotypes, "FILE", NULL,    LISTS,  0, 0, 0,     "pairs of a group and what is said of it (stereotype)") \
+    X(by,          "RULE", "first", SELECT, 1, 0, 0,     "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
+    X(where,       "TEST", NULL,    SELECT, 1, 0, 0,     "only answers that pass, such as words>=5") \
+    X(among,       "N",    "0",     SELECT, 1, 0, MANY,  "only the first N answers of a prompt; 0: all") \
+    X(epochs,      "N",    "3",     TUNE,   1, 1, MANY,  "times that every record is learnt from") \
+    X(batch,       "N",    "128",   TUNE,   1, 1, MANY,  "records a step") \
+    X(micro,       "N",    "0",     TUNE,   0, 0, MANY,  "at most N records at once, to save memory; changes no bit") \
+    X(lr,          "X",    "2e-5",  TUNE,   1, 0, 10,    "learning rate") \
+    X(min_lr,      "X",    "0",     TUNE,   1, 0, 10,    "where the cosine ends") \
+    X(schedule,    "NAME", "cosine", TUNE,  1, 0, 0,     "cosine or constant") \
+    X(warmup,      "X",    "0.03",  TUNE,   1, 0, 1,     "share of the steps in which the rate rises from 0") \
+    X(max_length,  "N",    "512",   TUNE,   1, 2, MANY,  "longest record in tokens; longer ones are cut") \
+    X(decay,       "X",    "0",     TUNE,   1, 0, 10,    "weight decay") \
+    X(clip,        "X",    "1",     TUNE,   1, 0, 1e9,   "greatest norm of a gradient; 0: no clipping") \
+    X(beta1,       "X",    "0.9",   TUNE,   1, 0, .999999, "AdamW's first decay") \
+    X(beta2,       "X",    "0.999", TUNE,   1, 0, .999999, "AdamW's second decay") \
+    X(steps,       "N",    "0",     TUNE,   1, 0, MANY,  "stop after N steps; 0: go on to the end") \
+    X(lora,        "RANK", NULL,    TUNE,   1, 1, 4096,  "freeze the model, learn an adapter of this rank instead") \
+    X(alpha,       "X",    NULL,    TUNE,   1, 1e-6, 1e6, "the adapter counts alpha / rank (default: 16)") \
+    X(targets,     "LIST", NULL,    TUNE,   1, 0, 0,     "beside q_proj, w1, gate .. or all-linear (default: q_proj,v_proj)") \
+    X(rslora,      NULL,   NULL,    TUNE,   1, 0, 0,     "it counts alpha / sqrt(rank)") \
+    X(recompute,   NULL,   NULL,    TUNE,   0, 0, 0,     "keep only the layers' inputs for the way back; changes no bit") \
+    X(checkpoint,  "N",    "100",   TUNE,   1, 0, MANY,  "save the state every N steps, to go on from; 0: never") \
+    X(keep_checkpoints, NULL,   NULL,   TUNE, 0, 0, 0,   "leave them in the folder, for verify --step and --spot") \
+    X(shard,       "I/N",  NULL,    SHARDS, 1, 0, 0,     "only every N-th prompt from number I on (from 0)") \
+    X(in,          "DIR",  NULL,    VERIFY, 0, 0, 0,     "where else files that a receipt names may lie") \
+    X(spot,        "N",    "0",     VERIFY, 0, 0, MANY,  "check N prompts and N steps, drawn by --seed; 0: all") \
+    X(step,        "K",    "0",     VERIFY, 0, 0, MANY,  "check training step K alone, from the nearest checkpoint") \
+    X(to,          "FORMAT", "hf",   CONVERT, 1, 0, 0,   "hf, a Hugging Face folder, or gguf") \
+    X(type,        "TYPE", "f32",   CONVERT, 1, 0, 0,    "f32, f16, bf16, or with gguf q8_0") \
+    X(sets,        "DIR",  NULL,    PROFILE, 0, 0, 0,    "where the sets are that suites name") \
+    X(against,     "FILE", NULL,    PROFILE, 0, 0, 0,    "another model's figures, to show the paired difference") \
+    X(decode,      NULL,   NULL,    TOKENIZE, 1, 0, 0,   "ids in, text out") \
+    X(start,       "RULE", "doc",   CORPUS, 1, 0, 0,     "the grammar's rule to begin with") \
+    X(set,         "RULES", NULL,   CORPUS, 1, 0, 0,     "rules that replace the grammar's: \"name: ..; name: ..\"") \
+    X(fold,        "A-B/N", NULL,   CORPUS, 1, 0, 0,     "only prompts that a hash puts into parts A to B of N, from 0") \
+    X(answers,     "K",    "1",     CORPUS, 1, 0, 10000, "answers a prompt; 0: prompts alone") \
+    X(choices,     "K",    "0",     CORPUS, 1, 0, 100,   "questions get K choices, one of them right") \
+    X(distinct,    NULL,   NULL,    CORPUS, 1, 0, 0,     "no prompt twice") \
+    X(seed,        "N",    "1",     SEEDED, 1, 0, 0x1p31, "what random numbers are made from") \
+    X(threads,     "N",    NULL,    ALL,    0, 1, 1024,  "threads to use; changes no bit") \
+    X(memory,      "GB",   NULL,    MODELS, 0, 1e-9, 1e6, "most for weights laid out for speed (default: half)") \
+    X(force,       NULL,   NULL,    ALL,    0, 0, 0,     "overwrite a result of something else") \
+    X(quiet,       NULL,   NULL,    ALL,    0, 0, 0,     "no progress, no report")
 
-#define AS_ENUM(name, arg, value, verbs, bits, says) O_##name,
-#define AS_ENTRY(name, arg, value, verbs, bits, says) { #name, arg, value, verbs, bits, says },
+#define AS_ENUM(name, arg, value, verbs, bits, least, most, says) O_##name,
+#define AS_ENTRY(name, arg, value, verbs, bits, least, most, says) { #name, arg, value, verbs, bits, least, most, says },
 enum { OPTIONS(AS_ENUM) N_OPTIONS };
-static const struct { const char *name, *arg, *value; int verbs, bits; const char *says; } options[] = { OPTIONS(AS_ENTRY) };
+static const struct {
+    const char *name, *arg, *value;
+    int verbs, bits;
+    double least, most;
+    const char *says;
+} options[] = { OPTIONS(AS_ENTRY) };
 
+typedef struct Call Call;
+typedef struct { const char *name; int bit; int (*f)(Env *, Call *); const char *usage, *says; } Verb;
 typedef struct { const char *as, *path, *name; } Input;
-typedef struct {
-    int verb;
-    const char *verb_name, *value[N_OPTIONS], **file;
-    size_t n_files;
+struct Call {
+    const Verb *verb, *verbs;    /* this one; all there are, ended by one without a name: see Command line */
+    const char *value[N_OPTIONS], **file;
+    double number[N_OPTIONS];    /* of options that are numbers; 0 where none was given */
+    size_t n_files, part[3];     /* part: A, B, N of --shard or --fold */
     Input *in;                   /* [n_in] files that the result depends on; see Evidence */
     size_t n_in, cap_in;
     Buf receipt;
     const char *out, *const *files;              /* what gets a receipt, or NULL; of a folder: its files, ended by NULL */
     int resume;                  /* an interrupted run of this very command left its beginning there */
-    Share share;                 /* see --shard */
-    size_t last_step;            /* tune: stop behind this one, for verify; 0: go on to the end */
-} Call;
+    int done;                    /* the result is there already */
+    const size_t *only;          /* [n_only] for verify: sample only the prompts of these numbers */
+    size_t n_only;
+    size_t step, from;           /* for verify: tune does steps `from` + 1 to `step` only, from the file `state` .. */
+    const char *state;
+    Buf line;                    /* .. and leaves this line of steps.jsonl */
+};
 
 static int find_option(const char *name, size_t n) {
     size_t i, k;
@@ -7073,56 +7084,80 @@ static const char *dashed(Env *e, const char *name) {
     return text ? text : name;
 }
 
-static int parse_call(Env *e, int verb, const char *verb_name, char *const *word, size_t n, Call *c) {
+/* "A/N", or with `range` "A-B/N": whole numbers, A <= B < N. */
+static int parse_part(Span text, int range, size_t part[3]) {
+    Span field[3];
+    double x;
     size_t i;
-    int plain = 0;
+    field[0] = field[1] = upto(&text, '/');
+    field[2] = text;
+    if (range && field[0].n && memchr(field[0].s, '-', field[0].n)) field[0] = upto(&field[1], '-');
+    for (i = 0; i < 3; i++) {
+        if (!field[i].n || !is_digit(field[i].s[0]) || parse_number(field[i].s, field[i].n, &x) != field[i].n
+            || x > 1e6 || x != (double)(size_t)x) return -1;
+        part[i] = (size_t)x;
+    }
+    return part[0] <= part[1] && part[1] < part[2] ? 0 : -1;
+}
+
+/* Gives an option its value, which is checked here. */
+static int set_option(Env *e, Call *c, int k, const char *v) {
+    const char *arg = options[k].arg, *name = dashed(e, options[k].name);
+    int whole_number = arg && strstr("N K SIZE RANK", arg);
+    size_t n = strlen(v);
+    double x = 0;
+    c->value[k] = v;
+    if (arg && strchr(arg, '/')) {
+        if (parse_part(span(v), arg[0] == 'A', c->part) == 0) return 0;
+        return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"", c->verb->name, name, arg, v);
+    }
+    if (options[k].most == 0) return 0;
+    if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
+        || (whole_number && x != (double)(size_t)x))
+        return fail(e, "%s: option %s: a %snumber from %.10g to %.10g was expected, found \"%s\"", c->verb->name, name,
+            whole_number ? "whole " : "", options[k].least, options[k].most, v);
+    c->number[k] = x;
+    return 0;
+}
+
+static size_t count_of(const Call *c, int k) { return (size_t)c->number[k]; }
+
+/* The verb of a name, NULL for none. */
+static const Verb *find_verb(const Verb *verbs, const char *name) {
+    while (verbs->name && strcmp(verbs->name, name)) verbs++;
+    return verbs->name ? verbs : NULL;
+}
+
+static int parse_call(Env *e, const Verb *verbs, const char *name, const char *const *word, size_t n, Call *c) {
+    static const char letters[] = "onpq";
+    static const int short_for[] = { O_output, O_n, O_prompt, O_quiet };
+    size_t i;
+    int k, plain = 0;
     memset(c, 0, sizeof *c);
-    c->verb = verb; c->verb_name = verb_name; c->share.of = 1;
-    for (i = 0; i < N_OPTIONS; i++) if (options[i].verbs & verb) c->value[i] = options[i].value;
+    c->verbs = verbs; c->verb = find_verb(verbs, name);
+    if (!c->verb) return fail(e, "there is no verb \"%.60s\"; see actinh help", name);
+    for (k = 0; k < N_OPTIONS; k++)
+        if (options[k].verbs & c->verb->bit && options[k].value) TRY(set_option(e, c, k, options[k].value));
     if (!(c->file = get(e, n + 1, sizeof *c->file))) return -1;
     for (i = 0; i < n; i++) {
-        const char *w = word[i], *eq = strchr(w, '=');
-        int k = -1;
+        const char *w = word[i], *eq = strchr(w, '='), *at;
         if (plain || w[0] != '-' || w[1] == 0) {
             c->file[c->n_files++] = w;
             continue;
         }
         if (strcmp(w, "--") == 0) { plain = 1; continue; }
+        k = -1;
         if (w[1] == '-') k = find_option(w + 2, eq ? (size_t)(eq - w) - 2 : strlen(w) - 2);
-        else if (w[2] == 0) {
-            k = w[1] == 'o' ? O_output : w[1] == 'n' ? O_n : w[1] == 'p' ? O_prompt : w[1] == 'q' ? O_quiet : -1;
-            eq = NULL;
-        }
-        if (k < 0 || !(options[k].verbs & verb))
-            return fail(e, "%s: there is no option %s; see actinh help %s", verb_name, w, verb_name);
+        else if (w[2] == 0 && (at = strchr(letters, w[1])) != NULL) k = short_for[at - letters];
+        if (k < 0 || !(options[k].verbs & c->verb->bit))
+            return fail(e, "%s: there is no option %s; see actinh help %s", name, w, name);
         if (!options[k].arg) {
-            if (eq) return fail(e, "%s: option %s takes no value", verb_name, w);
+            if (eq) return fail(e, "%s: option %s takes no value", name, w);
             c->value[k] = "1";
-            continue;
-        }
-        if (eq) c->value[k] = eq + 1;
-        else if (++i < n) c->value[k] = word[i];
-        else return fail(e, "%s: option %s: a value (%s) was expected", verb_name, w, options[k].arg);
+        } else if (eq || ++i < n) TRY(set_option(e, c, k, eq ? eq + 1 : word[i]));
+        else return fail(e, "%s: option %s: a value (%s) was expected", name, w, options[k].arg);
     }
     return 0;
-}
-
-static int real_option(Env *e, const Call *c, int k, double low, double high, double *x) {
-    const char *v = c->value[k];
-    if (parse_number(v, strlen(v), x) == strlen(v) && v[0] && *x >= low && *x <= high) return 0;
-    return fail(e, "%s: option %s: a number from %g to %g was expected, found \"%s\"", c->verb_name, dashed(e, options[k].name),
-        low, high, v);
-}
-
-static int size_option(Env *e, const Call *c, int k, size_t low, size_t high, size_t *x) {
-    const char *v = c->value[k];
-    double d = 0;
-    if (parse_number(v, strlen(v), &d) == strlen(v) && v[0] && d >= (double)low && d <= (double)high && d == (double)(size_t)d) {
-        *x = (size_t)d;
-        return 0;
-    }
-    return fail(e, "%s: option %s: a whole number from %zu to %zu was expected, found \"%s\"", c->verb_name,
-        dashed(e, options[k].name), low, high, v);
 }
 
 /* ================================================ Evidence ============================================================
@@ -7182,30 +7217,37 @@ static const char *arithmetic_fault(void) {
 }
 
 static int depends(Env *e, Call *c, const char *as, const char *path, const char *name) {
-    TRY(room(e, &c->in, c->n_in, &c->cap_in, sizeof *c->in));
-    c->in[c->n_in].as = as; c->in[c->n_in].path = path; c->in[c->n_in++].name = name ? name : base_name(path);
-    return path ? 0 : -1;
+    if (!path || room(e, &c->in, c->n_in, &c->cap_in, sizeof *c->in) < 0) return -1;
+    c->in[c->n_in++] = (Input){ as, path, name ? name : base_name(path) };
+    return 0;
+}
+
+static int depends_below(Env *e, Call *c, const char *as, const char *folder, const char *file) {
+    const char *name = base_name(copy(e, folder, strlen(folder) - (size_t)ends(folder, "/")));
+    return depends(e, c, as, join(e, folder, "/", file), join(e, name, "/", file));
+}
+
+/* A file that may lie in data/. */
+static int depends_on_data(Env *e, Call *c, const char *as, const char *wanted, const char **path) {
+    TRY(find_data(e, wanted, path));
+    return depends(e, c, as, *path, NULL);
 }
 
 /* All files of a model, as load_model() will read them. */
-static int depends_on_model(Env *e, Call *c, const char *path, const char *tokenizer) {
-    const char *found, *name, **shard, *adapter = adapter_of(path);
+static int depends_on_model(Env *e, Call *c) {
+    const char *path = c->file[0], *tokenizer = c->value[O_tokenizer], *adapter = adapter_of(path), *found, **shard;
     size_t i, n;
     if (adapter) {
-        path = copy(e, path, (size_t)(adapter - path) - 1);
-        for (i = 0; i < 2; i++) {
-            found = join(e, "/adapter_", i ? "config.json" : "model.safetensors", "");
-            if (!path || !found) return -1;
-            TRY(depends(e, c, "adapter", join(e, adapter, found, ""), join(e, base_name(adapter), found, "")));
-        }
+        if (!(path = copy(e, path, (size_t)(adapter - path) - 1))) return -1;
+        TRY(depends_below(e, c, "adapter", adapter, "adapter_model.safetensors"));
+        TRY(depends_below(e, c, "adapter", adapter, "adapter_config.json"));
     }
     TRY(find_data(e, path, &found));
-    name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
     if (is_dir(found)) {
-        TRY(depends(e, c, "model", join(e, found, "/", "config.json"), join(e, name, "/", "config.json")));
+        TRY(depends_below(e, c, "model", found, "config.json"));
         TRY(list_shards(e, found, &shard, &n));
-        for (i = 0; i < n; i++) TRY(depends(e, c, "model", join(e, found, "/", shard[i]), join(e, name, "/", shard[i])));
-    } else TRY(depends(e, c, "model", found, name));
+        for (i = 0; i < n; i++) TRY(depends_below(e, c, "model", found, shard[i]));
+    } else TRY(depends(e, c, "model", found, NULL));
     if (!tokenizer) tokenizer = tokenizer_beside(e, found);
     return tokenizer == found ? 0 : depends(e, c, "tokenizer", tokenizer, NULL);
 }
@@ -7240,12 +7282,10 @@ static int depends_on_template(Env *e, Call *c) {
 static int depends_on_lists(Env *e, Call *c, Lists *x) {
     const char *path;
     memset(x, 0, sizeof *x);
-    TRY(find_data(e, c->value[O_words], &path));
-    TRY(depends(e, c, "words", path, NULL));
+    TRY(depends_on_data(e, c, "words", c->value[O_words], &path));
     TRY(load_words(e, path, &x->words));
     if (c->value[O_stereotypes]) {
-        TRY(find_data(e, c->value[O_stereotypes], &path));
-        TRY(depends(e, c, "stereotypes", path, NULL));
+        TRY(depends_on_data(e, c, "stereotypes", c->value[O_stereotypes], &path));
         TRY(load_pairs(e, path, &x->pairs));
     }
     if (!c->value[O_hyphenation]) return 0;
@@ -7265,7 +7305,11 @@ static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const
 }
 
 static const char *receipt_path(Env *e, const char *out, int folder) {
-    return folder ? join(e, out, "/", "receipt.json") : join(e, out, ".receipt", "");
+    return join(e, out, folder ? "/receipt.json" : ".receipt", "");
+}
+
+static const char *draft_path(Env *e, const Call *c) {
+    return join(e, receipt_path(e, c->out, c->files != NULL), ".draft", "");
 }
 
 /* The i-th file of a result, NULL behind the last. */
@@ -7277,13 +7321,41 @@ static const char *result_file(Env *e, const Call *c, size_t i) {
 /* A file that is there is only replaced by --force, or by the same work (see below). */
 static int may_write(Env *e, const Call *c, const char *stands) {
     const char *path = c->value[O_output];
-    if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb_name);
+    if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb->name);
     if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(stands) || is_special(stands)) return 0;
     return fail(e, "%s: is there already; --force overwrites it", path);
 }
 
-/* Adds the lines of what was written: now the receipt is whole. */
-static int put_results_lines(Env *e, const Call *c, Buf *b) {
+static int file_is(Env *e, const char *path, Span text) {
+    Span s;
+    return path && is_file(path) && load_file(e, path, &s) == 0 && equal(s, text);
+}
+
+/* The receipt but for its last part. */
+static int put_receipt(Env *e, Call *c) {
+    Buf *b = &c->receipt;
+    size_t i, any = 0;
+    char hex[65];
+    const char *fault = arithmetic_fault();
+    arithmetic_digest(hex);
+    put_format(e, b, "{\"actinh\":\"receipt\",\"spec\":%d,\"arithmetic\":\"%.16s%s%s\",\"verb\":\"%s\",\"options\":{", SPEC, hex,
+        fault ? ", not portable: " : "", fault ? fault : "", c->verb->name);
+    for (i = 0; i < N_OPTIONS; i++) {
+        if (!c->value[i] || !options[i].bits) continue;
+        put_format(e, b, "%s\"%s\":", any++ ? "," : "", dashed(e, options[i].name) + 2);
+        put_quoted(e, b, span(c->value[i]));
+    }
+    put_text(e, b, "},\n \"in\":[");
+    for (i = 0; i < c->n_in; i++) {
+        if (i) put_text(e, b, ",\n       ");
+        TRY(put_file_line(e, b, c->in[i].as, c->in[i].name, c->in[i].path));
+    }
+    put_text(e, b, "],\n \"out\":[");
+    return e->error[0] ? -1 : 0;
+}
+
+/* Its last part: what was written. */
+static int put_written(Env *e, const Call *c, Buf *b) {
     const char *path;
     size_t i;
     for (i = 0; (path = result_file(e, c, i)) != NULL; i++) {
@@ -7294,122 +7366,85 @@ static int put_results_lines(Env *e, const Call *c, Buf *b) {
     return e->error[0] ? -1 : 0;
 }
 
-static int file_is(Env *e, const char *path, const Buf *text) {
-    Span s;
-    if (!path || !is_file(path) || load_file(e, path, &s) < 0) return 0;
-    return s.n == text->n && memcmp(s.s, text->s, s.n) == 0;
-}
-
 /* After the work: hashes what was written and writes the receipt. */
 static int end_result(Env *e, Call *c) {
-    const char *receipt;
-    if (!c->out) return 0;
-    TRY(put_results_lines(e, c, &c->receipt));
-    receipt = receipt_path(e, c->out, c->files != NULL);
+    const char *receipt = receipt_path(e, c->out, c->files != NULL);
     if (!receipt) return -1;
+    TRY(put_written(e, c, &c->receipt));
     TRY(save_file(e, receipt, whole(&c->receipt)));
-    remove(join(e, receipt, ".draft", ""));
+    remove(draft_path(e, c));
     return 0;
-}
-
-/* The receipt but for its last part. */
-static int put_receipt(Env *e, Call *c) {
-    size_t i, any = 0;
-    char hex[65];
-    const char *fault = arithmetic_fault();
-    arithmetic_digest(hex);
-    put_format(e, &c->receipt, "{\"actinh\":\"receipt\",\"spec\":%d,\"arithmetic\":\"%.16s%s%s\",\"verb\":\"%s\",\"options\":{", SPEC, hex,
-        fault ? ", not portable: " : "", fault ? fault : "", c->verb_name);
-    for (i = 0; i < N_OPTIONS; i++) {
-        if (!c->value[i] || !options[i].bits) continue;
-        put_format(e, &c->receipt, "%s\"%s\":", any++ ? "," : "", dashed(e, options[i].name) + 2);
-        put_quoted(e, &c->receipt, span(c->value[i]));
-    }
-    put_text(e, &c->receipt, "},\n \"in\":[");
-    for (i = 0; i < c->n_in; i++) {
-        if (i) put_text(e, &c->receipt, ",\n       ");
-        TRY(put_file_line(e, &c->receipt, c->in[i].as, c->in[i].name, c->in[i].path));
-    }
-    put_text(e, &c->receipt, "],\n \"out\":[");
-    return e->error[0] ? -1 : 0;
 }
 
 /* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
  * from the same; fails when something else is there. `files`: of a folder; the one that is finished last stands last. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
-    const char *path = c->value[O_output], *file, *last = NULL, *receipt;
+    const char *path = c->value[O_output], *file, *last = NULL;
     size_t i, there = 0;
     Buf made = { NULL, 0, 0 };
     c->out = path && strcmp(path, "-") && !is_special(path) ? path : NULL;
     c->files = files;
-    for (i = 0; i < c->n_in; i++)
-        if (!c->in[i].path || strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
+    for (i = 0; i < c->n_in; i++) if (strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
     if (!c->out || !*path) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
     if (c->receipt.n == 0) TRY(put_receipt(e, c));
     for (i = 0; (file = result_file(e, c, i)) != NULL; i++) { there += is_file(file) != 0; last = file; }
-    receipt = receipt_path(e, c->out, files != NULL);
-    c->resume = file_is(e, join(e, receipt, ".draft", ""), &c->receipt);
+    c->resume = file_is(e, draft_path(e, c), whole(&c->receipt));
     if (there == i) {
         put(e, &made, c->receipt.s, c->receipt.n);
-        TRY(put_results_lines(e, c, &made));
-        if (file_is(e, receipt, &made)) { remove(join(e, receipt, ".draft", "")); return 1; }
-        if (c->resume && !is_file(join(e, last, ".part", ""))) return end_result(e, c) < 0 ? -1 : 1;
+        TRY(put_written(e, c, &made));
+        c->done = file_is(e, receipt_path(e, c->out, files != NULL), whole(&made));
+        if (c->done) remove(draft_path(e, c));
+        else if (c->resume && !is_file(join(e, last, ".part", ""))) {       /* only its receipt was not written */
+            TRY(end_result(e, c));
+            c->done = 1;
+        }
     }
-    if (there == 0 || c->resume || c->value[O_force]) return 0;
+    if (c->done || there == 0 || c->resume || c->value[O_force]) return c->done;
     return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
 }
 
 /* Opens a result's (last) file for writing and lays the receipt's draft beside it. */
 static Out *open_result(Env *e, Call *c, const char *path, int resumable) {
     Out *o = open_part(e, path, c->resume && resumable);
-    const char *draft = c->out ? join(e, receipt_path(e, c->out, c->files != NULL), ".draft", "") : NULL;
-    if (!o || !draft) return o;
-    o->draft = draft;
-    return c->resume || save_file(e, draft, whole(&c->receipt)) == 0 ? o : NULL;
+    if (!o || !c->out) return o;
+    o->draft = draft_path(e, c);
+    return c->resume || save_file(e, o->draft, whole(&c->receipt)) == 0 ? o : NULL;
+}
+
+/* A verb from its options to its receipt. */
+static int perform(Env *e, Call *c) {
+    int answer = c->verb->f(e, c);
+    if (!c->done) return answer || !c->out ? answer : end_result(e, c);
+    if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
+    return answer < 0 ? -1 : 0;
 }
 
 /* ================================================= Verbs ==============================================================
- * Each verb: its options checked, its inputs named, its work done, its receipt written.
+ * Each verb: its options, its inputs named, its work. perform() adds the receipt.
  */
-static int already_done(Env *e, const Call *c, int done) {
-    if (done > 0 && !e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
-    return done < 0 ? -1 : 0;
-}
-
-static int sampling_options(Env *e, const Call *c, Sampling *s) {
-    double temperature, top_p;
+static void sampling_options(const Call *c, Sampling *s) {
     memset(s, 0, sizeof *s);
-    s->k = 1;
-    if (c->value[O_n]) TRY(size_option(e, c, O_n, 1, 10000, &s->k));
-    TRY(real_option(e, c, O_temperature, 0, 100, &temperature));
-    TRY(real_option(e, c, O_top_p, 1e-6, 1, &top_p));
-    TRY(size_option(e, c, O_top_k, 0, 1u << 24, &s->top_k));
-    TRY(size_option(e, c, O_max_tokens, 1, 1u << 24, &s->max_tokens));
-    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &s->seed));
-    s->temperature = narrow(temperature); s->top_p = narrow(top_p);
+    s->k = c->value[O_n] ? count_of(c, O_n) : 1;
+    s->top_k = count_of(c, O_top_k); s->max_tokens = count_of(c, O_max_tokens); s->seed = count_of(c, O_seed);
+    s->temperature = narrow(c->number[O_temperature]); s->top_p = narrow(c->number[O_top_p]);
     s->ignore_eos = c->value[O_ignore_eos] != NULL;
-    return 0;
 }
 
-/* "I/N" with whole 0 <= I < N. */
-static int parse_share(Span v, Share *s) {
-    Span i = upto(&v, '/');
-    double x = -1, n = 0;
-    if (i.n == 0 || v.n == 0 || !is_digit(i.s[0]) || !is_digit(v.s[0]) || parse_number(i.s, i.n, &x) != i.n
-        || parse_number(v.s, v.n, &n) != v.n || x >= n || n > 1e6 || x != (double)(size_t)x || n != (double)(size_t)n) return -1;
-    s->shard = (size_t)x; s->of = (size_t)n;
-    return 0;
-}
-
-static int share_option(Env *e, Call *c) {
-    if (!c->value[O_shard] || parse_share(span(c->value[O_shard]), &c->share) == 0) return 0;
-    return fail(e, "%s: option --shard: I/N with whole 0 <= I < N was expected, found \"%s\"", c->verb_name, c->value[O_shard]);
+/* The share of the work that --shard leaves. */
+static Share share_of(const Call *c) {
+    Share s = all_prompts;
+    if (c->value[O_shard]) { s.shard = c->part[0]; s.of = c->part[2]; }
+    s.only = c->only; s.n_only = c->n_only;
+    return s;
 }
 
 static int need_files(Env *e, const Call *c, size_t least, size_t most, const char *what) {
     if (c->n_files >= least && c->n_files <= most) return 0;
-    return fail(e, "%s: %s expected; see actinh help %s", c->verb_name, what, c->verb_name);
+    return fail(e, "%s: %s expected; see actinh help %s", c->verb->name, what, c->verb->name);
 }
+
+/* The file of records that a verb reads: the i-th that is named, else standard input. */
+static const char *file_of(const Call *c, size_t i) { return i < c->n_files ? c->file[i] : "-"; }
 
 /* Writes the prompts that are answered, in order, as soon as no earlier one is open: what is written is never lost. */
 typedef struct { Out *out; const Model *m; const Prompts *list; size_t next, k; Buf b; } Answered;
@@ -7428,35 +7463,34 @@ static int verb_sample(Env *e, Call *c) {
     Sampler x;
     Template form;
     Records rs;
+    Share share = share_of(c);
     Prompts list = { NULL, 0, 0 };
     Names seen = { NULL, 0, 0 };
     Progress bar = { NULL, 0, 0 };
-    Answered a = { NULL, NULL, NULL, 0, 0, { NULL, 0, 0 } };
+    Answered a = { NULL, &m, &list, 0, 0, { NULL, 0, 0 } };
+    Buf text = { NULL, 0, 0 };
     size_t done = 0;
     int any;
     TRY(need_files(e, c, 1, 2, "MODEL and a file of prompts (or --prompt TEXT) were"));
-    TRY(share_option(e, c));
-    TRY(sampling_options(e, c, &s));
-    TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
-    if (!c->value[O_prompt]) TRY(depends(e, c, "prompts", c->n_files > 1 ? c->file[1] : "-", NULL));
+    sampling_options(c, &s);
+    TRY(depends_on_model(e, c));
+    if (!c->value[O_prompt]) TRY(depends(e, c, "prompts", file_of(c, 1), NULL));
     TRY(depends_on_template(e, c));
-    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    if ((any = begin_result(e, c, NULL)) != 0) return any;
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(load_template(e, c->value[O_template], &form));
     TRY(pack_model(e, &m));
     if (c->value[O_prompt]) {
-        Buf text = { NULL, 0, 0 };
         put_text(e, &text, "{\"id\":\"0\",\"prompt\":"); put_quoted(e, &text, span(c->value[O_prompt])); put_text(e, &text, "}");
         open_text(&rs, "--prompt", whole(&text));
-    } else TRY(open_records(e, &rs, c->n_files > 1 ? c->file[1] : "-"));
+    } else TRY(open_records(e, &rs, file_of(c, 1)));
     TRY(new_sampler(e, &m, &s, 160, &x));
-    a.out = open_result(e, c, c->value[O_output], 1);
-    if (!a.out) return -1;
-    if (c->resume) TRY(keep_lines(e, a.out, s.k, NULL, &done, NULL));
-    c->share.done = done /= s.k;
-    a.m = &m; a.list = &list; a.k = s.k;
     x.ended = write_answered; x.listener = &a;
-    while ((any = read_prompts(e, &rs, &seen, &m, &form, s.k, 1024, &c->share, &list)) > 0) {
+    a.k = s.k;
+    if (!(a.out = open_result(e, c, c->value[O_output], 1))) return -1;
+    if (c->resume) TRY(keep_lines(e, a.out, s.k, NULL, &done, NULL));
+    share.done = done /= s.k;
+    while ((any = read_prompts(e, &rs, &seen, &m, &form, s.k, 1024, &share, &list)) > 0) {
         a.next = 0;
         TRY(ask(e, &x, &list, &bar, done, done + list.n));
         done += list.n;
@@ -7465,22 +7499,46 @@ static int verb_sample(Env *e, Call *c) {
     close_in(&rs.in);
     if (any < 0) return -1;
     if (seen.n == 0) return fail(e, "%s: no prompts", rs.in.path);
-    TRY(close_out(e, a.out));
-    return end_result(e, c);
+    return close_out(e, a.out);
+}
+
+/* A file of answers, prompt by prompt, to a file of records. */
+typedef struct { Records rs; Group g; Out *out; Buf b; size_t prompts; int resumable; } Flow;
+
+static int open_flow(Env *e, Call *c, const char *path, int resumable, Flow *f) {
+    memset(f, 0, sizeof *f);
+    f->resumable = resumable;
+    TRY(open_records(e, &f->rs, path));
+    f->out = open_result(e, c, c->value[O_output], resumable);
+    return f->out ? 0 : -1;
+}
+
+/* The next prompt's answers: 1, 0 at the end, or -1. */
+static int next_prompt(Env *e, Flow *f) {
+    int any;
+    if (f->b.n > 1u << 16) TRY(f->resumable ? write_whole(e, f->out, &f->b) : write_buf(e, f->out, &f->b));
+    any = next_group(e, &f->rs, &f->g);
+    f->prompts += any > 0;
+    if (any == 0 && f->prompts == 0) return fail(e, "%s: no records", f->rs.in.path);
+    return any;
+}
+
+static int close_flow(Env *e, Flow *f) {
+    close_in(&f->rs.in);
+    TRY(write_buf(e, f->out, &f->b));
+    return close_out(e, f->out);
 }
 
 static int verb_score(Env *e, Call *c) {
     const Measure *list[COUNT(measures)];
-    size_t n, i, done = 0, kept = 0, prompt;
+    size_t n, i, done = 0, kept = 0;
+    Share share = share_of(c);
     Lists lists;
-    Records rs;
-    Group g;
+    Flow f;
     Text text;
     Buf b = { NULL, 0, 0 };
-    Out *out;
     int any;
-    memset(&g, 0, sizeof g); memset(&text, 0, sizeof text); memset(&lists, 0, sizeof lists);
-    out = NULL;
+    memset(&text, 0, sizeof text);
     if (c->value[O_list]) {
         for (i = 0; i < COUNT(measures); i++)
             put_format(e, &b, "%-27s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says,
@@ -7488,75 +7546,56 @@ static int verb_score(Env *e, Call *c) {
         return save_file(e, c->value[O_output], whole(&b));
     }
     TRY(need_files(e, c, 0, 1, "one file of answers was"));
-    TRY(share_option(e, c));
     TRY(parse_measures(e, c->value[O_measures], list, &n));
-    TRY(depends(e, c, "answers", c->n_files ? c->file[0] : "-", NULL));
+    TRY(depends(e, c, "answers", file_of(c, 0), NULL));
     TRY(depends_on_lists(e, c, &lists));
-    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
-    TRY(open_records(e, &rs, c->n_files ? c->file[0] : "-"));
-    out = open_result(e, c, c->value[O_output], 1);
-    if (!out) return -1;
-    if (c->resume) TRY(keep_lines(e, out, 1, NULL, &kept, NULL));
-    for (prompt = 0; (any = next_group(e, &rs, &g)) > 0; prompt++) {
-        for (i = 0; i < g.n && is_ours(&c->share, prompt); i++) {
+    if ((any = begin_result(e, c, NULL)) != 0) return any;
+    TRY(open_flow(e, c, file_of(c, 0), 1, &f));
+    if (c->resume) TRY(keep_lines(e, f.out, 1, NULL, &kept, NULL));
+    while ((any = next_prompt(e, &f)) > 0)
+        for (i = 0; i < f.g.n && is_ours(&share, f.prompts - 1); i++) {
             if (done++ < kept) continue;
-            if (!g.r[i].has_completion)
-                return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", rs.in.path,
-                    g.r[i].number + 1);
-            TRY(put_scored(e, &b, &g, i, list, n, &text, &lists));
+            if (!f.g.r[i].has_completion)
+                return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", f.rs.in.path,
+                    f.g.r[i].number + 1);
+            TRY(put_scored(e, &f.b, &f.g, i, list, n, &text, &lists));
         }
-        if (b.n > 1u << 16) TRY(write_whole(e, out, &b));
-    }
-    close_in(&rs.in);
-    if (any < 0) return -1;
-    if (prompt == 0) return fail(e, "%s: no records", rs.in.path);
-    TRY(write_buf(e, out, &b));
-    TRY(close_out(e, out));
-    return end_result(e, c);
+    return any < 0 ? -1 : close_flow(e, &f);
 }
 
 static int verb_select(Env *e, Call *c) {
+    const char *by = c->value[O_by], *where = c->value[O_where];
     Rule rule;
-    Records rs;
-    Group g;
+    Flow f;
     Names seen = { NULL, 0, 0 };
     Selection s;
-    Buf b = { NULL, 0, 0 };
-    Out *out;
-    size_t among, seed;
-    int any;
-    memset(&g, 0, sizeof g); memset(&s, 0, sizeof s);
+    size_t ties, best;
+    int any, again;
+    memset(&s, 0, sizeof s);
     TRY(need_files(e, c, 0, 1, "one file of scored answers was"));
-    TRY(size_option(e, c, O_among, 0, 1u << 20, &among));
-    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
-    TRY(parse_rule(e, c->value[O_by], c->value[O_where], among, &rule));
-    TRY(depends(e, c, "scored", c->n_files ? c->file[0] : "-", NULL));
-    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
-    TRY(open_records(e, &rs, c->n_files ? c->file[0] : "-"));
-    out = open_result(e, c, c->value[O_output], 0);
-    if (!out) return -1;
-    while ((any = next_group(e, &rs, &g)) > 0) {
-        size_t ties, best;
-        int again = seen_before(e, &seen, g.r[0].id);
+    TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
+    TRY(depends(e, c, "scored", file_of(c, 0), NULL));
+    if ((any = begin_result(e, c, NULL)) != 0) return any;
+    TRY(open_flow(e, c, file_of(c, 0), 0, &f));
+    while ((any = next_prompt(e, &f)) > 0) {
+        const Record *r = f.g.r;
+        TRY(again = seen_before(e, &seen, r->id));
         if (again)
-            return again < 0 ? -1 : fail(e, "%s, record %zu: id \"%.*s\" comes back: a prompt's answers must stand together (actinh gather brings them together)", rs.in.path, g.r[0].number + 1, SHOWN(g.r[0].id));
-        best = choose(&g, &rule, seed, &ties);
-        count_choice(&g, &rule, best, ties, &s);
+            return fail(e, "%s, record %zu: id \"%.*s\" comes back: a prompt's answers must stand together "
+                "(actinh gather brings them together)", f.rs.in.path, r->number + 1, SHOWN(r->id));
+        best = choose(&f.g, &rule, count_of(c, O_seed), &ties);
+        count_choice(&f.g, &rule, best, ties, &s);
         if (best == SIZE_MAX) continue;
-        put(e, &b, g.r[best].raw.s, g.r[best].raw.n);
-        put_text(e, &b, "\n");
-        if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
+        put(e, &f.b, r[best].raw.s, r[best].raw.n);
+        put_text(e, &f.b, "\n");
     }
-    close_in(&rs.in);
     if (any < 0) return -1;
-    if (s.prompts == 0) return fail(e, "%s: no answers to choose from", rs.in.path);
     if (s.dropped == s.prompts)
-        return fail(e, "%s: no answer is eligible (has it those scores? actinh score adds them): --by %s%s%s", rs.in.path, c->value[O_by], c->value[O_where] ? " --where " : "",
-            c->value[O_where] ? c->value[O_where] : "");
-    TRY(write_buf(e, out, &b));
-    TRY(close_out(e, out));
+        return fail(e, "%s: no answer is eligible (has it those scores? actinh score adds them): --by %s%s%s", f.rs.in.path,
+            by, where ? " --where " : "", where ? where : "");
+    TRY(close_flow(e, &f));
     if (!e->quiet) show_selection(&rule, &s);
-    return end_result(e, c);
+    return 0;
 }
 
 /* A line for each token that tuning would see: record, position, id, 1 where it is learnt, piece. */
@@ -7576,6 +7615,21 @@ static int show_mask(Env *e, const Call *c, const Template *form, size_t max_len
     return save_file(e, c->value[O_output], whole(&b));
 }
 
+static int tuning_options(Env *e, const Call *c, Tuning *t) {
+    memset(t, 0, sizeof *t);
+    t->epochs = count_of(c, O_epochs); t->batch = count_of(c, O_batch); t->micro = count_of(c, O_micro);
+    t->max_length = count_of(c, O_max_length); t->steps = count_of(c, O_steps); t->seed = count_of(c, O_seed);
+    t->lr = c->number[O_lr]; t->min_lr = c->number[O_min_lr]; t->warmup = c->number[O_warmup];
+    t->beta1 = narrow(c->number[O_beta1]); t->beta2 = narrow(c->number[O_beta2]); t->eps = 1e-8f;
+    t->decay = narrow(c->number[O_decay]); t->clip = narrow(c->number[O_clip]);
+    t->lora = count_of(c, O_lora); t->alpha = c->value[O_alpha] ? c->number[O_alpha] : 16;
+    t->targets = c->value[O_targets] ? c->value[O_targets] : "q_proj,v_proj";
+    t->rslora = c->value[O_rslora] != NULL; t->recompute = c->value[O_recompute] != NULL;
+    t->cosine = strcmp(c->value[O_schedule], "cosine") == 0;
+    if (t->cosine || strcmp(c->value[O_schedule], "constant") == 0) return 0;
+    return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
+}
+
 static int verb_tune(Env *e, Call *c) {
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.json",
         "steps.jsonl", NULL };               /* steps.jsonl is finished last: see begin_result */
@@ -7584,53 +7638,33 @@ static int verb_tune(Env *e, Call *c) {
     Model m;
     Tuning t;
     Template form;
-    double beta1, beta2, decay, clip;
     size_t dropped = 0;
     int any;
-    memset(&t, 0, sizeof t); memset(&w, 0, sizeof w);
+    memset(&w, 0, sizeof w);
     TRY(need_files(e, c, 2, 2, "MODEL and a file of answers to learn were"));
-    if (!c->value[O_output] && !c->value[O_show_mask]) return fail(e, "tune: the folder for the tuned model was expected: -o DIR");
-    TRY(size_option(e, c, O_epochs, 1, 100000, &t.epochs));
-    TRY(size_option(e, c, O_batch, 1, 1u << 20, &t.batch));
-    TRY(size_option(e, c, O_micro, 0, 1u << 20, &t.micro));
-    TRY(size_option(e, c, O_max_length, 2, 1u << 24, &t.max_length));
-    TRY(size_option(e, c, O_steps, 0, 1u << 30, &t.steps));
-    TRY(size_option(e, c, O_checkpoint, 0, 1u << 30, &w.every));
-    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &t.seed));
-    TRY(real_option(e, c, O_lr, 0, 10, &t.lr));
-    TRY(real_option(e, c, O_min_lr, 0, 10, &t.min_lr));
-    TRY(real_option(e, c, O_warmup, 0, 1, &t.warmup));
-    TRY(real_option(e, c, O_decay, 0, 10, &decay));
-    TRY(real_option(e, c, O_clip, 0, 1e9, &clip));
-    TRY(real_option(e, c, O_beta1, 0, 0.999999, &beta1));
-    TRY(real_option(e, c, O_beta2, 0, 0.999999, &beta2));
-    t.cosine = strcmp(c->value[O_schedule], "cosine") == 0;
-    if (!t.cosine && strcmp(c->value[O_schedule], "constant"))
-        return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
-    t.beta1 = narrow(beta1); t.beta2 = narrow(beta2); t.eps = 1e-8f; t.decay = narrow(decay); t.clip = narrow(clip);
-    TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
+    w.dir = c->value[O_output]; w.every = count_of(c, O_checkpoint); w.keep = c->value[O_keep_checkpoints] != NULL;
+    w.from = c->from; w.last = c->step; w.state = c->state;
+    if (!w.dir && !w.last && !c->value[O_show_mask])
+        return fail(e, "tune: the folder for the tuned model was expected: -o DIR");
+    TRY(tuning_options(e, c, &t));
+    TRY(depends_on_model(e, c));
     TRY(depends(e, c, "answers", c->file[1], NULL));
     TRY(depends_on_template(e, c));
-    if (c->value[O_lora]) TRY(size_option(e, c, O_lora, 1, 4096, &t.lora));
-    t.alpha = 16;
-    if (c->value[O_alpha]) TRY(real_option(e, c, O_alpha, 1e-6, 1e6, &t.alpha));
-    t.targets = c->value[O_targets] ? c->value[O_targets] : "q_proj,v_proj";
-    t.rslora = c->value[O_rslora] != NULL; t.recompute = c->value[O_recompute] != NULL;
     TRY(load_template(e, c->value[O_template], &form));
     if (c->value[O_show_mask]) return show_mask(e, c, &form, t.max_length);
-    if ((any = begin_result(e, c, t.lora || adapter_of(c->file[0]) ? adapter : files)) != 0) return already_done(e, c, any);
+    if ((any = begin_result(e, c, t.lora || adapter_of(c->file[0]) ? adapter : files)) != 0) return any;
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
-    w.dir = c->value[O_output];
-    w.keep = c->value[O_keep_checkpoints] != NULL || c->last_step; w.last = c->last_step; w.resume = c->resume;
-    TRY(make_dir(e, w.dir));
-    w.log = open_result(e, c, join(e, w.dir, "/", "steps.jsonl"), 1);
-    if (!w.log) return -1;
-    TRY(any = tune(e, &m, &t, &form, c->file[1], &w, &dropped));
-    if (any) return 0;
+    if (w.dir) {
+        TRY(make_dir(e, w.dir));
+        if (!(w.log = open_result(e, c, join(e, w.dir, "/", "steps.jsonl"), 1))) return -1;
+        w.resume = c->resume;
+    }
+    TRY(tune(e, &m, &t, &form, c->file[1], &w, &dropped));
+    c->line = w.line;
     if (dropped && !e->quiet)
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped,
             t.max_length);
-    return end_result(e, c);
+    return 0;
 }
 
 /* Two models' figures side by side, with the paired difference and its interval. */
@@ -7649,38 +7683,84 @@ static int show_difference(Env *e, const Figures *list, const Figures *other) {
 }
 
 static int verb_profile(Env *e, Call *c) {
+    const char *path, *against = c->value[O_against];
     Model m;
     Template form;
     Lists lists;
     Figures list, other;
     Progress bar = { NULL, 0, 0 };
-    const char *path;
-    size_t seed, i;
-    int any;
+    size_t seed = count_of(c, O_seed), i;
     memset(&list, 0, sizeof list);
     TRY(need_files(e, c, 2, SIZE_MAX, "MODEL and one or more suites were"));
-    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &seed));
-    TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
+    TRY(depends_on_model(e, c));
     for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
     TRY(depends_on_lists(e, c, &lists));
     TRY(depends_on_template(e, c));
-    if (c->value[O_against]) TRY(load_figures(e, c->value[O_against], &other));
-    if ((any = begin_result(e, c, NULL)) != 0) {
-        if (any > 0 && c->value[O_against]) { TRY(load_figures(e, c->out, &list)); TRY(show_difference(e, &list, &other)); }
-        return already_done(e, c, any);
+    if (against) TRY(load_figures(e, against, &other));
+    TRY(begin_result(e, c, NULL));
+    if (!c->done) {
+        TRY(load_model(e, c->file[0], c->value[O_tokenizer], seed, &m));
+        TRY(load_template(e, c->value[O_template], &form));
+        TRY(pack_model(e, &m));
+        TRY(profile(e, &m, c->file + 1, c->n_files - 1, c->value[O_sets], &form, &lists, seed, &bar, &list));
+    } else if (against) TRY(load_figures(e, c->out, &list));
+    if (against) TRY(show_difference(e, &list, &other));
+    return c->done ? 0 : save_figures(e, c->value[O_output], &list);
+}
+
+/* A file's receipt says that it is a shard: 1 and which part of the work it is, 0, or -1. plain: the receipt as that of
+ * the whole would begin. */
+static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
+    const char *receipt = receipt_path(e, path, 0);
+    Span text, option, out;
+    Member first;
+    char hex[65];
+    uint64_t bytes;
+    size_t at = 0;
+    if (!receipt || !is_file(receipt)) return e->error[0] ? -1 : 0;
+    TRY(load_file(e, receipt, &text));
+    TRY(json_check(e, text, receipt, 0));
+    option = json_get(json_get(text, "options"), "shard");
+    out = json_get(text, "out");
+    if (!option.n) return 0;
+    if (option.s[0] != '"' || parse_part((Span){ option.s + 1, option.n - 2 }, 0, part) < 0 || !json_next(out, &at, &first))
+        return fail(e, "%s: is not the receipt of a shard", receipt);
+    TRY(hash_file(e, path, hex, &bytes));
+    if (!same(json_get(first.value, "sha256"), join(e, "\"", hex, "\"")))
+        return fail(e, "%s: was changed after its receipt was written", path);
+    put(e, plain, text.s, (size_t)(option.s - text.s) - strlen(",\"shard\":"));
+    put(e, plain, option.s + option.n, (size_t)(out.s + 1 - option.s) - option.n);               /* up to "out":[ */
+    return e->error[0] ? -1 : 1;
+}
+
+/* All files as the shards of one result, whose receipt is begun: their numbers, 1; 0 when they are none, or -1. */
+static int find_shards(Env *e, Call *c, size_t *shard) {
+    size_t f, k, part[3], of = 0;
+    for (f = 0; f < c->n_files; f++) {
+        Buf plain = { NULL, 0, 0 };
+        int any = read_shard(e, c->file[f], part, &plain);
+        if (any < 0 || (f == 0 && !any)) return any;
+        if (!any) return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", c->file[f], c->file[0]);
+        if (f == 0) { of = part[2]; c->receipt = plain; }
+        if (part[2] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", c->file[f], part[2], c->file[0], of);
+        if (!equal(whole(&plain), whole(&c->receipt)))
+            return fail(e, "%s: was made by another command, or from other files, than %s", c->file[f], c->file[0]);
+        for (k = 0; k < f; k++)
+            if (shard[k] == part[0]) return fail(e, "%s: shard %zu of %zu is there twice", c->file[f], part[0], of);
+        shard[f] = part[0];
     }
-    TRY(load_model(e, c->file[0], c->value[O_tokenizer], seed, &m));
-    TRY(load_template(e, c->value[O_template], &form));
-    TRY(pack_model(e, &m));
-    TRY(profile(e, &m, c->file + 1, c->n_files - 1, c->value[O_sets], &form, &lists, seed, &bar, &list));
-    if (c->value[O_against]) TRY(show_difference(e, &list, &other));
-    TRY(save_figures(e, c->value[O_output], &list));
-    return end_result(e, c);
+    for (k = 0; k < of; k++) {
+        for (f = 0; f < c->n_files && shard[f] != k; f++) ;
+        if (f == c->n_files) return fail(e, "gather: shard %zu of %zu is missing", k, of);
+    }
+    return 1;
 }
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
- * have the same number for one prompt (several teachers: one pool). */
-typedef struct { Span raw; size_t prompt, candidate, order; } Loose;           /* prompts in order of first appearance */
+ * have the same number for one prompt (several teachers: one pool). Prompts stand in the order of first appearance; the
+ * p-th of shard I of N is the whole's prompt p N + I, and its answers stay as they are. */
+typedef struct { Span raw; size_t prompt, candidate, order; } Loose;
+typedef struct { Loose *x; size_t n, cap; Names prompts; } Pool;
 
 static int by_prompt(const void *a, const void *b) {
     const Loose *x = a, *y = b;
@@ -7689,18 +7769,21 @@ static int by_prompt(const void *a, const void *b) {
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static int read_loose(Env *e, const char *path, Names *prompts, Loose **all, size_t *n, size_t *cap) {
+static int add_loose(Env *e, const char *path, const size_t *shard, size_t of, Pool *all) {
     Records rs;
-    Record r;
+    Group g;
+    size_t prompt = shard ? *shard : 0, i, *number;
     int any;
-    memset(&r, 0, sizeof r);
+    memset(&g, 0, sizeof g);
     TRY(open_records(e, &rs, path));
-    while ((any = next_record(e, &rs, &r)) > 0) {
-        size_t *prompt = number_for(e, prompts, hash(r.id.s, r.id.n));
-        if (!prompt || room(e, all, *n, cap, sizeof **all) < 0) return -1;
-        if (!*prompt) *prompt = prompts->n;
-        (*all)[*n] = (Loose){ { copy(e, r.raw.s, r.raw.n), r.raw.n }, *prompt, r.candidate, *n };
-        if (!(*all)[(*n)++].raw.s) return -1;
+    for (; (any = next_group(e, &rs, &g)) > 0; prompt += of) for (i = 0; i < g.n; i++) {
+        const Record *r = &g.r[i];
+        if (!(number = number_for(e, &all->prompts, hash(r->id.s, r->id.n)))) return -1;
+        if (!*number) *number = all->prompts.n;
+        TRY(room(e, &all->x, all->n, &all->cap, sizeof *all->x));
+        all->x[all->n] = (Loose){ { copy(e, r->raw.s, r->raw.n), r->raw.n }, *number, r->candidate, all->n };
+        if (shard) { all->x[all->n].prompt = prompt; all->x[all->n].candidate = all->n; }
+        if (!all->x[all->n++].raw.s) return -1;
     }
     close_in(&rs.in);
     return any;
@@ -7721,103 +7804,29 @@ static void put_gathered(Env *e, Buf *b, const Loose *group, size_t n) {
     }
 }
 
-/* Is this file a shard? 1 and what it is a shard of, 0, or -1. plain: its receipt as that of the whole would begin. */
-static int read_shard(Env *e, const char *path, Share *s, Span *plain) {
-    const char *receipt = receipt_path(e, path, 0), *end, *at;
-    Buf b = { NULL, 0, 0 };
-    Span text, option, out;
-    Member first;
-    char hex[65];
-    uint64_t bytes;
-    size_t from = 0;
-    if (!receipt || !is_file(receipt)) return e->error[0] ? -1 : 0;
-    TRY(load_file(e, receipt, &text));
-    TRY(json_check(e, text, receipt, 0));
-    option = json_get(json_get(text, "options"), "shard");
-    out = json_get(text, "out");
-    if (!option.n) return 0;
-    at = option.s - strlen(",\"shard\":");
-    end = out.s + 1;                             /* behind "out":[ */
-    if (option.s[0] != '"' || parse_share((Span){ option.s + 1, option.n - 2 }, s) < 0 || !json_next(out, &from, &first))
-        return fail(e, "%s: is not the receipt of a shard", receipt);
-    TRY(hash_file(e, path, hex, &bytes));
-    if (!same(json_get(first.value, "sha256"), join(e, "\"", hex, "\""))) return fail(e, "%s: was changed after its receipt was written", path);
-    put(e, &b, text.s, (size_t)(at - text.s));
-    put(e, &b, option.s + option.n, (size_t)(end - option.s) - option.n);
-    *plain = whole(&b);
-    return e->error[0] ? -1 : 1;
-}
-
-/* All files as the shards of one result, in order. 1, 0 when they are none, or -1. */
-static int find_shards(Env *e, Call *c, const char **shard) {
-    Share s = { 0, 0, 0, 0, NULL }, first = { 0, 0, 0, 0, NULL };
-    Span plain = { NULL, 0 }, one = plain;
-    size_t f;
-    for (f = 0; f < c->n_files; f++) {
-        int any = read_shard(e, c->file[f], &s, &plain);
-        if (any < 0) return -1;
-        if (f == 0) { if (!any) return 0; first = s; one = plain; }
-        if (!any) return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", c->file[f], c->file[0]);
-        if (s.of != first.of) return fail(e, "%s: is one of %zu shards, %s one of %zu", c->file[f], s.of, c->file[0], first.of);
-        if (plain.n != one.n || memcmp(plain.s, one.s, one.n)) return fail(e, "%s: was made by another command, or from other files, than %s", c->file[f], c->file[0]);
-        if (f >= s.of || shard[s.shard]) return fail(e, "%s: shard %zu of %zu is there twice", c->file[f], s.shard, s.of);
-        shard[s.shard] = c->file[f];
-    }
-    for (f = 0; f < first.of; f++) if (f >= c->n_files || !shard[f]) return fail(e, "gather: shard %zu of %zu is missing", f, first.of);
-    put(e, &c->receipt, one.s, one.n);
-    return e->error[0] ? -1 : 1;
-}
-
-/* Prompt p stands in shard p mod N: a line from each in turn, until one has no more. */
-static int join_shards(Env *e, const char *const *shard, size_t n, Out *out) {
-    Records *rs = get(e, n, sizeof *rs);
-    Group *g = get(e, n, sizeof *g);
-    Buf b = { NULL, 0, 0 };
-    size_t p, i;
-    int any = 1;
-    if (!rs || !g) return -1;
-    for (p = 0; p < n; p++) TRY(open_records(e, &rs[p], shard[p]));
-    for (p = 0; any; p++) {
-        TRY(any = next_group(e, &rs[p % n], &g[p % n]));
-        for (i = 0; i < g[p % n].n; i++) { put(e, &b, g[p % n].r[i].raw.s, g[p % n].r[i].raw.n); put_text(e, &b, "\n"); }
-        if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
-    }
-    for (p = 0; p < n; p++) close_in(&rs[p].in);
-    return write_buf(e, out, &b);
-}
-
 static int verb_gather(Env *e, Call *c) {
-    Loose *all = NULL;
-    Names prompts = { NULL, 0, 0 };
-    size_t n = 0, cap = 0, f, i, m;
+    Pool all;
     Buf b = { NULL, 0, 0 };
     Out *out;
-    const char **shard;
+    size_t f, i, n, *shard;
     int any, shards;
+    memset(&all, 0, sizeof all);
     TRY(need_files(e, c, 1, SIZE_MAX, "one or more files of answers were"));
     if (!(shard = get(e, c->n_files, sizeof *shard))) return -1;
     TRY(shards = find_shards(e, c, shard));
     for (f = 0; f < c->n_files; f++) TRY(depends(e, c, "answers", c->file[f], NULL));
-    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
-    if (shards) {
-        if (!(out = open_result(e, c, c->value[O_output], 0))) return -1;
-        TRY(join_shards(e, shard, c->n_files, out));
-        TRY(close_out(e, out));
-        return end_result(e, c);
-    }
-    for (f = 0; f < c->n_files; f++) TRY(read_loose(e, c->file[f], &prompts, &all, &n, &cap));
-    if (n == 0) return fail(e, "%s: no records", c->file[0]);
-    qsort(all, n, sizeof *all, by_prompt);
-    out = open_result(e, c, c->value[O_output], 0);
-    if (!out) return -1;
-    for (i = 0; i < n; i += m) {
-        for (m = 1; i + m < n && all[i + m].prompt == all[i].prompt; m++) ;
-        put_gathered(e, &b, all + i, m);
+    if ((any = begin_result(e, c, NULL)) != 0) return any;
+    for (f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], shards ? &shard[f] : NULL, c->n_files, &all));
+    if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
+    qsort(all.x, all.n, sizeof *all.x, by_prompt);
+    if (!(out = open_result(e, c, c->value[O_output], 0))) return -1;
+    for (i = 0; i < all.n; i += n) {
+        for (n = 1; i + n < all.n && all.x[i + n].prompt == all.x[i].prompt; n++) ;
+        put_gathered(e, &b, all.x + i, n);
         if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
     }
     TRY(write_buf(e, out, &b));
-    TRY(close_out(e, out));
-    return end_result(e, c);
+    return close_out(e, out);
 }
 
 /* A model's text may hold anything: to a terminal go no bytes that would command it (C0, DEL, C1), but \n and \t. */
@@ -7837,7 +7846,7 @@ static int verb_generate(Env *e, Call *c) {
     Buf b = { NULL, 0, 0 };
     TRY(need_files(e, c, 1, 2, "MODEL, and perhaps a text to continue, were"));
     TRY(may_write(e, c, c->value[O_output]));
-    TRY(sampling_options(e, c, &s));
+    sampling_options(c, &s);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(pack_model(e, &m));
     TRY(ask_one(e, &m, &s, c->n_files > 1 ? c->file[1] : "", &p));
@@ -7852,32 +7861,31 @@ static int verb_tokenize(Env *e, Call *c) {
     const char *path;
     Buf b = { NULL, 0, 0 };
     Span text;
-    size_t i, n;
+    size_t i, n = 0, used;
+    double x = 0;
     int *ids;
     TRY(may_write(e, c, c->value[O_output]));
     TRY(need_files(e, c, 1, 2, "MODEL (or a tokenizer.bin), and perhaps a text file, were"));
     TRY(find_data(e, c->file[0], &path));
     if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
     TRY(load_tokenizer(e, path, &t));
-    TRY(load_file(e, c->n_files > 1 ? c->file[1] : "-", &text));
-    if (c->value[O_decode]) {
-        int *list = get(e, text.n + 1, sizeof *list);
-        for (n = i = 0; list && i < text.n;) {
-            double x = 0;
-            size_t used = parse_number(text.s + i, text.n - i, &x);
-            if (is_space((unsigned char)text.s[i]) || text.s[i] == ',') { i++; continue; }
-            if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x)
-                return fail(e, "%s, byte %zu: an id from 0 to %zu was expected",
-                    c->n_files > 1 ? c->file[1] : "standard input", i, t.n - 1);
-            list[n++] = (int)x;
-            i += used;
-        }
-        if (!list || decode(e, &t, list, n, 1, &b) < 0) return -1;
-    } else {
+    TRY(load_file(e, file_of(c, 1), &text));
+    if (!c->value[O_decode]) {
         TRY(encode(e, &t, text, 1, &ids, &n));
         for (i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
         put_text(e, &b, "\n");
+        return show_text(e, c->value[O_output], &b);
     }
+    if (!(ids = get(e, text.n + 1, sizeof *ids))) return -1;
+    for (i = 0; i < text.n; i += used) {
+        used = 1;
+        if (is_space((unsigned char)text.s[i]) || text.s[i] == ',') continue;
+        used = parse_number(text.s + i, text.n - i, &x);
+        if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x)
+            return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", file_of(c, 1), i, t.n - 1);
+        ids[n++] = (int)x;
+    }
+    TRY(decode(e, &t, ids, n, 1, &b));
     return show_text(e, c->value[O_output], &b);
 }
 
@@ -7897,18 +7905,18 @@ static int verb_convert(Env *e, Call *c) {
     }
     if (kind > (gguf ? Q8_0 : BF16))
         return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"", gguf ? " or q8_0" : "", type);
-    TRY(depends_on_model(e, c, c->file[0], c->value[O_tokenizer]));
-    if ((any = begin_result(e, c, gguf ? NULL : files)) != 0) return already_done(e, c, any);
+    TRY(depends_on_model(e, c));
+    if ((any = begin_result(e, c, gguf ? NULL : files)) != 0) return any;
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
-    if (gguf) TRY(save_gguf(e, &m, c->value[O_output], kind)); else TRY(save_model(e, &m, c->value[O_output], kind));
-    return end_result(e, c);
+    return gguf ? save_gguf(e, &m, c->value[O_output], kind) : save_model(e, &m, c->value[O_output], kind);
 }
 
-/* Bytes of what was made since `mark`. */
-static double made_since(const Env *e, const Block *mark) {
+/* Frees what was made since `mark` and returns how many bytes that was. */
+static double free_since(Env *e, const Block *mark) {
     const Block *b;
     double bytes = 0;
     for (b = e->blocks; b && b != mark; b = b->next) bytes += (double)b->size;
+    release(e, mark);
     return bytes;
 }
 
@@ -7937,14 +7945,11 @@ static int put_memory(Env *e, Buf *b, Model *m) {
     mark = e->blocks;
     TRY(new_sampler(e, m, &s, 10, &x));
     TRY(size_sampler(e, &x, m->c.ctx < 256 ? m->c.ctx : 256));
-    sample = made_since(e, mark);
-    release(e, mark);
+    sample = free_since(e, mark);
     TRY(new_batch(e, m, 1024, KEEP_ALL, &batch));
-    full = made_since(e, mark);
-    release(e, mark);
+    full = free_since(e, mark);
     TRY(new_batch(e, m, 1024, KEEP_INPUTS, &batch));
-    inputs = made_since(e, mark);
-    release(e, mark);
+    inputs = free_since(e, mark);
     put_format(e, b, "\n  memory (GB): weights %.4g mapped, and %.4g if laid out for speed (--memory)\n", file / 1e9, 4 * matrices / 1e9);
     put_format(e, b, "    to sample 10 answers at a time + %.4g\n    to tune all + %.4g (24 bytes a parameter, activations; with --recompute + %.4g)\n"
         "    to tune LoRA + %.4g (with --recompute + %.4g), and 20 bytes for each number of the adapter\n", sample / 1e9,
@@ -7975,41 +7980,20 @@ static int verb_corpus(Env *e, Call *c) {
     Drawing w;
     Progress bar = { NULL, 0, 0 };
     Out *out;
-    double a = 0, b = 0, n = 0;
+    const char *path;
     int any;
-    const char *path, *fold = c->value[O_fold];
     memset(&w, 0, sizeof w);
     TRY(need_files(e, c, 1, 1, "a grammar was"));
-    TRY(size_option(e, c, O_n, 1, 1u << 30, &w.n));
-    TRY(size_option(e, c, O_answers, 0, 10000, &w.answers));
-    TRY(size_option(e, c, O_choices, 0, 100, &w.choices));
-    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &w.seed));
-    w.distinct = c->value[O_distinct] != NULL;
-    w.start = c->value[O_start];
-    if (fold) {
-        size_t i = parse_number(fold, strlen(fold), &a), k = 0, j = 0;
-        b = a;
-        if (i && fold[i] == '-') { k = parse_number(fold + i + 1, strlen(fold + i + 1), &b); i += k ? k + 1 : 0; }
-        if (i && fold[i] == '/') j = parse_number(fold + i + 1, strlen(fold + i + 1), &n);
-        if (!j || fold[i + 1 + j] || !(a >= 0 && a <= b && b < n && n < 1e6) || a != (double)(size_t)a || b != (double)(size_t)b
-            || n != (double)(size_t)n)
-            return fail(e, "corpus: option --fold: A-B/N with whole 0 <= A <= B < N was expected, found \"%s\"", fold);
-        w.fold_from = (size_t)a; w.fold_to = (size_t)b; w.folds = (size_t)n;
-    }
-    TRY(find_data(e, c->file[0], &path));
-    TRY(depends(e, c, "grammar", path, NULL));
-    if ((any = begin_result(e, c, NULL)) != 0) return already_done(e, c, any);
+    w.n = count_of(c, O_n); w.answers = count_of(c, O_answers); w.choices = count_of(c, O_choices); w.seed = count_of(c, O_seed);
+    w.distinct = c->value[O_distinct] != NULL; w.start = c->value[O_start];
+    w.fold_from = c->part[0]; w.fold_to = c->part[1]; w.folds = c->part[2];
+    TRY(depends_on_data(e, c, "grammar", c->file[0], &path));
+    if ((any = begin_result(e, c, NULL)) != 0) return any;
     TRY(load_grammar(e, path, c->value[O_set], &g));
-    out = open_result(e, c, c->value[O_output], 0);
-    if (!out || write_corpus(e, &g, &w, out, &bar) < 0) return -1;
-    TRY(close_out(e, out));
-    return end_result(e, c);
+    if (!(out = open_result(e, c, c->value[O_output], 0))) return -1;
+    TRY(write_corpus(e, &g, &w, out, &bar));
+    return close_out(e, out);
 }
-
-/* The verbs whose results have receipts: what an experiment is made of, and what can be verified. */
-static const struct { const char *name; int bit; int (*f)(Env *, Call *); } stages[] = {
-    { "sample", SAMPLE, verb_sample }, { "score", SCORE, verb_score }, { "select", SELECT, verb_select }, { "tune", TUNE, verb_tune },
-    { "profile", PROFILE, verb_profile }, { "gather", GATHER, verb_gather }, { "corpus", CORPUS, verb_corpus } };
 
 /* ============================================== Experiment ============================================================
  * The whole grid: teachers x students x choices x seeds. A recipe names them and holds the verbs' own options. Every
@@ -8017,62 +8001,50 @@ static const struct { const char *name; int bit; int (*f)(Env *, Call *); } stag
  */
 typedef struct { const char *name, *path; } Named;
 typedef struct {
-    const char *file, *dir;
-    const char *prompts;
+    const char *file, *dir, *prompts;
+    const Verb *verbs;
     int force;                   /* stages may overwrite what other recipes left there */
     Setting *s;
-    size_t n;
-    Named teacher[8], student[8];
-    const char *choice[32], *seed[32];
+    size_t n, k;                 /* k: answers a prompt */
+    Named teacher[8], student[8], choice[32], seed[32];
     size_t teachers, students, choices, seeds;
 } Recipe;
 
-/* "a: path, b: path" or "a, b" */
-static int parse_named(Env *e, const Recipe *r, const char *key, Named *list, size_t most, size_t *n) {
-    const char *text = setting(r->s, r->n, "", key, NULL);
-    Span rest = span(text);
+/* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
+static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, int paths, Named *list, size_t most,
+    size_t *n) {
+    Span rest = span(setting(r->s, r->n, "", key, otherwise));
     size_t i;
-    if (!text) return fail(e, "%s, key %s: is missing", r->file, key);
     for (*n = 0; rest.n; ++*n) {
         Span path = trim(upto(&rest, ',')), name = path;
+        char *text;
         if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
-        if (path.n && memchr(path.s, ':', path.n)) { name = trim(upto(&path, ':')); path = trim(path); }
-        else for (i = 0; i < path.n; i++) if (path.s[i] == '/') { name.s = path.s + i + 1; name.n = path.n - i - 1; }
-        for (i = 0; i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || name.s[i] == '_' || name.s[i] == '.'); i++)
-            continue;
-        if (name.n == 0 || i < name.n)
+        if (paths && path.n && memchr(path.s, ':', path.n)) { name = trim(upto(&path, ':')); path = trim(path); }
+        else if (paths) while (name.n && memchr(name.s, '/', name.n)) upto(&name, '/');
+        for (i = 0; paths && i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || strchr("_.", name.s[i])); i++) ;
+        if (paths && (name.n == 0 || i < name.n))
             return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"", r->file,
                 key, SHOWN(name));
-        list[*n].name = copy(e, name.s, name.n);
+        list[*n].name = text = copy(e, name.s, name.n);
         list[*n].path = copy(e, path.s, path.n);
-        if (!list[*n].name || !list[*n].path) return -1;
+        if (!text || !list[*n].path) return -1;
+        for (; *text; text++) if (*text == '+') *text = ',';
         for (i = 0; i < *n; i++)
             if (strcmp(list[i].name, list[*n].name) == 0)
                 return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, list[i].name);
     }
-    return *n ? 0 : fail(e, "%s, key %s: is empty", r->file, key);
+    return *n ? 0 : fail(e, "%s, key %s: is missing or empty", r->file, key);
 }
 
-/* Commas separate choices, so a choice with two fields is written "words:max+mtld:max". */
-static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, const char **list,
-    size_t most, size_t *n) {
-    Span rest = span(setting(r->s, r->n, "", key, otherwise));
-    size_t i;
-    for (*n = 0; rest.n; ++*n) {
-        Span one = trim(upto(&rest, ','));
-        char *text = copy(e, one.s, one.n);
-        if (!text) return -1;
-        if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
-        for (i = 0; i < one.n; i++) if (text[i] == '+') text[i] = ',';
-        list[*n] = text;
-        for (i = 0; i < *n; i++)
-            if (strcmp(list[i], text) == 0) return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, text);
-    }
-    return *n ? 0 : fail(e, "%s, key %s: is empty", r->file, key);
+/* "dense" alone: the path that the other list has for it. */
+static void share_paths(Named *list, size_t n, const Named *others, size_t m) {
+    size_t i, j;
+    for (i = 0; i < n; i++) for (j = 0; j < m && strcmp(list[i].name, list[i].path) == 0; j++)
+        if (strcmp(others[j].name, list[i].name) == 0) list[i].path = others[j].path;
 }
 
 /* A recipe's words: split at spaces, "..." keeps them together. */
-static int split_words(Env *e, const char *text, char **word, size_t most, size_t *n) {
+static int split_words(Env *e, const char *text, const char **word, size_t most, size_t *n) {
     Span rest = trim(span(text)), one;
     while (rest.n) {
         if (*n == most) return fail(e, "more than %zu words in \"%.60s..\"", most, text);
@@ -8083,140 +8055,109 @@ static int split_words(Env *e, const char *text, char **word, size_t most, size_
     return 0;
 }
 
+static const char *words_of(const Recipe *r, const char *key) {
+    return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite");
+}
+
 /* All that can be known to be wrong before the work begins. */
 static int check_recipe(Env *e, Recipe *r) {
-    static const struct { const char *key; int bit; } keys[] = { { "sample", SAMPLE }, { "score", SCORE }, { "tune", TUNE } };
-    size_t i, n, k;
+    static const char *const keys[] = { "sample", "score", "tune" };
+    const char *word[100];
+    size_t i, n;
     Rule rule;
     Call c;
     for (i = 0; i < COUNT(keys); i++) {
-        char *word[100];
         n = 0;
-        TRY(split_words(e, setting(r->s, r->n, "", keys[i].key, ""), word, COUNT(word), &n));
-        if (parse_call(e, keys[i].bit, keys[i].key, word, n, &c) < 0 || c.n_files)
-            return c.n_files ? fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i].key, c.file[0]) : -1;
+        TRY(split_words(e, words_of(r, keys[i]), word, COUNT(word), &n));
+        TRY(parse_call(e, r->verbs, keys[i], word, n, &c));
+        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
+        if (i == 0) r->k = count_of(&c, O_n);
     }
     for (i = 0; i < r->seeds; i++) {
-        double x = 0;
-        size_t used = parse_number(r->seed[i], strlen(r->seed[i]), &x);
-        if (!used || r->seed[i][used] || !is_digit(r->seed[i][0]) || (r->seed[i][0] == '0' && r->seed[i][1]) || x > 2147483648.0
-            || x != (double)(size_t)x)
-            return fail(e, "%s, key seeds: whole numbers were expected, found \"%s\"", r->file, r->seed[i]);
+        TRY(set_option(e, &c, O_seed, r->seed[i].name));
+        TRY(json_check(e, span(r->seed[i].name), join(e, "seeds in ", r->file, ""), 0));
     }
-    for (i = 0; i < r->choices; i++) if (strcmp(r->choice[i], "base") != 0) TRY(parse_rule(e, r->choice[i], NULL, 0, &rule));
-    for (k = 0; k < r->n && strcmp(r->s[k].key, "prompts"); k++) continue;
-    return k < r->n ? 0 : fail(e, "%s, key prompts: is missing", r->file);
+    for (i = 0; i < r->choices; i++)
+        if (strcmp(r->choice[i].name, "base") != 0) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
+    return *words_of(r, "prompts") ? 0 : fail(e, "%s, key prompts: is missing", r->file);
 }
 
-static int load_recipe(Env *e, const char *file, const char *dir, Recipe *r) {
+static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
     static const char *const keys[] = { "teachers", "students", "seeds", "prompts", "choices", "sample", "score", "tune",
         "profile", "world" };
-    const char *path;
     size_t i, k;
     memset(r, 0, sizeof *r);
-    TRY(find_data(e, file, &path));
-    r->file = path; r->dir = dir;
-    TRY(load_settings(e, path, &r->s, &r->n));
+    r->dir = dir; r->verbs = verbs;
+    TRY(find_data(e, file, &r->file));
+    TRY(load_settings(e, r->file, &r->s, &r->n));
     for (i = 0; i < r->n; i++) {
         for (k = 0; k < COUNT(keys) && strcmp(keys[k], r->s[i].key) && !(starts(r->s[i].key, "world.")); k++) ;
-        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", path, r->s[i].line, r->s[i].key);
+        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, r->s[i].line, r->s[i].key);
     }
-    TRY(parse_named(e, r, "teachers", r->teacher, COUNT(r->teacher), &r->teachers));
-    TRY(parse_named(e, r, "students", r->student, COUNT(r->student), &r->students));
-    TRY(parse_list(e, r, "choices", "base, first, random", r->choice, COUNT(r->choice), &r->choices));
-    TRY(parse_list(e, r, "seeds", "1", r->seed, COUNT(r->seed), &r->seeds));
-    TRY(check_recipe(e, r));
-    for (k = 0; k < 2; k++)
-        for (i = 0; i < (k ? r->students : r->teachers); i++) {       /* "dense" alone: the path named elsewhere */
-        Named *x = k ? &r->student[i] : &r->teacher[i], *others = k ? r->teacher : r->student;
-        size_t j, m = k ? r->teachers : r->students;
-        if (strcmp(x->name, x->path) == 0)
-            for (j = 0; j < m; j++) if (strcmp(others[j].name, x->name) == 0) x->path = others[j].path;
-    }
-    return 0;
+    TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher), &r->teachers));
+    TRY(parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student), &r->students));
+    TRY(parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice), &r->choices));
+    TRY(parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed), &r->seeds));
+    share_paths(r->teacher, r->teachers, r->student, r->students);
+    share_paths(r->student, r->students, r->teacher, r->teachers);
+    return check_recipe(e, r);
 }
 
-/* Runs one verb under an environment of its own: `words` as in a recipe, then --seed and --output, then the files. */
-static int stage(Env *e, const Recipe *r, const char *name, const char *words, const char *seed, const char *out,
-    const char *const *files) {
+/* Runs one verb under an environment of its own: file a, the recipe's words, --seed, --output, file b, just as on the
+ * command line; so whatever is there already, whole and made from the same, is not done again. */
+static int stage(Env *e, const Recipe *r, const char *verb, const char *words, const char *seed, const char *out,
+    const char *a, const char *b) {
+    const char *word[128];
     Env inner;
-    Call *c;
-    char *word[128];
-    size_t n = 0, k = 0;
+    Call c;
+    size_t n = 0;
     int done = -1;
-    while (strcmp(stages[k].name, name) != 0) k++;
+    if (a) word[n++] = a;
+    TRY(split_words(e, words, word, 100, &n));
+    if (seed) { word[n++] = "--seed"; word[n++] = seed; }
+    word[n++] = "--output"; word[n++] = out;
+    if (r->force) word[n++] = "--force";
+    if (b) word[n++] = b;
     memset(&inner, 0, sizeof inner);
     inner.quiet = 1;
-    c = get(&inner, 1, sizeof *c);
-    if (c && split_words(&inner, words, word, 100, &n) == 0) {
-        if (seed) { word[n++] = join(&inner, "--seed", "", ""); word[n++] = join(&inner, seed, "", ""); }
-        word[n++] = join(&inner, "--output", "", ""); word[n++] = join(&inner, out, "", "");
-        if (r->force) word[n++] = join(&inner, "--force", "", "");
-        for (; *files; files++) word[n++] = join(&inner, *files, "", "");
-        if (!inner.error[0] && parse_call(&inner, stages[k].bit, name, word, n, c) == 0) done = stages[k].f(&inner, c);
-    }
+    if (parse_call(&inner, r->verbs, verb, word, n, &c) == 0) done = perform(&inner, &c);
     env_free(&inner);
     return done < 0 ? fail(e, "%s", inner.error) : 0;
 }
 
-/* One cell of the grid. */
-typedef struct { const Named *teacher, *student; const char *choice, *seed; Env env; } Cell;
+/* One cell of the grid, and where its results lie. Without a student: what its teacher makes, which the teacher's other
+ * cells share; without a teacher: the base student's figures. */
+typedef struct Cell {
+    const Named *teacher, *student;
+    const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
+    const struct Cell *base;     /* the student as it was */
+    Figures list;
+    Env env;
+} Cell;
 
-static const char *recipe_words(const Recipe *r, const char *key,
-    const char *otherwise) { return setting(r->s, r->n, "", key, otherwise); }
-
-/* DIR/<a>-<b>..: names of files for a stage; ':' and ',' of rules become '_'. */
-static char *cell_path(Env *e, const Recipe *r, const char *a, const char *b, const char *c, const char *d, const char *tail) {
-    Buf x = { NULL, 0, 0 };
-    const char *part[4];
-    size_t i, from;
-    part[0] = a; part[1] = b; part[2] = c; part[3] = d;
-    put_text(e, &x, r->dir);
-    for (i = 0, from = x.n; i < 4; i++) if (part[i]) { put_text(e, &x, i ? "-" : "/"); put_text(e, &x, part[i]); }
-    for (; from < x.n; from++) if (x.s[from] == ':' || x.s[from] == ',' || x.s[from] == '<' || x.s[from] == '>') x.s[from] = '_';
-    put_text(e, &x, tail);
-    return x.s ? x.s : copy(e, "", 0);
-}
-
-/* Where a cell's results lie; without a student what its teacher makes, without a teacher the base student's figures. */
-typedef struct { const char *sampled, *scored, *chosen, *tuned, *figures; } Paths;
-
-static Paths paths_of(Env *e, const Recipe *r, const Named *teacher, const Named *student, const char *choice, const char *seed) {
-    Paths p = { NULL, NULL, NULL, NULL, NULL };
-    if (teacher) {
-        p.sampled = cell_path(e, r, "sampled", teacher->name, seed, NULL, ".jsonl");
-        p.scored = cell_path(e, r, "scored", teacher->name, seed, NULL, ".jsonl");
-    }
-    if (teacher && student) {
-        p.chosen = cell_path(e, r, teacher->name, student->name, choice, seed, ".jsonl");
-        p.tuned = cell_path(e, r, teacher->name, student->name, choice, seed, "");
-        p.figures = cell_path(e, r, teacher->name, student->name, choice, seed, ".figures");
-    } else if (student) p.figures = cell_path(e, r, "base", student->name, seed, NULL, ".figures");
-    return p;
-}
-
-static int stage_profile(Env *e, const Recipe *r, const char *model, const char *seed, const char *figures) {
-    const char *suite = recipe_words(r, "profile", "suites/demo.suite"), *words = strchr(suite, ' '),
-        *files[3] = { NULL, NULL, NULL };
-    files[0] = model;
-    files[1] = copy(e, suite, words ? (size_t)(words - suite) : strlen(suite));
-    return files[1] ? stage(e, r, "profile", words ? words : "", seed, figures, files) : -1;
+/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
+static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
+    char name[400];
+    size_t i;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    for (i = 0; name[i]; i++) if (strchr(":,<>", name[i])) name[i] = '_';
+    return join(e, r->dir, "/", name);
 }
 
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
- * by the choice's measure is kept; the student learns from what was kept; its profile is taken. Whatever is there
- * already, whole and made from the same, is not done again: so cells share their teacher's answers. */
+ * by the choice's measure is kept; the student learns from what was kept; its profile is taken. */
 static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
-    Paths p = paths_of(e, r, x->teacher, x->student, x->choice, x->seed);
-    const char *const teach[] = { x->teacher->path, r->prompts, NULL }, *const score[] = { p.sampled, NULL },
-        *const select[] = { p.scored, NULL }, *const learn[] = { x->student ? x->student->path : "", p.chosen, NULL };
-    TRY(stage(e, r, "sample", recipe_words(r, "sample", "-n 10"), x->seed, p.sampled, teach));           /* y1 .. yk ~ teacher(x) */
-    TRY(stage(e, r, "score", recipe_words(r, "score", ""), NULL, p.scored, score));                     /* s1 .. sk */
+    const char *by = join(e, "--by \"", x->choice ? x->choice : "", "\""), *tuned = x->tuned;
+    TRY(stage(e, r, "sample", words_of(r, "sample"), x->seed, x->sampled, x->teacher->path, r->prompts));    /* y1 .. yk ~ teacher(x) */
+    TRY(stage(e, r, "score", words_of(r, "score"), NULL, x->scored, x->sampled, NULL));                      /* s1 .. sk */
     if (!x->student) return 0;
-    TRY(stage(e, r, "select", join(e, "--by \"", x->choice, "\""), x->seed, p.chosen, select));          /* y* = the best of k */
-    TRY(stage(e, r, "tune", recipe_words(r, "tune", ""), x->seed, p.tuned, learn));                     /* the student learns y* */
-    if (is_file(join(e, p.tuned, "/", "adapter_config.json"))) p.tuned = join(e, x->student->path, "+", p.tuned);
-    return stage_profile(e, r, p.tuned, x->seed, p.figures);                                            /* what has it become? */
+    TRY(stage(e, r, "select", by, x->seed, x->chosen, x->scored, NULL));                                     /* y* = the best of k */
+    TRY(stage(e, r, "tune", words_of(r, "tune"), x->seed, x->tuned, x->student->path, x->chosen));           /* the student learns y* */
+    if (is_file(join(e, tuned, "/", "adapter_config.json"))) tuned = join(e, x->student->path, "+", tuned);
+    return stage(e, r, "profile", words_of(r, "profile"), x->seed, x->figures, tuned, NULL);                 /* what has it become? */
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
@@ -8227,10 +8168,8 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
     PARALLEL_DYNAMIC for (k = 0; k < (long)n; k++) {
         Cell *x = &cell[k];
         x->env.quiet = 1;
-        if (x->choice && strcmp(x->choice, "base") == 0)             /* nothing learnt: the student as it is */
-            stage_profile(&x->env, r, x->student->path, x->seed,
-                cell_path(&x->env, r, "base", x->student->name, x->seed, NULL, ".figures"));
-        else active_inheritance(&x->env, r, x);
+        if (x->teacher) active_inheritance(&x->env, r, x);
+        else stage(&x->env, r, "profile", words_of(r, "profile"), x->seed, x->figures, x->student->path, NULL);
 #ifdef _OPENMP
 #pragma omp critical
 #endif
@@ -8264,44 +8203,33 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
 
 /* What the world itself predicts for a rule: it answers its own prompts k times, and the best are kept. */
 static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, const char *field, double *value) {
-    const char *world = recipe_words(r, join(e, "world.", x->teacher->name, ""), recipe_words(r, "world", NULL)),
-        *space = world ? strchr(world, ' ') : NULL;
-    char *start = copy(e, like, strlen(like) - (size_t)ends(like, "-")), k[32];
-    const char *drawn = cell_path(e, r, "world", x->teacher->name, start, NULL, ".jsonl"),
-        *scored = cell_path(e, r, "world-scored", x->teacher->name, start, NULL, ".jsonl");
-    const char *chosen = cell_path(e, r, "world", x->teacher->name, start, x->choice, ".jsonl"), *files[2] = { NULL, NULL };
-    Call c;
-    char *words[100];
-    size_t n = 0;
+    const char *teacher = x->teacher->name, *drawn, *scored, *chosen, *world = words_of(r, join(e, "world.", teacher, ""));
+    char *start = copy(e, like, strlen(like) - (size_t)ends(like, "-"));
+    Buf words = { NULL, 0, 0 };
+    if (!*world) world = words_of(r, "world");
     *value = -1;
-    if (!world || !*like) return 0;
-    TRY(split_words(e, recipe_words(r, "sample", "-n 10"), words, COUNT(words), &n));
-    TRY(parse_call(e, SAMPLE, "sample", words, n, &c));
-    TRY(size_option(e, &c, O_n, 1, 10000, &n));
-    snprintf(k, sizeof k, " --answers %zu", n);
-    files[0] = space ? copy(e, world, (size_t)(space - world)) : world;
-    TRY(stage(e, r, "corpus", join(e, space ? space : "", " -n 1000 --start ", join(e, start, k, "")), NULL,
-        drawn, files));
-    files[0] = drawn;
-    TRY(stage(e, r, "score", recipe_words(r, "score", ""), NULL, scored, files));
-    files[0] = scored;
-    TRY(stage(e, r, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, files));
+    if (!*world || !*like || !start) return 0;
+    put_text(e, &words, world);
+    put_text(e, &words, " -n 1000 --start "); put_text(e, &words, start);
+    put_format(e, &words, " --answers %zu", r->k);
+    drawn = path_in(e, r, "world-%s-%s.jsonl", teacher, start);
+    scored = path_in(e, r, "world-scored-%s-%s.jsonl", teacher, start);
+    chosen = path_in(e, r, "world-%s-%s-%s.jsonl", teacher, start, x->choice);
+    TRY(stage(e, r, "corpus", words.s, NULL, drawn, NULL, NULL));
+    TRY(stage(e, r, "score", words_of(r, "score"), NULL, scored, drawn, NULL));
+    TRY(stage(e, r, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, scored, NULL));
     return mean_of_file(e, chosen, "", field, value);
 }
 
-/* The finished grid: for each seed, teacher, student and choice one set of figures, and for each seed and student a base. */
+/* The cells: first the teachers' answers and the base students, which the others share. */
 typedef struct {
     const Recipe *r;
-    Cell *first, *cell;          /* [n_first] teachers' answers and base figures, which the others share; [n] the grid */
+    Cell *cell, **at;            /* [n]; [seeds][teachers][students][choices] of them: choice "base" is the base student's */
     size_t n_first, n;
-    Figures *figures, *bases;
 } Grid;
 
-static size_t cell_at(const Recipe *r, size_t seed, size_t t, size_t s,
-    size_t k) { return ((seed * r->teachers + t) * r->students + s) * r->choices + k; }
-static const Figures *base_of(const Grid *g, size_t seed, size_t s) { return &g->bases[seed * g->r->students + s]; }
-static const Figures *figures_of(const Grid *g, size_t seed, size_t t, size_t s, size_t k) {
-    return strcmp(g->r->choice[k], "base") == 0 ? base_of(g, seed, s) : &g->figures[cell_at(g->r, seed, t, s, k)];
+static Cell **cell_at(const Grid *g, size_t seed, size_t t, size_t s, size_t k) {
+    return &g->at[((seed * g->r->teachers + t) * g->r->students + s) * g->r->choices + k];
 }
 
 /* A figure over the seeds: the mean of its values; for one seed its interval, for several their range. */
@@ -8316,23 +8244,19 @@ static void add_value(Summary *c, double value, double lo, double hi) {
     c->n++;
 }
 
-/* The figure that shows a rule's effect: toxicity is judged by its expected maximum, other fields by their own mean. */
-static const char *judged_by(const char *field) { return strcmp(field, "toxicity") == 0 ? "emt" : field; }
-
 /* All figures of one model: lines of results.jsonl, each with its paired difference to the base. */
-static int put_results(Env *e, Buf *b, const char *teacher, const char *student, const char *choice, const char *seed,
-    const Figures *mine, const Figures *base) {
+static int put_results(Env *e, Buf *b, const Cell *x) {
     size_t i;
-    for (i = 0; i < mine->n; i++) {
-        const Figure *f = &mine->f[i], *o = find_figure(base, f->suite, f->name);
+    for (i = 0; i < x->list.n; i++) {
+        const Figure *f = &x->list.f[i], *o = find_figure(&x->base->list, f->suite, f->name);
         double d, lo, hi;
         put_text(e, b, "{\"teacher\":");
-        if (teacher) put_quoted(e, b, span(teacher)); else put_text(e, b, "null");
-        put_text(e, b, ",\"student\":"); put_quoted(e, b, span(student));
-        put_text(e, b, ",\"choice\":"); put_quoted(e, b, span(choice));
-        put_format(e, b, ",\"seed\":%s,\"measure\":", seed); put_quoted(e, b, span(f->name));
+        if (x->teacher) put_quoted(e, b, span(x->teacher->name)); else put_text(e, b, "null");
+        put_text(e, b, ",\"student\":"); put_quoted(e, b, span(x->student->name));
+        put_text(e, b, ",\"choice\":"); put_quoted(e, b, span(x->choice));
+        put_format(e, b, ",\"seed\":%s,\"measure\":", x->seed); put_quoted(e, b, span(f->name));
         put_interval(e, b, f->value, f->lo, f->hi, f->n);
-        if (teacher && o) {
+        if (x->teacher && o) {
             TRY(bootstrap(e, f, o, &d, &lo, &hi));
             put_text(e, b, ",\"difference\":{\"base\":"); put_fixed(e, b, o->value);
             put_interval(e, b, d, lo, hi, f->n);
@@ -8352,14 +8276,17 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
     Summary v = { 0, 0, 0, 0 }, change = { 0, 0, 0, 0 };
     Buf text = { NULL, 0, 0 };
     size_t i;
-    int sure = 1, base = strcmp(g->r->choice[k], "base") == 0, points = strcmp(name, "accuracy") == 0;
+    int sure = 1, points = strcmp(name, "accuracy") == 0;
+    const Cell *x = NULL;
     for (i = 0; i < g->r->seeds; i++) {
-        const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, name),
-            *o = f ? find_figure(base_of(g, i, s), f->suite, name) : NULL;
+        const Figure *f, *o;
         double d, lo, hi;
+        x = *cell_at(g, i, t, s, k);
+        f = find_figure(&x->list, NULL, name);
+        o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
         if (!f || !o) continue;
         add_value(&v, f->value, f->lo, f->hi);
-        if (base) continue;
+        if (x == x->base) continue;
         TRY(bootstrap(e, f, o, &d, &lo, &hi));
         sure &= lo > 0 || hi < 0;
         add_value(&change, points ? 100.0 * d : o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
@@ -8372,12 +8299,11 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
         put_number(e, &text, v.hi);
         put_text(e, &text, "]");
     }
-    if (!base) put_format(e, &text, points ? " %+.1f%s%s" : " %+.0f%s%s", change.value, points ? "" : "%", sure ? "*" : "");
+    if (x != x->base)
+        put_format(e, &text, points ? " %+.1f%s%s" : " %+.0f%s%s", change.value, points ? "" : "%", sure ? "*" : "");
     if (points && change.value < -3.0)
-        put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", g->r->teacher[t].name, g->r->student[s].name,
-            g->r->choice[k]);
-    if (v.n == 0) { text.n = 0; put_text(e, &text, "-"); }            /* the suites don't report it */
-    put_format(e, b, "  %*s", width, text.s ? text.s : "");
+        put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", x->teacher->name, x->student->name, x->choice);
+    put_format(e, b, "  %*s", width, v.n ? text.s : "-");            /* "-": the suites don't report it */
     drop(e, text.s);
     return e->error[0] ? -1 : 0;
 }
@@ -8385,63 +8311,63 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
 /* What a rule did in one pairing: the mean of its field over the chosen answers, what the world predicts for it, and
  * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
 static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *field) {
-    const Recipe *r = g->r;
     Summary chosen = { 0, 0, 0, 0 }, share = { 0, 0, 0, 0 };
-    double world = -1, x;
+    double world = -1, mean_chosen;
     size_t i;
-    for (i = 0; i < r->seeds; i++) {
-        const Figure *f = find_figure(figures_of(g, i, t, s, k), NULL, field),
-            *o = f ? find_figure(base_of(g, i, s), f->suite, field) : NULL;
+    for (i = 0; i < g->r->seeds; i++) {
+        const Cell *x = *cell_at(g, i, t, s, k);
+        const Figure *f = find_figure(&x->list, NULL, field), *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
         if (!f || !o) continue;
-        TRY(mean_of_file(e, cell_path(e, r, r->teacher[t].name, r->student[s].name, r->choice[k], r->seed[i], ".jsonl"),
-            f->like, field, &x));
-        add_value(&chosen, x, x, x);
-        if (x != o->value) add_value(&share, (f->value - o->value) / (x - o->value), 0, 0);
-        if (i == 0) TRY(predict(e, r, &g->cell[cell_at(r, 0, t, s, k)], f->like, field, &world));
+        TRY(mean_of_file(e, x->chosen, f->like, field, &mean_chosen));
+        add_value(&chosen, mean_chosen, 0, 0);
+        if (mean_chosen != o->value) add_value(&share, (f->value - o->value) / (mean_chosen - o->value), 0, 0);
+        if (i == 0) TRY(predict(e, g->r, x, f->like, field, &world));
     }
-    if (chosen.n == 0) { put_text(e, b, "         -         -          -\n"); return 0; }
+    if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
     put_format(e, b, chosen.value < 9.9995 ? "  %8.3f" : "  %8.1f", chosen.value);
     if (world >= 0) put_format(e, b, world < 9.9995 ? "  %8.3f" : "  %8.1f", world); else put_text(e, b, "         -");
-    put_format(e, b, "  %9.2f\n", share.value);
-    return e->error[0] ? -1 : 0;
+    put_format(e, b, "  %9.2f", share.value);
+    return 0;
 }
 
-/* The paper's table: for each rule and pairing base, first, random and best; then what should have stayed as it was. */
+/* A figure in all pairings. Of a rule: base, first, random and the rule's choice, with intervals, and what it did to
+ * `field`; without one (SIZE_MAX) all choices. */
+static int put_block(Env *e, Buf *b, const Grid *g, const char *name, size_t rule, const char *field, Buf *fallen) {
+    const Recipe *r = g->r;
+    size_t k, t, s;
+    int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
+    put_format(e, b, "\n%-18s", name);
+    for (k = 0; k < r->choices; k++) {
+        const char *choice = r->choice[k].name;
+        width[k] = !field ? 14 : k != rule && strchr(choice, ':') ? 0 : strcmp(choice, "base") ? 27 : 20;
+        if (width[k]) put_format(e, b, "  %*s", width[k], choice);
+    }
+    if (field) put_format(e, b, "  %8s  %8s  %9s", "chosen", "world", "inherited");
+    for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
+        put_format(e, b, "\n%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
+        for (k = 0; k < r->choices; k++)
+            if (width[k]) TRY(put_cell(e, b, g, t, s, k, name, width[k], field != NULL, fallen));
+        if (field) TRY(put_inherited(e, b, g, t, s, rule, field));
+    }
+    put_text(e, b, "\n");
+    return 0;
+}
+
+/* The paper's table: for each rule what it did; then what should have stayed as it was. */
 static int put_table(Env *e, Buf *b, const Grid *g) {
     static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
     const Recipe *r = g->r;
     Buf fallen = { NULL, 0, 0 };
-    size_t i, k, t, s;
+    size_t i, k;
     for (k = 0; k < r->choices; k++) {
-        const char *colon = strchr(r->choice[k], ':'), *field, *name;
+        const char *colon = strchr(r->choice[k].name, ':'), *field;
         if (!colon) continue;
-        field = copy(e, r->choice[k], (size_t)(colon - r->choice[k]));
-        if (!field) return -1;
-        name = judged_by(field);
-        put_format(e, b, "\n%-18s", name);
-        for (i = 0; i < r->choices; i++)
-            if (i == k || !strchr(r->choice[i], ':'))
-                put_format(e, b, "  %*s", strcmp(r->choice[i], "base") ? 27 : 20, r->choice[i]);
-        put_format(e, b, "  %8s  %8s  %9s\n", "chosen", "world", "inherited");
-        for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
-            put_format(e, b, "%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
-            for (i = 0; i < r->choices; i++)
-                if (i == k || !strchr(r->choice[i], ':'))
-                    TRY(put_cell(e, b, g, t, s, i, name, strcmp(r->choice[i], "base") ? 27 : 20, 1, &fallen));
-            TRY(put_inherited(e, b, g, t, s, k, field));
-        }
+        if (!(field = copy(e, r->choice[k].name, (size_t)(colon - r->choice[k].name)))) return -1;
+        TRY(put_block(e, b, g, strcmp(field, "toxicity") == 0 ? "emt" : field, k, field, &fallen));  /* judged by its expected maximum */
     }
-    for (i = 0; i < COUNT(also); i++) {
-        if (!find_figure(base_of(g, 0, 0), NULL, also[i])) continue;
-        put_format(e, b, "\n%-18s", also[i]);
-        for (k = 0; k < r->choices; k++) put_format(e, b, "  %14s", r->choice[k]);
-        put_text(e, b, "\n");
-        for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
-            put_format(e, b, "%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
-            for (k = 0; k < r->choices; k++) TRY(put_cell(e, b, g, t, s, k, also[i], 14, 0, &fallen));
-            put_text(e, b, "\n");
-        }
-    }
+    for (i = 0; i < COUNT(also); i++)
+        if (find_figure(&(*cell_at(g, 0, 0, 0, 0))->base->list, NULL, also[i]))
+            TRY(put_block(e, b, g, also[i], SIZE_MAX, NULL, &fallen));
     if (fallen.n) {
         put_text(e, b, "\nAccuracy fell by more than 3 points in: ");
         put(e, b, fallen.s, fallen.n);
@@ -8453,45 +8379,53 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
     return 0;
 }
 
-static int make_grid(Env *e, const Recipe *r, Grid *g) {
-    size_t s, t, i, k;
-    memset(g, 0, sizeof *g);
-    g->r = r;
-    g->cell = get(e, r->seeds * r->teachers * r->students * r->choices + 1, sizeof *g->cell);
-    g->figures = get(e, r->seeds * r->teachers * r->students * r->choices + 1, sizeof *g->figures);
-    g->bases = get(e, r->seeds * r->students + 1, sizeof *g->bases);
-    g->first = get(e, r->seeds * (r->teachers + r->students) + 1, sizeof *g->first);
-    if (!g->cell || !g->figures || !g->bases || !g->first) return -1;
-    for (s = 0; s < r->seeds; s++) {
-        for (t = 0; t < r->teachers; t++) { g->first[g->n_first].teacher = &r->teacher[t]; g->first[g->n_first++].seed = r->seed[s]; }
-        for (t = 0; t < r->students; t++) {
-            Cell *x = &g->first[g->n_first++];
-            x->student = &r->student[t]; x->choice = "base"; x->seed = r->seed[s];
-        }
-        for (t = 0; t < r->teachers; t++) for (i = 0; i < r->students; i++) for (k = 0; k < r->choices; k++) {
-            Cell *x = &g->cell[g->n++];
-            x->teacher = &r->teacher[t]; x->student = &r->student[i]; x->choice = r->choice[k]; x->seed = r->seed[s];
-        }
+static Cell *add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice, const char *seed) {
+    Cell *x = &g->cell[g->n++];
+    x->teacher = teacher; x->student = student; x->choice = choice; x->seed = seed; x->base = x;
+    if (teacher) {
+        x->sampled = path_in(e, g->r, "sampled-%s-%s.jsonl", teacher->name, seed);
+        x->scored = path_in(e, g->r, "scored-%s-%s.jsonl", teacher->name, seed);
+    } else x->figures = path_in(e, g->r, "base-%s-%s.figures", student->name, seed);
+    if (teacher && student) {
+        x->tuned = path_in(e, g->r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
+        x->chosen = join(e, x->tuned, ".jsonl", "");
+        x->figures = join(e, x->tuned, ".figures", "");
     }
-    return 0;
+    return x;
 }
 
-/* All figures of the grid, as results.jsonl has them. */
+static int make_grid(Env *e, const Recipe *r, Grid *g) {
+    size_t i, s, t, k, n = r->seeds * r->teachers * r->students * r->choices;
+    Cell *base[COUNT(r->seed)][COUNT(r->student)];
+    memset(g, 0, sizeof *g);
+    g->r = r;
+    g->at = get(e, n, sizeof *g->at);
+    g->cell = get(e, n + r->seeds * (r->teachers + r->students), sizeof *g->cell);
+    if (!g->at || !g->cell) return -1;
+    for (i = 0; i < r->seeds; i++) {
+        for (t = 0; t < r->teachers; t++) add_cell(e, g, &r->teacher[t], NULL, NULL, r->seed[i].name);
+        for (s = 0; s < r->students; s++) base[i][s] = add_cell(e, g, NULL, &r->student[s], "base", r->seed[i].name);
+    }
+    g->n_first = g->n;
+    for (i = 0; i < r->seeds; i++) for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++)
+        for (k = 0; k < r->choices; k++) {
+            Cell **at = cell_at(g, i, t, s, k);
+            *at = base[i][s];
+            if (strcmp(r->choice[k].name, "base") == 0) continue;
+            *at = add_cell(e, g, &r->teacher[t], &r->student[s], r->choice[k].name, r->seed[i].name);
+            (*at)->base = base[i][s];
+        }
+    return e->error[0] ? -1 : 0;
+}
+
+/* All figures of the grid, as results.jsonl has them: seed by seed. */
 static int collect(Env *e, Grid *g, Buf *results) {
-    const Recipe *r = g->r;
-    size_t s, t, i, k, n;
-    for (n = s = 0; s < r->seeds; s++) {
-        for (i = 0; i < r->students; i++) {
-            Figures *f = &g->bases[s * r->students + i];
-            TRY(load_figures(e, paths_of(e, r, NULL, &r->student[i], NULL, r->seed[s]).figures, f));
-            TRY(put_results(e, results, NULL, r->student[i].name, "base", r->seed[s], f, f));
-        }
-        for (t = 0; t < r->teachers; t++) for (i = 0; i < r->students; i++) for (k = 0; k < r->choices; k++, n++) {
-            if (strcmp(r->choice[k], "base") == 0) continue;
-            TRY(load_figures(e, paths_of(e, r, &r->teacher[t], &r->student[i], r->choice[k], r->seed[s]).figures, &g->figures[n]));
-            TRY(put_results(e, results, r->teacher[t].name, r->student[i].name, r->choice[k], r->seed[s], &g->figures[n],
-                &g->bases[s * r->students + i]));
-        }
+    size_t i, k;
+    for (i = 0; i < g->r->seeds; i++) for (k = 0; k < g->n; k++) {
+        Cell *x = &g->cell[k];
+        if (x->seed != g->r->seed[i].name || !x->figures) continue;
+        TRY(load_figures(e, x->figures, &x->list));
+        TRY(put_results(e, results, x));
     }
     return 0;
 }
@@ -8499,17 +8433,15 @@ static int collect(Env *e, Grid *g, Buf *results) {
 /* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
 static int depends_on_stages(Env *e, Call *c, const Grid *g) {
     size_t i, k;
-    for (i = 0; i < g->n_first + g->n; i++) {
-        const Cell *x = i < g->n_first ? &g->first[i] : &g->cell[i - g->n_first];
-        Paths p = paths_of(e, g->r, x->teacher, x->student, x->choice, x->seed);
-        const char *part[5];
-        int shared = i < g->n_first;
-        part[0] = shared ? p.sampled : NULL; part[1] = shared ? p.scored : NULL; part[2] = p.chosen; part[3] = p.tuned; part[4] = p.figures;
-        if (!shared && strcmp(x->choice, "base") == 0) continue;
-        for (k = 0; k < 5; k++)
-            if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], k == 3), k == 3 ? join(e, base_name(part[k]), "/receipt.json", "") : NULL));
+    for (i = 0; i < g->n; i++) {
+        const Cell *x = &g->cell[i];
+        const char *const part[] = { x->sampled, x->scored, x->chosen, x->figures };
+        for (k = i < g->n_first ? 0 : 2; k < COUNT(part); k++) {
+            if (k == 3 && x->tuned) TRY(depends_below(e, c, "stage", x->tuned, "receipt.json"));
+            if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], 0), NULL));
+        }
     }
-    return e->error[0] ? -1 : 0;
+    return 0;
 }
 
 static const char *const run_files[] = { "results.jsonl", NULL };
@@ -8520,13 +8452,13 @@ static int verb_run(Env *e, Call *c) {
     Buf results = { NULL, 0, 0 }, table = { NULL, 0, 0 };
     TRY(need_files(e, c, 1, 1, "a recipe was"));
     if (!c->value[O_output]) return fail(e, "run: a folder for everything that is made was expected: -o DIR");
-    TRY(load_recipe(e, c->file[0], c->value[O_output], &r));
+    TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
-    TRY(find_data(e, recipe_words(&r, "prompts", ""), &r.prompts));
+    TRY(find_data(e, words_of(&r, "prompts"), &r.prompts));
     TRY(make_dir(e, r.dir));
     TRY(make_grid(e, &r, &g));
-    TRY(run_cells(e, &r, g.first, g.n_first, "teachers and bases"));
-    TRY(run_cells(e, &r, g.cell, g.n, "cells"));
+    TRY(run_cells(e, &r, g.cell, g.n_first, "teachers and bases"));
+    TRY(run_cells(e, &r, g.cell + g.n_first, g.n - g.n_first, "cells"));
     TRY(collect(e, &g, &results));
     TRY(save_file(e, join(e, r.dir, "/", run_files[0]), whole(&results)));
     TRY(put_table(e, &table, &g));
@@ -8534,7 +8466,6 @@ static int verb_run(Env *e, Call *c) {
     TRY(depends_on_stages(e, c, &g));
     c->out = r.dir; c->files = run_files;
     TRY(put_receipt(e, c));
-    TRY(end_result(e, c));
     return save_file(e, NULL, whole(&table));
 }
 
@@ -8551,7 +8482,7 @@ enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
 typedef struct {
     const char *path, *dir, *verb;
     Span text;
-    Entry *in, *out;             /* [n_in] [n_out] */
+    Entry *file;                 /* [n_in + n_out] */
     size_t n_in, n_out;
     int state;
     Env env;
@@ -8580,53 +8511,44 @@ static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
     return bad;
 }
 
-static const char *quoted(Env *e, Span json) {
-    Buf b = { NULL, 0, 0 };
-    put_text(e, &b, "");
-    if (json.n >= 2 && json.s[0] == '"') put_unquoted(e, &b, json);
-    return b.s ? b.s : "";
-}
-
-static int read_entries(Env *e, Span list, Entry **entry, size_t *n) {
+static int read_entries(Env *e, Claim *x, const char *list, size_t *cap) {
     Member m;
-    size_t at = 0, cap = 0;
-    for (*entry = NULL, *n = 0; json_next(list, &at, &m); ++*n) {
-        Entry x = { NULL, NULL, NULL, -1 };
-        TRY(room(e, entry, *n, &cap, sizeof x));
-        x.as = quoted(e, json_get(m.value, "as")); x.name = quoted(e, json_get(m.value, "name"));
-        x.hash = quoted(e, json_get(m.value, "sha256"));
-        json_number(json_get(m.value, "bytes"), &x.bytes);
-        (*entry)[*n] = x;
+    size_t at = 0, n;
+    for (n = x->n_in; json_next(json_get(x->text, list), &at, &m); n++) {
+        Entry f = { text_field(e, m.value, "as"), text_field(e, m.value, "name"), text_field(e, m.value, "sha256"), -1 };
+        json_number(json_get(m.value, "bytes"), &f.bytes);
+        TRY(room(e, &x->file, n, cap, sizeof f));
+        x->file[n] = f;
     }
-    return e->error[0] ? -1 : 0;
+    return e->error[0] ? -1 : (int)(n - x->n_in);
 }
 
 /* A receipt as a claim; what is wrong with it is said of it alone. */
 static int read_claim(Env *e, Claim *x, const char *path) {
-    size_t n = strlen(path) - strlen(base_name(path));
+    size_t n = strlen(path) - strlen(base_name(path)), cap = 0;
+    int entries;
     x->path = path;
     x->dir = n ? copy(e, path, n - 1) : ".";
     x->env.quiet = 1;
     TRY(load_file(e, path, &x->text));
     if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\"")) fail(&x->env, "is no receipt");
     if (x->env.error[0]) { x->state = UNTOLD; x->text = span("{}"); }
-    x->verb = quoted(e, json_get(x->text, "verb"));
-    TRY(read_entries(e, json_get(x->text, "in"), &x->in, &x->n_in));
-    return read_entries(e, json_get(x->text, "out"), &x->out, &x->n_out);
+    x->verb = text_field(e, x->text, "verb");
+    TRY(entries = read_entries(e, x, "in", &cap));
+    x->n_in = (size_t)entries;
+    TRY(entries = read_entries(e, x, "out", &cap));
+    x->n_out = (size_t)entries;
+    return 0;
 }
 
 /* Hashes the files whose size some receipt names, before the claims are looked at side by side. */
 static int hash_known(Env *e, Audit *a) {
     size_t i, k, j;
     uint64_t n;
-    for (i = 0; i < a->n_known; i++) for (k = 0; k < a->n_claims && !a->known[i].hash[0]; k++) {
-        const Claim *x = &a->claim[k];
-        for (j = 0; j < x->n_in + x->n_out; j++)
-            if ((j < x->n_in ? x->in[j] : x->out[j - x->n_in]).bytes == a->known[i].bytes) {
+    for (i = 0; i < a->n_known; i++) for (k = 0; k < a->n_claims; k++)
+        for (j = 0; j < a->claim[k].n_in + a->claim[k].n_out && !a->known[i].hash[0]; j++)
+            if (a->claim[k].file[j].bytes == a->known[i].bytes)
                 TRY(hash_file(e, a->known[i].path, a->known[i].hash, &n));
-                break;
-            }
-    }
     return 0;
 }
 
@@ -8652,10 +8574,8 @@ static int check_name(Env *e, const char *name) {
 static int place(Env *e, const char *from, const char *to) {
 #ifndef _WIN32
     char here[4096];
-    if (from[0] == '/' || getcwd(here, sizeof here)) {
-        const char *full = from[0] == '/' ? from : join(e, here, "/", from);
-        if (full && symlink(full, to) == 0) return 0;
-    }
+    const char *full = from[0] == '/' ? from : getcwd(here, sizeof here) ? join(e, here, "/", from) : NULL;
+    if (full && symlink(full, to) == 0) return 0;
 #endif
     return copy_file(e, from, to);
 }
@@ -8686,29 +8606,34 @@ static void put_unequal(Env *e, Buf *b, Span x, Span y) {
     }
 }
 
+/* Puts the number of a file of weights that holds byte `at`: 1, or 0 where the file is none. */
+static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, size_t at) {
+    Table t;
+    size_t i;
+    memset(&t, 0, sizeof t);
+    if (!ends(path, ".safetensors") || x.n != y.n || read_safetensors(e, path, &t) < 0) return 0;
+    for (i = 0; i < t.n; i++) {
+        size_t from = (size_t)((const char *)t.t[i].data - t.file.s), type = (size_t)t.t[i].type;
+        if (at < from || at >= from + t.t[i].rows * t.t[i].cols / storage[type].of * storage[type].bytes) continue;
+        put_format(e, b, ", tensor %s", t.t[i].name);
+        if (type != F32) return 1;
+        at -= (at - from) % 4;
+        put_format(e, b, ", number %zu: claimed ", (at - from) / 4); put_hex(e, b, (double)le_float(x.s + at));
+        put_text(e, b, ", here "); put_hex(e, b, (double)le_float(y.s + at));
+        return 1;
+    }
+    return 0;
+}
+
 /* Puts where two files differ first: of weights the tensor, of records the line and field, else the byte. */
 static int put_difference(Env *e, Buf *b, const char *claimed, const char *here) {
     static const char *const names[] = { "step", "id", "candidate" };
     Span x, y, line, other;
     size_t at = 0, n = 1, i;
-    Table t;
     TRY(map_file(e, claimed, &x));
     TRY(map_file(e, here, &y));
     while (at < x.n && at < y.n && x.s[at] == y.s[at]) n += x.s[at++] == '\n';
-    memset(&t, 0, sizeof t);
-    if (ends(claimed, ".safetensors") && x.n == y.n && read_safetensors(e, claimed, &t) == 0)
-        for (i = 0; i < t.n; i++) {
-            size_t from = (size_t)((const char *)t.t[i].data - t.file.s), type = (size_t)t.t[i].type,
-                size = t.t[i].rows * t.t[i].cols / storage[type].of * storage[type].bytes;
-            if (at < from || at >= from + size) continue;
-            put_format(e, b, ", tensor %s", t.t[i].name);
-            if (type != F32) return 0;
-            at -= (at - from) % 4;
-            put_format(e, b, ", number %zu: claimed ", (at - from) / 4); put_hex(e, b, (double)le_float(x.s + at));
-            put_text(e, b, ", here "); put_hex(e, b, (double)le_float(y.s + at));
-            return 0;
-        }
-    e->error[0] = 0;
+    if (put_unequal_weight(e, b, claimed, x, y, at)) return 0;
     line = nth_line(x, n); other = nth_line(y, n);
     put_format(e, b, ", line %zu", n);
     if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "here");
@@ -8718,39 +8643,41 @@ static int put_difference(Env *e, Buf *b, const char *claimed, const char *here)
             if (json_get(line, names[i]).n) put_format(e, b, ", %s %.*s", names[i], SHOWN(json_get(line, names[i])));
         put_unequal(e, b, line, other);
     }
-    e->error[0] = 0;
+    e->error[0] = 0;                             /* what was no JSON, or no file of weights */
     return 0;
 }
 
-/* The call that makes a claim's result again, its options checked, its inputs laid below `dir` under their names. */
+/* Fills the call that makes a claim's result again: options, checked, and inputs, laid below `dir` under their names. */
 static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call *c) {
-    const char *path, *at_home, *adapter = NULL;
+    const char *path, *home, *adapter = NULL, *slash;
     Member m;
     size_t at = 0, i;
     while (json_next(json_get(x->text, "options"), &at, &m)) {
+        Buf value = { NULL, 0, 0 };
         int o = find_option(m.key.s, m.key.n);
-        if (o < 0 || !(options[o].verbs & c->verb) || !options[o].bits)
-            return fail(e, "there is no option \"%.*s\" of %s that bits depend on", SHOWN(m.key), c->verb_name);
-        c->value[o] = quoted(e, m.value);
+        if (o < 0 || !(options[o].verbs & c->verb->bit) || !options[o].bits || m.value.s[0] != '"')
+            return fail(e, "there is no option \"%.*s\" of %s that bits depend on", SHOWN(m.key), x->verb);
+        put(e, &value, "", 0);
+        put_unquoted(e, &value, m.value);
+        if (e->error[0] || set_option(e, c, o, value.s) < 0) return -1;
     }
     if (!(c->file = get(e, x->n_in + 1, sizeof *c->file))) return -1;
     for (i = 0; i < x->n_in; i++) {
-        const Entry *f = &x->in[i];
+        const Entry *f = &x->file[i];
         int o = find_option(f->as, strlen(f->as));
-        const char *slash = strchr(f->name, '/');
         TRY(check_name(e, f->name));
         if (!(path = find_known(a, f->hash)))
             return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", f->as, f->name, f->hash);
-        if (c->verb == RUN) continue;
-        at_home = join(e, dir, "/in/", f->name);
-        TRY(make_dir(e, copy(e, at_home, strlen(at_home) - strlen(base_name(at_home)) - 1)));
-        if (!is_file(at_home)) TRY(place(e, path, at_home));
-        if (o >= 0 && options[o].verbs & c->verb) { c->value[o] = at_home; continue; }
-        if (slash) at_home = copy(e, at_home, strlen(at_home) - strlen(slash));
+        if (c->verb->bit == RUN) { if (i == 0) c->file[c->n_files++] = path; continue; }
+        home = join(e, dir, "/in/", f->name);
+        TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
+        if (!is_file(home)) TRY(place(e, path, home));
+        if (o >= 0 && options[o].verbs & c->verb->bit) { c->value[o] = home; continue; }
+        if ((slash = strchr(f->name, '/')) != NULL) home = copy(e, home, strlen(home) - strlen(slash));
         if (strcmp(f->as, "items") == 0) continue;
-        if (strcmp(f->as, "adapter") == 0) { adapter = at_home; continue; }
-        if (strcmp(f->as, "model") == 0 && adapter) at_home = join(e, at_home, "+", adapter);
-        if (!c->n_files || strcmp(c->file[c->n_files - 1], at_home)) c->file[c->n_files++] = at_home;
+        if (strcmp(f->as, "adapter") == 0) { adapter = home; continue; }
+        if (strcmp(f->as, "model") == 0 && adapter) home = join(e, home, "+", adapter);
+        if (!c->n_files || strcmp(c->file[c->n_files - 1], home)) c->file[c->n_files++] = home;
     }
     return e->error[0] ? -1 : make_dir(e, dir);
 }
@@ -8764,119 +8691,97 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
     return list;
 }
 
-/* Training step `step` of `log` again, in the folder `out`: from the last state before it that is there, else from the
- * start. The state and the lines before it are laid there as an interrupted run would have left them. */
-static int redo_step(Env *e, const Audit *a, Claim *x, Call *c, Span log, size_t step, const char *out) {
-    Span made, want = nth_line(log, step), line;
-    Buf part = { NULL, 0, 0 };
+/* Training step `step` of `log` again: from the last state before it that is there, else from the start. */
+static int redo_step(Env *e, const Audit *a, Claim *x, Call *c, Span log, size_t step) {
+    Span want = nth_line(log, step);
     Env inner;
-    size_t from;
     int done;
-    char name[40];
-    TRY(make_dir(e, out));
-    for (from = step - 1; from > 0; from--) {
-        const char *state = quoted(e, json_get(line = nth_line(log, from), "state"));
-        if (!*state || !(state = find_known(a, state))) continue;
-        snprintf(name, sizeof name, "/checkpoint-%06zu", from);
-        TRY(place(e, state, join(e, out, name, "")));
-        put(e, &part, log.s, (size_t)(line.s + line.n - log.s));
-        TRY(save_file(e, join(e, out, "/steps.jsonl.part", ""), whole(&part)));
-        part.n = 0;
-        put(e, &part, x->text.s, (size_t)(json_get(x->text, "out").s + 1 - x->text.s));
-        TRY(save_file(e, join(e, out, "/receipt.json.draft", ""), whole(&part)));
-        break;
-    }
-    memset(&inner, 0, sizeof inner); memset(&c->receipt, 0, sizeof c->receipt);
+    memset(&inner, 0, sizeof inner);
     inner.quiet = 1;
-    c->value[O_output] = out; c->last_step = step; c->in = NULL; c->n_in = c->cap_in = 0;
-    if ((done = verb_tune(&inner, c)) < 0) fail(e, "%s", inner.error);
+    c->value[O_output] = NULL; c->state = NULL; c->step = step;
+    for (c->from = step; !c->state && --c->from > 0;)
+        c->state = find_known(a, text_field(&inner, nth_line(log, c->from), "state"));
+    c->in = NULL; c->n_in = c->cap_in = 0;                     /* these were in the last step's environment */
+    if ((done = c->verb->f(&inner, c)) < 0) fail(e, "%s", inner.error);
+    else if (!equal(whole(&c->line), want)) {
+        put_format(e, &x->says, ", step %zu", step);
+        put_unequal(e, &x->says, want, whole(&c->line));
+        x->state = OTHER;
+    }
     env_free(&inner);
-    TRY(done);
-    TRY(load_file(e, join(e, out, "/steps.jsonl.part", ""), &made));
-    made = nth_line(made, step);
-    if (made.n == want.n && memcmp(made.s, want.s, made.n) == 0) return 0;
-    put_format(e, &x->says, ", step %zu", step);
-    put_unequal(e, &x->says, want, made);
-    x->state = OTHER;
-    return 0;
+    return done;
 }
 
 /* Only some prompts or steps: what the auditor's seed draws, or step K alone. */
 static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c, const char *claimed) {
     Span log;
-    size_t n = a->step ? 1 : a->spot, all, i, k = 1, *list;
+    size_t n = a->step ? 1 : a->spot, all, i, k, *list;
     Buf lines = { NULL, 0, 0 };
-    int tuned = c->verb == TUNE;
+    int tuned = c->verb->bit == TUNE;
     const char *some = join(e, dir, "/claimed", "");
     TRY(load_file(e, tuned ? join(e, x->dir, "/", "steps.jsonl") : claimed, &log));
-    if (!tuned) TRY(size_option(e, c, O_n, 1, 10000, &k));
     for (all = i = 0; i < log.n; i++) all += log.s[i] == '\n';
+    k = tuned ? 1 : count_of(c, O_n);
     all /= k;
     if (a->step > all) return fail(e, "it has %zu steps", all);
     if (!(list = draw_some(e, a, &n, all))) return -1;
     if (a->step) list[0] = a->step - 1;
     x->state = SPOTTED;
-    for (i = 0; i < n && tuned && x->state == SPOTTED; i++) {
-        char name[40];
-        snprintf(name, sizeof name, "/out-%zu", i);
-        TRY(redo_step(e, a, x, c, log, list[i] + 1, join(e, dir, name, "")));
-    }
+    for (i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(e, a, x, c, log, list[i] + 1));
     put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
     if (tuned) return 0;
-    TRY(share_option(e, c));
     for (i = 0; i < n; i++) {
         Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
         put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
-        list[i] = list[i] * c->share.of + c->share.shard;
+        if (c->value[O_shard]) list[i] = list[i] * c->part[2] + c->part[0];
     }
-    c->share.only = list; c->share.n_only = n;
+    c->only = list; c->n_only = n;
     TRY(save_file(e, some, whole(&lines)));
-    TRY(verb_sample(e, c));
-    memset(&c->receipt, 0, sizeof c->receipt);
-    if (file_is(e, c->value[O_output], &lines)) return 0;
+    TRY(c->verb->f(e, c));
+    if (file_is(e, c->value[O_output], whole(&lines))) return 0;
     x->state = OTHER;
     return put_difference(e, &x->says, some, c->value[O_output]);
 }
 
 /* The figures of a run, collected again. */
-static int redo_run(Env *e, const Audit *a, const Claim *x, const char *out) {
+static int redo_run(Env *e, const Claim *x, const Call *c) {
     Recipe r;
     Grid g;
     Buf results = { NULL, 0, 0 };
-    if (!x->n_in) return fail(e, "names no recipe");
-    TRY(load_recipe(e, find_known(a, x->in[0].hash), x->dir, &r));
+    if (!c->n_files) return fail(e, "names no recipe");
+    TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     TRY(make_grid(e, &r, &g));
     TRY(collect(e, &g, &results));
-    TRY(make_dir(e, out));
-    return save_file(e, join(e, out, "/", run_files[0]), whole(&results));
+    TRY(make_dir(e, c->value[O_output]));
+    return save_file(e, join(e, c->value[O_output], "/", run_files[0]), whole(&results));
 }
 
 /* Makes one claimed result again and says in x->says what was found. */
-static int redo(Env *e, const Audit *a, Claim *x, const char *dir) {
-    int folder = ends(x->path, "receipt.json");
-    const char *made, *disk;
-    size_t i, k;
+static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char *dir) {
+    int folder = ends(x->path, "receipt.json"), bit;
+    const Entry *f = x->file + x->n_in, *end = f + x->n_out;
     double spec = 0;
     char hex[65];
     uint64_t bytes;
-    Call *c = get(e, 1, sizeof *c);
-    for (k = 0; k < COUNT(stages) && strcmp(stages[k].name, x->verb); k++) continue;
-    if (k == COUNT(stages) && strcmp(x->verb, "run")) return fail(e, "there is no verb \"%.60s\" to do again", x->verb);
+    size_t i;
+    Call c;
+    if (!find_verb(verbs, x->verb) || !(find_verb(verbs, x->verb)->bit & REDONE))
+        return fail(e, "there is no verb \"%.60s\" to do again", x->verb);
+    TRY(parse_call(e, verbs, x->verb, NULL, 0, &c));
     if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
-    for (i = 0; i < x->n_out; i++) TRY(check_name(e, x->out[i].name));
-    if (!x->n_out || !c || parse_call(e, k < COUNT(stages) ? stages[k].bit : RUN, x->verb, NULL, 0, c) < 0) return fail(e, "names no result");
-    TRY(prepare(e, a, x, dir, c));
-    c->value[O_output] = join(e, dir, "/", folder ? "out" : x->out[0].name);
-    if (a->step && c->verb != TUNE) { x->state = LEFT; return 0; }
-    if (a->step || (a->spot && (c->verb == TUNE || c->verb == SAMPLE)))
-        return redo_some(e, a, x, dir, c, join(e, x->dir, "/", x->out[0].name));
-    TRY(k < COUNT(stages) ? stages[k].f(e, c) : redo_run(e, a, x, c->value[O_output]));
+    for (i = 0; i < x->n_out; i++) TRY(check_name(e, f[i].name));
+    if (!x->n_out) return fail(e, "names no result");
+    TRY(prepare(e, a, x, dir, &c));
+    c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
+    bit = c.verb->bit;
+    if (a->step && bit != TUNE) { x->state = LEFT; return 0; }
+    if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
+    TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
-    for (i = 0; i < x->n_out; i++) {
-        const Entry *f = &x->out[i];
+    for (; f < end; f++) {
+        const char *made = folder ? join(e, c.value[O_output], "/", f->name) : c.value[O_output];
+        const char *disk = join(e, x->dir, "/", f->name);
         int again;
-        made = folder ? join(e, c->value[O_output], "/", f->name) : c->value[O_output];
-        disk = join(e, x->dir, "/", f->name);
         TRY(hash_file(e, made, hex, &bytes));
         again = strcmp(hex, f->hash) == 0;
         if (!is_file(disk)) {
@@ -8913,31 +8818,16 @@ static int find_claims(Env *e, Audit *a, const char *given) {
 
 /* What was given and not made again: inputs that no verified result is. */
 static void print_given(Env *e, const Audit *a) {
-    Names said;
+    Names said = { NULL, 0, 0 };
     size_t i, k;
-    memset(&said, 0, sizeof said);
     for (i = 0; i < a->n_claims; i++)
-        for (k = 0; a->claim[i].state != UNTOLD && k < a->claim[i].n_out; k++) seen_before(e, &said, span(a->claim[i].out[k].hash));
+        for (k = 0; a->claim[i].state != UNTOLD && k < a->claim[i].n_out; k++)
+            seen_before(e, &said, span(a->claim[i].file[a->claim[i].n_in + k].hash));
     for (i = 0; i < a->n_claims; i++) for (k = 0; k < a->claim[i].n_in; k++) {
-        const Entry *f = &a->claim[i].in[k];
+        const Entry *f = &a->claim[i].file[k];
         if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
             printf("given, not re-computed: %-12s %-32s sha256 %s\n", f->as, f->name, f->hash);
     }
-}
-
-/* What will be done again: results of each verb and their size. */
-static void print_cost(const Audit *a) {
-    size_t k, i, j, n;
-    fprintf(stderr, "actinh: %zu receipts:", a->n_claims);
-    for (k = 0; k < COUNT(stages); k++) {
-        double bytes = 0;
-        for (n = i = 0; i < a->n_claims; i++) {
-            if (strcmp(a->claim[i].verb, stages[k].name)) continue;
-            for (n++, j = 0; j < a->claim[i].n_out; j++) bytes += a->claim[i].out[j].bytes;
-        }
-        if (n) fprintf(stderr, " %s %zu (%.1f MB)", stages[k].name, n, bytes / 1e6);
-    }
-    fprintf(stderr, "; made again in %s\n", a->scratch);
 }
 
 static int make_scratch(Env *e, Audit *a, const char *wanted) {
@@ -8964,7 +8854,7 @@ static int verify_build(void) {
 
 /* Makes the claims again, side by side. One whose inputs are not there as claimed may find them among what was made
  * again: hence the rounds, until one brings nothing new. */
-static int redo_all(Env *e, Audit *a) {
+static int redo_all(Env *e, Audit *a, const Verb *verbs) {
     Progress bar = { NULL, 0, 0 };
     size_t i, finished = 0, before = SIZE_MAX;
     long k;
@@ -8977,7 +8867,7 @@ static int redo_all(Env *e, Audit *a) {
             if (x->state != WAITING) continue;
             snprintf(dir, sizeof dir, "/%ld-%zu", k, before);
             x->env.error[0] = 0; memset(&x->says, 0, sizeof x->says);
-            if (redo(&x->env, a, x, join(&x->env, a->scratch, dir, "")) < 0) x->state = WAITING;
+            if (redo(&x->env, a, verbs, x, join(&x->env, a->scratch, dir, "")) < 0) x->state = WAITING;
         }
         for (i = finished = 0; i < a->n_claims; i++) finished += a->claim[i].state != WAITING;
         progress(e, &bar, "verifying", finished, a->n_claims, "");
@@ -8994,16 +8884,14 @@ static int verb_verify(Env *e, Call *c) {
     memset(&a, 0, sizeof a);
     TRY(need_files(e, c, 0, 1, "at most one receipt, file or folder was"));
     if (!c->n_files) return verify_build();
-    TRY(size_option(e, c, O_spot, 0, 1u << 30, &a.spot));
-    TRY(size_option(e, c, O_step, 0, 1u << 30, &a.step));
-    TRY(size_option(e, c, O_seed, 0, (size_t)1 << 31, &a.seed));
+    a.spot = count_of(c, O_spot); a.step = count_of(c, O_step); a.seed = count_of(c, O_seed);
     TRY(find_claims(e, &a, c->file[0]));
     if (c->value[O_in]) TRY(walk(e, &a, c->value[O_in], 0, 0));
     if (find_data(e, "words.txt", &data) == 0) TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
     e->error[0] = 0;
     TRY(make_scratch(e, &a, c->value[O_output]));
-    if (!e->quiet) print_cost(&a);
-    TRY(redo_all(e, &a));
+    if (!e->quiet) fprintf(stderr, "actinh: %zu receipts; made again in %s\n", a.n_claims, a.scratch);
+    TRY(redo_all(e, &a, c->verbs));
     for (i = 0; i < a.n_claims; i++) {
         Claim *x = &a.claim[i];
         if (x->state == WAITING) x->state = UNTOLD;
@@ -9128,8 +9016,6 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
 
 /* ============================================ Command line ============================================================
  */
-typedef struct { const char *name; int bit; int (*f)(Env *, Call *); const char *usage, *says; } Verb;
-
 static const Verb verbs[] = {
     { "verify", VERIFY, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; without an argument: this build's arithmetic" },
     { "run", RUN, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds" },
@@ -9144,16 +9030,15 @@ static const Verb verbs[] = {
     { "convert", CONVERT, verb_convert, "MODEL -o OUT", "write a model, its adapter merged, as other programs read it" },
     { "info", INFO, verb_info, "MODEL", "what a model is made of" },
     { "corpus", CORPUS, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
-};
+    { NULL, 0, NULL, NULL, NULL } };
 
 #ifndef ACTINH_NO_MAIN
 static int show_help(const char *name) {
+    const Verb *v = name ? find_verb(verbs, name) : NULL;
     size_t i, k;
-    const Verb *v = NULL;
-    for (i = 0; i < COUNT(verbs); i++) if (name && strcmp(verbs[i].name, name) == 0) v = &verbs[i];
     if (!v) {
         printf("actinh: active inheritance. A teacher answers, the best answers are kept, a student learns from them.\n\n");
-        for (i = 0; i < COUNT(verbs); i++) printf("    actinh %-9s %-24s %s\n", verbs[i].name, verbs[i].usage, verbs[i].says);
+        for (v = verbs; v->name; v++) printf("    actinh %-9s %-24s %s\n", v->name, v->usage, v->says);
         printf("\nactinh help VERB shows a verb's options. Data goes to standard output or -o FILE, talk to standard error.\n"
                "Exit status: 0 done, 1 (verify) other bits, 2 trouble.\n");
         if (name) fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
@@ -9172,38 +9057,29 @@ static int show_help(const char *name) {
 }
 
 int main(int argc, char **argv) {
+    const char *verb = argc > 1 ? argv[1] : "help", *fault = arithmetic_fault();
     Env e;
-    Call *c;
-    size_t i, threads = 0;
-    int r = -1;
+    Call c;
+    int i, r = -1;
     memset(&e, 0, sizeof e);
 #ifdef _WIN32
     _setmode(0, _O_BINARY); _setmode(1, _O_BINARY);
 #endif
-    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        int shown = show_help(argc > 2 ? argv[2] : NULL);
-        return argc < 2 ? 2 : shown;
-    }
-    if (strcmp(argv[1], "--version") == 0) { printf("actinh %s, spec %d\n", actinh_version(), SPEC); return 0; }
-    for (i = 0; i < COUNT(verbs) && strcmp(verbs[i].name, argv[1]); i++) ;
-    if (i == COUNT(verbs)) { fprintf(stderr, "actinh: there is no verb \"%s\"; see actinh help\n", argv[1]); return 2; }
-    for (int k = 2; k < argc; k++) if (strcmp(argv[k], "--help") == 0) return show_help(argv[1]);
-    if (arithmetic_fault()) fprintf(stderr, "actinh: this build's bits are not portable: %s\n", arithmetic_fault());
-    c = get(&e, 1, sizeof *c);
-    if (c && parse_call(&e, verbs[i].bit, verbs[i].name, argv + 2, (size_t)argc - 2, c) == 0) {
-        e.quiet = c->value[O_quiet] != NULL;
-        if ((!c->value[O_threads] || size_option(&e, c, O_threads, 1, 1024, &threads) == 0)
-            && (!c->value[O_memory] || real_option(&e, c, O_memory, 1e-9, 1e6, &e.memory) == 0)) {
-            e.memory *= 1e9;
+    if (strcmp(verb, "--version") == 0) { printf("actinh %s, spec %d\n", actinh_version(), SPEC); return 0; }
+    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0)
+        return show_help(argc > 2 ? argv[2] : NULL) || argc < 2 ? 2 : 0;
+    for (i = 2; i < argc; i++) if (strcmp(argv[i], "--help") == 0) return show_help(verb);
+    if (fault) fprintf(stderr, "actinh: this build's bits are not portable: %s\n", fault);
+    if (parse_call(&e, verbs, verb, (const char *const *)argv + 2, (size_t)argc - 2, &c) == 0) {
+        e.quiet = c.value[O_quiet] != NULL;
+        e.memory = c.number[O_memory] * 1e9;
 #ifdef _OPENMP
-            if (threads) omp_set_num_threads((int)threads);
+        if (c.number[O_threads] > 0) omp_set_num_threads((int)c.number[O_threads]);
 #endif
-            r = verbs[i].f(&e, c);
-        }
+        r = perform(&e, &c);
     }
     env_free(&e);
-    if (r >= 0) return r;
-    fprintf(stderr, "actinh: %s\n", e.error);
-    return 2;
+    if (r < 0) fprintf(stderr, "actinh: %s\n", e.error);
+    return r < 0 ? 2 : r;
 }
 #endif
