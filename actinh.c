@@ -6676,77 +6676,57 @@ typedef struct { double weight; Span text; } Choice;
 typedef struct { Span name; Choice *choice; size_t n, cap; double total; } Production;
 typedef struct { const char *path; Production *rule; size_t n, cap; Names numbers; } Grammar;
 
-static Production *find_rule(const Grammar *g, Span name) {
-    size_t k = find_number(&g->numbers, hash(name.s, name.n));
-    return k && equal(name, g->rule[k - 1].name) ? &g->rule[k - 1] : NULL;
-}
-
-/* Adds "alternative | alternative" to a rule. */
-static int add_alternatives(Env *e, Production *r, Span text, const char *where, size_t line) {
-    while (text.n) {
-        Span one = trim(upto(&text, '|'));
-        double weight = 1.0;
-        size_t used = parse_number(one.s, one.n, &weight);
-        if (used && used < one.n && one.s[used] == '*') { one.s += used + 1; one.n -= used + 1; one = trim(one); }
-        else weight = 1.0;
-        if (!(weight > 0 && weight < 1e9)) return fail(e, "%s, line %zu: a weight above 0 was expected", where, line);
-        TRY(room(e, &r->choice, r->n, &r->cap, sizeof *r->choice));
-        r->choice[r->n].weight = weight; r->choice[r->n++].text = one;
-        r->total += weight;
-    }
-    return 0;
-}
-
-/* One line "name: ..."; a rule that is there already is replaced when `replace`. */
+/* One line "name: alternative | 2* alternative"; a rule that is there already is replaced when `replace`. */
 static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t number, int replace) {
     Span name = upto(&line, ':');
     Production *r;
     size_t i, *k;
-    for (i = 0; i < name.n && (is_alpha((unsigned char)name.s[i]) || is_digit((unsigned char)name.s[i]) || name.s[i] == '-'
-        || name.s[i] == '_'); i++) ;
+    for (i = 0; i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || name.s[i] == '-' || name.s[i] == '_'); i++) continue;
     if (name.n == 0 || i < name.n)
         return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
     k = number_for(e, &g->numbers, hash(name.s, name.n));
     if (!k) return -1;
     if (replace && !*k) return fail(e, "%s: there is no rule \"%.*s\" to replace", where, SHOWN(name));
     if (!replace && *k) return fail(e, "%s: rule \"%.*s\" is there twice", where, SHOWN(name));
-    if (!replace) {
-        TRY(room(e, &g->rule, g->n, &g->cap, sizeof *g->rule));
-        memset(&g->rule[g->n], 0, sizeof *r);
-        g->rule[g->n].name = name;
-        *k = ++g->n;
-    }
+    if (!*k) { TRY(room(e, &g->rule, g->n, &g->cap, sizeof *r)); *k = ++g->n; }
     r = &g->rule[*k - 1];
-    r->n = 0; r->total = 0.0;
-    TRY(add_alternatives(e, r, line, where, number));
-    return r->n ? 0 : fail(e, "%s, line %zu: rule \"%.*s\" has no alternative", where, number, SHOWN(r->name));
+    memset(r, 0, sizeof *r);
+    for (r->name = name; line.n; r->total += r->choice[r->n++].weight) {
+        Choice c = { 1.0, trim(upto(&line, '|')) };
+        size_t used = parse_number(c.text.s, c.text.n, &c.weight);
+        if (used && used < c.text.n && c.text.s[used] == '*') {
+            c.text.s += used + 1; c.text.n -= used + 1;
+            c.text = trim(c.text);
+        } else c.weight = 1.0;
+        if (!(c.weight > 0 && c.weight < 1e9)) return fail(e, "%s, line %zu: a weight above 0 was expected", where, number);
+        TRY(room(e, &r->choice, r->n, &r->cap, sizeof c));
+        r->choice[r->n] = c;
+    }
+    return r->n ? 0 : fail(e, "%s, line %zu: rule \"%.*s\" has no alternative", where, number, SHOWN(name));
 }
 
 static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
     Span text, line;
-    size_t number = 0, k;
+    size_t number, first;
     memset(g, 0, sizeof *g);
     TRY(find_data(e, name, &g->path));
     TRY(load_file(e, g->path, &text));
-    while (text.n) {                                         /* a rule is its line and the indented lines below it */
+    for (number = 1; text.n; number++) {                     /* a rule is its line and the indented lines below it */
         Buf rule = { NULL, 0, 0 };
-        size_t first = number + 1;
         line = trim(upto(&text, '\n'));
-        number++;
         if (line.n == 0 || line.s[0] == '#') continue;
         put(e, &rule, line.s, line.n);
-        while (text.n && (text.s[0] == ' ' || text.s[0] == '\t')) {
+        for (first = number; text.n && (text.s[0] == ' ' || text.s[0] == '\t'); number++) {
             line = trim(upto(&text, '\n'));
-            number++;
             put_text(e, &rule, " ");
             put(e, &rule, line.s, line.n);
         }
         if (e->error[0]) return -1;
         TRY(add_rule(e, g, whole(&rule), g->path, first, 0));
     }
-    for (text = span(set ? set : ""), k = 1; text.n; k++) {
+    for (text = span(set), number = 1; text.n; number++) {
         line = trim(upto(&text, ';'));
-        if (line.n) TRY(add_rule(e, g, line, "--set", k, 1));
+        if (line.n) TRY(add_rule(e, g, line, "--set", number, 1));
     }
     return 0;
 }
@@ -6755,43 +6735,60 @@ static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
 typedef struct { char name[24], text[104]; } Bound;
 typedef struct { Env *e; const Grammar *g; uint64_t key, drawn; Bound bound[32]; size_t n; int depth; } Expansion;
 
-static const Bound *bound(const Expansion *x, Span name) {
+static const char *bound(const Expansion *x, Span name) {
     size_t i;
-    for (i = x->n; i-- > 0;) if (same(name, x->bound[i].name)) return &x->bound[i];
+    for (i = x->n; i-- > 0;) if (same(name, x->bound[i].name)) return x->bound[i].text;
     return NULL;
 }
 
-static int expand(Expansion *x, Span name, Buf *b);
+/* Draws one of a rule's alternatives by weight. */
+static int pick_alternative(Expansion *x, Span name, Span *text) {
+    size_t k = find_number(&x->g->numbers, hash(name.s, name.n)), i;
+    const Production *r = k ? &x->g->rule[k - 1] : NULL;
+    double at;
+    if (!r || !equal(name, r->name)) return fail(x->e, "%s: there is no rule \"%.*s\"", x->g->path, SHOWN(name));
+    at = (double)(stir(x->key, x->drawn++) >> 11) * (1.0 / 9007199254740992.0) * r->total;
+    for (i = 0; i + 1 < r->n && at >= r->choice[i].weight; i++) at -= r->choice[i].weight;
+    *text = r->choice[i].text;
+    return 0;
+}
 
-/* The inside of <...>. */
+static int expand(Expansion *x, Span text, Buf *b);
+
+/* What <inside> stands for. */
 static int expand_reference(Expansion *x, Span inside, Buf *b) {
     Env *e = x->e;
-    int silent = 0, capital = 0;
-    size_t i, from = b->n;
-    Span rest = inside, name = upto(&rest, '='), variable = { NULL, 0 };
+    Span rest = inside, name = upto(&rest, '='), variable = { NULL, 0 }, text;
     Buf full = { NULL, 0, 0 }, aside = { NULL, 0, 0 }, *to = b;
-    for (; name.n && (*name.s == '!' || *name.s == '^'); name.s++, name.n--) {
-        silent |= *name.s == '!';
-        capital |= *name.s == '^';
-    }
-    if (name.n < inside.n && memchr(inside.s, '=', inside.n)) { variable = name; name = rest; }
-    for (i = 0; i < name.n; i++) {
-        const Bound *v;
-        size_t k = i + 1;
-        if (name.s[i] != '[') { put(e, &full, name.s + i, 1); continue; }
-        while (k < name.n && name.s[k] != ']') k++;
-        rest.s = name.s + i + 1; rest.n = k - i - 1;
-        v = bound(x, rest);
-        if (!v) return fail(e, "%s: <%.*s>: \"%.*s\" is not remembered here", x->g->path, SHOWN(inside), SHOWN(rest));
-        put_text(e, &full, v->text);
-        i = k;
+    const char *known;
+    int capital = 0;
+    size_t i, from;
+    for (; name.n && (*name.s == '!' || *name.s == '^'); name.s++, name.n--)
+        if (*name.s == '!') to = &aside; else capital = 1;
+    from = to->n;
+    if (name.s + name.n < inside.s + inside.n) { variable = name; name = rest; }
+    while (name.n) {                             /* what is remembered in place of each [x], dashes for spaces */
+        rest = name;
+        text = upto(&name, '[');
+        put(e, &full, text.s, text.n);
+        if (text.n == rest.n) break;
+        rest = upto(&name, ']');
+        if (!(known = bound(x, rest)))
+            return fail(e, "%s: <%.*s>: \"%.*s\" is not remembered here", x->g->path, SHOWN(inside), SHOWN(rest));
+        put_text(e, &full, known);
     }
     for (i = 0; i < full.n; i++) if (full.s[i] == ' ') full.s[i] = '-';
-    if (silent) { to = &aside; from = 0; }
-    if (!variable.n && bound(x, whole(&full))) { const Bound *v = bound(x, whole(&full)); put_text(e, to, v->text); }
-    else TRY(expand(x, whole(&full), to));
+    known = variable.n ? NULL : bound(x, whole(&full));
+    if (known) put_text(e, to, known);
+    else {
+        TRY(pick_alternative(x, whole(&full), &text));
+        if (++x->depth > 400 || to->n > 100000 || x->drawn > 100000)
+            return fail(e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(whole(&full)));
+        TRY(expand(x, text, to));
+        x->depth--;
+    }
     if (variable.n) {
-        Span text = { to->s + from, to->n - from };
+        text.s = to->s + from; text.n = to->n - from;
         text = trim(text);
         if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text)
             return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path, SHOWN(inside),
@@ -6806,81 +6803,56 @@ static int expand_reference(Expansion *x, Span inside, Buf *b) {
     return e->error[0] ? -1 : 0;
 }
 
-/* Draws one of a rule's alternatives by weight. */
-static int pick_alternative(Expansion *x, Span name, Span *text) {
-    const Production *r = find_rule(x->g, name);
-    double at;
-    size_t i;
-    if (!r) return fail(x->e, "%s: there is no rule \"%.*s\"", x->g->path, SHOWN(name));
-    at = (double)(stir(x->key, x->drawn++) >> 11) * (1.0 / 9007199254740992.0) * r->total;
-    for (i = 0; i + 1 < r->n && at >= r->choice[i].weight; i++) at -= r->choice[i].weight;
-    *text = r->choice[i].text;
-    return 0;
-}
-
 /* An alternative's text with every <...> expanded. */
-static int expand_text(Expansion *x, Span text, Buf *b) {
-    size_t i, k;
-    for (i = 0; i < text.n; i++) {
-        Span inside;
-        if (text.s[i] != '<') { put(x->e, b, text.s + i, 1); continue; }
-        for (k = i + 1; k < text.n && text.s[k] != '>'; k++) ;
-        inside.s = text.s + i + 1; inside.n = k - i - 1;
-        if (k == text.n) return fail(x->e, "%s: '<' without '>' in \"%.*s\"", x->g->path, SHOWN(text));
+static int expand(Expansion *x, Span text, Buf *b) {
+    const char *end = text.s + text.n;
+    Span rest = text;
+    while (rest.n) {
+        Span plain = upto(&rest, '<'), inside = upto(&rest, '>');
+        put(x->e, b, plain.s, plain.n);
+        if (plain.s + plain.n == end) break;
+        if (inside.s + inside.n == end) return fail(x->e, "%s: '<' without '>' in \"%.*s\"", x->g->path, SHOWN(text));
         TRY(expand_reference(x, inside, b));
-        i = k;
     }
     return x->e->error[0] ? -1 : 0;
 }
 
-static int expand(Expansion *x, Span name, Buf *b) {
-    Span text;
-    TRY(pick_alternative(x, name, &text));
-    if (++x->depth > 400 || b->n > 100000 || x->drawn > 100000)
-        return fail(x->e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(name));
-    TRY(expand_text(x, text, b));
-    x->depth--;
-    return 0;
-}
-
 /* Squeezes runs of spaces and trims. */
-static Span tidy(Buf *b, size_t from) {
-    size_t i, to = from;
-    Span s;
-    for (i = from; i < b->n; i++) if (b->s[i] != ' ' || (to > from && b->s[to - 1] != ' ')) b->s[to++] = b->s[i];
+static Span tidy(Buf *b) {
+    size_t i, to = 0;
+    for (i = 0; i < b->n; i++) if (b->s[i] != ' ' || (to && b->s[to - 1] != ' ')) b->s[to++] = b->s[i];
     b->n = to;
-    s.s = b->s ? b->s + from : ""; s.n = to - from;
-    return trim(s);
+    return trim(whole(b));
 }
 
 /* A document: the start rule is followed, one reference at a time, to the alternative that holds "=>". */
 typedef struct { Span prompt, answer, wrong; Expansion x; Buf text; } Document;        /* answer, wrong: templates */
 
 static int draw_document(Env *e, const Grammar *g, const char *start, uint64_t key, Document *d) {
-    Span name = span(start), text = { "", 0 };
-    size_t i, hops = 0;
+    Span name = span(start), text = { "", 0 }, *part;
+    const char *arrow, *slashes;
+    size_t hops = 0;
     memset(&d->x, 0, sizeof d->x);
     d->x.e = e; d->x.g = g; d->x.key = key;
     for (;;) {
         TRY(pick_alternative(&d->x, name, &text));
-        for (i = 0; i + 1 < text.n && !(text.s[i] == '=' && text.s[i + 1] == '>'); i++) ;
-        if (i + 1 < text.n) break;
+        if ((arrow = find_text(text, span("=>"))) != NULL) break;
         if (hops++ > 20 || text.n < 3 || text.s[0] != '<' || text.s[text.n - 1] != '>')
             return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, found \"%.*s\"",
                 g->path, SHOWN(name), SHOWN(text));
         name.s = text.s + 1; name.n = text.n - 2;
     }
-    d->answer.s = text.s + i + 2; d->answer.n = text.n - i - 2;
-    text.n = i;
-    d->wrong.s = NULL; d->wrong.n = 0;
-    for (i = 0; i + 1 < d->answer.n; i++) if (d->answer.s[i] == '/' && d->answer.s[i + 1] == '/') {
-        d->wrong.s = d->answer.s + i + 2; d->wrong.n = d->answer.n - i - 2;
-        d->answer.n = i;
-    }
+    part = &d->answer;
+    part->s = arrow + 2; part->n = (size_t)(text.s + text.n - part->s);
+    text.n = (size_t)(arrow - text.s);
+    slashes = find_text(*part, span("//"));
+    d->wrong.s = slashes ? slashes + 2 : NULL;
+    d->wrong.n = slashes ? (size_t)(part->s + part->n - d->wrong.s) : 0;
+    if (slashes) part->n = (size_t)(slashes - part->s);
     d->text.n = 0;
-    TRY(expand_text(&d->x, text, &d->text));
-    d->prompt = tidy(&d->text, 0);
-    return e->error[0] ? -1 : 0;
+    TRY(expand(&d->x, text, &d->text));
+    d->prompt = tidy(&d->text);
+    return 0;
 }
 
 /* The answer that template `form` gives, drawn with its own key; what the prompt remembered is kept. Begins with a space. */
@@ -6889,8 +6861,9 @@ static int draw_answer(Document *d, Span form, uint64_t key, Buf *b) {
     Buf text = { NULL, 0, 0 };
     Span s;
     x.key = key; x.drawn = 0;
-    TRY(expand_text(&x, form, &text));
-    s = tidy(&text, 0);
+    TRY(expand(&x, form, &text));
+    s = tidy(&text);
+    b->n = 0;
     put_text(x.e, b, " ");
     put(x.e, b, s.s, s.n);
     drop(x.e, text.s);
@@ -6907,15 +6880,13 @@ static int put_choices(Env *e, Document *d, const Drawing *w, uint64_t key, Span
     put(e, &option[0], answer.s, answer.n);
     for (tries = 0; n < w->choices; tries++) {
         if (tries == 1000) return fail(e, "%s: not enough different wrong answers to \"%.*s\"", d->x.g->path, SHOWN(d->prompt));
-        option[n].n = 0;
         TRY(draw_answer(d, d->wrong, stir(key, tries), &option[n]));
-        for (i = 0; i < n && !same(whole(&option[i]), option[n].s); i++) ;
+        for (i = 0; i < n && !equal(whole(&option[i]), whole(&option[n])); i++) continue;
         if (i == n) n++;
     }
     gold = below(stir(key, 1000), n);
-    put_text(e, b, ",\"choices\":[");
     for (i = 0; i < n; i++) {
-        if (i) put_text(e, b, ",");
+        put_text(e, b, i ? "," : ",\"choices\":[");
         put_quoted(e, b, whole(&option[i == gold ? 0 : i < gold ? i + 1 : i]));
     }
     put_format(e, b, "],\"answer\":%zu", gold);
@@ -6935,26 +6906,23 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Pr
     for (i = tries = 0; i < w->n; tries++) {
         uint64_t key = draw(w->seed, DRAW_WORLD, tries, 0, 0);
         size_t part;
+        int again;
         if (tries > 1000 * (w->n + 1000))
             return fail(e, "%s: hardly any prompt of %s is left in that fold, or all were drawn before", g->path, w->start);
         TRY(draw_document(e, g, w->start, key, &d));
         part = w->folds ? (size_t)(stir(7, hash(d.prompt.s, d.prompt.n)) % w->folds) : 0;
         if (w->folds && (part < w->fold_from || part > w->fold_to)) continue;
-        if (w->distinct) { int again = seen_before(e, &seen, d.prompt); if (again < 0) return -1; if (again) continue; }
-        for (j = 0; j < (w->answers ? w->answers : 1); j++) {
+        TRY(again = w->distinct ? seen_before(e, &seen, d.prompt) : 0);
+        if (again) continue;
+        for (j = 0; j == 0 || j < w->answers; j++) {
             put_text(e, &line, "{\"id\":\""); put_text(e, &line, w->start); put_format(e, &line, "-%zu\",", i);
-            if (!w->answers) {
-                put_text(e, &line, "\"prompt\":");
-                put_quoted(e, &line, d.prompt);
-                put_text(e, &line, "}\n");
-                continue;
-            }
-            answer.n = 0;
-            TRY(draw_answer(&d, d.answer, stir(key, j + 1), &answer));
             if (w->answers > 1) put_format(e, &line, "\"candidate\":%zu,", j);
             put_text(e, &line, "\"prompt\":"); put_quoted(e, &line, d.prompt);
-            put_text(e, &line, ",\"completion\":"); put_quoted(e, &line, whole(&answer));
-            if (w->choices > 1 && d.wrong.n) TRY(put_choices(e, &d, w, stir(key, ~(uint64_t)0), whole(&answer), &line));
+            if (w->answers) {
+                TRY(draw_answer(&d, d.answer, stir(key, j + 1), &answer));
+                put_text(e, &line, ",\"completion\":"); put_quoted(e, &line, whole(&answer));
+                if (w->choices > 1 && d.wrong.n) TRY(put_choices(e, &d, w, stir(key, ~(uint64_t)0), whole(&answer), &line));
+            }
             put_text(e, &line, "}\n");
         }
         TRY(write_buf(e, out, &line));
