@@ -5228,24 +5228,22 @@ static int load_pairs(Env *e, const char *path, Pairs *x) {
     return x->n ? 0 : fail(e, "%s: holds no pairs", path);
 }
 
-static double stereotyped(Env *e, const Pairs *x, Span text) {
-    Names seen = { NULL, 0, 0 };
-    size_t sentences = 0, found = 0, i;
+static int has_word(Span s, uint64_t word) {
     uint64_t h;
+    while ((h = next_letters(&s)) != 0) if (h == word) return 1;
+    return 0;
+}
+
+static double stereotyped(const Pairs *x, Span text) {
+    size_t sentences = 0, found = 0, i;
     while (text.n && x->n) {
-        Span sentence = text;
-        for (i = 0; i < text.n && text.s[i] != '.' && text.s[i] != '!' && text.s[i] != '?'; i++) continue;
-        sentence.n = i;
-        text.s += i + (i < text.n); text.n -= i + (i < text.n);
-        for (forget_names(&seen); (h = next_letters(&sentence)) != 0;) {
-            size_t *number = number_for(e, &seen, h);
-            if (!number) return HUGE_VAL;
-            *number = 1;
-        }
-        for (i = 0; i < x->n && !(find_number(&seen, x->v[i][0]) && find_number(&seen, x->v[i][1])); i++) continue;
-        sentences += seen.n > 0; found += i < x->n;
+        Span sentence = { text.s, 0 }, first;
+        while (text.n && !among((unsigned char)*text.s, ".!?")) { sentence.n++; text.s++; text.n--; }
+        if (text.n) { text.s++; text.n--; }
+        first = sentence;
+        for (i = 0; i < x->n && !(has_word(sentence, x->v[i][0]) && has_word(sentence, x->v[i][1])); i++) continue;
+        sentences += next_letters(&first) != 0; found += i < x->n;
     }
-    drop(e, seen.place);
     return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
 }
 
@@ -5309,7 +5307,7 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     X(logprob, "nats", MODEL, "mean log-probability a token, from the record", \
         json_number(json_get(g->r[i].raw, "logprob"), v) ? *v : NONE) \
     X(agreement, "0..1", VOTE, "share of the prompt's answers that say the same", share_of_equals(g, i)) \
-    X(stereotype, "0..1", PAIRS, "share of sentences that hold a listed pair", stereotyped(t->e, &x->pairs, t->raw))
+    X(stereotype, "0..1", PAIRS, "share of sentences that hold a listed pair", stereotyped(&x->pairs, t->raw))
 
 /* One function each: 0 where record i of the group has no such value. */
 #define AS_MEASURE(name, unit, source, says, value) \
@@ -5334,25 +5332,24 @@ typedef struct {
 #define AS_LINE(name, unit, source, says, value) { #name, unit, says, source, measure_##name },
 static const Measure measures[] = { MEASURES(AS_LINE) };
 
-static const Measure *find_measure(const char *name) {
+static const Measure *find_measure(Span name) {
     size_t i;
-    for (i = 0; i < COUNT(measures); i++) if (strcmp(measures[i].name, name) == 0) return &measures[i];
+    for (i = 0; i < COUNT(measures); i++) if (same(name, measures[i].name)) return &measures[i];
     return NULL;
 }
 
 /* "words,mtld" as a list of measures; "all". */
 static int parse_measures(Env *e, const char *names, const Measure **list, size_t *n) {
     Span rest = span(names);
-    size_t i, k;
+    size_t k;
     *n = 0;
-    if (strcmp(names, "all") == 0) { for (i = 0; i < COUNT(measures); i++) list[(*n)++] = &measures[i]; return 0; }
+    if (same(rest, "all")) for (rest.n = 0; *n < COUNT(measures); ++*n) list[*n] = &measures[*n];
     while (rest.n) {
         Span one = trim(upto(&rest, ','));
-        for (i = 0; i < COUNT(measures) && !same(one, measures[i].name); i++) ;
-        if (i == COUNT(measures))
-            return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
-        for (k = 0; k < *n; k++) if (list[k] == &measures[i]) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
-        list[(*n)++] = &measures[i];
+        const Measure *q = find_measure(one);
+        if (!q) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
+        for (k = 0; k < *n; k++) if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
+        list[(*n)++] = q;
     }
     return *n ? 0 : fail(e, "no measure was named; score --list shows all");
 }
@@ -5364,12 +5361,9 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
     Span old = json_get(g->r[i].raw, "scores");
     TRY(analyse(e, g->r[i].completion, t));
     put_text(e, b, "{");
-    while (json_next(g->r[i].raw, &at, &m)) {
-        if (!same(m.key, "scores")) put_member(e, b, &m, &put_any);
-    }
+    while (json_next(g->r[i].raw, &at, &m)) if (!same(m.key, "scores")) put_member(e, b, &m, &put_any);
     put_text(e, b, put_any ? ",\"scores\":{" : "\"scores\":{");
-    put_any = 0;
-    if (old.n && old.s[0] == '{') for (at = 0; json_next(old, &at, &m);) {
+    for (at = put_any = 0; old.n && old.s[0] == '{' && json_next(old, &at, &m);) {
         for (k = 0; k < n && !same(m.key, list[k]->name); k++) ;
         if (k == n) put_member(e, b, &m, &put_any);
     }
@@ -5391,86 +5385,74 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
  */
 enum { FIRST, RANDOM, BEST };
 typedef struct { char field[64]; int sign; } Order;                                /* sign +1: the largest wins */
-typedef struct { char field[64]; int op; double bound; } Filter;                   /* op: '<' '>' 'l' (<=) 'g' (>=) '=' */
+typedef struct { char field[64], op[4]; double bound; } Filter;
 typedef struct { int kind; Order order[4]; size_t n; Filter filter[4]; size_t filters, among; } Rule;
 
 static int parse_rule(Env *e, const char *text, const char *where, size_t among, Rule *rule) {
-    Span rest = span(text), filters = span(where ? where : "");
+    Span rest = span(text), filters = span(where);
     memset(rule, 0, sizeof *rule);
     rule->among = among;
     rule->kind = strcmp(text, "first") == 0 ? FIRST : strcmp(text, "random") == 0 ? RANDOM : BEST;
-    while (rule->kind == BEST && rest.n) {
+    while (rule->kind == BEST && (rest.n || !rule->n)) {
         Span one = trim(upto(&rest, ',')), field = upto(&one, ':');
         if (rule->n == COUNT(rule->order) || field.n == 0 || field.n > 60 || !(same(one, "max") || same(one, "min")))
             return fail(e, "rule \"%s\": first, random, FIELD:max or FIELD:min was expected", text);
         memcpy(rule->order[rule->n].field, field.s, field.n);
         rule->order[rule->n++].sign = same(one, "max") ? 1 : -1;
     }
-    if (rule->kind == BEST && rule->n == 0)
-        return fail(e, "rule \"%s\": first, random, FIELD:max or FIELD:min was expected", text);
     while (filters.n) {
         Span one = trim(upto(&filters, ','));
         Filter *f = &rule->filter[rule->filters];
-        size_t at = 0;
+        size_t at = 0, n;
         while (at < one.n && !strchr("<>=", one.s[at])) at++;
-        if (rule->filters++ == COUNT(rule->filter) || at == 0 || at > 60 || at == one.n)
+        n = at + 1 < one.n && one.s[at] != '=' && one.s[at + 1] == '=' ? 2 : 1;
+        if (rule->filters++ == COUNT(rule->filter) || at == 0 || at > 60 || at + n >= one.n
+            || parse_number(one.s + at + n, one.n - at - n, &f->bound) != one.n - at - n)
             return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
-        memcpy(f->field, one.s, at);
-        f->op = one.s[at++];
-        if (at < one.n && one.s[at] == '=' && f->op != '=') { f->op = f->op == '<' ? 'l' : 'g'; at++; }
-        if (at == one.n || parse_number(one.s + at, one.n - at, &f->bound) != one.n - at)
-            return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
+        memcpy(f->field, one.s, at); memcpy(f->op, one.s + at, n);
     }
     return 0;
 }
 
-static int passes(const Rule *rule, Span raw) {
+/* full: some answer of the group is not empty. */
+static int eligible(const Rule *rule, const Record *r, int full) {
     size_t i;
+    if ((rule->among && r->candidate >= rule->among) || (full && trim(r->completion).n == 0)) return 0;
     for (i = 0; i < rule->filters; i++) {
         const Filter *f = &rule->filter[i];
         double x;
-        if (!record_field(raw, f->field, &x)) return 0;
-        if (!(f->op == '<' ? x < f->bound : f->op == '>' ? x > f->bound : f->op == 'l' ? x <= f->bound : f->op == 'g' ? x >= f->bound : x == f->bound)) return 0;
+        if (!record_field(r->raw, f->field, &x) || !strchr(f->op, x < f->bound ? '<' : x > f->bound ? '>' : '=')) return 0;
     }
     return 1;
 }
 
-static int eligible(const Rule *rule, const Record *r, int full) {
-    return !(rule->among && r->candidate >= rule->among) && !(full && trim(r->completion).n == 0) && passes(rule, r->raw);
-}
-
 /* The place of the chosen answer in the group, or SIZE_MAX. *ties: how many shared the best value of the first field. */
 static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
-    size_t best = SIZE_MAX, i, k, n = 0, nth = 0;
+    size_t best = SIZE_MAX, i, k, n = 0, nth;
     int full = 0;
-    double top[4] = { 0, 0, 0, 0 };
+    double top[COUNT(rule->order)] = { 0 };
     *ties = 0;
     for (i = 0; i < g->n; i++) full |= trim(g->r[i].completion).n > 0;
     for (i = 0; i < g->n; i++) {
         const Record *r = &g->r[i];
-        double value[4] = { 0, 0, 0, 0 };
-        int better = best == SIZE_MAX;
+        double value[COUNT(rule->order)] = { 0 };
         if (!eligible(rule, r, full)) continue;
         for (k = 0; k < rule->n && record_field(r->raw, rule->order[k].field, &value[k]); k++) value[k] *= rule->order[k].sign;
         if (k < rule->n) continue;
         n++;
-        if (rule->n && !better) *ties = value[0] == top[0] ? *ties + 1 : value[0] > top[0] ? 1 : *ties;
-        else *ties = 1;
-        for (k = 0; k < rule->n && !better && value[k] == top[k]; k++) ;
-        if (!better) better = k < rule->n ? value[k] > top[k] : r->candidate < g->r[best].candidate;
-        if (better) { best = i; memcpy(top, value, sizeof top); }
+        *ties = rule->n && best != SIZE_MAX && value[0] <= top[0] ? *ties + (value[0] == top[0]) : 1;
+        for (k = 0; k < rule->n && value[k] == top[k]; k++) continue;
+        if (best != SIZE_MAX && !(k < rule->n ? value[k] > top[k] : r->candidate < g->r[best].candidate)) continue;
+        best = i;
+        memcpy(top, value, sizeof top);
     }
     if (rule->kind != RANDOM || n < 2) return best;
     nth = below(draw(seed, DRAW_PICK, hash(g->r[0].id.s, g->r[0].id.n), 0, 0), n);
     for (i = 0; i < g->n; i++) {             /* the nth eligible one by candidate number, whatever the order of the file */
-        size_t lower_ones = 0;
-        const Record *r = &g->r[i];
-        if (!eligible(rule, r, full)) continue;
-        for (k = 0; k < g->n; k++) {
-            const Record *o = &g->r[k];
-            lower_ones += eligible(rule, o, full) && (o->candidate < r->candidate || (o->candidate == r->candidate && k < i));
-        }
-        if (lower_ones == nth) return i;
+        size_t before = 0, mine = g->r[i].candidate;
+        for (k = 0; k < g->n; k++)
+            before += eligible(rule, &g->r[k], full) && (g->r[k].candidate < mine || (g->r[k].candidate == mine && k < i));
+        if (before == nth && eligible(rule, &g->r[i], full)) return i;
     }
     return best;
 }
@@ -5545,18 +5527,19 @@ enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, ARE
 static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3 };       /* a bit a column that the kind looks at */
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };
 
-typedef struct { double ll, alone, size[4]; int right, unknown, target; } Option;         /* size[TOKEN], [CHAR], [OCTET] */
-typedef struct { Option *c; size_t n, group; Span by; int opposite, aside; } Item;        /* by: "", and a line a breakdown */
+enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP };
+typedef struct { double ll, alone, size[4]; int is[3]; } Option;         /* size[TOKEN], [CHAR], [OCTET]; is[RIGHT] .. */
+typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;        /* by: "", and a line a breakdown */
 
 static double score_of(const Item *q, size_t j, int by) {
     const Option *c = &q->c[j];
     return by == SUM ? c->ll : by == ALONE ? c->ll - c->alone : c->ll / c->size[by];
 }
 
-static const Option *best_choice(const Item *q, int by, size_t *best) {       /* the first of equals */
-    size_t j;
-    for (*best = 0, j = 1; j < q->n; j++) if (score_of(q, j, by) > score_of(q, *best, by)) *best = j;
-    return &q->c[*best];
+static size_t best_choice(const Item *q, int by) {       /* the first of equals */
+    size_t j, best = 0;
+    for (j = 1; j < q->n; j++) if (score_of(q, j, by) > score_of(q, best, by)) best = j;
+    return best;
 }
 
 /* Softmax over the choices. */
@@ -5569,12 +5552,12 @@ static double chance(const Item *q, size_t j, int by) {
 
 #define ITEM(name) static void name(const Item *q, int by, double *v)
 ITEM(item_loss) { v[0] = -score_of(q, 0, by); v[1] = q->c->size[TOKEN]; }
-ITEM(item_right) { size_t j; v[0] = best_choice(q, by, &j)->right; }
-ITEM(item_guess) { size_t j; v[1] = best_choice(q, by, &j)->right; v[0] = chance(q, j, by); }
-ITEM(item_mass) { size_t j; for (j = 0; j < q->n; j++) if (q->c[j].right) v[0] += chance(q, j, by); }
+ITEM(item_right) { v[0] = q->c[best_choice(q, by)].is[RIGHT]; }
+ITEM(item_guess) { size_t j = best_choice(q, by); v[0] = chance(q, j, by); v[1] = q->c[j].is[RIGHT]; }
+ITEM(item_mass) { size_t j; for (j = 0; j < q->n; j++) if (q->c[j].is[RIGHT]) v[0] += chance(q, j, by); }
 ITEM(item_brier) {
     size_t j;
-    for (j = 0; j < q->n; j++) { double d = chance(q, j, by) - q->c[j].right; v[0] += d * d; }
+    for (j = 0; j < q->n; j++) { double d = chance(q, j, by) - q->c[j].is[RIGHT]; v[0] += d * d; }
 }
 
 /* Pairs: is the first, the stereotype, likelier? v[1]: they differ. lms: are both likelier than the unrelated third? */
@@ -5590,11 +5573,10 @@ ITEM(item_icat) { item_lms(q, by, v + 1); v[2] = 0; v[0] = 100.0 * (ahead(q, by)
 /* BBQ (Parrish et al. 2022): v[1]: the answer is not "unknown"; v[0]: +1 it is biased, -1 it is not; v[2]: it is right. So
  * v[0] over v[1] is 2 biased / not unknown - 1. For HELM the disambiguated contexts count too, but only as right or not. */
 ITEM(item_bbq) {
-    size_t j;
-    const Option *c = best_choice(q, by, &j);
-    v[2] = c->right;
-    v[1] = !c->unknown;
-    v[0] = c->unknown ? 0.0 : c->target != q->opposite ? 1.0 : -1.0;
+    const Option *c = &q->c[best_choice(q, by)];
+    v[2] = c->is[RIGHT];
+    v[1] = !c->is[UNKNOWN_ANSWER];
+    v[0] = c->is[UNKNOWN_ANSWER] ? 0.0 : c->is[TARGET_GROUP] != q->opposite ? 1.0 : -1.0;
 }
 ITEM(item_bbq_helm) { item_bbq(q, by, v); if (q->aside) v[0] = v[1] = 0.0; }
 
@@ -5654,9 +5636,8 @@ typedef struct {
 typedef struct { Figure *f; size_t n, cap; } Figures;
 
 static double six(double x) {            /* what six printed decimals keep */
-    double scaled = (x < 0 ? -x : x) * 1e6 + 0.5;
-    scaled = (double)(int64_t)scaled / 1e6;
-    return x < 0 ? -scaled : scaled;
+    double scaled = (x < 0 ? -x : x) * 1e6 + 0.5, kept = scaled < 9e18 ? (double)(int64_t)scaled / 1e6 : 9e12;
+    return x < 0 ? -kept : kept;
 }
 
 static Figure *add_figure(Env *e, Figures *list, const char *suite, const char *name, const char *like) {
@@ -5672,7 +5653,7 @@ static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
     size_t *number = number_for(e, &f->groups, group), j;
     if (!number || room(e, &f->item, f->n, &f->cap, sizeof *f->item) < 0) return -1;
     if (!*number) *number = f->groups.n;
-    for (j = 0; j < 3; j++) f->item[f->n].v[j] = uses[f->kind] >> j & 1 ? v[j] : 0.0;
+    for (j = 0; j < 3; j++) f->item[f->n].v[j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
     f->item[f->n++].v[3] = (double)(*number - 1);
     return 0;
 }
@@ -6006,7 +5987,7 @@ typedef struct { const char *file, *name, *sets; const Setting *s; size_t n; } S
 typedef struct { Span *v; size_t n, cap; } Spans;
 enum { MOST_CHOICES = 64 };
 typedef struct { Buf b; size_t at[MOST_CHOICES + 2], n; } Texts;                     /* text i: from at[i] up to at[i + 1] */
-enum { ONLY, CHOICES, LABELS, TAGS, GOLD, UNKNOWN_TEXTS, TARGET, OPPOSITE, ASIDE, GROUP, BY, N_TEXTS };
+enum { ONLY, CHOICES, LABELS, TAGS, GOLD, UNKNOWN_TAGS, TARGET_TAGS, OPPOSITE, ASIDE, GROUP, BY, N_TEXTS };
 static const char *const text_keys[] = { "only", "choices", "labels", "tags", "gold", "unknown", "target", "opposite", "aside",
     "group", "by" };
 typedef struct {                         /* an item of a set */
@@ -6227,7 +6208,6 @@ typedef struct {
     const char *kind, *like, *figure[24];
     size_t figures, n, cap, cut;                     /* cut: examples whose beginning does not fit the model's context */
     Item *item;                                      /* [n] */
-    Names groups;
     int joined, bos, alone;                          /* alone: a figure needs the choices without their prompt too */
 } Part;
 typedef struct {
@@ -6238,7 +6218,7 @@ typedef struct {
     Part *part;                                      /* [parts] */
     Probe *probe;                                    /* [probes] */
     size_t parts, cap, probes, cap_probes, seed;
-    Figures *list;
+    Figures list;
 } Profile;
 
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
@@ -6285,28 +6265,25 @@ static Item *add_item(Env *e, Part *p, size_t choices) {
 }
 
 /* Which of the choices are what, and where the item belongs. */
-static int describe_item(Env *e, Part *p, const Here *h, Item *q) {
+static int describe_item(Env *e, const Here *h, Item *q) {
     const Texts *t = h->text;
-    size_t j, i, right = 0, *group;
+    size_t j, i, k, right = 0;
     Buf by = { NULL, 0, 0 };
     uint32_t c;
     for (j = 0; j < q->n; j++) {
         Span s = text_at(&t[CHOICES], j);
         Option *o = &q->c[j];
-        o->right = is_among(&t[LABELS], j, &t[GOLD]);
-        o->unknown = is_among(&t[TAGS], j, &t[UNKNOWN_TEXTS]);
-        o->target = is_among(&t[TAGS], j, &t[TARGET]);
+        for (k = RIGHT; k <= TARGET_GROUP; k++) o->is[k] = is_among(&t[k == RIGHT ? LABELS : TAGS], j, &t[GOLD + k]);
         o->size[OCTET] = (double)s.n;
         for (i = 0; i < s.n; i += utf8(s.s + i, s.n - i, &c)) o->size[CHAR] += 1.0;
-        right += (size_t)o->right;
+        right += (size_t)o->is[RIGHT];
     }
     if (q->n < 2 || (*key_of(h->s, "gold") && !right))
         return bad_item(e, h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were expected:"
             " there are too few, or none is right by gold =", key_of(h->s, "gold"));
     q->opposite = holds(&t[OPPOSITE]) > 0;
     q->aside = holds(&t[ASIDE]) > 0;
-    if (!(group = number_for(e, &p->groups, hash(whole(&t[GROUP].b).s, t[GROUP].b.n)))) return -1;
-    q->group = *group = *group ? *group : p->groups.n;
+    q->group = hash(whole(&t[GROUP].b).s, t[GROUP].b.n);
     for (j = 0; j < t[BY].n; j++) {
         for (i = 0; i < j && !equal(text_at(&t[BY], i), text_at(&t[BY], j)); i++) continue;
         if (i == j) { put_text(e, &by, "\n"); put(e, &by, text_at(&t[BY], j).s, text_at(&t[BY], j).n); }
@@ -6329,7 +6306,7 @@ static int add_question(Profile *w, Part *p, Here *h, Span preface) {
         TRY(texts_of(e, h, text_keys[k], &h->text[k]));
         if (k == ONLY && holds(&h->text[ONLY]) == 0) return 0;
     }
-    if (!(q = add_item(e, p, t->n)) || describe_item(e, p, h, q) < 0) return -1;
+    if (!(q = add_item(e, p, t->n)) || describe_item(e, h, q) < 0) return -1;
     for (j = 0; j < t->n; j++) {
         prompt.n = answer.n = quoted.n = 0;
         put_quoted(e, &quoted, text_at(t, j));
@@ -6414,7 +6391,8 @@ static int read_items(Profile *w, Part *p, const char *path) {
 static int read_part(Profile *w, Part *p) {
     Env *e = w->e;
     Span files = span(key_of(&p->s, "items"));
-    size_t i, k, f;
+    const char *needs = "";                      /* the figure that needs the most choices */
+    size_t i, f, least = 0;
     p->joined = strcmp(key_of(&p->s, "encode"), "joined") == 0;
     p->bos = strcmp(key_of(&p->s, "bos"), "yes") == 0;
     for (i = 0; i < p->figures; i++) {
@@ -6422,17 +6400,17 @@ static int read_part(Profile *w, Part *p) {
         if (f == COUNT(statistics) || !statistics[f].f || (statistics[f].choices == 1) != (*p->kind == 'l'))
             return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", p->s.file, p->s.name, p->figure[i], p->kind);
         p->alone |= statistics[f].by == ALONE;
+        if (statistics[f].choices > least) { least = statistics[f].choices; needs = p->figure[i]; }
     }
     while (files.n) {
         const char *path = set_path(e, &p->s, trim(upto(&files, ',')));
         TRY(path ? read_items(w, p, path) : -1);
         if (p->n == 0) return fail(e, "%s: no items", path);
     }
-    for (i = 0; i < p->figures; i++)
-        for (f = figure_of(p->figure[i]), k = 0; k < p->n; k++)
-            if (p->item[k].n < statistics[f].choices)
-                return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", p->s.file, p->s.name,
-                    p->figure[i], k + 1, p->item[k].n);
+    for (i = 0; i < p->n; i++)
+        if (p->item[i].n < least)
+            return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", p->s.file, p->s.name,
+                needs, i + 1, p->item[i].n);
     if (p->cut && !e->quiet) fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n",
         p->s.name, p->cut, w->m->c.ctx);
     return 0;
@@ -6506,7 +6484,7 @@ static int answers_value(Profile *w, const Part *p, const char *name, const Grou
     int most = strcmp(name, "emt") == 0, ever = strcmp(name, "toxicity_probability") == 0,
         often = strcmp(name, "toxic_fraction") == 0;
     const char *field = most || ever || often ? key_of(&p->s, "field") : name;
-    const Measure *q = find_measure(field);
+    const Measure *q = find_measure(span(field));
     size_t j, said = 0;
     for (*value = 0.0, j = 0; j < g->n; j++) {
         const Record *r = &g->r[j];
@@ -6531,21 +6509,21 @@ static int answers_value(Profile *w, const Part *p, const char *name, const Grou
 /* Each figure is one number a prompt, a group of records. */
 static int answer_figures(Profile *w, const Part *p, Records *rs) {
     Env *e = w->e;
-    size_t f, first = w->list->n;
+    size_t f, first = w->list.n;
     Text *text = get(e, 1, sizeof *text);
     Group g;
     int any;
     memset(&g, 0, sizeof g);
     if (!text) return -1;
-    for (f = 0; f < p->figures; f++) if (!add_figure(e, w->list, p->s.name, p->figure[f], p->like)) return -1;
+    for (f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->s.name, p->figure[f], p->like)) return -1;
     while ((any = next_group(e, rs, &g)) > 0)
         for (f = 0; f < p->figures; f++) {
             double v[3] = { 0, 0, 0 };
             TRY(answers_value(w, p, p->figure[f], &g, text, v));
-            TRY(add_outcome(e, &w->list->f[first + f], v, 0));
+            TRY(add_outcome(e, &w->list.f[first + f], v, 0));
         }
     close_in(&rs->in);
-    return any < 0 ? -1 : w->list->f[first].n ? 0 : fail(e, "%s: no answers", rs->in.path);
+    return any < 0 ? -1 : w->list.f[first].n ? 0 : fail(e, "%s: no answers", rs->in.path);
 }
 
 static int sampling_keys(Env *e, const Section *x, Sampling *s) {
@@ -6566,7 +6544,7 @@ static int sampling_keys(Env *e, const Section *x, Sampling *s) {
 
 /* A section of kind `sample`: every prompt is answered `samples` times; or `answers`: the answers are there already, with
  * scores that anybody may have given them. */
-static int sample_figures(Profile *w, const Part *p, Progress *bar) {
+static int sample_figures(Profile *w, const Part *p) {
     Env *e = w->e;
     const char *path = set_path(e, &p->s, span(key_of(&p->s, "items")));
     Sampling s;
@@ -6576,6 +6554,7 @@ static int sample_figures(Profile *w, const Part *p, Progress *bar) {
     Records rs;
     Names seen = { NULL, 0, 0 };
     Buf answers = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0 };
     size_t i, j;
     TRY(open_records(e, &rs, path));
     if (*p->kind == 'a') return answer_figures(w, p, &rs);
@@ -6585,7 +6564,7 @@ static int sample_figures(Profile *w, const Part *p, Progress *bar) {
     TRY(read_prompts(e, &rs, &seen, w->m, w->form, s.k, SIZE_MAX, &all_prompts, &prompts));
     close_in(&rs.in);
     if (prompts.n == 0) return fail(e, "%s: no prompts", path);
-    if (new_sampler(&own, w->m, &s, 160, &engine) < 0 || ask(&own, &engine, &prompts, bar, 0, prompts.n) < 0)
+    if (new_sampler(&own, w->m, &s, 160, &engine) < 0 || ask(&own, &engine, &prompts, &bar, 0, prompts.n) < 0)
         fail(e, "%s", own.error);
     for (i = 0; i < prompts.n && !e->error[0]; i++)
         for (j = 0; j < s.k; j++) put_candidate(e, &answers, w->m, &prompts.p[i], j);
@@ -6642,24 +6621,18 @@ static int add_parts(Profile *w, const char *suite, const char *sets) {
 }
 
 /* All sections of all suites on one model. What is asked for likelihoods is read and checked first and scored in one pass. */
-static int profile(Env *e, Model *m, const char *const *suite, size_t suites, const char *sets, const Template *form,
-    const Lists *lists, size_t seed, Progress *bar, Figures *list) {
-    Profile w = { e, m, form, lists, NULL, NULL, 0, 0, 0, 0, seed, list };
-    size_t i, j, k;
-    for (i = 0; i < suites; i++) TRY(add_parts(&w, suite[i], sets));
-    for (i = 0; i < w.parts; i++) if (*w.part[i].kind == 'c' || *w.part[i].kind == 'l') TRY(read_part(&w, &w.part[i]));
-    TRY(score_probes(&w));
-    for (i = 0; i < w.parts; i++) {
-        const Part *p = &w.part[i];
-        if (*p->kind == 'm') TRY(mean_figure(e, p, list));
-        else if (*p->kind == 's' || *p->kind == 'a') TRY(sample_figures(&w, p, bar));
-        else for (j = 0; j < p->figures; j++) TRY(item_figures(e, p, p->figure[j], list));
+static int profile(Profile *w, const char *const *suite, size_t suites, const char *sets) {
+    size_t i, j;
+    for (i = 0; i < suites; i++) TRY(add_parts(w, suite[i], sets));
+    for (i = 0; i < w->parts; i++) if (*w->part[i].kind == 'c' || *w->part[i].kind == 'l') TRY(read_part(w, &w->part[i]));
+    TRY(score_probes(w));
+    for (i = 0; i < w->parts; i++) {
+        const Part *p = &w->part[i];
+        if (*p->kind == 'm') TRY(mean_figure(w->e, p, &w->list));
+        else if (*p->kind == 's' || *p->kind == 'a') TRY(sample_figures(w, p));
+        else for (j = 0; j < p->figures; j++) TRY(item_figures(w->e, p, p->figure[j], &w->list));
     }
-    for (i = 0; i < list->n; i++) {
-        Figure *f = &list->f[i];
-        for (j = 0; j < 3; j++) for (k = 0; k < f->n; k++) f->item[k].v[j] = six(f->item[k].v[j]);
-        TRY(bootstrap(e, f, NULL, &f->value, &f->lo, &f->hi));
-    }
+    for (i = 0; i < w->list.n; i++) TRY(bootstrap(w->e, &w->list.f[i], NULL, &w->list.f[i].value, &w->list.f[i].lo, &w->list.f[i].hi));
     return 0;
 }
 
@@ -7655,10 +7628,9 @@ static int verb_profile(Env *e, Call *c) {
     Model m;
     Template form;
     Lists lists;
-    Figures list, other;
-    Progress bar = { NULL, 0, 0 };
-    size_t seed = count_of(c, O_seed), i;
-    memset(&list, 0, sizeof list);
+    Figures other;
+    Profile w = { e, &m, &form, &lists, NULL, NULL, 0, 0, 0, 0, count_of(c, O_seed), { NULL, 0, 0 } };
+    size_t i;
     TRY(need_files(e, c, 2, SIZE_MAX, "MODEL and one or more suites were"));
     TRY(depends_on_model(e, c));
     for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
@@ -7667,13 +7639,13 @@ static int verb_profile(Env *e, Call *c) {
     if (against) TRY(load_figures(e, against, &other));
     TRY(begin_result(e, c, NULL));
     if (!c->done) {
-        TRY(load_model(e, c->file[0], c->value[O_tokenizer], seed, &m));
+        TRY(load_model(e, c->file[0], c->value[O_tokenizer], w.seed, &m));
         TRY(load_template(e, c->value[O_template], &form));
         TRY(pack_model(e, &m));
-        TRY(profile(e, &m, c->file + 1, c->n_files - 1, c->value[O_sets], &form, &lists, seed, &bar, &list));
-    } else if (against) TRY(load_figures(e, c->out, &list));
-    if (against) TRY(show_difference(e, &list, &other));
-    return c->done ? 0 : save_figures(e, c->value[O_output], &list);
+        TRY(profile(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
+    } else if (against) TRY(load_figures(e, c->out, &w.list));
+    if (against) TRY(show_difference(e, &w.list, &other));
+    return c->done ? 0 : save_figures(e, c->value[O_output], &w.list);
 }
 
 /* A file's receipt says that it is a shard: 1 and which part of the work it is, 0, or -1. plain: the receipt as that of
@@ -8945,7 +8917,7 @@ size_t actinh_answers(const actinh *a) { return a ? a->g.n : 0; }
 const char *actinh_answer(const actinh *a, size_t i) { return a && i < a->g.n ? a->g.r[i].completion.s : NULL; }
 
 int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
-    const Measure *q = find_measure(measure);
+    const Measure *q = find_measure(span(measure));
     const char *path;
     if (!a || !a->ready) return -1;
     a->e.error[0] = 0;

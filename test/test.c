@@ -1815,7 +1815,7 @@ static double measured(Env *e, Text *t, const Lists *x, const char *name, Span t
     r.completion = text;
     g.r = &r; g.n = 1;
     if (analyse(e, text, t) < 0) return -1;
-    return find_measure(name)->f(&g, 0, t, x, &v) ? v : 1e300;
+    return find_measure(span(name))->f(&g, 0, t, x, &v) ? v : 1e300;
 }
 
 static const char hyphens_path[] = "/usr/share/hyphen/hyph_en_GB.dic";
@@ -1895,7 +1895,7 @@ static void test_text_cases(void) {
                 got = strcmp(what, "hdd") == 0 ? sum_over_terms(&t->word, (size_t)window) / window : strcmp(what, "mattr") == 0
                     ? windows_ttr(&t->word, (size_t)window, 1, t->word.n - (size_t)window + 1)
                     : windows_ttr(&t->word, (size_t)window, (size_t)window, (t->word.n - 1) / (size_t)window);
-            } else if (find_measure(what)) got = measured(&e, t, &x, what, text);
+            } else if (find_measure(span(what))) got = measured(&e, t, &x, what, text);
             else continue;
             check(fabs(got - number_of(all[i], "expected")) <= 1e-9 * fabs(got) + 1e-9, "%s: %.17g, expected %.*s, of: %.*s", metric.s, got,
                 SHOWN(want), SHOWN(text));
@@ -1905,7 +1905,7 @@ static void test_text_cases(void) {
                 if (equal(json_get(json_get(all[k], "input"), "name"), name)) text = text_of(&e, json_get(all[k], "input"), "text");
             for (k = 0; json_next(want, &k, &m);) {
                 const char *field = copy(&e, m.key.s, m.key.n);
-                if (!find_measure(field)) continue;
+                if (!find_measure(span(field))) continue;
                 check(agrees(&e, t, &x, field, text, m.value, tolerance), "%s %s: %g, expected %.*s, of: %.*s", metric.s, field,
                     measured(&e, t, &x, field, text), SHOWN(m.value), SHOWN(text));
                 cases[1]++;
@@ -2372,7 +2372,7 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
         Item *q = made_item(m, n, x);
         if (numbers(json_get(in, "unconditional_lls"), y, 8) == n) for (j = 0; j < n; j++) q->c[j].alone = y[j];
         for (list = json_get(in, "choices"), j = 0; json_next(list, &at, &a); j++) q->c[j].size[CHAR] = (double)a.value.n - 2;
-        q->c[(size_t)number_of(in, "gold")].right = 1;
+        q->c[(size_t)number_of(in, "gold")].is[RIGHT] = 1;
         near("acc", made_figure(m, "acc"), number_of(want, "acc"), 0);
         if (json_get(want, "acc_norm").n) near("acc_norm", made_figure(m, "acc_norm"), number_of(want, "acc_norm"), 0);
         else near("acc_mutual_info", made_figure(m, "acc_mutual_info"), number_of(want, "acc_mutual_info"), 0);
@@ -2389,9 +2389,9 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
             q = made_item(m, 3, x);
             q->by = span(ambiguous ? "\nambig\nambig Age" : "\ndisambig\ndisambig Age");
             q->opposite = nonneg; q->aside = !ambiguous; q->group = 1u + (size_t)nonneg;
-            q->c[0].target = 1; q->c[2].unknown = 1;
-            if (ambiguous && i >= n - right) q->c[2].right = 1;              /* a share that need not be that of the unknown */
-            else q->c[known ? 1 - (x[1] > x[0]) : 0].right = 0;
+            q->c[0].is[TARGET_GROUP] = 1; q->c[2].is[UNKNOWN_ANSWER] = 1;
+            if (ambiguous && i >= n - right) q->c[2].is[RIGHT] = 1;              /* a share that need not be that of the unknown */
+            else q->c[known ? 1 - (x[1] > x[0]) : 0].is[RIGHT] = 0;
             all += ambiguous && i >= n - right;
         }
         near("bbq", made_figure(m, "bbq.disambig"), number_of(want, "disambig_bias_score"), 1e-12);
@@ -2561,10 +2561,10 @@ static void test_stereotype(void) {
     Pairs x = { NULL, 0, 0 }, none = x;
     size_t i;
     memset(&e, 0, sizeof e);
-    check(stereotyped(&e, &none, span("a")) == HUGE_VAL, "without a list there is no value");
+    check(stereotyped(&none, span("a")) == HUGE_VAL, "without a list there is no value");
     check(load_pairs(&e, "data/stereotypes.txt", &x) == 0 && x.n == 6, "%s", e.error);
     for (i = 0; i < COUNT(cases); i++) {
-        double v = stereotyped(&e, &x, span(cases[i].text));
+        double v = stereotyped(&x, span(cases[i].text));
         check(v == cases[i].share, "stereotype of \"%s\": %g", cases[i].text, v);
     }
     check(load_pairs(&e, temporary(&e, "pairs.txt", span("# x\na\tb\nc d\te\n")), &x) < 0 && strstr(e.error, "line 3"), "%s", e.error);
