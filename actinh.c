@@ -4692,7 +4692,6 @@ typedef struct {
     Point *p;                            /* [cap] what stands between white space */
     size_t cap;
     Trie special;
-    struct { uint64_t name; size_t syllables; } known[4096];                   /* tokens met lately */
 } Text;
 
 static uint32_t lower_point(uint32_t c) {
@@ -4920,7 +4919,7 @@ static int push(Env *e, List *l, size_t v) {
 
 /* Counts one token, which is overwritten. */
 static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
-    size_t i, at, kept = 0, apostrophes = 0;
+    size_t i, found, kept = 0, apostrophes = 0;
     int stop = n == 1 && (p[0].is & STOP);
     uint64_t h = 0;
     for (i = 0; i < n; i++) {
@@ -4933,13 +4932,12 @@ static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
     t->stop |= stop;
     t->all++;
     if (!kept || apostrophes) return 0;
-    at = (size_t)(h >> 20) % COUNT(t->known);
-    if (t->known[at].name != h) { t->known[at].name = h; t->known[at].syllables = syllables(hyphens, p, n); }
+    found = syllables(hyphens, p, n);
     t->open++;
-    t->hard += t->known[at].syllables >= 3;
+    t->hard += found >= 3;
     t->big += n > 6;
     TRY(push(t->e, &t->length, n));
-    TRY(push(t->e, &t->syllable, t->known[at].syllables));
+    TRY(push(t->e, &t->syllable, found));
     return add_word(t->e, &t->token, h);
 }
 
@@ -8852,7 +8850,7 @@ static int verb_verify(Env *e, Call *c) {
 /* ================================================ Library =============================================================
  * What actinh.h offers: the same functions, with a handle that owns an environment.
  */
-struct actinh { Env e; Model m; Lists lists; Group g; Text text; Buf *line; int words_loaded, ready; const Block *opened; };
+struct actinh { Env e; Model m; Lists lists; Group g; Text text; int words_loaded, ready; const Block *opened; };
 
 const char *actinh_version(void) { return "0.1"; }
 int actinh_spec(void) { return SPEC; }
@@ -8875,21 +8873,12 @@ void actinh_close(actinh *a) {
     free(a);
 }
 
-/* A candidate's line as a record again, for measuring. */
-static int record_of(Env *e, Span line, size_t candidate, Record *r) {
-    memset(r, 0, sizeof *r);
-    r->raw = trim(line);
-    r->candidate = candidate;
-    put(e, &r->text, "", 0);
-    put_unquoted(e, &r->text, json_get(r->raw, "completion"));
-    r->completion = whole(&r->text);
-    return e->error[0] ? -1 : 0;
-}
-
 int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed) {
     Env *e;
     Sampling s;
     Prompt p;
+    Buf lines = { NULL, 0, 0 };
+    Records rs;
     size_t j;
     if (!a || !a->ready) return -1;
     e = &a->e;
@@ -8902,14 +8891,13 @@ int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, s
         return fail(e, "sample: k and max_tokens of at least 1 and a temperature of at least 0 were expected");
     s.k = k; s.max_tokens = max_tokens; s.temperature = (float)temperature; s.top_p = 1.0f; s.seed = seed;
     TRY(ask_one(e, &a->m, &s, prompt, &p));
-    a->g.r = get(e, k, sizeof *a->g.r);
-    a->line = get(e, k, sizeof *a->line);
-    if (!a->g.r || !a->line) return -1;
-    for (j = 0; j < k; j++) {
-        TRY(put_candidate(e, &a->line[j], &a->m, &p, j));
-        TRY(record_of(e, whole(&a->line[j]), j, &a->g.r[j]));
+    for (j = 0; j < k; j++) TRY(put_candidate(e, &lines, &a->m, &p, j));
+    open_text(&rs, "sample", whole(&lines));
+    TRY(next_group(e, &rs, &a->g));
+    for (j = 0; j < k; j++) {                    /* with a 0 at its end */
+        Span *answer = &a->g.r[j].completion;
+        if (!(answer->s = copy(e, answer->s, answer->n))) return -1;
     }
-    a->g.n = k;
     return 0;
 }
 
@@ -8940,7 +8928,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     if (parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
     for (i = 0; i < a->g.n; i++) {                           /* each candidate's record gets the scores that the rule asks for */
         Buf scored = { NULL, 0, 0 };
-        put(&a->e, &scored, a->line[i].s, a->line[i].n - 2); /* without "}\n" */
+        put(&a->e, &scored, a->g.r[i].raw.s, a->g.r[i].raw.n - 1);       /* without "}"; of doubled scores the last count */
         put_text(&a->e, &scored, ",\"scores\":{");
         for (k = 0; k < r.n; k++) {
             double v;

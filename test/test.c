@@ -1876,7 +1876,6 @@ static void test_text_cases(void) {
         check(t->all == cut[i].all && kept == cut[i].kept && sentences == cut[i].sentences,
             "\"%s\": %zu tokens, %g counted, %g sentences", cut[i].text, t->all, kept, sentences);
     }
-    memset(t->known, 0, sizeof t->known);            /* other patterns, other syllables */
     if (!shared_file(path)) return;
     if (hyphens) check(load_hyphens(&e, hyphens_path, &x.hyphens) == 0, "%s", e.error);
     for (list = load_json(&e, path); json_next(list, &at, &one);) if (n < COUNT(all)) all[n++] = one.value;
