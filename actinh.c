@@ -4468,9 +4468,9 @@ typedef struct { Example *x; size_t n, cap, dropped; } Examples;
 
 static int load_examples(Env *e, const Model *m, const Template *form, const char *path, size_t max_length, Examples *list) {
     Records rs;
-    Record r;
+    Record r = { 0 };
     int any;
-    memset(&r, 0, sizeof r); memset(list, 0, sizeof *list);
+    memset(list, 0, sizeof *list);
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0) {
         Example x;
@@ -4590,7 +4590,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     Batch b;
     Keyed *order;
     const Example **batch;
-    Step s;
+    Step s = { 0 };
     Progress bar = { NULL, 0, 0 };
     double start = now();
     size_t tokens = 0, max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, per_epoch, steps, last, warm, i,
@@ -4609,7 +4609,6 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     last = t->steps && t->steps < steps ? t->steps : steps;
     if (w->last && w->last < last) last = w->last;
     warm = (size_t)(t->warmup * (double)steps);
-    memset(&s, 0, sizeof s);
     s.power1 = s.power2 = 1.0;
     if (w->resume) TRY(go_on_from(e, m, w, &done));
     if (w->state) { TRY(load_state(e, m, w->state)); done = w->from; }
@@ -6985,7 +6984,7 @@ static const struct {
 } options[] = { OPTIONS(AS_ENTRY) };
 
 typedef struct Call Call;
-typedef struct { const char *name; int bit; int (*f)(Env *, Call *); const char *usage, *says; } Verb;
+typedef struct { const char *name; int bit; size_t least, most; int (*f)(Env *, Call *); const char *usage, *says; } Verb;
 typedef struct { const char *as, *path, *name; } Input;
 struct Call {
     const Verb *verb, *verbs;    /* this one; all there are, ended by one without a name: see Command line */
@@ -7350,9 +7349,17 @@ static Out *open_result(Env *e, Call *c, const char *path, int resumable) {
     return c->resume || save_file(e, o->draft, whole(&c->receipt)) == 0 ? o : NULL;
 }
 
+/* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
+static int check_files(Env *e, const Call *c) {
+    const Verb *v = c->verb;
+    if (c->n_files >= v->least && c->n_files <= v->most
+        && (c->value[O_output] || c->value[O_show_mask] || !strstr(v->usage, " -o "))) return 0;
+    return fail(e, "%s: %s was expected; see actinh help %s", v->name, v->usage, v->name);
+}
+
 /* A verb from its options to its receipt. */
 static int perform(Env *e, Call *c) {
-    int answer = c->verb->f(e, c);
+    int answer = check_files(e, c) < 0 ? -1 : c->verb->f(e, c);
     if (!c->done) return answer || !c->out ? answer : end_result(e, c);
     if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
     return answer < 0 ? -1 : 0;
@@ -7375,11 +7382,6 @@ static Share share_of(const Call *c) {
     if (c->value[O_shard]) { s.shard = c->part[0]; s.of = c->part[2]; }
     s.only = c->only; s.n_only = c->n_only;
     return s;
-}
-
-static int need_files(Env *e, const Call *c, size_t least, size_t most, const char *what) {
-    if (c->n_files >= least && c->n_files <= most) return 0;
-    return fail(e, "%s: %s expected; see actinh help %s", c->verb->name, what, c->verb->name);
 }
 
 /* The file of records that a verb reads: the i-th that is named, else standard input. */
@@ -7410,7 +7412,6 @@ static int verb_sample(Env *e, Call *c) {
     Buf text = { NULL, 0, 0 };
     size_t done = 0;
     int any;
-    TRY(need_files(e, c, 1, 2, "MODEL and a file of prompts (or --prompt TEXT) were"));
     sampling_options(c, &s);
     TRY(depends_on_model(e, c));
     if (!c->value[O_prompt]) TRY(depends(e, c, "prompts", file_of(c, 1), NULL));
@@ -7474,17 +7475,15 @@ static int verb_score(Env *e, Call *c) {
     Share share = share_of(c);
     Lists lists;
     Flow f;
-    Text text;
+    Text text = { 0 };
     Buf b = { NULL, 0, 0 };
     int any;
-    memset(&text, 0, sizeof text);
     if (c->value[O_list]) {
         for (i = 0; i < COUNT(measures); i++)
             put_format(e, &b, "%-27s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says,
                 sources[measures[i].source]);
         return save_file(e, c->value[O_output], whole(&b));
     }
-    TRY(need_files(e, c, 0, 1, "one file of answers was"));
     TRY(parse_measures(e, c->value[O_measures], list, &n));
     TRY(depends(e, c, "answers", file_of(c, 0), NULL));
     TRY(depends_on_lists(e, c, &lists));
@@ -7507,11 +7506,9 @@ static int verb_select(Env *e, Call *c) {
     Rule rule;
     Flow f;
     Names seen = { NULL, 0, 0 };
-    Selection s;
+    Selection s = { 0 };
     size_t ties, best;
     int any, again;
-    memset(&s, 0, sizeof s);
-    TRY(need_files(e, c, 0, 1, "one file of scored answers was"));
     TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
     TRY(depends(e, c, "scored", file_of(c, 0), NULL));
     if ((any = begin_result(e, c, NULL)) != 0) return any;
@@ -7573,18 +7570,14 @@ static int verb_tune(Env *e, Call *c) {
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.json",
         "steps.jsonl", NULL };               /* steps.jsonl is finished last: see begin_result */
     static const char *const adapter[] = { "adapter_model.safetensors", "adapter_config.json", "steps.jsonl", NULL };
-    Trail w;
+    Trail w = { 0 };
     Model m;
     Tuning t;
     Template form;
     size_t dropped = 0;
     int any;
-    memset(&w, 0, sizeof w);
-    TRY(need_files(e, c, 2, 2, "MODEL and a file of answers to learn were"));
     w.dir = c->value[O_output]; w.every = count_of(c, O_checkpoint); w.keep = c->value[O_keep_checkpoints] != NULL;
     w.from = c->from; w.last = c->step; w.state = c->state;
-    if (!w.dir && !w.last && !c->value[O_show_mask])
-        return fail(e, "tune: the folder for the tuned model was expected: -o DIR");
     TRY(tuning_options(e, c, &t));
     TRY(depends_on_model(e, c));
     TRY(depends(e, c, "answers", c->file[1], NULL));
@@ -7629,7 +7622,6 @@ static int verb_profile(Env *e, Call *c) {
     Figures other;
     Profile w = { e, &m, &form, &lists, NULL, NULL, 0, 0, 0, 0, count_of(c, O_seed), { NULL, 0, 0 } };
     size_t i;
-    TRY(need_files(e, c, 2, SIZE_MAX, "MODEL and one or more suites were"));
     TRY(depends_on_model(e, c));
     for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
     TRY(depends_on_lists(e, c, &lists));
@@ -7709,10 +7701,9 @@ static int by_prompt(const void *a, const void *b) {
 
 static int add_loose(Env *e, const char *path, const size_t *shard, size_t of, Pool *all) {
     Records rs;
-    Group g;
+    Group g = { 0 };
     size_t prompt = shard ? *shard : 0, i, *number;
     int any;
-    memset(&g, 0, sizeof g);
     TRY(open_records(e, &rs, path));
     for (; (any = next_group(e, &rs, &g)) > 0; prompt += of) for (i = 0; i < g.n; i++) {
         const Record *r = &g.r[i];
@@ -7743,13 +7734,11 @@ static void put_gathered(Env *e, Buf *b, const Loose *group, size_t n) {
 }
 
 static int verb_gather(Env *e, Call *c) {
-    Pool all;
+    Pool all = { 0 };
     Buf b = { NULL, 0, 0 };
     Out *out;
     size_t f, i, n, *shard;
     int any, shards;
-    memset(&all, 0, sizeof all);
-    TRY(need_files(e, c, 1, SIZE_MAX, "one or more files of answers were"));
     if (!(shard = get(e, c->n_files, sizeof *shard))) return -1;
     TRY(shards = find_shards(e, c, shard));
     for (f = 0; f < c->n_files; f++) TRY(depends(e, c, "answers", c->file[f], NULL));
@@ -7782,7 +7771,6 @@ static int verb_generate(Env *e, Call *c) {
     Sampling s;
     Prompt p;
     Buf b = { NULL, 0, 0 };
-    TRY(need_files(e, c, 1, 2, "MODEL, and perhaps a text to continue, were"));
     TRY(may_write(e, c, c->value[O_output]));
     sampling_options(c, &s);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
@@ -7803,7 +7791,6 @@ static int verb_tokenize(Env *e, Call *c) {
     double x = 0;
     int *ids;
     TRY(may_write(e, c, c->value[O_output]));
-    TRY(need_files(e, c, 1, 2, "MODEL (or a tokenizer.bin), and perhaps a text file, were"));
     TRY(find_data(e, c->file[0], &path));
     if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
     TRY(load_tokenizer(e, path, &t));
@@ -7834,8 +7821,6 @@ static int verb_convert(Env *e, Call *c) {
     const char *to = c->value[O_to], *type = c->value[O_type];
     int any, kind, gguf = strcmp(to, "gguf") == 0;
     size_t i;
-    TRY(need_files(e, c, 1, 1, "a model was"));
-    if (!c->value[O_output]) return fail(e, "convert: a name for the result was expected: -o OUT");
     if (!gguf && strcmp(to, "hf")) return fail(e, "convert: option --to: hf or gguf was expected, found \"%s\"", to);
     for (kind = F32; kind <= Q8_0; kind++) {
         for (i = 0; type[i] && lower(type[i]) == lower(storage[kind].name[i]); i++) ;
@@ -7862,7 +7847,7 @@ static double free_since(Env *e, const Block *mark) {
  * for 10 answers of up to 256 tokens to one prompt of 256, and for batches of 1024 tokens. */
 static int put_memory(Env *e, Buf *b, Model *m) {
     double bytes[N_TYPES] = { 0 }, file = 0, all = 0, matrices = 0, sample, full, inputs;
-    Sampling s;
+    Sampling s = { 0 };
     Sampler x;
     Batch batch;
     Block *mark;
@@ -7878,7 +7863,6 @@ static int put_memory(Env *e, Buf *b, Model *m) {
     for (i = 0; i < N_TYPES; i++) file += bytes[i];
     put_text(e, b, "  stored as");
     for (i = 0; i < N_TYPES; i++) if (bytes[i] > 0) put_format(e, b, " %s %.4g GB", storage[i].name, bytes[i] / 1e9);
-    memset(&s, 0, sizeof s);
     s.k = 10; s.max_tokens = 256;
     mark = e->blocks;
     TRY(new_sampler(e, m, &s, 10, &x));
@@ -7899,7 +7883,6 @@ static int verb_info(Env *e, Call *c) {
     Model m;
     Buf b = { NULL, 0, 0 };
     size_t active, all;
-    TRY(need_files(e, c, 1, 1, "a model was"));
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
     all = count_parameters(&m, &active);
     put_format(e, &b, "%s: %s\n", m.path, m.c.E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
@@ -7915,13 +7898,11 @@ static int verb_info(Env *e, Call *c) {
 
 static int verb_corpus(Env *e, Call *c) {
     Grammar g;
-    Drawing w;
+    Drawing w = { 0 };
     Progress bar = { NULL, 0, 0 };
     Out *out;
     const char *path;
     int any;
-    memset(&w, 0, sizeof w);
-    TRY(need_files(e, c, 1, 1, "a grammar was"));
     w.n = count_of(c, O_n); w.answers = count_of(c, O_answers); w.choices = count_of(c, O_choices); w.seed = count_of(c, O_seed);
     w.distinct = c->value[O_distinct] != NULL; w.start = c->value[O_start];
     w.fold_from = c->part[0]; w.fold_to = c->part[1]; w.folds = c->part[2];
@@ -8046,7 +8027,7 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
 static int stage(Env *e, const Recipe *r, const char *verb, const char *words, const char *seed, const char *out,
     const char *a, const char *b) {
     const char *word[128];
-    Env inner;
+    Env inner = { 0 };
     Call c;
     size_t n = 0;
     int done = -1;
@@ -8056,7 +8037,6 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *words, c
     word[n++] = "--output"; word[n++] = out;
     if (r->force) word[n++] = "--force";
     if (b) word[n++] = b;
-    memset(&inner, 0, sizeof inner);
     inner.quiet = 1;
     if (parse_call(&inner, r->verbs, verb, word, n, &c) == 0) done = perform(&inner, &c);
     env_free(&inner);
@@ -8121,12 +8101,11 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
 /* Mean of a field over the records of a file whose ids begin with `like`. */
 static int mean_of_file(Env *e, const char *path, const char *like, const char *field, double *value) {
     Records rs;
-    Record r;
+    Record r = { 0 };
     double sum = 0, x;
     size_t n = 0;
     int any;
     const Block *mark = e->blocks;
-    memset(&r, 0, sizeof r);
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0)
         if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) {
@@ -8388,8 +8367,6 @@ static int verb_run(Env *e, Call *c) {
     Recipe r;
     Grid g;
     Buf results = { NULL, 0, 0 }, table = { NULL, 0, 0 };
-    TRY(need_files(e, c, 1, 1, "a recipe was"));
-    if (!c->value[O_output]) return fail(e, "run: a folder for everything that is made was expected: -o DIR");
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
     TRY(find_data(e, words_of(&r, "prompts"), &r.prompts));
@@ -8546,9 +8523,8 @@ static void put_unequal(Env *e, Buf *b, Span x, Span y) {
 
 /* Puts the number of a file of weights that holds byte `at`: 1, or 0 where the file is none. */
 static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, size_t at) {
-    Table t;
+    Table t = { 0 };
     size_t i;
-    memset(&t, 0, sizeof t);
     if (!ends(path, ".safetensors") || x.n != y.n || read_safetensors(e, path, &t) < 0) return 0;
     for (i = 0; i < t.n; i++) {
         size_t from = (size_t)((const char *)t.t[i].data - t.file.s), type = (size_t)t.t[i].type;
@@ -8617,7 +8593,8 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
         if (strcmp(f->as, "model") == 0 && adapter) home = join(e, home, "+", adapter);
         if (!c->n_files || strcmp(c->file[c->n_files - 1], home)) c->file[c->n_files++] = home;
     }
-    return e->error[0] ? -1 : make_dir(e, dir);
+    TRY(check_files(e, c));
+    return make_dir(e, dir);
 }
 
 /* *n of `all` numbers, rising, by the auditor's seed. */
@@ -8632,9 +8609,8 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
 /* Training step `step` of `log` again: from the last state before it that is there, else from the start. */
 static int redo_step(Env *e, const Audit *a, Claim *x, Call *c, Span log, size_t step) {
     Span want = nth_line(log, step);
-    Env inner;
+    Env inner = { 0 };
     int done;
-    memset(&inner, 0, sizeof inner);
     inner.quiet = 1;
     c->value[O_output] = NULL; c->state = NULL; c->step = step;
     for (c->from = step; !c->state && --c->from > 0;)
@@ -8686,7 +8662,6 @@ static int redo_run(Env *e, const Claim *x, const Call *c) {
     Recipe r;
     Grid g;
     Buf results = { NULL, 0, 0 };
-    if (!c->n_files) return fail(e, "names no recipe");
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     TRY(make_grid(e, &r, &g));
     TRY(collect(e, &g, &results));
@@ -8709,8 +8684,8 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
     for (i = 0; i < x->n_out; i++) TRY(check_name(e, f[i].name));
     if (!x->n_out) return fail(e, "names no result");
-    TRY(prepare(e, a, x, dir, &c));
     c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
+    TRY(prepare(e, a, x, dir, &c));
     bit = c.verb->bit;
     if (a->step && bit != TUNE) { x->state = LEFT; return 0; }
     if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
@@ -8816,11 +8791,9 @@ static int redo_all(Env *e, Audit *a, const Verb *verbs) {
 
 static int verb_verify(Env *e, Call *c) {
     static const char *const words[] = { "unknown", "same", "OTHER", "unknown", "same" };
-    Audit a;
+    Audit a = { 0 };
     const char *data;
     size_t i, count[LEFT + 1] = { 0 };
-    memset(&a, 0, sizeof a);
-    TRY(need_files(e, c, 0, 1, "at most one receipt, file or folder was"));
     if (!c->n_files) return verify_build();
     a.spot = count_of(c, O_spot); a.step = count_of(c, O_step); a.seed = count_of(c, O_seed);
     TRY(find_claims(e, &a, c->file[0]));
@@ -8875,7 +8848,7 @@ void actinh_close(actinh *a) {
 
 int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed) {
     Env *e;
-    Sampling s;
+    Sampling s = { 0 };
     Prompt p;
     Buf lines = { NULL, 0, 0 };
     Records rs;
@@ -8886,7 +8859,6 @@ int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, s
     release(e, a->opened);                       /* the last call's answers, and what was made for them */
     memset(&a->g, 0, sizeof a->g); memset(&a->text, 0, sizeof a->text);
     a->words_loaded = 0;
-    memset(&s, 0, sizeof s);
     if (k == 0 || max_tokens == 0 || !(temperature >= 0))
         return fail(e, "sample: k and max_tokens of at least 1 and a temperature of at least 0 were expected");
     s.k = k; s.max_tokens = max_tokens; s.temperature = (float)temperature; s.top_p = 1.0f; s.seed = seed;
@@ -8945,20 +8917,20 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
 /* ============================================ Command line ============================================================
  */
 static const Verb verbs[] = {
-    { "verify", VERIFY, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; without an argument: this build's arithmetic" },
-    { "run", RUN, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds" },
-    { "sample", SAMPLE, verb_sample, "MODEL [FILE]", "k answers to every prompt" },
-    { "score", SCORE, verb_score, "[FILE]", "measure every answer" },
-    { "select", SELECT, verb_select, "[FILE]", "keep one answer a prompt" },
-    { "tune", TUNE, verb_tune, "MODEL FILE -o DIR", "fine-tune a model on answers (MODEL a lone config.json: train one)" },
-    { "profile", PROFILE, verb_profile, "MODEL SUITE...", "measure a model, with intervals" },
-    { "gather", GATHER, verb_gather, "FILE...", "bring each prompt's answers together" },
-    { "generate", GENERATE, verb_generate, "MODEL [TEXT]", "continue a text" },
-    { "tokenize", TOKENIZE, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back" },
-    { "convert", CONVERT, verb_convert, "MODEL -o OUT", "write a model, its adapter merged, as other programs read it" },
-    { "info", INFO, verb_info, "MODEL", "what a model is made of" },
-    { "corpus", CORPUS, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
-    { NULL, 0, NULL, NULL, NULL } };
+    { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; without an argument: this build's arithmetic" },
+    { "run", RUN, 1, 1, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds" },
+    { "sample", SAMPLE, 1, 2, verb_sample, "MODEL [FILE]", "k answers to every prompt" },
+    { "score", SCORE, 0, 1, verb_score, "[FILE]", "measure every answer" },
+    { "select", SELECT, 0, 1, verb_select, "[FILE]", "keep one answer a prompt" },
+    { "tune", TUNE, 2, 2, verb_tune, "MODEL FILE -o DIR", "fine-tune a model on answers (MODEL a lone config.json: train one)" },
+    { "profile", PROFILE, 2, MANY, verb_profile, "MODEL SUITE...", "measure a model, with intervals" },
+    { "gather", GATHER, 1, MANY, verb_gather, "FILE...", "bring each prompt's answers together" },
+    { "generate", GENERATE, 1, 2, verb_generate, "MODEL [TEXT]", "continue a text" },
+    { "tokenize", TOKENIZE, 1, 2, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back" },
+    { "convert", CONVERT, 1, 1, verb_convert, "MODEL -o OUT", "write a model, its adapter merged, as other programs read it" },
+    { "info", INFO, 1, 1, verb_info, "MODEL", "what a model is made of" },
+    { "corpus", CORPUS, 1, 1, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL } };
 
 #ifndef ACTINH_NO_MAIN
 static int show_help(const char *name) {
@@ -8986,10 +8958,9 @@ static int show_help(const char *name) {
 
 int main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "help", *fault = arithmetic_fault();
-    Env e;
+    Env e = { 0 };
     Call c;
     int i, r = -1;
-    memset(&e, 0, sizeof e);
 #ifdef _WIN32
     _setmode(0, _O_BINARY); _setmode(1, _O_BINARY);
 #endif
