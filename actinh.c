@@ -139,6 +139,7 @@ struct Env {
 typedef struct Env Env;
 
 #define TRY(call) do { if ((call) < 0) return -1; } while (0)
+#define NEW(list, n) TRY(((list) = get(e, n, sizeof *(list))) ? 0 : -1)      /* n zeroed elements */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NAMES(...) (const char *const []){ __VA_ARGS__, NULL }
 
@@ -899,22 +900,23 @@ static const char *json_string_end(const char *s, const char *end, Wrong *w) {
     return s < end ? s + 1 : json_bad(w, "a string without its closing quote", s);
 }
 
-static const char *json_number_end(const char *s, const char *end, Wrong *w) {
-    const char *from = s, *digits;
-    if (s < end && *s == '-') s++;
-    for (digits = s; s < end && is_digit(*s); s++) ;
-    if (s == digits || (s - digits > 1 && *digits == '0')) return json_bad(w, "not a JSON value", from);
-    if (s < end && *s == '.') {
-        for (digits = ++s; s < end && is_digit(*s); s++) ;
-        if (s == digits) return json_bad(w, "a number without digits after the point", from);
-    }
-    if (s < end && lower(*s) == 'e') {
-        s++;
-        if (s < end && (*s == '-' || *s == '+')) s++;
-        for (digits = s; s < end && is_digit(*s); s++) ;
-        if (s == digits) return json_bad(w, "a number without digits in its exponent", from);
-    }
+static const char *skip_digits(const char *s, const char *end) {
+    while (s < end && is_digit(*s)) s++;
     return s;
+}
+
+static const char *json_number_end(const char *s, const char *end, Wrong *w) {
+    const char *from = s, *digits = s + (*s == '-');
+    int good;
+    s = skip_digits(digits, end);
+    good = s == digits + 1 || (s > digits && *digits != '0');
+    if (s < end && *s == '.') { digits = s + 1; s = skip_digits(digits, end); good &= s > digits; }
+    if (s < end && lower(*s) == 'e') {
+        digits = s + 1 + (end - s > 1 && (s[1] == '-' || s[1] == '+'));
+        s = skip_digits(digits, end);
+        good &= s > digits;
+    }
+    return good ? s : json_bad(w, "not a JSON value", from);
 }
 
 static const char *json_end(const char *s, const char *end, int depth, Wrong *w) {
@@ -1377,6 +1379,13 @@ static int take_number(Value *v, double *x) {
     return 1;
 }
 
+/* One number of a type; -1 past the end. */
+static double take_one(Value *v, uint32_t type) {
+    double x = -1;
+    v->type = type; v->n = 1;
+    return take_number(v, &x) ? x : -1;
+}
+
 /* The value of a field: 1, or 0 where there is none. Without a key: where the tensors' names begin. */
 static int gguf_find(Env *e, const char *path, Span file, const char *key, Value *v) {
     Value name = { GGUF_TEXT, 1, NULL, file.s + file.n };
@@ -1660,8 +1669,8 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
     TRY(check_steps(e, path, json_get(json, "normalizer"), t));
     TRY(check_steps(e, path, json_get(json, "pre_tokenizer"), t));
     for (i = 0; i < 2; i++) for (at = 0; json_next(list[i], &at, &m); n++) ;
-    quoted = get(e, n, sizeof *quoted); kind = get(e, n, 1);
-    if (!quoted || !kind) return -1;
+    NEW(quoted, n);
+    NEW(kind, n);
     for (i = 0; i < 2; i++) for (at = 0; json_next(list[i], &at, &m);) {
         Span name = { m.key.s - 1, m.key.n + 2 }, id = m.value;
         double x = -1;
@@ -1773,13 +1782,14 @@ static void offer(const Tokenizer *t, const char *s, const Symbol *symbol, size_
 /* Ids of a text: *ids [*n] belongs to the environment. `prefix`: the text begins a document (dummy prefix). */
 static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, size_t *n) {
     size_t bytes = text.n + 1, i, k, symbols = 0, waiting = 0;
-    char *s = get(e, bytes, 1);
-    Symbol *symbol = get(e, bytes, sizeof *symbol);
-    Merge *heap = get(e, bytes * 3, sizeof *heap);
-    *ids = get(e, bytes, sizeof **ids);
-    *n = 0;
-    if (!s || !symbol || !heap || !*ids) return -1;
-    bytes = 0;
+    Symbol *symbol;
+    Merge *heap;
+    char *s;
+    NEW(s, bytes);
+    NEW(symbol, bytes);
+    NEW(heap, bytes * 3);
+    NEW(*ids, bytes);
+    *n = bytes = 0;
     if (prefix && text.n && !t->no_prefix) s[bytes++] = ' ';
     if (text.n) memcpy(s + bytes, text.s, text.n);
     bytes += text.n;
@@ -1840,9 +1850,9 @@ static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
 
 static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     Buf b = { NULL, 0, 0 }, text = { NULL, 0, 0 }, first = { NULL, 0, 0 };
-    Merge *order = get(e, t->n, sizeof *order);
+    Merge *order;
     size_t i, any = 0;
-    if (!order) return -1;
+    NEW(order, t->n);
     put_quoted(e, &first, t->piece[BOS]);
     put_text(e, &b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
     for (i = 0; i < t->n; i++) {
@@ -2167,16 +2177,14 @@ static int shape_model(Env *e, Model *m) {
     const Config *c = &m->c;
     const char *const *name = names[c->E > 1];
     size_t l, x;
-    m->layer = get(e, c->L, sizeof *m->layer);
-    m->all = get(e, 3 + c->L * (7 + 3 * c->E), sizeof *m->all);
-    m->train = get(e, 2 * (3 + c->L * (7 + 3 * c->E)), sizeof *m->train);
-    if (!m->layer || !m->all || !m->train) return -1;
+    NEW(m->layer, c->L);
+    NEW(m->all, 3 + c->L * (7 + 3 * c->E));
+    NEW(m->train, 2 * (3 + c->L * (7 + 3 * c->E)));
     m->n_all = 0;
     shape_param(m, &m->embed, c->V, c->H, "model.embed_tokens", "token_embd", SIZE_MAX, 0);
     for (l = 0; l < c->L; l++) {
         Layer *y = &m->layer[l];
-        y->expert = get(e, c->E, sizeof *y->expert);
-        if (!y->expert) return -1;
+        NEW(y->expert, c->E);
         shape_param(m, &y->norm1, c->H, 1, "input_layernorm", "attn_norm", l, 0);
         shape_param(m, &y->q, c->Q * c->D, c->H, "self_attn.q_proj", "attn_q", l, 0);
         shape_param(m, &y->k, c->K * c->D, c->H, "self_attn.k_proj", "attn_k", l, 0);
@@ -2201,9 +2209,8 @@ static int shape_model(Env *e, Model *m) {
  * cosine of that angle in binary64, rounded. So it is in transformers, and so long positions agree with it. */
 static int fill_rope(Env *e, Model *m) {
     size_t half = m->c.D / 2, i, t;
-    m->cosine = get(e, m->c.ctx * half, sizeof(float));
-    m->sine = get(e, m->c.ctx * half, sizeof(float));
-    if (!m->cosine || !m->sine) return -1;
+    NEW(m->cosine, m->c.ctx * half);
+    NEW(m->sine, m->c.ctx * half);
     for (i = 0; i < half; i++) {
         float inverse = narrow(pow64((double)m->c.theta, -(double)(2 * i) / (double)m->c.D));
         for (t = 0; t < m->c.ctx; t++) {
@@ -2243,12 +2250,16 @@ static const Tensor *find_tensor(const Table *t, const char *name) {
     return NULL;
 }
 
+static int check_blocks(Env *e, const char *path, const char *name, int type, size_t cols) {
+    return cols % storage[type].of == 0 ? 0 : fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu",
+        path, name, storage[type].name, storage[type].of, cols);
+}
+
 static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows, size_t cols, size_t at) {
     size_t of = storage[type].of, bytes = storage[type].bytes;
     Tensor *x;
     if (ends(name, ".bias")) return fail(e, "%s: tensor %s: biases are not supported", t->path, name);
-    if (cols % of) return fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu", t->path, name,
-            storage[type].name, of, cols);
+    TRY(check_blocks(e, t->path, name, type, cols));
     if (at > t->file.n || (rows && cols / of > (t->file.n - at) / bytes / rows))
         return fail(e, "%s: tensor %s: [%zu][%zu] needs %.0f bytes from byte %zu on, the file has %zu (cut off?)", t->path,
             name, rows, cols, (double)rows * (double)(cols / of) * (double)bytes, at, t->file.n);
@@ -2363,8 +2374,7 @@ static int own_weights(Env *e, Param *p) {
     long r;
     if (p->w) return 0;
     TRY(check_finite(e, p));
-    w = get(e, p->rows * p->cols, sizeof(float));
-    if (!w) return -1;
+    NEW(w, p->rows * p->cols);
     PARALLEL(p->rows * p->cols) for (r = 0; r < (long)p->rows; r++) {
         size_t k;
         for (k = 0; k < p->cols; k += 32)
@@ -2501,7 +2511,8 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
     Config *c = &m->c;
     uint32_t version = 0, group = 1;
-    int32_t h[7];
+    double h[7];
+    Value v = { 0, 0, NULL, NULL };
     size_t i, l, at = 28;
     static const char own[] = "aqkvof132";
     const char *order;
@@ -2513,25 +2524,23 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
         at = 256;
         if (version == 2) group = le32(t->file.s + 37);
         if (version < 1 || version > 2 || group < 1 || group > 1u << 20)
-            return fail(e, "%s: version 0, 1 or 2 of llama2.c's format was expected, found %lu (group size %lu)", path,
-                (unsigned long)version, (unsigned long)group);
+            return fail(e, "%s: version 0, 1 or 2 of llama2.c's format was expected, found %u (group size %u)", path,
+                (unsigned)version, (unsigned)group);
     }
-    if (t->file.n < 28) return fail(e, "%s: a llama2.c header of 28 bytes was expected, the file has %zu", path, t->file.n);
+    v.s = t->file.s + (version ? 8 : 0); v.end = t->file.s + t->file.n;
     for (i = 0; i < 7; i++) {
-        uint32_t u = le32(t->file.s + 4 * i + (version ? 8 : 0));
-        h[i] = u >> 31 ? -(int32_t)(~u) - 1 : (int32_t)u;
-        if (h[i] == 0 || (i < 2 && h[i] < 2) || h[i] > 1 << 24 || (h[i] < 0 && (version || i != 5 || h[i] < -(1 << 24))))
-            return fail(e, "%s, field %s: found %ld (is this a llama2.c file?)", path, fields[i], (long)h[i]);
+        h[i] = take_one(&v, 5);
+        if (h[i] == 0 || (i < 2 && h[i] < 2) || h[i] > 1 << 24 || h[i] < (i == 5 && !version ? -(1 << 24) : 0))
+            return fail(e, "%s, field %s: found %.0f (is this a llama2.c file?)", path, fields[i], h[i]);
     }
     memset(c, 0, sizeof *c);
     c->H = (size_t)h[0]; c->F = (size_t)h[1]; c->L = (size_t)h[2]; c->Q = (size_t)h[3]; c->K = (size_t)h[4];
     c->V = (size_t)(h[5] < 0 ? -h[5] : h[5]); c->ctx = (size_t)h[6];
     c->tied = version ? t->file.s[36] != 0 : h[5] > 0; c->E = c->top = 1; c->eps = 1e-5f; c->theta = 1e4f;
     c->stops[0] = BOS; c->stops[1] = EOS; c->n_stops = 2;    /* llama2.c's own texts end where the next would begin */
-    if (c->Q > c->H || c->H % c->Q || c->H / c->Q % 2 || c->K > c->Q || c->Q % c->K || c->L > 4096)
-        return fail(e, "%s, field n_heads: dim %zu, heads %zu, kv heads %zu, layers %zu do not fit together", path, c->H,
-            c->Q, c->K, c->L);
-    c->D = c->H / c->Q;
+    if (c->H % c->Q || c->L > 4096)
+        return fail(e, "%s, field n_heads: dim %zu, heads %zu, layers %zu do not fit together", path, c->H, c->Q, c->L);
+    TRY(check_config(e, path, c));
     TRY(shape_model(e, m));
     /* a letter for each kind: its place within a layer of ours; Embedding, Norm and Head stand before and behind these */
     for (order = version ? "afNEqkvo123H" : "Eaqkvof123N H"; *order; order++) {
@@ -2541,8 +2550,8 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
         for (l = 0; l < layers; l++) {
             const Param *p = m->all[strchr("ENH", *order) ? alone : 1 + 9 * l + (size_t)(strchr(own, *order) - own)];
             size_t n = p->rows * p->cols, grouped = version == 2 && p->cols > 1;
-            if (grouped && n % group) return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %lu", path, p->name, n,
-                    (unsigned long)group);
+            if (grouped && n % group)
+                return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %u", path, p->name, n, (unsigned)group);
             TRY(add_tensor(e, t, p->name, grouped ? GROUPS : F32, p->rows, p->cols, at));
             at += grouped ? n : 4 * n;
             if (!grouped) continue;
@@ -2553,13 +2562,6 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
         }
     }
     return 0;
-}
-
-/* One number of a type; -1 past the end. */
-static double take_one(Value *v, uint32_t type) {
-    double x = -1;
-    v->type = type; v->n = 1;
-    return take_number(v, &x) ? x : -1;
 }
 
 /* One tensor's entry. A fused tensor of E experts becomes E of the old names. *base: where the numbers begin, or 0 to
@@ -2697,8 +2699,7 @@ static int random_weights(Env *e, Model *m, uint64_t seed) {
         Param *p = m->all[i];
         int out = strstr(p->name, "o_proj") || strstr(p->name, "down_proj") || strstr(p->name, ".w2.");
         float width = out ? 0.02f / sqrtf(2.0f * (float)m->c.L) : 0.02f;
-        p->w = get(e, p->rows * p->cols, sizeof(float));
-        if (!p->w) return -1;
+        NEW(p->w, p->rows * p->cols);
         for (k = 0; k < p->rows * p->cols; k++) p->w[k] = p->norm ? 1.0f : width * normal(seed, i, k);
     }
     return 0;
@@ -2723,8 +2724,8 @@ static int targeted(const Param *p, const char *list) {
 static int add_pair(Env *e, Model *m, Param *p) {
     double rank = (double)m->c.rank;
     int i;
-    p->a = get(e, 1, sizeof *p->a); p->b = get(e, 1, sizeof *p->b);
-    if (!p->a || !p->b) return -1;
+    NEW(p->a, 1);
+    NEW(p->b, 1);
     for (i = 0; i < 2; i++) {
         Param *q = i ? p->b : p->a;
         snprintf(q->name, sizeof q->name, "base_model.model.%.*s.lora_%c.weight", (int)module_of(p).n, p->name, i ? 'B' : 'A');
@@ -2744,9 +2745,8 @@ static int add_lora(Env *e, Model *m, const char *targets, size_t rank, float al
         if (!targeted(p, targets)) continue;
         TRY(add_pair(e, m, p));
         a = p->a;
-        a->w = get(e, a->rows * a->cols, sizeof(float));
-        p->b->w = get(e, p->b->rows * rank, sizeof(float));
-        if (!a->w || !p->b->w) return -1;
+        NEW(a->w, a->rows * a->cols);
+        NEW(p->b->w, p->b->rows * rank);
         for (k = 0; k < a->rows * a->cols; k++)
             a->w[k] = (2.0f * uniform(draw(seed, DRAW_INIT, hash(p->name, strlen(p->name)), k, 1)) - 1.0f) / sqrtf((float)p->cols);
     }
@@ -3019,29 +3019,30 @@ static void put_vocabulary(Env *e, Buf *b, size_t *fields, const Tokenizer *t) {
  * and k are neighbours. */
 static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     const Config *c = &m->c;
-    const struct { const char *key; size_t x; } sizes[] = { { "llama.block_count", c->L }, { "llama.context_length", c->ctx },
+    const struct { const char *key; size_t x; } fields[] = { { "llama.block_count", c->L }, { "llama.context_length", c->ctx },
         { "llama.embedding_length", c->H }, { "llama.feed_forward_length", c->F }, { "llama.attention.head_count", c->Q },
         { "llama.attention.head_count_kv", c->K }, { "llama.attention.key_length", c->D }, { "llama.attention.value_length", c->D },
         { "llama.rope.dimension_count", c->D }, { "llama.vocab_size", c->V }, { "tokenizer.ggml.bos_token_id", BOS },
         { "tokenizer.ggml.eos_token_id", (size_t)c->stops[0] }, { "tokenizer.ggml.unknown_token_id", UNKNOWN },
         { "general.file_type", type == F32 ? 0 : type == F16 ? 1 : type == Q8_0 ? 7 : 32 },
-        { "llama.expert_count", c->E }, { "llama.expert_used_count", c->top } };
+        { "llama.expert_count", c->E }, { "llama.expert_used_count", c->top },
+        { "llama.attention.layer_norm_rms_epsilon", bits32(c->eps) }, { "llama.rope.freq_base", bits32(c->theta) } };
     static const char zeros[32] = { 0 };
-    Buf b = { NULL, 0, 0 }, meta = { NULL, 0, 0 }, infos = { NULL, 0, 0 }, name = { NULL, 0, 0 };
-    size_t i, x, at = 0, fields = 0, tensors = 0, pass;
+    Buf b = { NULL, 0, 0 }, meta = { NULL, 0, 0 }, infos = { NULL, 0, 0 };
+    char name[100];
+    size_t i, x, at = 0, n_fields = 0, tensors = 0, pass;
     Out *o = NULL;
-    put_field(e, &meta, &fields, "general.architecture", GGUF_TEXT); put_counted(e, &meta, span("llama"));
-    put_field(e, &meta, &fields, "general.name", GGUF_TEXT); put_counted(e, &meta, span(m->name ? m->name : ""));
-    for (i = 0; i < COUNT(sizes) - (c->E > 1 ? 0 : 2); i++) {
-        put_field(e, &meta, &fields, sizes[i].key, 4);
-        put_le32(e, &meta, (uint32_t)sizes[i].x);
+    put_field(e, &meta, &n_fields, "general.architecture", GGUF_TEXT); put_counted(e, &meta, span("llama"));
+    put_field(e, &meta, &n_fields, "general.name", GGUF_TEXT); put_counted(e, &meta, span(m->name ? m->name : ""));
+    for (i = 0; i < COUNT(fields); i++) {
+        if (c->E == 1 && starts(fields[i].key, "llama.expert")) continue;
+        put_field(e, &meta, &n_fields, fields[i].key, i + 2 < COUNT(fields) ? 4 : 6);
+        put_le32(e, &meta, (uint32_t)fields[i].x);
     }
-    put_field(e, &meta, &fields, "llama.attention.layer_norm_rms_epsilon", 6); put_le32(e, &meta, bits32(c->eps));
-    put_field(e, &meta, &fields, "llama.rope.freq_base", 6); put_le32(e, &meta, bits32(c->theta));
-    put_vocabulary(e, &meta, &fields, &m->t);
+    put_vocabulary(e, &meta, &n_fields, &m->t);
     for (pass = 0; pass < 2; pass++) {                       /* the list of tensors, then their numbers */
         if (pass) {
-            put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le64(e, &b, tensors); put_le64(e, &b, fields);
+            put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le64(e, &b, tensors); put_le64(e, &b, n_fields);
             put(e, &b, meta.s, meta.n); put(e, &b, infos.s, infos.n);
             put(e, &b, zeros, (32 - b.n % 32) % 32);
             if (!(o = open_out(e, path))) return -1;
@@ -3050,19 +3051,17 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
             const Param *p = m->all[i];
             int kind = p->norm || strstr(p->gguf, "gate_inp") ? F32 : type;
             size_t parts = p->expert ? c->E : 1, bytes = p->rows * p->cols / storage[kind].of * storage[kind].bytes * parts;
-            if (p->cols % storage[kind].of)
-                return fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu", path, p->name,
-                    storage[kind].name, storage[kind].of, p->cols);
+            TRY(check_blocks(e, path, p->name, kind, p->cols));
             if (p->expert > 1) continue;
             if (pass) {
                 for (x = 0; x < parts; x++) TRY(write_param(e, o, &b, m->all[i + 3 * x], kind, c->D));
                 put(e, &b, zeros, (32 - bytes % 32) % 32);
                 continue;
             }
-            name.n = 0;                                      /* blk.0.ffn_up.0.weight stands for all: blk.0.ffn_up_exps.weight */
-            put(e, &name, p->gguf, strlen(p->gguf) - (p->expert ? 9 : 7));
-            put_text(e, &name, p->expert ? "_exps.weight" : ".weight");
-            put_counted(e, &infos, whole(&name));
+            /* blk.0.ffn_up.0.weight stands for all: blk.0.ffn_up_exps.weight */
+            snprintf(name, sizeof name, "%.*s%s.weight", (int)strlen(p->gguf) - (p->expert ? 9 : 7), p->gguf,
+                p->expert ? "_exps" : "");
+            put_counted(e, &infos, span(name));
             put_le32(e, &infos, p->norm ? 1 : p->expert ? 3 : 2);
             if (!p->norm) put_le64(e, &infos, p->cols);
             put_le64(e, &infos, p->rows);
