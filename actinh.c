@@ -5992,6 +5992,7 @@ typedef struct {                         /* an item of a set */
     size_t number;
     Span json;
     Member more[3];                      /* choice, file, beside */
+    Span beside, preface;                /* what is left of the first file; what stands before each prompt */
     Texts text[N_TEXTS];                 /* what the section's keys make of it */
 } Here;
 
@@ -6013,8 +6014,8 @@ static int add_span(Env *e, Spans *list, Span x) {
 
 /* RFC 4180 has quotes around cells that hold commas or line ends, and writes a quote twice; TSV has neither. A first row that
  * begins with the first of the given names is their head line. */
-static int load_table(Env *e, const char *path, char comma, const char *names, Spans *list) {
-    Buf cell = { NULL, 0, 0 }, json = cell;
+static int load_table(Env *e, const char *path, char comma, const char *names, Buf *records) {
+    Buf cell = { NULL, 0, 0 };
     Spans name = { NULL, 0, 0 }, row = name;
     Span text, given = span(names);
     size_t i, k, rows = 1;
@@ -6035,13 +6036,13 @@ static int load_table(Env *e, const char *path, char comma, const char *names, S
         if (quoted || (name.n && row.n != name.n))
             return fail(e, "%s, row %zu: %zu columns were expected, or a quote is not closed", path, rows, name.n);
         for (k = 0; name.n && k < row.n && (rows > 1 || !equal(row.v[0], name.v[0])); k++) {
-            put_text(e, &json, k ? "," : "{"); put_quoted(e, &json, name.v[k]);
-            put_text(e, &json, ":"); put_quoted(e, &json, row.v[k]);
+            put_text(e, records, k ? "," : "{"); put_quoted(e, records, name.v[k]);
+            put_text(e, records, ":"); put_quoted(e, records, row.v[k]);
+            if (k + 1 == row.n) put_text(e, records, "}\n");
         }
-        if (json.n) { put_text(e, &json, "}"); TRY(add_span(e, list, whole(&json))); }
         if (!name.n) { name = row; memset(&row, 0, sizeof row); }
         while (row.n) drop(e, (void *)(uintptr_t)row.v[--row.n].s);
-        json.n = 0; rows++;
+        rows++;
     }
     return e->error[0] ? -1 : 0;
 }
@@ -6062,26 +6063,16 @@ static size_t find_values(Span json, Span path, Span *v, size_t most) {
     return n;
 }
 
-static int load_set(Env *e, const char *path, const Section *x, Spans *list) {
-    Span raw, items, at = span(key_of(x, "at"));
-    Records rs;
-    Member m;
-    size_t i;
-    int any;
-    if (ends(path, ".csv") || ends(path, ".tsv"))
-        return load_table(e, path, ends(path, ".csv") ? ',' : '\t', key_of(x, "columns"), list);
-    TRY(open_records(e, &rs, path));
-    while ((any = next_object(e, &rs, &raw)) > 0) {
-        if (at.n && find_values(raw, at, &items, 1)) for (i = 0; json_next(items, &i, &m);) TRY(add_span(e, list, m.value));
-        else TRY(add_span(e, list, raw));
+/* Cuts a text at the first `mark`; returns what stands behind that, NULL where there is none. */
+static Span behind(Span *text, Span mark) {
+    Span rest = *text, none = { NULL, 0 };
+    for (; rest.n >= mark.n; rest.s++, rest.n--) {
+        if (memcmp(rest.s, mark.s, mark.n)) continue;
+        text->n = (size_t)(rest.s - text->s);
+        rest.s += mark.n; rest.n -= mark.n;
+        return rest;
     }
-    close_in(&rs.in);
-    return any;
-}
-
-static const char *find_text(Span t, Span what) {
-    for (; t.n >= what.n; t.s++, t.n--) if (memcmp(t.s, what.s, what.n) == 0) return t.s;
-    return NULL;
+    return none;
 }
 
 /* Filters, applied to what b holds from `from` on: trim, capitalize (Python's), before X, after X, cut [] (these two and
@@ -6089,16 +6080,16 @@ static const char *find_text(Span t, Span what) {
 static int filter_text(Env *e, const Here *h, Span filters, Buf *b, size_t from) {
     while (filters.n && !e->error[0]) {
         Span arg = upto(&filters, '/'), name = upto(&arg, ' '), t = { b->s + from, b->n - from }, y = arg, x = upto(&y, '>');
-        const char *at = find_text(t, arg), *end = t.s + t.n, *close;
+        const char *at, *end, *close;
         int cut = same(name, "cut") && arg.n == 2, swap = same(name, "swap") && x.n, capitalize = same(name, "capitalize");
         Buf out = { NULL, 0, 0 };
         put(e, &out, "", 0);
-        if (same(name, "trim")) { t = trim(t); end = t.s + t.n; }
-        else if (same(name, "before")) end = at ? at : end;
-        else if (same(name, "after")) t.s = at ? at + arg.n : end;
+        if (same(name, "trim")) t = trim(t);
+        else if (same(name, "before")) behind(&t, arg);
+        else if (same(name, "after")) t = behind(&t, arg);
         else if (!cut && !swap && !capitalize)
             return fail(e, "%s, [%s]: there is no filter \"%.*s\"", h->s->file, h->s->name, SHOWN(name));
-        for (at = t.s; at < end;) {
+        for (at = t.s, end = t.s + t.n; at < end;) {
             char c = capitalize ? (char)(at == t.s && is_alpha(*at) ? lower(*at) - 32 : lower(*at)) : *at;
             if (swap && (size_t)(end - at) >= x.n && memcmp(at, x.s, x.n) == 0) { put(e, &out, y.s, y.n); at += x.n; }
             else if (cut && c == arg.s[0] && (close = memchr(at, arg.s[1], (size_t)(end - at))) != NULL) at = close + 1;
@@ -6289,7 +6280,7 @@ static int describe_item(Env *e, const Here *h, Item *q) {
 }
 
 /* A question; its choices are put to the model as answers that were cut off: without an end mark. */
-static int add_question(Profile *w, Part *p, Here *h, Span preface) {
+static int add_question(Profile *w, Part *p, Here *h) {
     Env *e = w->e;
     Buf prompt = { NULL, 0, 0 }, answer = prompt, quoted = prompt;
     const Texts *t = &h->text[CHOICES];
@@ -6307,7 +6298,7 @@ static int add_question(Profile *w, Part *p, Here *h, Span preface) {
         prompt.n = answer.n = quoted.n = 0;
         put_quoted(e, &quoted, text_at(t, j));
         h->more[0].key = span("choice"); h->more[0].value = whole(&quoted);
-        put(e, &prompt, preface.s, preface.n);
+        put(e, &prompt, h->preface.s, h->preface.n);
         TRY(put_key(e, h, "prompt", &prompt));
         TRY(filter_text(e, h, span(key_of(h->s, "clean")), &prompt, 0));
         if (p->joined && prompt.n) put(e, &answer, " ", 1);
@@ -6354,33 +6345,43 @@ static int load_named(Env *e, const Section *x, const char *key, Span *text) {
     return *name ? load_file(e, set_path(e, x, span(name)), text) : 0;
 }
 
+static int add_any(Profile *w, Part *p, Here *h, Span json) {
+    Buf line = { NULL, 0, 0 };
+    h->number++;
+    h->json = json;
+    put_quoted(w->e, &line, trim(upto(&h->beside, '\n')));
+    h->more[2].key = span("beside"); h->more[2].value = line.n > 2 ? whole(&line) : span("");
+    TRY(*p->kind == 'c' ? add_question(w, p, h) : add_text(w, p, h));
+    drop(w->e, line.s);
+    return 0;
+}
+
 /* The items of one file of a set. */
 static int read_items(Profile *w, Part *p, const char *path) {
     Env *e = w->e;
     Here *h = get(e, 1, sizeof *h);
-    Spans set = { NULL, 0, 0 };
-    Span beside, preface;
-    Buf file = { NULL, 0, 0 }, line = file;
-    size_t k;
+    Span raw, items, at = span(key_of(&p->s, "at"));
+    Buf file = { NULL, 0, 0 }, rows = file;
+    Records rs;
+    Member m;
+    size_t i;
+    int any, table = ends(path, ".csv") ? ',' : ends(path, ".tsv") ? '\t' : 0;
     if (!h) return -1;
-    TRY(load_named(e, &p->s, "beside", &beside)); TRY(load_named(e, &p->s, "preface", &preface));
-    if (preface.n && preface.s[preface.n - 1] == '\n') preface.n--;
-    TRY(load_set(e, path, &p->s, &set));
-    put_quoted(e, &file, span(copy(e, base_name(path), strcspn(base_name(path), "."))));
     h->s = &p->s; h->path = path;
+    TRY(load_named(e, &p->s, "beside", &h->beside)); TRY(load_named(e, &p->s, "preface", &h->preface));
+    if (h->preface.n && h->preface.s[h->preface.n - 1] == '\n') h->preface.n--;
+    put_quoted(e, &file, span(copy(e, base_name(path), strcspn(base_name(path), "."))));
     h->more[1].key = span("file"); h->more[1].value = whole(&file);
-    h->more[2].key = span("beside");
-    for (h->number = 1; h->number <= set.n; h->number++) {
-        h->json = set.v[h->number - 1];
-        line.n = 0;
-        put_quoted(e, &line, trim(upto(&beside, '\n')));
-        h->more[2].value = line.n > 2 ? whole(&line) : span("");
-        TRY(*p->kind == 'c' ? add_question(w, p, h, preface) : add_text(w, p, h));
-        drop(e, (void *)(uintptr_t)h->json.s);
+    if (table) TRY(load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows)); else TRY(open_records(e, &rs, path));
+    if (table) open_text(&rs, path, whole(&rows));
+    while ((any = next_object(e, &rs, &raw)) > 0) {
+        if (!at.n || !find_values(raw, at, &items, 1)) TRY(add_any(w, p, h, raw));
+        else for (i = 0; json_next(items, &i, &m);) TRY(add_any(w, p, h, m.value));
     }
-    for (k = 0; k < N_TEXTS; k++) drop(e, h->text[k].b.s);
-    drop(e, set.v); drop(e, line.s); drop(e, h);
-    return e->error[0] ? -1 : 0;
+    close_in(&rs.in);
+    for (i = 0; i < N_TEXTS; i++) drop(e, h->text[i].b.s);
+    drop(e, rs.in.s); drop(e, h);
+    return any;
 }
 
 /* Reads the items of a section of likelihoods, and checks that its figures can be made of them. */
@@ -6798,26 +6799,20 @@ static Span tidy(Buf *b) {
 typedef struct { Span prompt, answer, wrong; Expansion x; Buf text; } Document;        /* answer, wrong: templates */
 
 static int draw_document(Env *e, const Grammar *g, const char *start, uint64_t key, Document *d) {
-    Span name = span(start), text = { "", 0 }, *part;
-    const char *arrow, *slashes;
+    Span name = span(start), text = { "", 0 };
     size_t hops = 0;
     memset(&d->x, 0, sizeof d->x);
     d->x.e = e; d->x.g = g; d->x.key = key;
     for (;;) {
         TRY(pick_alternative(&d->x, name, &text));
-        if ((arrow = find_text(text, span("=>"))) != NULL) break;
+        d->answer = behind(&text, span("=>"));
+        if (d->answer.s) break;
         if (hops++ > 20 || text.n < 3 || text.s[0] != '<' || text.s[text.n - 1] != '>')
             return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, found \"%.*s\"",
                 g->path, SHOWN(name), SHOWN(text));
         name.s = text.s + 1; name.n = text.n - 2;
     }
-    part = &d->answer;
-    part->s = arrow + 2; part->n = (size_t)(text.s + text.n - part->s);
-    text.n = (size_t)(arrow - text.s);
-    slashes = find_text(*part, span("//"));
-    d->wrong.s = slashes ? slashes + 2 : NULL;
-    d->wrong.n = slashes ? (size_t)(part->s + part->n - d->wrong.s) : 0;
-    if (slashes) part->n = (size_t)(slashes - part->s);
+    d->wrong = behind(&d->answer, span("//"));
     d->text.n = 0;
     TRY(expand(&d->x, text, &d->text));
     d->prompt = tidy(&d->text);
