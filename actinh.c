@@ -6899,7 +6899,7 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Pr
  * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
  */
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128,
-       TOKENIZE = 256, CORPUS = 512, INFO = 1024, VERIFY = 2048, CONVERT = 4096, ALL = 8191, MANY = 1 << 24,
+       TOKENIZE = 256, CORPUS = 512, INFO = 1024, VERIFY = 2048, CONVERT = 4096, REPORT = 8192, ALL = 16383, MANY = 1 << 24,
        DRAWS = SAMPLE | GENERATE, SHARDS = SAMPLE | SCORE, LISTS = SCORE | PROFILE, ASKING = SAMPLE | TUNE | PROFILE,
        REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CORPUS | CONVERT | RUN,
        MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | CORPUS | VERIFY };
@@ -8371,11 +8371,78 @@ static int verb_run(Env *e, Call *c) {
     TRY(collect(e, &g, &results));
     TRY(save_file(e, join(e, r.dir, "/", run_files[0]), whole(&results)));
     TRY(put_table(e, &table, &g));
+    TRY(save_file(e, join(e, r.dir, "/", "table.txt"), whole(&table)));
     TRY(depends(e, c, "recipe", r.file, NULL));
     TRY(depends_on_stages(e, c, &g));
     c->out = r.dir; c->files = run_files;
     TRY(put_receipt(e, c));
     return save_file(e, NULL, whole(&table));
+}
+
+/* The report: data/report.html with the run's table and records put in. These are a stranger's text: none of their bytes
+ * can end the element they stand in, or begin another. `kind`: our own page, or a text for markup, JSON, JSON of numbers. */
+enum { OURS, MARKUP, JSON, NUMBERS };
+static void put_safe(Env *e, Buf *b, Span s, int kind) {
+    for (; s.n; s.s++, s.n--)
+        if (kind && *s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
+        else if (kind && s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40) {        /* U+2028, U+2029 */
+            put_text(e, b, s.s[2] & 1 ? "\\u2029" : "\\u2028"); s.s += 2; s.n -= 2;
+        } else if (kind == NUMBERS && s.n > 6 && memcmp(s.s, ".000000", 7) == 0) { s.s += 6; s.n -= 6; } else put(e, b, s.s, 1);
+}
+
+/* A file's records, whole or some fields. Of more than `most` every N-th stands for all; answers are drawn by the hash of
+ * their id, the same ones from every file, and about 240 a file keep their text. */
+static int put_rows(Env *e, Buf *b, const char *dir, const char *name, size_t fields, size_t most, size_t *every) {
+    static const char *const field[] = { "id", "candidate", "loss", "scores", "prompt", "completion" };
+    const char *path = join(e, dir, "/", name);
+    size_t n = 0, i, k, key;
+    Span rest, line, v;
+    if (!path || !is_file(path) || map_file(e, path, &rest) < 0) return e->error[0] ? -1 : 0;
+    for (line = rest; line.n; n++) upto(&line, '\n');
+    if (!*every) *every = 1 + n / most;
+    put_text(e, b, ",\n"); put_quoted(e, b, span(name)); put_format(e, b, ":{\"of\":%zu,\"every\":%zu,\"rows\":[0", n, *every);
+    for (i = 0, n = 1 + n / *every / 240; rest.n; i++) {
+        TRY(json_check(e, line = upto(&rest, '\n'), path, i + 1));
+        v = json_get(line, "id");
+        key = v.n ? (size_t)(stir(0, hash(v.s, v.n)) >> 33) : i;
+        if (key % *every || line.n > 300000) continue;
+        put_text(e, b, fields ? ",\n{\"\":0" : ",\n"); put_safe(e, b, fields ? span("") : line, NUMBERS);
+        for (k = 0; k < (fields < 4 ? fields : key / *every % n == 0 ? 6 : same(json_get(line, "candidate"), "0") ? 5u : 4u); k++)
+            if ((v = json_get(line, field[k])).n) { put_format(e, b, ",\"%s\":", field[k]); put_safe(e, b, v, *v.s == '"' ? JSON : NUMBERS); }
+        if (fields) put_text(e, b, "}");
+    }
+    put_text(e, b, "]}");
+    return 0;
+}
+
+static int verb_report(Env *e, Call *c) {
+    const char *dir = c->file[0], *page, *name, *receipt_file = join(e, dir, "/receipt.json", "");
+    Span rest, line, table, receipt;
+    size_t at = 0, every = 1, kept = 0;
+    Buf b = { NULL, 0, 0 };
+    Member m;
+    if (!receipt_file || !is_file(receipt_file) || !is_file(join(e, dir, "/table.txt", "")))
+        return fail(e, "%s: not the folder of a finished run: receipt.json or table.txt is missing", dir);
+    if (load_file(e, join(e, dir, "/table.txt", ""), &table) < 0 || load_file(e, receipt_file, &receipt) < 0
+        || json_check(e, receipt, receipt_file, 0) < 0 || find_data(e, "data/report.html", &page) < 0 || load_file(e, page, &rest) < 0) return -1;
+    for (; rest.n; put_text(e, &b, "\n")) {
+        line = upto(&rest, '\n');
+        if (!same(line, "<!-- records -->")) { int t = same(line, "<!-- table -->"); put_safe(e, &b, t ? table : line, t ? MARKUP : OURS); continue; }
+        put_text(e, &b, "{\"receipt.json\":"); put_safe(e, &b, receipt, JSON);
+        TRY(put_rows(e, &b, dir, "results.jsonl", 0, 1, &every));
+        for (line = json_get(receipt, "in"); json_next(line, &at, &m) > 0; every = 0) {
+            int steps = ends(name = text_field(e, m.value, "name"), "/receipt.json"), figures = ends(name, ".figures.receipt");
+            if (*name == '/' || strstr(name, "../")) return fail(e, "%s: names a file elsewhere: %.60s", receipt_file, name);
+            if (starts(name, "sampled-") || !(steps || ends(name, ".receipt"))) continue;
+            name = join(e, copy(e, name, strlen(name) - (steps ? 12 : 8)), steps ? "steps.jsonl" : "", "");
+            TRY(put_rows(e, &b, dir, name, figures ? 0 : steps ? 3 : starts(name, "scored-") ? 4 : 2, steps ? 200 : figures ? SIZE_MAX : 4000,
+                steps || figures ? &every : &kept));
+        }
+        put_text(e, &b, "}");
+    }
+    if (!c->value[O_output]) c->value[O_output] = join(e, dir, "/report.html", "");
+    if (!c->value[O_output] || !file_is(e, c->value[O_output], whole(&b))) TRY(may_write(e, c, c->value[O_output]));
+    return save_file(e, c->value[O_output], whole(&b));
 }
 
 /* ============================================== Verification ==========================================================
@@ -8922,6 +8989,7 @@ static const Verb verbs[] = {
     { "generate", GENERATE, 1, 2, verb_generate, "MODEL [TEXT]", "continue a text" },
     { "tokenize", TOKENIZE, 1, 2, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back" },
     { "convert", CONVERT, 1, 1, verb_convert, "MODEL -o OUT", "write a model, its adapter merged, as other programs read it" },
+    { "report", REPORT, 1, 1, verb_report, "DIR", "one page of a run's results: DIR/report.html, or -o FILE" },
     { "info", INFO, 1, 1, verb_info, "MODEL", "what a model is made of" },
     { "corpus", CORPUS, 1, 1, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
     { NULL, 0, 0, 0, NULL, NULL, NULL } };

@@ -160,6 +160,24 @@ check 'run again' 0 'words:max' "$A" run $D/t.recipe -o $D/run
 equal 'run again: table' $D/1 $D/table; equal 'run again: results' $D/run/results.jsonl $D/results
 check 'run --threads 1 elsewhere' 0 'words:max' "$A" run $D/t.recipe -o $D/run1 --threads 1; equal 'run --threads 1' $D/run1/results.jsonl $D/results
 
+equal 'run: its table, kept' $D/run/table.txt $D/table
+# the report: one page, the same bytes twice; what answers hold stays text, whatever it is
+check 'report' 0 '' "$A" report $D/run; file 'report: DIR/report.html' $D/run/report.html
+check 'report again' 0 '' "$A" report $D/run; check 'report -o' 0 '' "$A" report $D/run1 -o $D/page.html; equal 'report: the same page of the same run' $D/page.html $D/run/report.html
+grep -q '^words  *base' $D/page.html && grep -q '"scored-moe-1.jsonl":{"of":36,"every":1,' $D/page.html && ok || bad 'report' 'the table and the records were expected'
+grep -qE '(src|href)="[^#]|url\(|@import|https?://[^w]' data/report.html && bad 'report.html' 'it names something elsewhere' || ok
+cp -R $D/run $D/run3; rm $D/run3/report.html
+sed 's/"completion":"/&<\/script><img src=x onerror=alert(1)><!--\xe2\x80\xa8/' $D/run/scored-dense-1.jsonl > $D/run3/scored-dense-1.jsonl
+sed 's/dense/&<i>/' $D/run/table.txt > $D/run3/table.txt
+check 'report of hostile records' 0 '' "$A" report $D/run3
+[ "$(grep -c '</script' $D/run3/report.html)" = "$(grep -c '</script' data/report.html)" ] && ! grep -qE '<img|<i>|<!--.*\[|'"$(printf '\342\200\250')" $D/run3/report.html && grep -q 'u003c/script>' $D/run3/report.html \
+    && ok || bad 'report of hostile records' 'markup from a record'
+no 'report of another folder' 'not the folder of a finished run' "$A" report $D/dense -o $O
+no 'report without a folder' 'DIR' "$A" report
+say $D/page.html x; check 'report: another file is there' 2 '--force' "$A" report $D/run -o $D/page.html
+sed 's/"name":"scored-dense-1/"name":"..\/scored-dense-1/' $D/run/receipt.json > $D/run3/receipt.json; no 'report: a receipt that leads elsewhere' 'elsewhere' "$A" report $D/run3 -o $O
+say $D/run3/receipt.json '{"in":[{"as":"stage","name":"scored-dense-1.jsonl.receipt"}]}'; say $D/run3/scored-dense-1.jsonl '{"id":1\n'; no 'report: a record that is none' 'line 1' "$A" report $D/run3 -o $O
+
 # --------------------------------------------------- receipts --------------------------------------------------------
 cp $D/s-dense.jsonl $D/kept
 check 'again: already done' 0 'already done' "$A" sample $D/dense $D/p.jsonl -n 3 --max-tokens 20 -o $D/s-dense.jsonl --threads 1
