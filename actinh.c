@@ -6984,18 +6984,15 @@ struct Call {
     const Verb *verb, *verbs;    /* this one; all there are, ended by one without a name: see Command line */
     const char *value[N_OPTIONS], **file;
     double number[N_OPTIONS];    /* of options that are numbers; 0 where none was given */
-    size_t n_files, part[3];     /* part: A, B, N of --shard or --fold */
+    size_t n_files, part[3];     /* part: A, B, N of --fold or --shard */
     Input *in;                   /* [n_in] files that the result depends on; see Evidence */
     size_t n_in, cap_in;
     Buf receipt;
     const char *out, *const *files;              /* what gets a receipt, or NULL; of a folder: its files, ended by NULL */
     int resume;                  /* an interrupted run of this very command left its beginning there */
     int done;                    /* the result is there already */
-    const size_t *only;          /* [n_only] for verify: sample only the prompts of these numbers */
-    size_t n_only;
-    size_t step, from;           /* for verify: tune does steps `from` + 1 to `step` only, from the file `state` .. */
-    const char *state;
-    Buf line;                    /* .. and leaves this line of steps.jsonl */
+    Share share;                 /* see --shard */
+    Trail trail;                 /* of tune */
 };
 
 static int find_option(const char *name, size_t n) {
@@ -7040,8 +7037,9 @@ static int set_option(Env *e, Call *c, int k, const char *v) {
     double x = 0;
     c->value[k] = v;
     if (arg && strchr(arg, '/')) {
-        if (parse_part(span(v), arg[0] == 'A', c->part) == 0) return 0;
-        return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"", c->verb->name, name, arg, v);
+        int bad = parse_part(span(v), k == O_fold, c->part);
+        if (k == O_shard) { c->share.shard = c->part[0]; c->share.of = c->part[2]; }
+        return !bad ? 0 : fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"", c->verb->name, name, arg, v);
     }
     if (options[k].most == 0) return 0;
     if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
@@ -7066,7 +7064,7 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
     size_t i;
     int k, plain = 0;
     memset(c, 0, sizeof *c);
-    c->verbs = verbs; c->verb = find_verb(verbs, name);
+    c->verbs = verbs; c->verb = find_verb(verbs, name); c->share = all_prompts;
     if (!c->verb) return fail(e, "there is no verb \"%.60s\"; see actinh help", name);
     for (k = 0; k < N_OPTIONS; k++)
         if (options[k].verbs & c->verb->bit && options[k].value) TRY(set_option(e, c, k, options[k].value));
@@ -7370,14 +7368,6 @@ static void sampling_options(const Call *c, Sampling *s) {
     s->ignore_eos = c->value[O_ignore_eos] != NULL;
 }
 
-/* The share of the work that --shard leaves. */
-static Share share_of(const Call *c) {
-    Share s = all_prompts;
-    if (c->value[O_shard]) { s.shard = c->part[0]; s.of = c->part[2]; }
-    s.only = c->only; s.n_only = c->n_only;
-    return s;
-}
-
 /* The file of records that a verb reads: the i-th that is named, else standard input. */
 static const char *file_of(const Call *c, size_t i) { return i < c->n_files ? c->file[i] : "-"; }
 
@@ -7398,7 +7388,6 @@ static int verb_sample(Env *e, Call *c) {
     Sampler x;
     Template form;
     Records rs;
-    Share share = share_of(c);
     Prompts list = { NULL, 0, 0 };
     Names seen = { NULL, 0, 0 };
     Progress bar = { NULL, 0, 0 };
@@ -7423,8 +7412,8 @@ static int verb_sample(Env *e, Call *c) {
     a.k = s.k;
     if (!(a.out = open_result(e, c, c->value[O_output], 1))) return -1;
     if (c->resume) TRY(keep_lines(e, a.out, s.k, NULL, &done, NULL));
-    share.done = done /= s.k;
-    while ((any = read_prompts(e, &rs, &seen, &m, &form, s.k, 1024, &share, &list)) > 0) {
+    c->share.done = done /= s.k;
+    while ((any = read_prompts(e, &rs, &seen, &m, &form, s.k, 1024, &c->share, &list)) > 0) {
         a.next = 0;
         TRY(ask(e, &x, &list, &bar, done, done + list.n));
         done += list.n;
@@ -7466,7 +7455,6 @@ static int close_flow(Env *e, Flow *f) {
 static int verb_score(Env *e, Call *c) {
     const Measure *list[COUNT(measures)];
     size_t n, i, done = 0, kept = 0;
-    Share share = share_of(c);
     Lists lists;
     Flow f;
     Text text = { 0 };
@@ -7485,7 +7473,7 @@ static int verb_score(Env *e, Call *c) {
     TRY(open_flow(e, c, file_of(c, 0), 1, &f));
     if (c->resume) TRY(keep_lines(e, f.out, 1, NULL, &kept, NULL));
     while ((any = next_prompt(e, &f)) > 0)
-        for (i = 0; i < f.g.n && is_ours(&share, f.prompts - 1); i++) {
+        for (i = 0; i < f.g.n && is_ours(&c->share, f.prompts - 1); i++) {
             if (done++ < kept) continue;
             if (!f.g.r[i].has_completion)
                 return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", f.rs.in.path,
@@ -7564,14 +7552,13 @@ static int verb_tune(Env *e, Call *c) {
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.json",
         "steps.jsonl", NULL };               /* steps.jsonl is finished last: see begin_result */
     static const char *const adapter[] = { "adapter_model.safetensors", "adapter_config.json", "steps.jsonl", NULL };
-    Trail w = { 0 };
+    Trail *w = &c->trail;
     Model m;
     Tuning t;
     Template form;
     size_t dropped = 0;
     int any;
-    w.dir = c->value[O_output]; w.every = count_of(c, O_checkpoint); w.keep = c->value[O_keep_checkpoints] != NULL;
-    w.from = c->from; w.last = c->step; w.state = c->state;
+    w->dir = c->value[O_output]; w->every = count_of(c, O_checkpoint); w->keep = c->value[O_keep_checkpoints] != NULL;
     TRY(tuning_options(e, c, &t));
     TRY(depends_on_model(e, c));
     TRY(depends(e, c, "answers", c->file[1], NULL));
@@ -7580,13 +7567,12 @@ static int verb_tune(Env *e, Call *c) {
     if (c->value[O_show_mask]) return show_mask(e, c, &form, t.max_length);
     if ((any = begin_result(e, c, t.lora || adapter_of(c->file[0]) ? adapter : files)) != 0) return any;
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
-    if (w.dir) {
-        TRY(make_dir(e, w.dir));
-        if (!(w.log = open_result(e, c, join(e, w.dir, "/", "steps.jsonl"), 1))) return -1;
-        w.resume = c->resume;
+    if (w->dir) {
+        TRY(make_dir(e, w->dir));
+        if (!(w->log = open_result(e, c, join(e, w->dir, "/", "steps.jsonl"), 1))) return -1;
+        w->resume = c->resume;
     }
-    TRY(tune(e, &m, &t, &form, c->file[1], &w, &dropped));
-    c->line = w.line;
+    TRY(tune(e, &m, &t, &form, c->file[1], w, &dropped));
     if (dropped && !e->quiet)
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped,
             t.max_length);
@@ -8178,7 +8164,7 @@ static int put_results(Env *e, Buf *b, const Cell *x) {
     return e->error[0] ? -1 : 0;
 }
 
-static void put_number(Env *e, Buf *b, double x) { put_format(e, b, x > -9.9995 && x < 9.9995 ? "%.3f" : "%.1f", x); }
+static int decimals(double x) { return x > -9.9995 && x < 9.9995 ? 3 : 1; }
 
 /* "0.412 [0.350, 0.470] -55%*", padded to `width`; a star where every seed's paired interval leaves out 0. Accuracy's
  * change is in points; cells where it falls by more than 3 are named in `fallen`. */
@@ -8202,14 +8188,8 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
         sure &= lo > 0 || hi < 0;
         add_value(&change, points ? 100.0 * d : o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
     }
-    put_number(e, &text, v.value);
-    if (interval) {
-        put_text(e, &text, " [");
-        put_number(e, &text, v.lo);
-        put_text(e, &text, ", ");
-        put_number(e, &text, v.hi);
-        put_text(e, &text, "]");
-    }
+    put_format(e, &text, "%.*f", decimals(v.value), v.value);
+    if (interval) put_format(e, &text, " [%.*f, %.*f]", decimals(v.lo), v.lo, decimals(v.hi), v.hi);
     if (x != x->base)
         put_format(e, &text, points ? " %+.1f%s%s" : " %+.0f%s%s", change.value, points ? "" : "%", sure ? "*" : "");
     if (points && change.value < -3.0)
@@ -8235,8 +8215,8 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size
         if (i == 0) TRY(predict(e, g->r, x, f->like, field, &world));
     }
     if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
-    put_format(e, b, chosen.value < 9.9995 ? "  %8.3f" : "  %8.1f", chosen.value);
-    if (world >= 0) put_format(e, b, world < 9.9995 ? "  %8.3f" : "  %8.1f", world); else put_text(e, b, "         -");
+    put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
+    if (world >= 0) put_format(e, b, "  %8.*f", decimals(world), world); else put_text(e, b, "         -");
     put_format(e, b, "  %9.2f", share.value);
     return 0;
 }
@@ -8670,17 +8650,18 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
 /* Training step `step` of `log` again: from the last state before it that is there, else from the start. */
 static int redo_step(Env *e, const Audit *a, Claim *x, Call *c, Span log, size_t step) {
     Span want = nth_line(log, step);
+    Trail *w = &c->trail;
     Env inner = { 0 };
     int done;
     inner.quiet = 1;
-    c->value[O_output] = NULL; c->state = NULL; c->step = step;
-    for (c->from = step; !c->state && --c->from > 0;)
-        c->state = find_known(a, text_field(&inner, nth_line(log, c->from), "state"));
-    c->in = NULL; c->n_in = c->cap_in = 0;                     /* these were in the last step's environment */
+    c->value[O_output] = NULL; w->state = NULL; w->last = step;
+    for (w->from = step; !w->state && --w->from > 0;)
+        w->state = find_known(a, text_field(&inner, nth_line(log, w->from), "state"));
+    c->in = NULL; c->n_in = c->cap_in = 0; memset(&w->line, 0, sizeof w->line);      /* the last step's environment had them */
     if ((done = c->verb->f(&inner, c)) < 0) fail(e, "%s", inner.error);
-    else if (!equal(whole(&c->line), want)) {
+    else if (!equal(whole(&w->line), want)) {
         put_format(e, &x->says, ", step %zu", step);
-        put_unequal(e, &x->says, want, whole(&c->line));
+        put_unequal(e, &x->says, want, whole(&w->line));
         x->state = OTHER;
     }
     env_free(&inner);
@@ -8708,9 +8689,9 @@ static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c,
     for (i = 0; i < n; i++) {
         Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
         put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
-        if (c->value[O_shard]) list[i] = list[i] * c->part[2] + c->part[0];
+        list[i] = list[i] * c->share.of + c->share.shard;
     }
-    c->only = list; c->n_only = n;
+    c->share.only = list; c->share.n_only = n;
     TRY(save_file(e, some, whole(&lines)));
     TRY(c->verb->f(e, c));
     if (file_is(e, c->value[O_output], whole(&lines))) return 0;
