@@ -4526,20 +4526,19 @@ static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
 }
 
 static int load_state(Env *e, Model *m, const char *path) {
-    In in;
+    const Block *mark = e->blocks;
+    Span file;
     size_t i, k, part;
-    TRY(open_in(e, &in, path));
+    TRY(map_file(e, path, &file));
     for (i = 0; i < m->n_train; i++) for (part = 0; part < 3; part++) {
         Param *p = m->train[i];
         float *x = part == 0 ? p->w : part == 1 ? p->m : p->v;
         size_t n = p->rows * p->cols;
-        while (in.n - in.at < 4 * n && !in.end) TRY(fill(e, &in));
-        if (in.n - in.at < 4 * n) return fail(e, "%s: ends within the state of %s", path, p->name);
-        for (k = 0; k < n; k++) x[k] = le_float(in.s + in.at + 4 * k);
-        in.at += 4 * n;
+        if (file.n < 4 * n) return fail(e, "%s: ends within the state of %s", path, p->name);
+        for (k = 0; k < n; k++) x[k] = le_float(file.s + 4 * k);
+        file.s += 4 * n; file.n -= 4 * n;
     }
-    close_in(&in);
-    drop(e, in.s);
+    release(e, mark);
     return pack_model(e, m);
 }
 
@@ -8720,9 +8719,8 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     uint64_t bytes;
     size_t i;
     Call c;
-    if (!find_verb(verbs, x->verb) || !(find_verb(verbs, x->verb)->bit & REDONE))
-        return fail(e, "there is no verb \"%.60s\" to do again", x->verb);
     TRY(parse_call(e, verbs, x->verb, NULL, 0, &c));
+    if (!(c.verb->bit & REDONE)) return fail(e, "there is no verb \"%s\" to do again", x->verb);
     if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
     for (i = 0; i < x->n_out; i++) TRY(check_name(e, f[i].name));
     if (!x->n_out) return fail(e, "names no result");
