@@ -226,7 +226,8 @@ static void put(Env *e, Buf *b, const char *s, size_t n) {
     b->s[b->n] = 0;
 }
 
-static void put_text(Env *e, Buf *b, const char *s) { put(e, b, s, strlen(s)); }
+/* NULL is what a text becomes for which there was no memory: the error is set. */
+static void put_text(Env *e, Buf *b, const char *s) { if (s) put(e, b, s, strlen(s)); }
 
 static void put_format(Env *e, Buf *b, const char *format, ...) {
     char text[400];
@@ -296,7 +297,7 @@ static void forget_names(Names *t) {
 }
 
 static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
+    const char *slash = path ? strrchr(path, '/') : NULL;
     return slash ? slash + 1 : path;
 }
 
@@ -2672,10 +2673,12 @@ static int list_shards(Env *e, const char *dir, const char ***file, size_t *n) {
         if (again) continue;
         put_unquoted(e, &name, m.value);
         put_text(e, &name, "");
+        if (e->error[0]) return -1;
+        if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
+            return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index, SHOWN(m.key), SHOWN(m.value));
         TRY(room(e, file, *n, &cap, sizeof **file));
         (*file)[(*n)++] = name.s;
     }
-    if (e->error[0]) return -1;
     return *n ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
 }
 
@@ -2685,7 +2688,7 @@ static int bind_param(Env *e, const Table *t, const Config *c, Param *p) {
     const Tensor *x = find_tensor(t, name);
     if (!x) return fail(e, "%s: tensor %s: is missing", t->path, name);
     if (x->rows != p->rows || x->cols != p->cols)
-        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", x->path, p->name, p->rows, p->cols,
+        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", x->path, name, p->rows, p->cols,
             x->rows, x->cols);
     p->t = *x;
     p->t.neighbours = p->pairs && t->neighbours ? c->D : 0;
