@@ -310,9 +310,9 @@ static int is_special(const char *path) {
 }
 
 static int make_dir(Env *e, const char *path) {
-    char *p = copy(e, path, strlen(path));
+    char *p = join(e, path, "", "");
     size_t i;
-    if (!p) return -1;
+    if (e->error[0]) return -1;
     for (i = 1; i <= strlen(path); i++) {
         if (path[i] != '/' && path[i] != 0) continue;
         p[i] = 0;
@@ -329,6 +329,7 @@ typedef struct { const char *path; FILE *f; char *s; size_t n, at, cap, line; in
 
 static int open_in(Env *e, In *in, const char *path) {
     memset(in, 0, sizeof *in);
+    if (e->error[0]) return -1;                     /* no memory for the path: NULL would be the standard input */
     in->path = path && strcmp(path, "-") != 0 ? path : "standard input";
     if (in->path == path && is_dir(path)) return fail(e, "%s: is a folder, a file was expected", path);
     in->f = in->path == path ? fopen(path, "rb") : stdin;
@@ -427,7 +428,7 @@ static int is_locked(const Out *o) {
  * `resume`: what an earlier run left in PATH.part stays there. */
 static Out *open_part(Env *e, const char *path, int resume) {
     Out *o = get(e, 1, sizeof *o);
-    if (!o) return NULL;
+    if (!o || e->error[0]) return NULL;
     if (!path || strcmp(path, "-") == 0) { o->f = stdout; return o; }
     o->path = join(e, path, "", "");
     o->part = is_special(path) ? o->path : join(e, path, ".part", "");    /* a pipe or device is written as it is */
@@ -8450,7 +8451,7 @@ typedef struct { Known *known; Claim *claim; size_t n_known, cap_known, n_claims
 
 /* All files below a folder into the audit's list; with `folders` these too, each behind what is in it. */
 static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
-    DIR *d = opendir(dir);
+    DIR *d = dir ? opendir(dir) : NULL;
     struct dirent *entry;
     struct stat s;
     int bad = 0;
@@ -8634,6 +8635,7 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
         if (strcmp(f->as, "items") == 0) continue;
         if (strcmp(f->as, "adapter") == 0) { adapter = home; continue; }
         if (strcmp(f->as, "model") == 0 && adapter) home = join(e, home, "+", adapter);
+        if (e->error[0]) return -1;
         if (!c->n_files || strcmp(c->file[c->n_files - 1], home)) c->file[c->n_files++] = home;
     }
     TRY(check_files(e, c));
