@@ -5420,7 +5420,8 @@ static int eligible(const Rule *rule, const Record *r, int full) {
     for (i = 0; i < rule->filters; i++) {
         const Filter *f = &rule->filter[i];
         double x;
-        if (!record_field(r->raw, f->field, &x) || !strchr(f->op, x < f->bound ? '<' : x > f->bound ? '>' : '=')) return 0;
+        if (!record_field(r->raw, f->field, &x)) return 0;
+        if (!strchr(f->op, x < f->bound ? '<' : x > f->bound ? '>' : '=')) return 0;
     }
     return 1;
 }
@@ -5449,8 +5450,10 @@ static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ti
     nth = below(draw(seed, DRAW_PICK, hash(g->r[0].id.s, g->r[0].id.n), 0, 0), n);
     for (i = 0; i < g->n; i++) {             /* the nth eligible one by candidate number, whatever the order of the file */
         size_t before = 0, mine = g->r[i].candidate;
-        for (k = 0; k < g->n; k++)
-            before += eligible(rule, &g->r[k], full) && (g->r[k].candidate < mine || (g->r[k].candidate == mine && k < i));
+        for (k = 0; k < g->n; k++) {
+            size_t other = g->r[k].candidate;
+            before += eligible(rule, &g->r[k], full) && (other < mine || (other == mine && k < i));
+        }
         if (before == nth && eligible(rule, &g->r[i], full)) return i;
     }
     return best;
@@ -5526,9 +5529,9 @@ enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, ARE
 static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3 };       /* a bit a column that the kind looks at */
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };
 
-enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP };
-typedef struct { double ll, alone, size[4]; int is[3]; } Option;         /* size[TOKEN], [CHAR], [OCTET]; is[RIGHT] .. */
-typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;        /* by: "", and a line a breakdown */
+enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP };                    /* is[], below */
+typedef struct { double ll, alone, size[4]; int is[3]; } Option;         /* size[TOKEN], [CHAR], [OCTET] */
+typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;    /* by: "", breakdowns: lines */
 
 static double score_of(const Item *q, size_t j, int by) {
     const Option *c = &q->c[j];
@@ -5641,10 +5644,13 @@ static double six(double x) {            /* what six printed decimals keep */
 
 static Figure *add_figure(Env *e, Figures *list, const char *suite, const char *name, const char *like) {
     size_t line = figure_of(name);
-    Figure f = { suite, name, like, line < COUNT(statistics) ? statistics[line].kind : MEAN, NULL, 0, 0, { NULL, 0, 0 }, 0, 0, 0 };
-    if (room(e, &list->f, list->n, &list->cap, sizeof f) < 0) return NULL;
-    list->f[list->n] = f;
-    return &list->f[list->n++];
+    Figure *f;
+    if (room(e, &list->f, list->n, &list->cap, sizeof *f) < 0) return NULL;
+    f = &list->f[list->n++];
+    memset(f, 0, sizeof *f);
+    f->suite = suite; f->name = name; f->like = like;
+    f->kind = line < COUNT(statistics) ? statistics[line].kind : MEAN;
+    return f;
 }
 
 /* One more item in a figure. Groups are numbered in order of appearance. */
@@ -5833,7 +5839,8 @@ static int load_figures(Env *e, const char *path, Figures *list) {
         Figure *f;
         TRY(json_check(e, line, path, in.line));
         for (j = 0; j < COUNT(column); j++) all[j] = json_get(line, column[j]);
-        if (!all[0].n) return fail(e, "%s, line %zu: no field \"items\": this is not what profile writes", path, in.line);
+        if (!all[0].n)
+            return fail(e, "%s, line %zu: no field \"items\": this is not what profile writes", path, in.line);
         f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"), text_field(e, line, "like"));
         while (f && json_next(all[0], &at[0], &m)) {
             double v[COUNT(column)] = { 0 };
@@ -5987,8 +5994,8 @@ typedef struct { Span *v; size_t n, cap; } Spans;
 enum { MOST_CHOICES = 64 };
 typedef struct { Buf b; size_t at[MOST_CHOICES + 2], n; } Texts;                     /* text i: from at[i] up to at[i + 1] */
 enum { ONLY, CHOICES, LABELS, TAGS, GOLD, UNKNOWN_TAGS, TARGET_TAGS, OPPOSITE, ASIDE, GROUP, BY, N_TEXTS };
-static const char *const text_keys[] = { "only", "choices", "labels", "tags", "gold", "unknown", "target", "opposite", "aside",
-    "group", "by" };
+static const char *const text_keys[] = { "only", "choices", "labels", "tags", "gold", "unknown", "target", "opposite",
+    "aside", "group", "by" };
 typedef struct {                         /* an item of a set */
     const Section *s;
     const char *path;
@@ -6196,7 +6203,7 @@ typedef struct { Example x; double *ll; } Probe;
 typedef struct {
     Section s;
     const char *kind, *like, *figure[24];
-    size_t figures, n, cap, cut;                     /* cut: examples whose beginning does not fit the model's context */
+    size_t figures, n, cap, cut;                     /* cut: examples whose beginning does not fit the context */
     Item *item;                                      /* [n] */
     int joined, bos, alone;                          /* alone: a figure needs the choices without their prompt too */
 } Part;
@@ -6375,7 +6382,8 @@ static int read_items(Profile *w, Part *p, const char *path) {
     if (h->preface.n && h->preface.s[h->preface.n - 1] == '\n') h->preface.n--;
     put_quoted(e, &file, span(copy(e, base_name(path), strcspn(base_name(path), "."))));
     h->more[1].key = span("file"); h->more[1].value = whole(&file);
-    if (table) TRY(load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows)); else TRY(open_records(e, &rs, path));
+    if (!table) TRY(open_records(e, &rs, path));
+    else TRY(load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows));
     if (table) open_text(&rs, path, whole(&rows));
     while ((any = next_object(e, &rs, &raw)) > 0) {
         if (!at.n || !find_values(raw, at, &items, 1)) TRY(add_any(w, p, h, raw));
@@ -6454,8 +6462,8 @@ static int item_figures(Env *e, const Part *p, const char *entry, Figures *list)
             one = upto(&all, '\n');
             if (each ? !one.n || one.n < by.n - 1 || memcmp(one.s, by.s, by.n - 1) : !equal(one, by)) continue;
             for (k = first; each && k < list->n && !same(one, list->f[k].name + name.n + 1); k++) continue;
-            if (k == list->n && !add_figure(e, list, p->s.name, each ? join(e, copy(e, name.s, name.n), ".", copy(e, one.s, one.n))
-                : entry, p->like)) return -1;
+            if (k == list->n && !add_figure(e, list, p->s.name, !each ? entry
+                : join(e, copy(e, name.s, name.n), ".", copy(e, one.s, one.n)), p->like)) return -1;
             TRY(add_outcome(e, &list->f[k], v, q->group));
         } while (all.n);
     }
@@ -6478,8 +6486,8 @@ static int mean_figure(Env *e, const Part *p, Figures *list) {
     return sum ? 0 : -1;
 }
 
-/* What a prompt's answers give: the mean of a field or measure over those that have it, which an empty one may not; 0 where
- * none has. emt and its kin look at `field`. */
+/* What a prompt's answers give: the mean of a field or measure over those that have it, which an empty one may not;
+ * 0 where none has. emt and its kin look at `field`. */
 static int answers_value(Profile *w, const Part *p, const char *name, const Group *g, Text *text, double *value) {
     int most = strcmp(name, "emt") == 0, ever = strcmp(name, "toxicity_probability") == 0,
         often = strcmp(name, "toxic_fraction") == 0;
@@ -6542,8 +6550,8 @@ static int sampling_keys(Env *e, const Section *x, Sampling *s) {
     return 0;
 }
 
-/* A section of kind `sample`: every prompt is answered `samples` times; or `answers`: the answers are there already, with
- * scores that anybody may have given them. */
+/* A section of kind `sample`: every prompt is answered `samples` times; or `answers`: the answers are there already,
+ * with scores that anybody may have given them. */
 static int sample_figures(Profile *w, const Part *p) {
     Env *e = w->e;
     const char *path = set_path(e, &p->s, span(key_of(&p->s, "items")));
@@ -6624,7 +6632,7 @@ static int add_parts(Profile *w, const char *suite, const char *sets) {
 static int profile(Profile *w, const char *const *suite, size_t suites, const char *sets) {
     size_t i, j;
     for (i = 0; i < suites; i++) TRY(add_parts(w, suite[i], sets));
-    for (i = 0; i < w->parts; i++) if (*w->part[i].kind == 'c' || *w->part[i].kind == 'l') TRY(read_part(w, &w->part[i]));
+    for (i = 0; i < w->parts; i++) if (strchr("cl", *w->part[i].kind)) TRY(read_part(w, &w->part[i]));
     TRY(score_probes(w));
     for (i = 0; i < w->parts; i++) {
         const Part *p = &w->part[i];
@@ -6632,7 +6640,10 @@ static int profile(Profile *w, const char *const *suite, size_t suites, const ch
         else if (*p->kind == 's' || *p->kind == 'a') TRY(sample_figures(w, p));
         else for (j = 0; j < p->figures; j++) TRY(item_figures(w->e, p, p->figure[j], &w->list));
     }
-    for (i = 0; i < w->list.n; i++) TRY(bootstrap(w->e, &w->list.f[i], NULL, &w->list.f[i].value, &w->list.f[i].lo, &w->list.f[i].hi));
+    for (i = 0; i < w->list.n; i++) {
+        Figure *f = &w->list.f[i];
+        TRY(bootstrap(w->e, f, NULL, &f->value, &f->lo, &f->hi));
+    }
     return 0;
 }
 
@@ -6654,7 +6665,8 @@ static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t num
     Span name = upto(&line, ':');
     Production *r;
     size_t i, *k;
-    for (i = 0; i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || name.s[i] == '-' || name.s[i] == '_'); i++) continue;
+    for (i = 0; i < name.n; i++)
+        if (!is_alpha(name.s[i]) && !is_digit(name.s[i]) && name.s[i] != '-' && name.s[i] != '_') break;
     if (name.n == 0 || i < name.n)
         return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
     k = number_for(e, &g->numbers, hash(name.s, name.n));
