@@ -126,13 +126,14 @@ typedef struct Block {
     char pad[64 - 4 * sizeof(void *) - 2 * sizeof(size_t)];
 } Block;
 
-/* keep: what was written of it is of use to a later run; draft: a file that goes when the output is given up, or NULL */
-typedef struct Out { FILE *f; char *path, *part; const char *draft; int keep; struct Out *next; } Out;
+/* keep: what was written of it is of use to a later run */
+typedef struct Out { FILE *f; char *path, *part; int keep; struct Out *next; } Out;
 
 struct Env {
     char error[700];       /* the first failure's message; "" while all is well */
     Block *blocks;         /* every block of memory that lives */
     Out *outs;             /* every output not yet finished */
+    const char *draft;     /* a file that says what is being made (Evidence): goes if nothing of that remains */
     int quiet;             /* no progress, no reports */
     double memory;         /* bytes that weights may take when laid out for speed; 0: half of the machine's */
 };
@@ -482,6 +483,7 @@ static int close_out(Env *e, Out *o) {
         if (o->part != o->path) remove(o->part);
         return -1;
     }
+    e->draft = NULL;                                /* a part of the result stands: its draft tells whose it is */
     return 0;
 }
 
@@ -506,9 +508,11 @@ static void env_free(Env *e) {
     while (e->outs) {
         Out *o = e->outs;
         fclose(o->f);
-        if (o->part != o->path && !o->keep) { remove(o->part); if (o->draft) remove(o->draft); }
+        if (o->keep) e->draft = NULL;
+        else if (o->part != o->path) remove(o->part);
         e->outs = o->next;
     }
+    if (e->draft) remove(e->draft);
     release(e, NULL);
 }
 
@@ -6557,7 +6561,7 @@ static int sample_figures(Profile *w, const Part *p) {
     const char *path = set_path(e, &p->s, span(key_of(&p->s, "items")));
     Sampling s;
     Sampler engine;
-    Env own = { "", NULL, NULL, e->quiet, e->memory };       /* of the engine, which is large */
+    Env own = { "", NULL, NULL, NULL, e->quiet, e->memory };       /* of the engine, which is large */
     Prompts prompts = { NULL, 0, 0 };
     Records rs;
     Names seen = { NULL, 0, 0 };
@@ -7348,12 +7352,20 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
     return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
 }
 
-/* Opens a result's (last) file for writing and lays the receipt's draft beside it. */
+/* Lays the receipt's draft beside the result, once there is something to write. */
+static int lay_draft(Env *e, const Call *c) {
+    const char *draft = c->out ? draft_path(e, c) : NULL;
+    if (!draft) return e->error[0] ? -1 : 0;
+    if (c->files) TRY(make_dir(e, c->out));
+    if (!c->resume) TRY(save_file(e, draft, whole(&c->receipt)));
+    e->draft = draft;
+    return 0;
+}
+
+/* Opens a result's (last) file for writing. */
 static Out *open_result(Env *e, Call *c, const char *path, int resumable) {
     Out *o = open_part(e, path, c->resume && resumable);
-    if (!o || !c->out) return o;
-    o->draft = draft_path(e, c);
-    return c->resume || save_file(e, o->draft, whole(&c->receipt)) == 0 ? o : NULL;
+    return o && lay_draft(e, c) == 0 ? o : NULL;
 }
 
 /* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
@@ -7630,7 +7642,9 @@ static int verb_profile(Env *e, Call *c) {
         TRY(profile(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
     } else if (against) TRY(load_figures(e, c->out, &w.list));
     if (against) TRY(show_difference(e, &w.list, &other));
-    return c->done ? 0 : save_figures(e, c->value[O_output], &w.list);
+    if (c->done) return 0;
+    TRY(lay_draft(e, c));
+    return save_figures(e, c->value[O_output], &w.list);
 }
 
 /* A file's receipt says that it is a shard: 1 and which part of the work it is, 0, or -1. plain: the receipt as that of
@@ -7826,6 +7840,7 @@ static int verb_convert(Env *e, Call *c) {
     TRY(depends_on_model(e, c));
     if ((any = begin_result(e, c, gguf ? NULL : files)) != 0) return any;
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
+    TRY(lay_draft(e, c));
     return gguf ? save_gguf(e, &m, c->value[O_output], kind) : save_model(e, &m, c->value[O_output], kind);
 }
 
