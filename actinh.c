@@ -8745,7 +8745,7 @@ static int redo_run(Env *e, const Claim *x, const Call *c) {
 /* Makes one claimed result again and says in x->says what was found. */
 static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char *dir) {
     int folder = ends(x->path, "receipt.json"), bit;
-    const Entry *f = x->file + x->n_in, *end = f + x->n_out;
+    const Entry *f, *end;
     double spec = 0;
     char hex[65];
     uint64_t bytes;
@@ -8754,8 +8754,9 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     TRY(parse_call(e, verbs, x->verb, NULL, 0, &c));
     if (!(c.verb->bit & REDONE)) return fail(e, "there is no verb \"%s\" to do again", x->verb);
     if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
-    for (i = 0; i < x->n_out; i++) TRY(check_name(e, f[i].name));
     if (!x->n_out) return fail(e, "names no result");
+    f = x->file + x->n_in; end = f + x->n_out;
+    for (i = 0; i < x->n_out; i++) TRY(check_name(e, f[i].name));
     c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
     TRY(prepare(e, a, x, dir, &c));
     bit = c.verb->bit;
