@@ -6395,7 +6395,7 @@ static int read_items(Profile *w, Part *p, const char *path) {
     }
     close_in(&rs.in);
     for (i = 0; i < N_TEXTS; i++) drop(e, h->text[i].b.s);
-    drop(e, rs.in.s); drop(e, h);
+    drop(e, table ? rows.s : rs.in.s); drop(e, h);
     return any;
 }
 

@@ -6,7 +6,7 @@
 # $O nor $O.part nor $O.receipt may hold a file afterwards.
 A=${1:-./actinh}
 case $A in */*) ;; *) A=./$A ;; esac
-D=test/build/cli O=test/build/cli/out
+D=${CLI_DIR:-test/build/cli} O=$D/out
 passed=0 failed=0 skipped=0
 rm -rf "$D"; mkdir -p "$D" || exit 2
 LC_ALL=C OMP_WAIT_POLICY=passive; export LC_ALL OMP_WAIT_POLICY

@@ -497,7 +497,7 @@ static void faults(size_t step) {
 
 int main(int argc, char **argv) {
     out = fdopen(dup(1), "w");
-    begin("test/build/hard.d");
+    begin(getenv("HARD_DIR") ? getenv("HARD_DIR") : "test/build/hard.d");
     if (argc < 2) return 2;
     if (strcmp(argv[1], "bad") == 0) bad_files();
     if (strcmp(argv[1], "faults") == 0) faults(argc > 2 ? (size_t)atoi(argv[2]) : 1);

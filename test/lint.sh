@@ -1,0 +1,79 @@
+#!/bin/sh
+# lint.sh: what compilers and checkers say of actinh.c. Every warning is an error; cppcheck and clang-tidy may find only what
+# is listed below with its reason. Closes with "N passed, N failed, N skipped"; a tool that is not there is skipped.
+cd "$(dirname "$0")/.." || exit 2
+B=test/build/lint passed=0 failed=0 skipped=0
+rm -rf $B; mkdir -p $B
+have() { command -v "$1" >/dev/null 2>&1; }
+skip() { skipped=$((skipped + 1)); echo "skipped  $1: not on this machine"; }
+ok() { passed=$((passed + 1)); echo "ok       $1"; }
+bad() { failed=$((failed + 1)); echo "FAILED  $1"; head -n 20 "$2"; }
+
+# 1. compilers: with and without OpenMP and assertions; optimized, for only then some warnings have what they need to know
+W="-std=c99 -pedantic -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wcast-qual -Wstrict-prototypes -Werror"
+for cc in gcc clang; do
+    have $cc || { skip $cc; continue; }
+    for how in "-O0" "-O3 -march=native" "-O2 -fopenmp" "-O3 -DNDEBUG"; do
+        echo 'int main(void) { return 0; }' >$B/empty.c
+        $cc $how -o $B/empty $B/empty.c 2>/dev/null || { skip "$cc $how"; continue; }
+        if $cc $W $how -c -o $B/o.o actinh.c >$B/log 2>&1; then ok "$cc $how"; else bad "$cc $how" $B/log; fi
+    done
+done
+
+# 2. checkers. KNOWN: the text of a line, and why what is said of it is not so.
+cat >$B/known <<'KNOWN'
+"base-%s-%s.figures", student->name	a cell without a teacher has a student: make_grid() makes no other
+    free(b->raw);	the list of blocks ends at its mark: drop() takes a block out of the list before it is freed
+if (n) memcpy(b->s + b->n, s, n);	b->s is NULL only while cap is 0, and then n + 1 > cap
+a.n == b.n && memcmp(a.s, b.s, a.n) == 0	a text without bytes may have no address: C libraries compare 0 bytes of anything
+char *nl = in->n - in->at > seen	in->n is 0 as long as in->s is NULL
+if (n && from[n - 1] == '\r') n--;	likewise: n > 0 only with a buffer
+if (v->n == 0 || v->type != GGUF_TEXT	the function that sets v returned an error, which fail() alone makes negative: not seen through
+if (v.n == 1 && take_number(&v, x)	likewise
+tile[high](a + r * row	high is 1 to HIGH: rows - r > 0
+put_format(e, b, "%s	its arguments are set wherever bootstrap() returns 0
+if (x == x->base) continue;	every place of the grid has its cell: make_grid() fills them all
+memcmp(r.id.s, like, strlen(like)) == 0	r.id.n >= strlen(like)
+memcmp(other.s, m.value.s, other.n) == 0	a text without bytes may have no address
+KNOWN
+judged() { # NAME FILE: findings are "FILE:LINE:COLUMN: TEXT"; those whose line holds a known text are left out
+    awk -F: -v known=$B/known '
+        BEGIN { while ((getline s < known) > 0) { split(s, part, "\t"); reason[part[1]] = part[2] }
+                while ((getline s < "actinh.c") > 0) source[++n] = s }
+        { for (k in reason) if (index(source[$2], k)) next; print; print "    " source[$2] }' "$2" >$B/left
+    if [ -s $B/left ]; then bad "$1" $B/left; else ok "$1"; fi
+}
+if have cppcheck; then
+    cppcheck --std=c99 --enable=warning,portability,performance --quiet --template='{file}:{line}:{column}: {severity}: {message} [{id}]' \
+        --template-location='' --suppress=toomanyconfigs --suppress=normalCheckLevelMaxBranches actinh.c 2>&1 | grep -E '(error|warning|portability|performance): ' >$B/cppcheck
+    judged cppcheck $B/cppcheck
+else skip cppcheck; fi
+
+# clang-tidy: all of bugprone, cert and the analyzer, but for
+tidy='bugprone-*,cert-*,clang-analyzer-*'
+off() { tidy="$tidy,-$1"; }                # CHECK REASON
+off bugprone-easily-swappable-parameters   'two sizes beside each other are what a matrix product has'
+off cert-err33-c                           'of snprintf() and messages; what is written is checked where it is flushed, and test/hard.c lets each write fail'
+off bugprone-suspicious-string-compare     'strcmp() as a condition reads "differs", as everywhere in C'
+off bugprone-implicit-widening-of-multiplication-result 'products of small constants (lanes, panels, words of a hash)'
+off bugprone-sizeof-expression             'arrays of pointers have elements that are pointers'
+off bugprone-narrowing-conversions         'an int that came from a char goes back into one'
+off bugprone-macro-parentheses             'parameters that are numbers or types: the macro stands beside its uses'
+off bugprone-integer-division              'a middle of a list, a count of blocks: the floor is meant'
+off cert-flp30-c                           'adds up weights while it counts: the sum is not the counter'
+off bugprone-suspicious-memory-comparison  'the self-check compares bits'
+off cert-exp42-c                           'its alias'
+off cert-flp37-c                           'its alias'
+off bugprone-reserved-identifier           '_POSIX_C_SOURCE and _FILE_OFFSET_BITS are defined for the C library to see'
+off cert-dcl37-c                           'its alias'
+off cert-dcl51-cpp                         'its alias'
+off bugprone-assignment-in-if-condition    'if (!(p = get(..))) return -1: this book'"'"'s way with errors'
+off bugprone-multi-level-implicit-pointer-conversion 'grow() and room() take the address of a list of any type'
+off clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling 'wants memcpy_s(), which no C library has'
+if have clang-tidy; then
+    clang-tidy --quiet -checks="-*,$tidy" actinh.c -- -std=c99 2>/dev/null | grep -E 'actinh.c:[0-9]+:[0-9]+: (warning|error)' | sed 's/^.*actinh\.c:/actinh.c:/' >$B/tidy
+    judged clang-tidy $B/tidy
+else skip clang-tidy; fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
