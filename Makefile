@@ -1,7 +1,8 @@
 # make            the program          make demo    the method at work, in a minute
 # make test       everything offline   make bench   speed beside this machine's limits
 # make models     train the bundled tokenizer and models again, to the bit
-# make install    PREFIX=/usr/local DESTDIR=
+# make install    PREFIX=/usr/local DESTDIR=; with data, manual and bash completion   make uninstall
+# make dist       actinh-VERSION.tar.gz of what git tracks                            make PORTABLE=1   for packages
 
 CC      ?= cc
 CFLAGS  ?= -O3
@@ -9,7 +10,7 @@ PREFIX  ?= /usr/local
 
 # What the compiler can do: this processor's instructions and OpenMP change speed, never bits.
 can      = $(shell echo 'int main(void){return 0;}' | $(CC) $(1) -x c -o /dev/null - 2>/dev/null && echo $(1))
-NATIVE  := $(call can,-march=native)
+NATIVE  := $(if $(PORTABLE),,$(call can,-march=native))
 OPENMP  := $(call can,-fopenmp)
 EXACT   := $(call can,-ffp-contract=off) $(call can,-fno-math-errno) $(call can,-fexcess-precision=fast)
 FLAGS    = -std=c99 $(CFLAGS) $(NATIVE) $(EXACT) $(OPENMP) -DACTINH_DATADIR='"$(PREFIX)/share/actinh"'
@@ -80,17 +81,27 @@ $(M)/dense/model.safetensors: vocabulary
 
 $(M)/moe/model.safetensors: $(M)/dense/model.safetensors
 
+SHARE    = $(DESTDIR)$(PREFIX)/share
+MANUAL   = $(SHARE)/man/man1/actinh.1
+COMPLETE = $(SHARE)/bash-completion/completions/actinh
+VERSION  = $(shell sed -n 's/.*actinh_version(void) { return "\(.*\)".*/\1/p' actinh.c)
+
 install:
-	mkdir -p build $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/actinh
+	mkdir -p build $(DESTDIR)$(PREFIX)/bin $(SHARE)/actinh $(dir $(MANUAL)) $(dir $(COMPLETE))
 	$(CC) $(FLAGS) -o build/actinh actinh.c -lm
 	cp build/actinh $(DESTDIR)$(PREFIX)/bin/actinh
-	cp -R data/. tokenizer.bin $(DESTDIR)$(PREFIX)/share/actinh/
+	cp -R data/. tokenizer.bin $(SHARE)/actinh/
+	build/actinh help --man >$(MANUAL)
+	cp data/completion.bash $(COMPLETE)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/actinh
-	rm -rf $(DESTDIR)$(PREFIX)/share/actinh
+	rm -f $(DESTDIR)$(PREFIX)/bin/actinh $(MANUAL) $(COMPLETE)
+	rm -rf $(SHARE)/actinh
+
+dist:
+	git archive --prefix=actinh-$(VERSION)/ -o actinh-$(VERSION).tar.gz HEAD
 
 clean:
-	rm -rf actinh demo build test/build
+	rm -rf actinh actinh-*.tar.gz demo build test/build
 
-.PHONY: demo test test-all bench models items vocabulary install uninstall clean
+.PHONY: demo test test-all bench models items vocabulary install uninstall dist clean

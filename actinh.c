@@ -6997,7 +6997,13 @@ static const struct {
 } options[] = { OPTIONS(AS_ENTRY) };
 
 typedef struct Call Call;
-typedef struct { const char *name; int bit; size_t least, most; int (*f)(Env *, Call *); const char *usage, *says; } Verb;
+typedef struct {
+    const char *name;
+    int bit;
+    size_t least, most;              /* files it takes */
+    int (*f)(Env *, Call *);
+    const char *usage, *says, *examples;
+} Verb;
 typedef struct { const char *as, *path, *name; } Input;
 struct Call {
     const Verb *verb, *verbs;    /* this one; all there are, ended by one without a name: see Command line */
@@ -8989,61 +8995,111 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
 
 /* ============================================ Command line ============================================================
  */
+/* name, bit, number of files, function, usage, what it does; examples that work in a fresh clone */
+#define ASKED "\"What do you think of my sailor?\""
 static const Verb verbs[] = {
-    { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; without an argument: this build's arithmetic" },
-    { "run", RUN, 1, 1, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds" },
-    { "sample", SAMPLE, 1, 2, verb_sample, "MODEL [FILE]", "k answers to every prompt" },
-    { "score", SCORE, 0, 1, verb_score, "[FILE]", "measure every answer" },
-    { "select", SELECT, 0, 1, verb_select, "[FILE]", "keep one answer a prompt" },
-    { "tune", TUNE, 2, 2, verb_tune, "MODEL FILE -o DIR", "fine-tune a model on answers (MODEL a lone config.json: train one)" },
-    { "profile", PROFILE, 2, MANY, verb_profile, "MODEL SUITE...", "measure a model, with intervals" },
-    { "gather", GATHER, 1, MANY, verb_gather, "FILE...", "bring each prompt's answers together" },
-    { "generate", GENERATE, 1, 2, verb_generate, "MODEL [TEXT]", "continue a text" },
-    { "tokenize", TOKENIZE, 1, 2, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back" },
-    { "convert", CONVERT, 1, 1, verb_convert, "MODEL -o OUT", "write a model, its adapter merged, as other programs read it" },
-    { "report", REPORT, 1, 1, verb_report, "DIR", "one page of a run's results: DIR/report.html, or -o FILE" },
-    { "info", INFO, 1, 1, verb_info, "MODEL", "what a model is made of" },
-    { "corpus", CORPUS, 1, 1, verb_corpus, "GRAMMAR", "prompts and answers from a grammar" },
-    { NULL, 0, 0, 0, NULL, NULL, NULL } };
+    { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]",
+      "do it again and compare; without an argument: this build's arithmetic",
+      "    ./actinh verify\n    ./actinh corpus data/world.grammar -n 9 -o nine.jsonl && ./actinh verify nine.jsonl" },
+    { "run", RUN, 1, 1, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds",
+      "    ./actinh run data/demo.recipe -o demo" },
+    { "sample", SAMPLE, 1, 2, verb_sample, "MODEL [FILE]", "k answers to every prompt",
+      "    ./actinh sample data/dense -p " ASKED " -n 3\n"
+      "    ./actinh sample data/dense data/suites/talk.jsonl -o pool.jsonl" },
+    { "score", SCORE, 0, 1, verb_score, "[FILE]", "measure every answer",
+      "    ./actinh sample data/dense -p " ASKED " | ./actinh score\n    ./actinh score --list" },
+    { "select", SELECT, 0, 1, verb_select, "[FILE]", "keep one answer a prompt",
+      "    ./actinh sample data/moe -p " ASKED " | ./actinh score | ./actinh select --by toxicity:min,words:max" },
+    { "tune", TUNE, 2, 2, verb_tune, "MODEL FILE -o DIR",
+      "fine-tune a model on answers (MODEL a lone config.json: train one)",
+      "    ./actinh tune data/moe data/suites/held-out.jsonl -o student --epochs 2 --batch 16 --lr 2e-4" },
+    { "profile", PROFILE, 2, MANY, verb_profile, "MODEL SUITE...", "measure a model, with intervals",
+      "    ./actinh profile data/moe data/suites/demo.suite -o base.figures" },
+    { "gather", GATHER, 1, MANY, verb_gather, "FILE...", "bring each prompt's answers together",
+      "    for m in dense moe; do ./actinh sample data/$m data/suites/talk.jsonl -o $m.jsonl; done\n"
+      "    ./actinh gather dense.jsonl moe.jsonl -o both.jsonl" },
+    { "generate", GENERATE, 1, 2, verb_generate, "MODEL [TEXT]", "continue a text",
+      "    ./actinh generate data/dense " ASKED " --seed 3" },
+    { "tokenize", TOKENIZE, 1, 2, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back",
+      "    echo my sailor | ./actinh tokenize data/dense | ./actinh tokenize data/dense --decode" },
+    { "convert", CONVERT, 1, 1, verb_convert, "MODEL -o OUT", "write a model, its adapter merged, for other programs",
+      "    ./actinh convert data/moe --to gguf --type q8_0 -o moe.gguf" },
+    { "report", REPORT, 1, 1, verb_report, "DIR", "one page of a run's results: DIR/report.html, or -o FILE",
+      "    ./actinh run data/demo.recipe -o demo && ./actinh report demo" },
+    { "info", INFO, 1, 1, verb_info, "MODEL", "what a model is made of", "    ./actinh info data/moe" },
+    { "corpus", CORPUS, 1, 1, verb_corpus, "GRAMMAR", "prompts and answers from a grammar",
+      "    ./actinh corpus data/world.grammar --start talk -n 3 --answers 10" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL, NULL } };
 
 #ifndef ACTINH_NO_MAIN
-static int show_help(const char *name) {
-    const Verb *v = name ? find_verb(verbs, name) : NULL;
-    size_t i, k;
-    if (!v) {
-        printf("actinh: active inheritance. A teacher answers, the best answers are kept, a student learns from them.\n\n");
-        for (v = verbs; v->name; v++) printf("    actinh %-9s %-24s %s\n", v->name, v->usage, v->says);
-        printf("\nactinh help VERB shows a verb's options. Data goes to standard output or -o FILE, talk to standard error.\n"
-               "Exit status: 0 done, 1 (verify) other bits, 2 trouble.\n");
-        if (name) fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
-        return name ? 2 : 0;
-    }
-    printf("actinh %s %s\n    %s\n\n", v->name, v->usage, v->says);
+static const char about[] = "A teacher answers, the best answers are kept, a student learns from them.",
+    streams[] = "Data goes to standard output or -o FILE, talk to standard error.\n"
+        "Exit status: 0 done, 1 (verify) other bits, 2 trouble.";
+
+/* The options of some verbs: as mere names, or with what each is for. */
+enum { NAMES_ONLY, HELP, MANUAL };
+static void put_options(Env *e, Buf *b, int of, int form) {
+    size_t i;
     for (i = 0; i < N_OPTIONS; i++) {
-        char text[64];
-        if (!(options[i].verbs & v->bit)) continue;
-        snprintf(text, sizeof text, "--%s%s%s", options[i].name, options[i].arg ? " " : "", options[i].arg ? options[i].arg : "");
-        for (k = 2; text[k] && text[k] != ' '; k++) if (text[k] == '_') text[k] = '-';
-        printf("    %-22s %s%s%s%s\n", text, options[i].says, options[i].value ? " (default " : "",
-            options[i].value ? options[i].value : "", options[i].value ? ")" : "");
+        const char *arg = options[i].arg, *value = options[i].value, *name = dashed(e, options[i].name);
+        if (!(options[i].verbs & of)) continue;
+        if (form == NAMES_ONLY) { put_format(e, b, " %s", name); continue; }
+        put_format(e, b, form == MANUAL ? ".TP\n.B %s\n%s" : "    %-22s %s", join(e, name, arg ? " " : "", arg ? arg : ""),
+            options[i].says);
+        if (value) put_format(e, b, " (default %s)", value);
+        put_text(e, b, "\n");
     }
-    return 0;
+}
+
+/* The manual for man(1). Its first line says that a "-" is the one of ASCII everywhere, to be copied. */
+static void put_manual(Env *e, Buf *b) {
+    const Verb *v;
+    put_format(e, b, ".char - \\-\n.TH ACTINH 1 \"\" \"actinh %s\"\n.SH NAME\nactinh \\- active inheritance\n"
+        ".SH SYNOPSIS\n.B actinh\nVERB [OPTION]... [FILE]...\n.SH DESCRIPTION\n%s\n%s\n.SH VERBS\n",
+        actinh_version(), about, streams);
+    for (v = verbs; v->name; v++) {
+        put_format(e, b, ".SS %s %s\n%s.\n.PP\n.EX\n%s\n.EE\n.PP\nOptions:", v->name, v->usage, v->says, v->examples);
+        put_options(e, b, v->bit, NAMES_ONLY);
+        put_text(e, b, "\n");
+    }
+    put_text(e, b, ".SH OPTIONS\n");
+    put_options(e, b, ALL, MANUAL);
+}
+
+static int show_help(Env *e, const char *name) {
+    const Verb *v = name ? find_verb(verbs, name) : NULL;
+    Buf b = { NULL, 0, 0 };
+    int unknown = 0;
+    if (v) {                                     /* examples first */
+        put_format(e, &b, "actinh %s %s\n    %s\n\n%s\n\n", v->name, v->usage, v->says, v->examples);
+        put_options(e, &b, v->bit, HELP);
+    } else if (name && strcmp(name, "--man") == 0) put_manual(e, &b);
+    else {
+        put_format(e, &b, "actinh: active inheritance. %s\n\n", about);
+        for (v = verbs; v->name; v++) put_format(e, &b, "    actinh %-9s %-24s %s\n", v->name, v->usage, v->says);
+        put_format(e, &b, "\nactinh help VERB shows examples and options, actinh help --man a manual.\n%s\n", streams);
+        unknown = name && fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
+    }
+    return save_file(e, NULL, whole(&b)) < 0 || unknown;
 }
 
 int main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "help", *fault = arithmetic_fault();
     Env e = { 0 };
     Call c;
-    int i, r = -1;
+    int i, help = 0, r = -1;
 #ifdef _WIN32
     _setmode(0, _O_BINARY); _setmode(1, _O_BINARY);
 #endif
     if (strcmp(verb, "--version") == 0) { printf("actinh %s, spec %d\n", actinh_version(), SPEC); return 0; }
-    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0)
-        return show_help(argc > 2 ? argv[2] : NULL) || argc < 2 ? 2 : 0;
-    for (i = 2; i < argc; i++) if (strcmp(argv[i], "--help") == 0) return show_help(verb);
-    if (fault) fprintf(stderr, "actinh: this build's bits are not portable: %s\n", fault);
-    if (parse_call(&e, verbs, verb, (const char *const *)argv + 2, (size_t)argc - 2, &c) == 0) {
+    for (i = 2; i < argc; i++) help |= strcmp(argv[i], "--help") == 0;
+    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+        help = 1;
+        verb = argc > 2 ? argv[2] : NULL;
+    }
+    if (fault && !help) fprintf(stderr, "actinh: this build's bits are not portable: %s\n", fault);
+    if (help) r = show_help(&e, verb) || argc < 2 ? 2 : 0;
+    else if (parse_call(&e, verbs, verb, (const char *const *)argv + 2, (size_t)argc - 2, &c) == 0) {
         e.quiet = c.value[O_quiet] != NULL;
         e.memory = c.number[O_memory] * 1e9;
 #ifdef _OPENMP

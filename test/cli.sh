@@ -47,6 +47,28 @@ check 'help' 0 'actinh tokenize' "$A" help
 check '--help' 0 'actinh tokenize' "$A" --help
 check 'help tune' 0 '--epochs N .*default 3' "$A" help tune
 check 'sample --help' 0 '--top-p P' "$A" sample --help
+check 'help --man' 0 '^.SS sample MODEL' "$A" help --man
+check 'help --man, options' 0 '^.B --top-p P' "$A" help --man
+check 'help of no verb' 2 'there is no verb' "$A" sampel --help
+"$A" help --man >$D/actinh.1
+if command -v groff >/dev/null; then check 'the manual is troff' 0 '' sh -c "! groff -man -ww -Tascii $D/actinh.1 2>&1 >/dev/null | grep ."; else skipped=$((skipped + 1)); fi
+if command -v mandoc >/dev/null; then check 'the manual, mandoc' 0 '' mandoc -T lint -W error $D/actinh.1; else skipped=$((skipped + 1)); fi
+if command -v bash >/dev/null; then
+    completes() { check "bash completes $1" 0 "$2" bash -c '. data/completion.bash; COMP_WORDS=("${@:2}") COMP_CWORD=$(($# - 2)); _actinh "$1"; echo "-${COMPREPLY[*]}-"' - "$A" actinh $1; }
+    completes 'sam' '^-sample-$'; completes 'help ver' '^-verify-$'; completes 'sample --top' '^---top-k --top-p-$'
+    completes 'select --wh' '^---where-$'; completes 'sample data' '^--$'
+else skipped=$((skipped + 5)); fi
+mkdir $D/examples; ln -s "$PWD/data" $D/examples/data; ln -s "$(cd "$(dirname "$A")" && pwd)/${A##*/}" $D/examples/actinh
+for v in verify run sample score select tune profile gather generate tokenize convert report info corpus; do
+    "$A" help $v | sed -n '4,/^$/p' >$D/examples/$v.sh
+    check "help $v: examples first" 0 "^    .*\\./actinh $v" cat $D/examples/$v.sh
+    case $v in run|report|tune|profile|gather) continue ;; esac                         # these take seconds, or a minute
+    check "help $v: its examples work" 0 '' sh -c "cd $D/examples && . ./$v.sh"
+done
+check 'make install' 0 '' make -s install PREFIX=/opt DESTDIR="$PWD/$D/installed"
+for f in bin/actinh share/man/man1/actinh.1 share/bash-completion/completions/actinh share/actinh/dense/config.json share/actinh/tokenizer.bin; do file "installed: $f" $D/installed/opt/$f; done
+check 'make uninstall' 0 '' make -s uninstall PREFIX=/opt DESTDIR="$PWD/$D/installed"
+[ -z "$(find $D/installed -type f)" ] && ok || bad 'make uninstall' "left: $(find $D/installed -type f | head -3)"
 check '--version' 0 '^actinh [0-9.]+, spec [0-9]+$' "$A" --version
 check 'corpus' 0 '' "$A" corpus $D/g.grammar -n 150 -o $D/doc.jsonl
 check 'corpus talk' 0 '' "$A" corpus $D/g.grammar -n 60 --start talk --distinct -o $D/talk.jsonl
