@@ -27,6 +27,13 @@ run 'test.c' limit 300 $B/test
 # 2. every backward against finite differences, in double
 "$CC" $FLAGS -O2 -o $B/pairs test/pairs.c -lm 2>$B/log.txt || cat $B/log.txt
 run 'pairs.c' limit 300 $B/pairs
+# 2b. actinh.h from a program of C99 and from one of C++
+"$CC" $FLAGS -O2 -DACTINH_NO_MAIN -c -o $B/actinh.o actinh.c 2>$B/log.txt || cat $B/log.txt
+for build in "$CC -std=c99 -x c" "${CXX:-c++} -x c++"; do
+    command -v "${build%% *}" >/dev/null || { skipped=$((skipped + 1)); continue; }
+    $build -Wall -Wextra -pedantic -Werror -I. -o $B/embed test/embed.c -x none $B/actinh.o -lm 2>$B/log.txt || cat $B/log.txt
+    limit 60 $B/embed data/dense >$B/embed.txt 2>&1; same "embed.c, $build" test/embed.txt $B/embed.txt; rm -f $B/embed
+done
 # 3. from the outside: every verb, every refusal
 run 'cli.sh' limit 600 sh test/cli.sh ./actinh
 # 3b. killed, sharded, in one piece: the same bytes
