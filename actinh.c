@@ -1286,7 +1286,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
     if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, where, NAMES("text"), answer));
     if (!r->has_prompt && !r->has_completion && !r->is_text)
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
-    TRY(json_field(e, rs->in.path, r->raw, "candidate", 0, 1 << 20, 1, &candidate));
+    TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &candidate));
     r->candidate = (size_t)candidate;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
@@ -7668,7 +7668,8 @@ static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
     option = json_get(json_get(text, "options"), "shard");
     out = json_get(text, "out");
     if (!option.n) return 0;
-    if (option.s[0] != '"' || parse_part((Span){ option.s + 1, option.n - 2 }, 0, part) < 0 || !json_next(out, &at, &first))
+    if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, 0, part) < 0
+        || !json_next(out, &at, &first))
         return fail(e, "%s: is not the receipt of a shard", receipt);
     TRY(hash_file(e, path, hex, &bytes));
     if (!same(json_get(first.value, "sha256"), join(e, "\"", hex, "\"")))
@@ -7979,10 +7980,10 @@ static void share_paths(Named *list, size_t n, const Named *others, size_t m) {
 }
 
 /* A recipe's words: split at spaces, "..." keeps them together. */
-static int split_words(Env *e, const char *text, const char **word, size_t most, size_t *n) {
+static int split_words(Env *e, const Recipe *r, const char *text, const char **word, size_t most, size_t *n) {
     Span rest = trim(span(text)), one;
     while (rest.n) {
-        if (*n == most) return fail(e, "more than %zu words in \"%.60s..\"", most, text);
+        if (*n == most) return fail(e, "%s: at most %zu words were expected in \"%.60s..\"", r->file, most, text);
         if (rest.s[0] == '"') { rest.s++; rest.n--; one = upto(&rest, '"'); } else one = upto(&rest, ' ');
         if (!(word[(*n)++] = copy(e, one.s, one.n))) return -1;
         rest = trim(rest);
@@ -8003,7 +8004,7 @@ static int check_recipe(Env *e, Recipe *r) {
     Call c;
     for (i = 0; i < COUNT(keys); i++) {
         n = 0;
-        TRY(split_words(e, words_of(r, keys[i]), word, COUNT(word), &n));
+        TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
         TRY(parse_call(e, r->verbs, keys[i], word, n, &c));
         if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
         if (i == 0) r->k = count_of(&c, O_n);
@@ -8048,7 +8049,7 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *words, c
     size_t n = 0;
     int done = -1;
     if (a) word[n++] = a;
-    TRY(split_words(e, words, word, 100, &n));
+    TRY(split_words(e, r, words, word, 100, &n));
     if (seed) { word[n++] = "--seed"; word[n++] = seed; }
     word[n++] = "--output"; word[n++] = out;
     if (r->force) word[n++] = "--force";

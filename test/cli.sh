@@ -1,37 +1,9 @@
 # cli.sh: actinh from the outside: every verb's good path, equal bits by other ways, and bad input of every kind.
 # sh test/cli.sh ./actinh     from the repository's root; offline; temporary files under test/build/cli.
-#
-# check NAME STATUS PATTERN COMMAND..   runs a command. Its exit status must be STATUS; PATTERN (grep -E) must stand in
-# what it prints, on either stream. Where trouble (2) is expected: one line on stderr that begins "actinh: ", and neither
-# $O nor $O.part nor $O.receipt may hold a file afterwards.
+# See expect.sh for check, no, equal, file, say.
 A=${1:-./actinh}
-case $A in */*) ;; *) A=./$A ;; esac
-D=${CLI_DIR:-test/build/cli} O=$D/out
-passed=0 failed=0 skipped=0
-rm -rf "$D"; mkdir -p "$D" || exit 2
-LC_ALL=C OMP_WAIT_POLICY=passive; export LC_ALL OMP_WAIT_POLICY
-
-ok() { passed=$((passed + 1)); }
-bad() { failed=$((failed + 1)); echo "FAILED  $1: $2"; }
-ran() {                                    # ran COMMAND..: what it did is in $s, $D/1 and $D/2
-    "$@" > "$D/1" 2> "$D/2" < "${IN:-/dev/null}"; s=$?
-}
-check() {
-    name=$1 want=$2 pattern=$3; shift 3
-    [ "$want" = 2 ] && rm -rf "$O" "$O".*
-    ran "$@"
-    if grep -qE 'Sanitizer|runtime error' "$D/2"; then bad "$name" "$(grep -E -m1 'Sanitizer|runtime error' "$D/2")"
-    elif [ $s != "$want" ]; then bad "$name" "status $s, expected $want: $(head -c 200 "$D/2")"
-    elif [ "$pattern" ] && ! cat "$D/1" "$D/2" | grep -qaE -e "$pattern"; then bad "$name" "\"$pattern\" is not in: $(head -c 300 "$D/2")"
-    elif [ "$want" = 2 ] && { [ "$(wc -l < "$D/2")" -ne 1 ] || ! grep -qa '^actinh: ' "$D/2"; }; then bad "$name" "one line was expected: $(head -c 300 "$D/2")"
-    elif [ "$want" = 2 ] && [ -n "$(find "$D" -path "$O*" -type f)" ]; then bad "$name" "left over: $(find "$D" -path "$O*" -type f | tr '\n' ' ')"
-    else ok; fi
-}
-no() { n_=$1 p_=$2; shift 2; check "$n_" 2 "$p_" "$@"; }                                # no NAME PATTERN COMMAND..
-equal() { if cmp -s "$2" "$3"; then ok; else bad "$1" "$2 and $3 differ"; fi; }         # equal NAME FILE FILE
-file() { if [ -s "$2" ]; then ok; else bad "$1" "$2 is not there, or empty"; fi; }
-say() { f_=$1; shift; printf "$@" > "$f_"; }                                           # say FILE FORMAT..
-cut_to() { dd if="$1" of="$3" bs="$2" count=1 2>/dev/null; }                            # cut_to FILE BYTES TO
+D=${CLI_DIR:-test/build/cli}
+. test/expect.sh
 
 # ---------------------------------------------------- good paths -----------------------------------------------------
 cat > $D/g.grammar <<'END'
@@ -588,6 +560,27 @@ for f in attention_bias rope_scaling quantization_config; do
     sed "s/^{/{ \"$f\": {\"x\": 1},/" $D/dense/config.json > $D/m/config.json; no "config: $f" "config.json.*$f" "$A" generate $D/m x -o $O
 done
 
+recipe_of() { sed "s|$2|$3|" $D/t.recipe > $D/bad.recipe; no "recipe: $1" "$4" "$A" run $D/bad.recipe -o $O; }
+recipe_of 'a name of path characters' 'dense: ' '../x: ' 'bad.recipe, key teachers: a name of letters.*\.\./x'
+recipe_of 'too many teachers' '^teachers = ' 'teachers = a: x, b: x, c: x, d: x, e: x, f: x, g: x, h: x, ' 'key teachers: at most 8'
+recipe_of 'a file among options' '-n 3' 'file' 'bad.recipe, key sample: options were expected, found "file"'
+recipe_of 'too many words' '-n 3' "$(awk 'BEGIN { for (i = 0; i < 99; i++) printf "x " }')" 'bad.recipe: at most 100 words'
+say $D/bad.figures '{"suite":"x"}\n'; no 'against: no figures' 'bad.figures, line 1.*items' "$A" profile $D/dense $D/t.suite --against $D/bad.figures -o $O
+sed 's/"lo":[^,]*,//' $D/base.figures > $D/bad.figures; no 'against: a figure without its interval' 'bad.figures, line 1: .*"lo"' "$A" profile $D/dense $D/t.suite --against $D/bad.figures -o $O
+if [ -r /proc/self/mem ]; then no 'a file that cannot be read' '/proc/self/mem: cannot read' "$A" score /proc/self/mem -o $O; else skipped=$((skipped + 1)); fi
+
+# ----------------------------------------------- shards and their receipts --------------------------------------------
+S=$D/shard; for k in 0 1 2; do check "shard $k/3" 0 '' "$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 5 --shard $k/3 -o $S$k; done
+"$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 5 -o $D/whole 2>$D/2; mkdir $D/from
+check 'shards come together' 0 '' "$A" gather ${S}2 ${S}0 ${S}1 -o $D/from/whole; equal 'as the whole' $D/from/whole $D/whole; equal 'and its receipt' $D/from/whole.receipt $D/whole.receipt
+no 'a shard missing' 'shard 1 of 3 is missing' "$A" gather ${S}0 ${S}2 -o $O
+no 'a shard twice' 'shard 0 of 3 is there twice' "$A" gather ${S}0 ${S}1 ${S}0 -o $O
+no 'a shard and another file' 'p.jsonl: is not a shard.*shard0 is' "$A" gather ${S}0 $D/p.jsonl -o $O
+"$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 5 --shard 1/2 -o ${S}half 2>$D/2; no 'shards of two and of three' 'is one of 2 shards.*one of 3' "$A" gather ${S}0 ${S}half -o $O
+"$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 6 --shard 1/3 -o ${S}other 2>$D/2; no 'shards of two commands' 'shardother: was made by another command' "$A" gather ${S}0 ${S}other -o $O
+cp ${S}1 ${S}x; echo >> ${S}x; cp ${S}1.receipt ${S}x.receipt; no 'a changed shard' 'shardx: was changed' "$A" gather ${S}0 ${S}x ${S}2 -o $O
+for r in '{"options":{"shard":"0/3"}}' '{"options":{"shard":3},"out":[{}]}' '{"options":{"shard":"3/3"},"out":[{}]}' '{"out":[{}],"options":{"shard":"0/3"}}'; do
+    echo "$r" > ${S}x.receipt; no "a shard's receipt $r" 'shardx.receipt: is not the receipt of a shard' "$A" gather ${S}x ${S}1 ${S}2 -o $O; done
 # --------------------------------------------- a model that others made ----------------------------------------------
 X=../shared/data/models/stories260K T=../shared/data/tokenizer/tok512/tok512.bin
 if [ -f $X/stories260K.bin ] && [ -f $T ]; then

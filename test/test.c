@@ -2608,6 +2608,35 @@ static void test_bootstrap(void) {
     env_free(&e);
 }
 
+/* The library of actinh.h, as a program that embeds it uses it; and what it refuses. */
+static void test_library(void) {
+    actinh *a = actinh_open("data/dense", NULL), *none = actinh_open("data/nothing", NULL);
+    double x = 0, most = -1;
+    size_t i, best = 0;
+    check(a && !actinh_error(a)[0], "library: %s", a ? actinh_error(a) : "no memory");
+    check(none && strstr(actinh_error(none), "data/nothing"), "library: a model that is not there");
+    check(actinh_sample(none, "a", 1, 1.0, 5, 1) < 0 && actinh_answers(none) == 0 && actinh_answer(none, 0) == NULL
+        && actinh_measure(none, 0, "words", &x) < 0 && actinh_choose(none, "first", 1) == SIZE_MAX, "library: a handle without a model refuses all");
+    check(actinh_sample(NULL, "a", 1, 1.0, 5, 1) < 0 && actinh_answers(NULL) == 0 && actinh_choose(NULL, "first", 1) == SIZE_MAX, "library: no handle");
+    actinh_close(none); actinh_close(NULL);
+    check(actinh_measure(a, 0, "words", &x) < 0 && strstr(actinh_error(a), "there are 0"), "library: measured before sampled: %s", actinh_error(a));
+    check(actinh_sample(a, "a", 0, 1.0, 5, 1) < 0 && actinh_sample(a, "a", 1, -1.0, 5, 1) < 0 && actinh_sample(a, "a", 1, 1.0, 0, 1) < 0
+        && strstr(actinh_error(a), "at least"), "library: no answers, no tokens, a temperature below 0");
+    check(actinh_sample(a, "What do you think of my sailor?", 5, 1.0, 20, 1) == 0 && actinh_answers(a) == 5, "library: five answers: %s", actinh_error(a));
+    for (i = 0; i < 5; i++) {
+        check(actinh_answer(a, i) != NULL && actinh_measure(a, i, "words", &x) == 0, "library: answer %zu: %s", i, actinh_error(a));
+        if (x > most) { most = x; best = i; }
+    }
+    check(actinh_choose(a, "words:max", 1) == best && actinh_choose(a, "first", 1) == 0, "library: the longest answer is number %zu", best);
+    check(actinh_choose(a, "random", 1) < 5 && actinh_choose(a, "toxicity:min,words:max", 1) < 5, "library: %s", actinh_error(a));
+    check(actinh_choose(a, "nothing:max", 1) == SIZE_MAX && strstr(actinh_error(a), "nothing"), "library: chosen by no measure");
+    check(actinh_choose(a, "words", 1) == SIZE_MAX && actinh_error(a)[0], "library: a rule without a direction");
+    check(actinh_measure(a, 0, "nothing", &x) < 0 && strstr(actinh_error(a), "there is no such measure"), "library: no such measure");
+    check(actinh_measure(a, 5, "words", &x) < 0 && actinh_answer(a, 5) == NULL, "library: answer 5 of 5");
+    check(actinh_version()[0] && actinh_spec() > 0 && actinh_fault()[0] == 0, "library: version, spec, fault");
+    actinh_close(a);
+}
+
 int main(void) {
     static const char golden[] = "../shared/data/models/fms_golden/";
     static const struct { const char *name, *weights; } models[] = {
@@ -2649,6 +2678,7 @@ int main(void) {
     test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation(); test_templates();
     test_text_cases(); test_alpaca(); test_word_list();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
+    test_library();
     test_calibration(); test_items(); test_stereoset(); test_set_templates(); test_hellaswag(); test_tables(); test_stereotype(); test_bootstrap();
     printf("%zu passed, %zu failed", passed, failed);
     if (skipped) printf(", %zu skipped", skipped);
