@@ -517,7 +517,7 @@ static void env_free(Env *e) {
 }
 
 /* Progress for people: a line that rewrites itself, on a terminal only. */
-typedef struct { const char *what; double start, shown; } Progress;
+typedef struct { const char *what; double start, shown; size_t from; } Progress;
 
 static double now(void) {
     struct timespec t;
@@ -531,10 +531,10 @@ static double now(void) {
 static void progress(Env *e, Progress *p, const char *what, size_t done, size_t all, const char *more) {
     double t = now(), rate;
     if (e->quiet || !isatty(2)) return;
-    if (!p->what) { p->what = what; p->start = t; }
+    if (!p->what) { p->what = what; p->start = t; p->from = done; }         /* a resumed run begins with some done */
     if (t - p->shown < 0.2 && done < all) return;
     p->shown = t;
-    rate = (double)done / (t - p->start + 1e-9);
+    rate = (double)(done - p->from) / (t - p->start + 1e-9);
     fprintf(stderr, "\r%s %zu/%zu%s%s, %.0f s left   ", what, done, all, *more ? ", " : "", more,
             rate > 0 ? (double)(all - done) / rate : 0.0);
     if (done >= all) fprintf(stderr, "\r%*s\r", 78, "");
@@ -4609,7 +4609,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     Keyed *order;
     const Example **batch;
     Step s = { 0 };
-    Progress bar = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0, 0 };
     double start = now();
     size_t tokens = 0, max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, per_epoch, steps, last, warm, i,
         epoch = SIZE_MAX, done = 0, rows = max_length > 1024 ? max_length : 1024;
@@ -5964,7 +5964,7 @@ static int ask_one(Env *e, const Model *m, const Sampling *s, const char *text, 
     Template plain;
     Sampler x;
     Prompts list = { p, 1, 1 };
-    Progress bar = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0, 0 };
     Turn turn;
     memset(&turn, 0, sizeof turn);
     turn.field[PROMPT] = span(text);
@@ -5989,6 +5989,40 @@ static int put_candidate(Env *e, Buf *b, const Model *m, const Prompt *p, size_t
     put_text(e, b, "}\n");
     drop(e, text.s);
     return e->error[0] ? -1 : 0;
+}
+
+/* Writes the prompts that are answered, in order, as soon as no earlier one is open: what is written is never lost. */
+typedef struct { Out *out; const Model *m; const Prompts *list; size_t next, k; Buf b; } Answered;
+
+static int write_answered(Env *e, void *it) {
+    Answered *a = it;
+    size_t j;
+    for (; a->next < a->list->n && a->list->p[a->next].q.left == 0; a->next++)
+        for (j = 0; j < a->k; j++) TRY(put_candidate(e, &a->b, a->m, &a->list->p[a->next], j));
+    return write_whole(e, a->out, &a->b);
+}
+
+/* Answers our share of the prompts, behind what an earlier run left in the file. */
+static int sample_to(Env *e, Out *out, const Model *m, const Template *form, const Sampling *s, Records *rs, Share ours) {
+    Prompts list = { NULL, 0, 0 };
+    Names seen = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0, 0 };
+    Answered a = { out, m, &list, 0, s->k, { NULL, 0, 0 } };
+    Sampler x;
+    size_t done;
+    int any;
+    TRY(new_sampler(e, m, s, 160, &x));
+    x.ended = write_answered; x.listener = &a;
+    TRY(keep_lines(e, out, s->k, NULL, &done, NULL));
+    ours.done = done /= s->k;
+    while ((any = read_prompts(e, rs, &seen, m, form, s->k, 1024, &ours, &list)) > 0) {
+        a.next = 0;
+        TRY(ask(e, &x, &list, &bar, done, done + list.n));
+        done += list.n;
+        drop_prompts(e, &list, s->k);
+    }
+    close_in(&rs->in);
+    return any < 0 ? -1 : seen.n ? 0 : fail(e, "%s: no prompts", rs->in.path);
 }
 
 /* ------------------------------------------------- sets ---------------------------------------------------------------
@@ -6222,6 +6256,7 @@ typedef struct {
     size_t figures, n, cap, cut;                     /* cut: examples whose beginning does not fit the context */
     Item *item;                                      /* [n] */
     int joined, bos, alone;                          /* alone: a figure needs the choices without their prompt too */
+    Out *log;                                        /* answers */
 } Part;
 typedef struct {
     Env *e;
@@ -6231,8 +6266,28 @@ typedef struct {
     Part *part;                                      /* [parts] */
     Probe *probe;                                    /* [probes] */
     size_t parts, cap, probes, cap_probes, seed;
+    const char *out;                                 /* the figures' file, or NULL */
+    int resume;
+    size_t logs;
     Figures list;
 } Profile;
+
+/* What takes long is kept until the figures are made, so that a later run can go on with it: log-probabilities in OUT.0.part,
+ * the answers of the sections of kind sample in OUT.1.part and so on. Without OUT no run comes later. */
+static const char *log_path(Env *e, const char *out, size_t i) {
+    char number[32];
+    snprintf(number, sizeof number, ".%zu", i);
+    return join(e, out, number, "");
+}
+
+static Out *open_log(Profile *w) {
+    Out *o;
+    if (w->out) return open_part(w->e, log_path(w->e, w->out, w->logs++), w->resume);
+    if (!(o = get(w->e, 1, sizeof *o))) return NULL;
+    if (!(o->f = tmpfile())) { fail(w->e, "a temporary file cannot be written: %s", strerror(errno)); return NULL; }
+    o->next = w->e->outs; w->e->outs = o;
+    return o;
+}
 
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
  * belonging to the continuation; of what is too long for the model the beginning is lost. */
@@ -6443,23 +6498,28 @@ static int read_part(Profile *w, Part *p) {
 /* One pass of the model over what all sections want to know. */
 static int score_probes(Profile *w) {
     Env *e = w->e;
-    size_t n = w->probes, longest = 1024, i, got;
+    size_t n = w->probes, longest = 1024, i, j, got;
+    Out *log = open_log(w);
     const Block *mark = e->blocks;
     const Example **x = get(e, n + 1, sizeof *x);
     double *ll = get(e, n + 1, sizeof *ll);
-    Progress bar = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0, 0 };
     Batch b;
-    if (!x || !ll) return -1;
+    if (!log || !x || !ll) return -1;
     for (i = 0; i < n; i++) { x[i] = &w->probe[i].x; if (x[i]->n > longest) longest = x[i]->n; }
     if (n) TRY(new_batch(e, w->m, longest, KEEP_NONE, &b));
-    for (i = 0; i < n; i += got) {
+    i = fread(ll, sizeof *ll, n, log->f);
+    log->keep = i > 0;
+    fseek(log->f, (long)(i * sizeof *ll), SEEK_SET);
+    for (progress(e, &bar, "scoring", i, n, ""); i < n; i += got) {
         if (!(got = score_batch(&b, x + i, n - i, ll + i))) return fail(e, "%s: an item does not fit a batch", w->m->path);
+        for (j = i; j < i + got; j++)
+            if (!(ll[j] - ll[j] == 0)) return fail(e, "%s: a logit is not a finite number", w->m->path);
+        TRY(write_out(e, log, ll + i, got * sizeof *ll));
+        if (fflush(log->f) == 0) log->keep = 1;
         progress(e, &bar, "scoring", i + got, n, "");
     }
-    for (i = 0; i < n; i++) {
-        if (!(ll[i] - ll[i] == 0)) return fail(e, "%s: a logit is not a finite number", w->m->path);
-        *w->probe[i].ll = ll[i];
-    }
+    for (i = 0; i < n; i++) *w->probe[i].ll = ll[i];
     release(e, mark);
     return 0;
 }
@@ -6530,24 +6590,28 @@ static int answers_value(Profile *w, const Part *p, const char *name, const Grou
     return 0;
 }
 
-/* Each figure is one number a prompt, a group of records. */
-static int answer_figures(Profile *w, const Part *p, Records *rs) {
+/* Each figure is one number a prompt, a group of records. Those of kind `answers` are there already, with scores that
+ * anybody may have given them. */
+static int answer_figures(Profile *w, const Part *p) {
     Env *e = w->e;
     size_t f, first = w->list.n;
     Text *text = get(e, 1, sizeof *text);
+    Records rs;
     Group g;
     int any;
-    memset(&g, 0, sizeof g);
+    memset(&g, 0, sizeof g); memset(&rs, 0, sizeof rs);
     if (!text) return -1;
+    if (!p->log) TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
+    else { rs.in.path = p->s.file; rs.in.f = p->log->f; rewind(p->log->f); }
     for (f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->s.name, p->figure[f], p->like)) return -1;
-    while ((any = next_group(e, rs, &g)) > 0)
+    while ((any = next_group(e, &rs, &g)) > 0)
         for (f = 0; f < p->figures; f++) {
             double v[3] = { 0, 0, 0 };
             TRY(answers_value(w, p, p->figure[f], &g, text, v));
             TRY(add_outcome(e, &w->list.f[first + f], v, 0));
         }
-    close_in(&rs->in);
-    return any < 0 ? -1 : w->list.f[first].n ? 0 : fail(e, "%s: no answers", rs->in.path);
+    if (!p->log) close_in(&rs.in);
+    return any < 0 ? -1 : w->list.f[first].n ? 0 : fail(e, "%s: no answers", rs.in.path);
 }
 
 static int sampling_keys(Env *e, const Section *x, Sampling *s) {
@@ -6566,35 +6630,21 @@ static int sampling_keys(Env *e, const Section *x, Sampling *s) {
     return 0;
 }
 
-/* A section of kind `sample`: every prompt is answered `samples` times; or `answers`: the answers are there already,
- * with scores that anybody may have given them. */
-static int sample_figures(Profile *w, const Part *p) {
+/* A section of kind `sample`: every prompt is answered `samples` times. */
+static int sample_part(Profile *w, Part *p) {
     Env *e = w->e;
-    const char *path = set_path(e, &p->s, span(key_of(&p->s, "items")));
+    const Block *mark;
     Sampling s;
-    Sampler engine;
-    Env own = { "", NULL, NULL, NULL, e->quiet, e->memory };       /* of the engine, which is large */
-    Prompts prompts = { NULL, 0, 0 };
     Records rs;
-    Names seen = { NULL, 0, 0 };
-    Buf answers = { NULL, 0, 0 };
-    Progress bar = { NULL, 0, 0 };
-    size_t i, j;
-    TRY(open_records(e, &rs, path));
-    if (*p->kind == 'a') return answer_figures(w, p, &rs);
     memset(&s, 0, sizeof s);
     TRY(sampling_keys(e, &p->s, &s));
     s.seed = w->seed;
-    TRY(read_prompts(e, &rs, &seen, w->m, w->form, s.k, SIZE_MAX, &all_prompts, &prompts));
-    close_in(&rs.in);
-    if (prompts.n == 0) return fail(e, "%s: no prompts", path);
-    if (new_sampler(&own, w->m, &s, 160, &engine) < 0 || ask(&own, &engine, &prompts, &bar, 0, prompts.n) < 0)
-        fail(e, "%s", own.error);
-    for (i = 0; i < prompts.n && !e->error[0]; i++)
-        for (j = 0; j < s.k; j++) put_candidate(e, &answers, w->m, &prompts.p[i], j);
-    env_free(&own);
-    open_text(&rs, path, whole(&answers));
-    return e->error[0] ? -1 : answer_figures(w, p, &rs);
+    if (!(p->log = open_log(w))) return -1;
+    mark = e->blocks;
+    TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
+    TRY(sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts));
+    release(e, mark);                                              /* the engine is large */
+    return 0;
 }
 
 static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
@@ -6645,15 +6695,21 @@ static int add_parts(Profile *w, const char *suite, const char *sets) {
 }
 
 /* All sections of all suites on one model. What is asked for likelihoods is read and checked first and scored in one pass. */
-static int profile(Profile *w, const char *const *suite, size_t suites, const char *sets) {
-    size_t i, j;
+static int ask_all(Profile *w, const char *const *suite, size_t suites, const char *sets) {
+    size_t i;
     for (i = 0; i < suites; i++) TRY(add_parts(w, suite[i], sets));
     for (i = 0; i < w->parts; i++) if (strchr("cl", *w->part[i].kind)) TRY(read_part(w, &w->part[i]));
     TRY(score_probes(w));
+    for (i = 0; i < w->parts; i++) if (*w->part[i].kind == 's') TRY(sample_part(w, &w->part[i]));
+    return 0;
+}
+
+static int make_figures(Profile *w) {
+    size_t i, j;
     for (i = 0; i < w->parts; i++) {
         const Part *p = &w->part[i];
         if (*p->kind == 'm') TRY(mean_figure(w->e, p, &w->list));
-        else if (*p->kind == 's' || *p->kind == 'a') TRY(sample_figures(w, p));
+        else if (strchr("sa", *p->kind)) TRY(answer_figures(w, p));
         else for (j = 0; j < p->figures; j++) TRY(item_figures(w->e, p, p->figure[j], &w->list));
     }
     for (i = 0; i < w->list.n; i++) {
@@ -7416,29 +7472,13 @@ static void sampling_options(const Call *c, Sampling *s) {
 /* The file of records that a verb reads: the i-th that is named, else standard input. */
 static const char *file_of(const Call *c, size_t i) { return i < c->n_files ? c->file[i] : "-"; }
 
-/* Writes the prompts that are answered, in order, as soon as no earlier one is open: what is written is never lost. */
-typedef struct { Out *out; const Model *m; const Prompts *list; size_t next, k; Buf b; } Answered;
-
-static int write_answered(Env *e, void *it) {
-    Answered *a = it;
-    size_t j;
-    for (; a->next < a->list->n && a->list->p[a->next].q.left == 0; a->next++)
-        for (j = 0; j < a->k; j++) TRY(put_candidate(e, &a->b, a->m, &a->list->p[a->next], j));
-    return write_whole(e, a->out, &a->b);
-}
-
 static int verb_sample(Env *e, Call *c) {
     Model m;
     Sampling s;
-    Sampler x;
     Template form;
     Records rs;
-    Prompts list = { NULL, 0, 0 };
-    Names seen = { NULL, 0, 0 };
-    Progress bar = { NULL, 0, 0 };
-    Answered a = { NULL, &m, &list, 0, 0, { NULL, 0, 0 } };
     Buf text = { NULL, 0, 0 };
-    size_t done = 0;
+    Out *out;
     int any;
     sampling_options(c, &s);
     TRY(depends_on_model(e, c));
@@ -7452,22 +7492,9 @@ static int verb_sample(Env *e, Call *c) {
         put_text(e, &text, "{\"id\":\"0\",\"prompt\":"); put_quoted(e, &text, span(c->value[O_prompt])); put_text(e, &text, "}");
         open_text(&rs, "--prompt", whole(&text));
     } else TRY(open_records(e, &rs, file_of(c, 1)));
-    TRY(new_sampler(e, &m, &s, 160, &x));
-    x.ended = write_answered; x.listener = &a;
-    a.k = s.k;
-    if (!(a.out = open_result(e, c, c->value[O_output], 1))) return -1;
-    if (c->resume) TRY(keep_lines(e, a.out, s.k, NULL, &done, NULL));
-    c->share.done = done /= s.k;
-    while ((any = read_prompts(e, &rs, &seen, &m, &form, s.k, 1024, &c->share, &list)) > 0) {
-        a.next = 0;
-        TRY(ask(e, &x, &list, &bar, done, done + list.n));
-        done += list.n;
-        drop_prompts(e, &list, s.k);
-    }
-    close_in(&rs.in);
-    if (any < 0) return -1;
-    if (seen.n == 0) return fail(e, "%s: no prompts", rs.in.path);
-    return close_out(e, a.out);
+    if (!(out = open_result(e, c, c->value[O_output], 1))) return -1;
+    TRY(sample_to(e, out, &m, &form, &s, &rs, c->share));
+    return close_out(e, out);
 }
 
 /* A file of answers, prompt by prompt, to a file of records. */
@@ -7645,7 +7672,8 @@ static int verb_profile(Env *e, Call *c) {
     Template form;
     Lists lists;
     Figures other;
-    Profile w = { e, &m, &form, &lists, NULL, NULL, 0, 0, 0, 0, count_of(c, O_seed), { NULL, 0, 0 } };
+    Profile w = { e, &m, &form, &lists, NULL, NULL, 0, 0, 0, 0, count_of(c, O_seed), NULL, 0, 0, { NULL, 0, 0 } };
+    Out *o, *before = e->outs;
     size_t i;
     TRY(depends_on_model(e, c));
     for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
@@ -7653,16 +7681,21 @@ static int verb_profile(Env *e, Call *c) {
     TRY(depends_on_template(e, c));
     if (against) TRY(load_figures(e, against, &other));
     TRY(begin_result(e, c, NULL));
+    if (c->done && against) TRY(load_figures(e, c->out, &w.list));
     if (!c->done) {
         TRY(load_model(e, c->file[0], c->value[O_tokenizer], w.seed, &m));
         TRY(load_template(e, c->value[O_template], &form));
         TRY(pack_model(e, &m));
-        TRY(profile(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
-    } else if (against) TRY(load_figures(e, c->out, &w.list));
-    if (against) TRY(show_difference(e, &w.list, &other));
-    if (c->done) return 0;
-    TRY(lay_draft(e, c));
-    return save_figures(e, c->value[O_output], &w.list);
+        TRY(lay_draft(e, c));
+        w.out = c->out; w.resume = c->resume;
+        TRY(ask_all(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
+        make_figures(&w);
+    }
+    if (against && !e->error[0]) show_difference(e, &w.list, &other);
+    for (o = e->outs; e->error[0] && o != before; o = o->next) o->keep = 0;      /* a fault in the suite: nobody goes on */
+    if (!c->done) TRY(save_figures(e, c->value[O_output], &w.list));
+    for (i = 0; c->out && remove(join(e, log_path(e, c->out, i), ".part", "")) == 0; i++) continue;    /* or a killed run's */
+    return e->error[0] ? -1 : 0;
 }
 
 /* A file's receipt says that it is a shard: 1 and which part of the work it is, 0, or -1. plain: the receipt as that of
@@ -7928,7 +7961,7 @@ static int verb_info(Env *e, Call *c) {
 static int verb_corpus(Env *e, Call *c) {
     Grammar g;
     Drawing w = { 0 };
-    Progress bar = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0, 0 };
     Out *out;
     const char *path;
     int any;
@@ -8109,7 +8142,7 @@ static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
 static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *what) {
-    Progress bar = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0, 0 };
     size_t done = 0, i;
     long k;
     PARALLEL_DYNAMIC for (k = 0; k < (long)n; k++) {
@@ -8860,7 +8893,7 @@ static int verify_build(void) {
 /* Makes the claims again, side by side. One whose inputs are not there as claimed may find them among what was made
  * again: hence the rounds, until one brings nothing new. */
 static int redo_all(Env *e, Audit *a, const Verb *verbs) {
-    Progress bar = { NULL, 0, 0 };
+    Progress bar = { NULL, 0, 0, 0 };
     size_t i, finished = 0, before = SIZE_MAX;
     long k;
     while (finished != before && finished < a->n_claims) {
