@@ -12,9 +12,9 @@ awk 'function close_chapter() { if (name) printf "  %6d  %s\n", NR - from, name;
     END { NR++; close_chapter(); printf "  %6d  all\n", NR - 1 }' "$F"
 
 # NAME LENGTH of each function, the longest last
-awk '/^[A-Za-z][^=]*\(/ && !start { start = NR; name = $0; sub(/\(.*/, "", name); sub(/.*[ *]/, "", name) }
+awk '/^[A-Za-z][^=]*\(/ && !/^[A-Z_]+\(/ && !start { start = NR; name = $0; sub(/\(.*/, "", name); sub(/.*[ *]/, "", name) }
     /^[^ ].*;( \/\*.*)?$/ { start = 0 }
-    start && (/^\}/ || /^[A-Za-z].*\}( \\)?$/) { print name, NR - start + 1; start = 0 }' "$F" | sort -k 2n >$B/functions.txt
+    start && (/^\}/ || /^[A-Za-z].*\}( \\| *\/\*.*)?$/) { print name, NR - start + 1; start = 0 }' "$F" | sort -k 2n >$B/functions.txt
 awk '{ n[NR] = $2; over50 += $2 > 50; over100 += $2 > 100; if ($2 > 50) last = last "\n  " $2 "  " $1 }
     END { printf "functions %d: median %d lines, 90th percentile %d, longest %d; over 50 lines %d, over 100 lines %d%s\n", NR,
         n[int((NR + 1) / 2)], n[int(NR * 0.9 + 0.5)], n[NR], over50, over100, last }' $B/functions.txt
