@@ -7065,12 +7065,8 @@ static const struct {
 } options[] = { OPTIONS(AS_ENTRY) };
 
 typedef struct Call Call;
-typedef struct {
-    const char *name;
-    int bit;
-    size_t least, most;              /* files it takes */
-    int (*f)(Env *, Call *);
-    const char *usage, *says, *examples;
+typedef struct {                 /* it takes from `least` to `most` files */
+    const char *name; int bit; size_t least, most; int (*f)(Env *, Call *); const char *usage, *says, *examples;
 } Verb;
 typedef struct { const char *as, *path, *name; } Input;
 struct Call {
@@ -7817,12 +7813,13 @@ static int verb_gather(Env *e, Call *c) {
     return close_out(e, out);
 }
 
-/* A model's text may hold anything: to a terminal go no bytes that would command it (C0, DEL, C1), but \n and \t. */
-static int show_text(Env *e, const char *path, Buf *b) {
+/* A model's text may hold anything: to people go no bytes that command a terminal (C0, DEL, C1), but \n and \t. */
+static int show_text(Env *e, const char *path, Buf *b, int people) {
     size_t i;
-    for (i = 0; i < b->n && !path && isatty(1); i++) {
+    for (i = 0; i < b->n && people; i++) {
         unsigned char c = (unsigned char)b->s[i], next = i + 1 < b->n ? (unsigned char)b->s[i + 1] : 0;
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0)) b->s[i] = '?';
+        if (c == 0xc2 && next >= 0x80 && next < 0xa0) { c = 0x7f; b->s[i + 1] = '\x7f'; }
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) b->s[i] = '?';
     }
     return save_file(e, path, whole(b));
 }
@@ -7840,7 +7837,7 @@ static int verb_generate(Env *e, Call *c) {
     put(e, &b, p.prompt.s, p.prompt.n);
     TRY(decode(e, &m.t, p.q.answer->id, p.q.answer->n, p.prompt.n == 0, &b));
     put_text(e, &b, "\n");
-    return show_text(e, c->value[O_output], &b);
+    return show_text(e, c->value[O_output], &b, !c->value[O_output] && isatty(1));
 }
 
 static int verb_tokenize(Env *e, Call *c) {
@@ -7860,7 +7857,7 @@ static int verb_tokenize(Env *e, Call *c) {
         TRY(encode(e, &t, text, 1, &ids, &n));
         for (i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
         put_text(e, &b, "\n");
-        return show_text(e, c->value[O_output], &b);
+        return show_text(e, c->value[O_output], &b, !c->value[O_output] && isatty(1));
     }
     if (!(ids = get(e, text.n + 1, sizeof *ids))) return -1;
     for (i = 0; i < text.n; i += used) {
@@ -7872,7 +7869,7 @@ static int verb_tokenize(Env *e, Call *c) {
         ids[n++] = (int)x;
     }
     TRY(decode(e, &t, ids, n, 1, &b));
-    return show_text(e, c->value[O_output], &b);
+    return show_text(e, c->value[O_output], &b, !c->value[O_output] && isatty(1));
 }
 
 static int verb_convert(Env *e, Call *c) {
@@ -7941,11 +7938,44 @@ static int put_memory(Env *e, Buf *b, Model *m) {
     return 0;
 }
 
+/* Records for people: prompts, a line for each answer with its scores, a star where the file `chosen` holds it. */
+static int put_records(Env *e, Buf *b, const char *path, const char *chosen) {
+    Records rs, picks;
+    Record pick = { 0 };
+    Group g = { 0 };
+    Member m;
+    size_t i, at;
+    double x;
+    int any, here;
+    if (chosen) { TRY(open_records(e, &picks, chosen)); TRY(next_record(e, &picks, &pick)); }
+    TRY(open_records(e, &rs, path));
+    while ((any = next_group(e, &rs, &g)) > 0) {
+        here = chosen && equal(pick.id, g.r[0].id);
+        put_quoted(e, b, g.r[0].prompt);
+        for (i = 0; i < g.n; i++) {
+            put_format(e, b, "\n%c%4zu", here && pick.candidate == g.r[i].candidate ? '*' : ' ', g.r[i].candidate);
+            for (at = 0; json_next(json_get(g.r[i].raw, "scores"), &at, &m);)
+                if (json_number(m.value, &x)) put_format(e, b, "  %.*s %-6.4g", SHOWN(m.key), x);
+            put_text(e, b, "  "); put_quoted(e, b, trim(g.r[i].completion));
+        }
+        put_text(e, b, "\n\n");
+        if (here) TRY(next_record(e, &picks, &pick));
+    }
+    return any;
+}
+
 static int verb_info(Env *e, Call *c) {
+    const char *path = c->file[0], *chosen = c->n_files > 1 ? c->file[1] : NULL;
     Model m;
     Buf b = { NULL, 0, 0 };
+    Span s = { "", 0 };
     size_t active, all;
-    TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
+    if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
+    if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
+        TRY(put_records(e, &b, path, chosen));
+        return show_text(e, c->value[O_output], &b, 1);
+    }
+    TRY(load_model(e, path, c->value[O_tokenizer], 1, &m));
     all = count_parameters(&m, &active);
     put_format(e, &b, "%s: %s\n", m.path, m.c.E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
     put_format(e, &b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", m.c.L, m.c.H, m.c.F,
@@ -9044,20 +9074,17 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
 /* name, bit, number of files, function, usage, what it does; examples that work in a fresh clone */
 #define ASKED "\"What do you think of my sailor?\""
 static const Verb verbs[] = {
-    { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]",
-      "do it again and compare; without an argument: this build's arithmetic",
+    { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; alone: the build's sums",
       "    ./actinh verify\n    ./actinh corpus data/world.grammar -n 9 -o nine.jsonl && ./actinh verify nine.jsonl" },
     { "run", RUN, 1, 1, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds",
       "    ./actinh run data/demo.recipe -o demo" },
     { "sample", SAMPLE, 1, 2, verb_sample, "MODEL [FILE]", "k answers to every prompt",
-      "    ./actinh sample data/dense -p " ASKED " -n 3\n"
-      "    ./actinh sample data/dense data/suites/talk.jsonl -o pool.jsonl" },
+      "    ./actinh sample data/dense -p " ASKED " -n 3" },
     { "score", SCORE, 0, 1, verb_score, "[FILE]", "measure every answer",
       "    ./actinh sample data/dense -p " ASKED " | ./actinh score\n    ./actinh score --list" },
     { "select", SELECT, 0, 1, verb_select, "[FILE]", "keep one answer a prompt",
       "    ./actinh sample data/moe -p " ASKED " | ./actinh score | ./actinh select --by toxicity:min,words:max" },
-    { "tune", TUNE, 2, 2, verb_tune, "MODEL FILE -o DIR",
-      "fine-tune a model on answers (MODEL a lone config.json: train one)",
+    { "tune", TUNE, 2, 2, verb_tune, "MODEL FILE -o DIR", "fine-tune a model on answers (a config.json: train one)",
       "    ./actinh tune data/moe data/suites/held-out.jsonl -o student --epochs 2 --batch 16 --lr 2e-4" },
     { "profile", PROFILE, 2, MANY, verb_profile, "MODEL SUITE...", "measure a model, with intervals",
       "    ./actinh profile data/moe data/suites/demo.suite -o base.figures" },
@@ -9065,67 +9092,44 @@ static const Verb verbs[] = {
       "    for m in dense moe; do ./actinh sample data/$m data/suites/talk.jsonl -o $m.jsonl; done\n"
       "    ./actinh gather dense.jsonl moe.jsonl -o both.jsonl" },
     { "generate", GENERATE, 1, 2, verb_generate, "MODEL [TEXT]", "continue a text",
-      "    ./actinh generate data/dense " ASKED " --seed 3" },
+      "    ./actinh generate data/dense " ASKED },
     { "tokenize", TOKENIZE, 1, 2, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back",
       "    echo my sailor | ./actinh tokenize data/dense | ./actinh tokenize data/dense --decode" },
     { "convert", CONVERT, 1, 1, verb_convert, "MODEL -o OUT", "write a model, its adapter merged, for other programs",
       "    ./actinh convert data/moe --to gguf --type q8_0 -o moe.gguf" },
     { "report", REPORT, 1, 1, verb_report, "DIR", "one page of a run's results: DIR/report.html, or -o FILE",
       "    ./actinh run data/demo.recipe -o demo && ./actinh report demo" },
-    { "info", INFO, 1, 1, verb_info, "MODEL", "what a model is made of", "    ./actinh info data/moe" },
+    { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]", "what a model is made of; or answers, the chosen marked",
+      "    ./actinh info data/moe\n    ./actinh sample data/moe -p " ASKED " | ./actinh score | ./actinh info -" },
     { "corpus", CORPUS, 1, 1, verb_corpus, "GRAMMAR", "prompts and answers from a grammar",
       "    ./actinh corpus data/world.grammar --start talk -n 3 --answers 10" },
     { NULL, 0, 0, 0, NULL, NULL, NULL, NULL } };
 
 #ifndef ACTINH_NO_MAIN
-static const char about[] = "A teacher answers, the best answers are kept, a student learns from them.",
-    streams[] = "Data goes to standard output or -o FILE, talk to standard error.\n"
-        "Exit status: 0 done, 1 (verify) other bits, 2 trouble.";
-
-/* The options of some verbs: as mere names, or with what each is for. */
-enum { NAMES_ONLY, HELP, MANUAL };
-static void put_options(Env *e, Buf *b, int of, int form) {
-    size_t i;
-    for (i = 0; i < N_OPTIONS; i++) {
-        const char *arg = options[i].arg, *value = options[i].value, *name = dashed(e, options[i].name);
-        if (!(options[i].verbs & of)) continue;
-        if (form == NAMES_ONLY) { put_format(e, b, " %s", name); continue; }
-        put_format(e, b, form == MANUAL ? ".TP\n.B %s\n%s" : "    %-22s %s", join(e, name, arg ? " " : "", arg ? arg : ""),
-            options[i].says);
-        if (value) put_format(e, b, " (default %s)", value);
-        put_text(e, b, "\n");
-    }
-}
-
-/* The manual for man(1). Its first line says that a "-" is the one of ASCII everywhere, to be copied. */
-static void put_manual(Env *e, Buf *b) {
-    const Verb *v;
-    put_format(e, b, ".char - \\-\n.TH ACTINH 1 \"\" \"actinh %s\"\n.SH NAME\nactinh \\- active inheritance\n"
-        ".SH SYNOPSIS\n.B actinh\nVERB [OPTION]... [FILE]...\n.SH DESCRIPTION\n%s\n%s\n.SH VERBS\n",
-        actinh_version(), about, streams);
-    for (v = verbs; v->name; v++) {
-        put_format(e, b, ".SS %s %s\n%s.\n.PP\n.EX\n%s\n.EE\n.PP\nOptions:", v->name, v->usage, v->says, v->examples);
-        put_options(e, b, v->bit, NAMES_ONLY);
-        put_text(e, b, "\n");
-    }
-    put_text(e, b, ".SH OPTIONS\n");
-    put_options(e, b, ALL, MANUAL);
-}
-
+/* Help: of a verb, examples first; of all; or the manual (--man), whose first line says that "-" is that of ASCII. */
 static int show_help(Env *e, const char *name) {
-    const Verb *v = name ? find_verb(verbs, name) : NULL;
+    const Verb *one = name ? find_verb(verbs, name) : NULL, *v;
+    int man = name && strcmp(name, "--man") == 0, unknown = name && !one && !man;
     Buf b = { NULL, 0, 0 };
-    int unknown = 0;
-    if (v) {                                     /* examples first */
-        put_format(e, &b, "actinh %s %s\n    %s\n\n%s\n\n", v->name, v->usage, v->says, v->examples);
-        put_options(e, &b, v->bit, HELP);
-    } else if (name && strcmp(name, "--man") == 0) put_manual(e, &b);
-    else {
-        put_format(e, &b, "actinh: active inheritance. %s\n\n", about);
-        for (v = verbs; v->name; v++) put_format(e, &b, "    actinh %-9s %-24s %s\n", v->name, v->usage, v->says);
-        put_format(e, &b, "\nactinh help VERB shows examples and options, actinh help --man a manual.\n%s\n", streams);
-        unknown = name && fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
+    size_t i;
+    if (man) put_format(e, &b, ".char - \\-\n.TH ACTINH 1 \"\" \"actinh %s\"\n.SH NAME\n", actinh_version());
+    if (!one) put_format(e, &b, "actinh %sA teacher answers, the best answers are kept, a student learns. Data goes\n"
+        "to standard output or -o FILE, talk to standard error. Status: 0 done, 1 (verify) other bits, 2 trouble.\n%s",
+        man ? "\\- active inheritance\n.SH DESCRIPTION\n" : "- active inheritance\n\n",
+        man ? ".SH VERBS\n" : "See actinh help VERB, actinh help --man.\n\n");
+    for (v = one ? one : verbs; v->name && (!one || v == one); v++) {
+        if (!one && !man) { put_format(e, &b, "    actinh %-9s %-24s %s\n", v->name, v->usage, v->says); continue; }
+        put_format(e, &b, man ? ".SS actinh %s %s\n%s.\n.PP\n.EX\n%s\n.EE\n" : "actinh %s %s\n    %s\n\n%s\n\n",
+            v->name, v->usage, v->says, v->examples);
+        for (i = 0; i < N_OPTIONS; i++) {
+            const char *arg = options[i].arg, *value = options[i].value, *option = dashed(e, options[i].name);
+            if (!(options[i].verbs & v->bit)) continue;
+            put_format(e, &b, man ? ".TP\n.B %s\n%s" : "    %-22s %s", join(e, option, arg ? " " : "", arg ? arg : ""),
+                options[i].says);
+            put_format(e, &b, value ? " (default %s)\n" : "\n", value);
+        }
     }
+    if (unknown) fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
     return save_file(e, NULL, whole(&b)) < 0 || unknown;
 }
 

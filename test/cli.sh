@@ -19,7 +19,7 @@ check 'help' 0 'actinh tokenize' "$A" help
 check '--help' 0 'actinh tokenize' "$A" --help
 check 'help tune' 0 '--epochs N .*default 3' "$A" help tune
 check 'sample --help' 0 '--top-p P' "$A" sample --help
-check 'help --man' 0 '^.SS sample MODEL' "$A" help --man
+check 'help --man' 0 '^.SS actinh sample MODEL' "$A" help --man
 check 'help --man, options' 0 '^.B --top-p P' "$A" help --man
 check 'help of no verb' 2 'there is no verb' "$A" sampel --help
 "$A" help --man >$D/actinh.1
@@ -67,6 +67,15 @@ for m in dense moe; do
     check "select $m" 0 '12 prompts, 36 candidates' "$A" select $D/sc-$m.jsonl --by words:max -o $D/ch-$m.jsonl
     check "select $m --where" 0 'prompts, 36 candidates' "$A" select $D/sc-$m.jsonl --by 'toxicity:min,words:max' --where 'words>=1,ttr<=1' --among 2
 done
+check 'info: answers' 0 '^    0  words ' "$A" info $D/sc-dense.jsonl
+check 'info: the chosen' 0 '^\*   [0-9]  words ' "$A" info $D/sc-dense.jsonl $D/ch-dense.jsonl
+[ "$("$A" info $D/sc-moe.jsonl $D/ch-moe.jsonl | grep -c '^\*')" = 12 ] && ok || bad 'info: one chosen a prompt' 'not 12'
+say $D/esc.jsonl '{"prompt":"p","candidate":3,"completion":"a\\u001b[2Jb\\u007fc\\u009bd\\n*    9  fake"}\n'
+check 'info: escape codes do nothing' 0 '^    3 .*001b.2Jb.u007fc[?][?]d.n.*fake"$' "$A" info $D/esc.jsonl
+"$A" info $D/esc.jsonl | LC_ALL=C tr -d '\n\40-\176' | cmp -s - /dev/null && ok || bad 'info: escape codes do nothing' 'control bytes'
+IN=$D/sc-moe.jsonl; check 'info: standard input' 0 '^   35|^    2  words ' "$A" info -; IN=
+no 'info: no records' 'esc.jsonl|no field' "$A" info $D/moe/steps.jsonl
+no 'info: chosen of nothing' 'nosuch' "$A" info $D/sc-moe.jsonl $D/nosuch
 check 'gather' 0 '' "$A" gather $D/s-dense.jsonl $D/s-moe.jsonl -o $D/pool.jsonl
 [ "$(grep -c '"candidate":5' $D/pool.jsonl)" = 12 ] && ok || bad 'gather numbers candidates anew' "$(grep -c '"candidate":5' $D/pool.jsonl) of 12"
 "$A" score $D/pool.jsonl 2>/dev/null | "$A" select --by random --quiet > $D/pipe.jsonl 2>$D/2
