@@ -1,5 +1,5 @@
 #!/bin/sh
-# coverage.sh: lines and branches of actinh.c that test.c, cli.sh, verify.sh and hard.c reach, by gcov. Prints the figures, then
+# coverage.sh: lines and branches of actinh.c that test.c, cli.sh, laws.sh, verify.sh, golden.sh and hard.c reach, by gcov. Prints the figures, then
 # the messages (fail() and its kind) that nothing reaches; every line and branch not reached is listed in
 # test/build/coverage/open.txt. Needs gcc and python3; about ten minutes on two cores.
 cd "$(dirname "$0")/.." || exit 2
@@ -10,7 +10,8 @@ for p in actinh.c test/test.c test/hard.c; do
     mkdir -p "$B/$(basename $p .c)"
     gcc $FLAGS -c -o "$B/$(basename $p .c)/o.o" $p && gcc --coverage -o "$B/$(basename $p .c)/program" "$B/$(basename $p .c)/o.o" -lm || exit 2
 done
-(sh test/cli.sh "$B/actinh/program"; sh test/verify.sh "$B/actinh/program"; sh test/golden.sh "$B/actinh/program" 1) >"$B/cli.txt" 2>&1 &
+export CLI_DIR=test/build/coverage/cli LAWS_DIR=test/build/coverage/laws HARD_DIR=test/build/coverage/hard.d
+(sh test/cli.sh "$B/actinh/program"; sh test/laws.sh "$B/actinh/program"; sh test/verify.sh "$B/actinh/program"; sh test/golden.sh "$B/actinh/program" 1) >"$B/cli.txt" 2>&1 &
 "$B/test/program" >"$B/test.txt" 2>&1
 "$B/hard/program" bad >"$B/bad.txt" 2>&1
 "$B/hard/program" faults "${STEP:-7}" >"$B/faults.txt" 2>&1

@@ -4,7 +4,7 @@
 cd "$(dirname "$0")/.." || exit 2
 only=${1:-} B=$PWD/test/build/sanitize passed=0 failed=0 skipped=0
 rm -rf "$B"; mkdir -p "$B"
-CLI_DIR=test/build/sanitize/cli HARD_DIR=test/build/sanitize/hard.d; export CLI_DIR HARD_DIR
+CLI_DIR=test/build/sanitize/cli LAWS_DIR=test/build/sanitize/laws HARD_DIR=test/build/sanitize/hard.d; export CLI_DIR LAWS_DIR HARD_DIR
 ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1; export ASAN_OPTIONS UBSAN_OPTIONS
 skip() { skipped=$((skipped + 1)); echo "skipped  $1: not on this machine"; }
 ok() { passed=$((passed + 1)); echo "ok       $1"; }
@@ -29,6 +29,7 @@ build() {
 
 if build 'ASan and UBSan' gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined; then
     checked 'ASan and UBSan: cli.sh' 600 sh test/cli.sh "$B/actinh"
+    checked 'ASan and UBSan: laws.sh' 600 sh test/laws.sh "$B/actinh"
     checked 'ASan and UBSan: test.c' 600 "$B/test"
     checked 'ASan and UBSan: hard.c, bad files' 300 "$B/hard" bad
     checked 'ASan and UBSan: hard.c, faults' 600 "$B/hard" faults 97

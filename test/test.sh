@@ -36,10 +36,21 @@ for build in "$CC -std=c99 -x c" "${CXX:-c++} -x c++"; do
 done
 # 3. from the outside: every verb, every refusal
 run 'cli.sh' limit 600 sh test/cli.sh ./actinh
+run 'laws.sh' limit 900 sh test/laws.sh ./actinh $mode
 # 3b. killed, sharded, in one piece: the same bytes
 run 'resume.sh' limit 600 sh test/resume.sh ./actinh $([ "$mode" = all ] && echo 20 || echo ${KILLS:-3})
 run 'verify.sh' limit 600 sh test/verify.sh ./actinh
 [ "$mode" = all ] && run 'shards.sh' limit 600 sh test/shards.sh ./actinh
+# 3c. malformed files; memory and disk that fail, at a few places or at many
+"$CC" $FLAGS -O1 -o $B/hard test/hard.c -lm 2>$B/log.txt || cat $B/log.txt
+run 'hard.c, bad files' limit 300 $B/hard bad
+run 'hard.c, faults' limit 600 $B/hard faults $([ "$mode" = all ] && echo 29 || echo 397)
+# 3d. compilers' and checkers' warnings, a short fuzzing, builds that watch memory
+if [ "$mode" = all ]; then
+    run 'lint.sh' sh test/lint.sh
+    run 'fuzz.sh' sh test/fuzz.sh ${FUZZ_SECONDS:-5}
+    run 'sanitize.sh' sh test/sanitize.sh
+fi
 # 4. the golden pipeline: this build with 1, 2 and 3 threads, and what other compilers make of it
 for t in 1 2 3; do sh test/golden.sh ./actinh $t >$B/golden.$t 2>&1; same "golden pipeline, $t threads" test/golden.txt $B/golden.$t; done
 for build in "gcc -O0" "gcc -O3 -march=native" "clang -O0" "clang -O3 -march=native" "tcc"; do
