@@ -241,8 +241,8 @@ static void put_format(Env *e, Buf *b, const char *format, ...) {
 
 static Span span(const char *s) { Span x = { s, s ? strlen(s) : 0 }; return x; }
 static Span whole(const Buf *b) { Span x = { b->s ? b->s : "", b->n }; return x; }
-static int equal(Span a, Span b) { return a.n == b.n && memcmp(a.s, b.s, a.n) == 0; }
-static int same(Span a, const char *b) { return a.n == strlen(b) && memcmp(a.s, b, a.n) == 0; }
+static int equal(Span a, Span b) { return a.n == b.n && (a.n == 0 || memcmp(a.s, b.s, a.n) == 0); }
+static int same(Span a, const char *b) { return equal(a, span(b)); }
 static int starts(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
 static int ends(const char *s, const char *tail) {
     return strlen(s) >= strlen(tail) && strcmp(s + strlen(s) - strlen(tail), tail) == 0;

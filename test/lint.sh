@@ -27,13 +27,12 @@ cat >$B/known <<'KNOWN'
 "base-%s-%s.figures", student->name	a cell without a teacher has a student: make_grid() makes no other
     free(b->raw);	the list of blocks ends at its mark: drop() takes a block out of the list before it is freed
 if (n) memcpy(b->s + b->n, s, n);	b->s is NULL only while cap is 0, and then n + 1 > cap
-a.n == b.n && memcmp(a.s, b.s, a.n) == 0	a text without bytes may have no address: C libraries compare 0 bytes of anything
 char *nl = in->n - in->at > seen	in->n is 0 as long as in->s is NULL
 if (n && from[n - 1] == '\r') n--;	likewise: n > 0 only with a buffer
 if (v->n == 0 || v->type != GGUF_TEXT	the function that sets v returned an error, which fail() alone makes negative: not seen through
 if (v.n == 1 && take_number(&v, x)	likewise
 tile[high](a + r * row	high is 1 to HIGH: rows - r > 0
-put_format(e, b, "%s	its arguments are set wherever bootstrap() returns 0
+against %10.4f  difference	its arguments are set wherever bootstrap() returns 0
 if (x == x->base) continue;	every place of the grid has its cell: make_grid() fills them all
 memcmp(r.id.s, like, strlen(like)) == 0	r.id.n >= strlen(like)
 memcmp(other.s, m.value.s, other.n) == 0	a text without bytes may have no address
