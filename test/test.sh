@@ -63,6 +63,8 @@ for build in "gcc -O0" "gcc -O3 -march=native" "clang -O0" "clang -O3 -march=nat
 done
 # the README's specification, followed by another hand in another language
 if command -v python3 >/dev/null; then run 'check.py' limit 300 python3 test/check.py ./actinh; else skipped=$((skipped + 1)); echo "skipped  check.py: no python3"; fi
+# the likelihoods that profile compares, from the model's files by PyTorch, where Debian's is there
+if command -v /usr/bin/python3 >/dev/null; then run 'likelihoods.py' limit 300 /usr/bin/python3 test/likelihoods.py ./actinh; fi
 # all other compilers, C libraries and processors that this machine has: in CI and by hand
 [ "$mode" = all ] && run 'portability.sh' sh test/portability.sh
 # 5. the bundled models: items and the first steps of their training are made again to the bit
