@@ -34,6 +34,7 @@
  *     Evidence            receipts, and what is wrong with a build
  *     Verbs               from files to files
  *     Experiment          the whole grid, and active_inheritance(), the method in five lines
+ *     Verification        a receipt's work done again, and compared
  *     Library             what actinh.h offers
  *     Command line        the table of verbs, and main
  *
@@ -57,7 +58,8 @@
 #define _FILE_OFFSET_BITS 64
 
 /* Compilers fuse a*b+c into one rounding where the processor can (aarch64 by default, x86-64 under -march=native).
- * That changes bits. The first pragma is heard by clang, the second by GCC; each ignores the other's. */
+ * That changes bits. The first pragma is heard by clang, the second by GCC; each ignores the other's. Other
+ * such dangers: see narrow(), VECTOR in Speed, and arithmetic_fault(), which looks for all at every start. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
@@ -1434,10 +1436,7 @@ cut:
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
- * An output that grows for hours is written so that whoever starts the same command again goes on behind its last whole
- * piece; see Evidence for how "the same command" is known.
- */
-/* What an interrupted run left in an output: keeps its whole lines, as many as `group` divides, and with `mark` those up
+ * What an interrupted run left in an output: keeps its whole lines, as many as `group` divides, and with `mark` those up
  * to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
 static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *lines, Buf *marked) {
     In in;
@@ -2090,7 +2089,8 @@ static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, const
     return e->error[0] ? -1 : 0;
 }
 
-/* The answer as it is trained on; one that was sampled from this prompt becomes the ids that were sampled. */
+/* The answer as it is trained on. One that was sampled from this prompt becomes the ids that were sampled, if
+ * encode() makes these of its text; now and then a model spells a text otherwise. */
 static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cut) {
     size_t n = x->tail.n;
     if (x->trimmed) answer = trim(answer);
@@ -2250,12 +2250,15 @@ static size_t count_parameters(const Model *m, size_t *active) {
 }
 
 /* ============================================= Weight files ===========================================================
- * Each reader fills one table of (name, type, shape, bytes) with Hugging Face's names; the model then asks the table.
+ * Each reader fills one table of (name, type, shape, bytes) with Hugging Face's names, or all GGUF's;
+ * bind_param() then asks the table. A new kind of file is a reader here, a branch of load_model(), and its
+ * files in depends_on_model(). A new type of number is a line of storage[], before GROUPS, and a case of
+ * widen(): GGUF files can then hold it.
  *
  * Format notes. safetensors: 8 bytes length of a JSON header (little-endian), the header {name: {dtype, shape,
  * data_offsets}}, then the data; offsets count from the header's end. llama2.c (.bin, version 0): seven int32 (hidden,
  * feed-forward, layers, heads, kv heads, vocabulary, context), then float tensors in a fixed order; a negative vocabulary
- * says that the head is a matrix of its own.
+ * says that the head is a matrix of its own. Versions 1 and 2 (int8 in groups) have a header of 256 bytes.
  * Trap: q and k rows. llama2.c turns neighbours (2i, 2i+1) of a head, Hugging Face turns halves (i, i + D/2); the same
  * model has its rows in another order in the two files. Here halves are used, and `neighbours` marks a table whose rows
  * must be sorted on the way in.
@@ -3365,8 +3368,9 @@ static float largest(const float *x, size_t n) {
     return top;
 }
 
-/* Sums of up to 8 rows of x (or of x y): x[0] + x[1] + .. in that order. Each addition waits for the one before it, so
- * eight rows' sums grow side by side. n [rows]: their lengths. */
+/* Sums of up to 8 rows of x (or of x y): x[0] + x[1] + .. in that order. To split one among threads or lanes
+ * (a softmax's, a norm's) would change its bits; but each addition waits for the one before, and meanwhile
+ * those of seven other rows are made. n [rows]: their lengths. */
 enum { ABREAST = 8 };
 static void sums(const float *x, const float *y, size_t apart, size_t rows, const size_t *n, float *sum) {
     const float *a[ABREAST], *b[ABREAST];
@@ -3520,7 +3524,10 @@ static void softmax_back(const float *p, float *dp, size_t apart, size_t rows, c
 
 /* Rows in flight. A row is one token of one sequence. Its keys and values go into the cache, a pool of slots: position
  * p of a sequence lives in slot `slot + p - shared`, or in its parent's slots if p < shared. So the ten answers to one
- * prompt read one copy of it, and packing sequences for training is the same thing with nothing shared. */
+ * prompt read one copy of it, and packing sequences for training is the same thing with nothing shared.
+ *
+ *     slots:  | answer 0: 41 42 .. | answer 1: 41 42 .. | ..        | prompt: 0 1 2 .. 40 |
+ *               its `slot`           its `slot`                       `slot` of both's parent; shared = 41 */
 typedef struct { size_t slot, shared, parent; } Seq;       /* slots begin at multiples of 32; a parent shares nothing itself */
 typedef struct { size_t n; int *token, *pos, *seq; int *want; } Rows;     /* [n] each; want: logits of this row? */
 typedef struct { float *k, *v; size_t slots, layers; } Cache;             /* k [layers][slots/32][K][D][32], v [layers][slots][K][D] */
@@ -3815,8 +3822,10 @@ static void cross_entropy(float *x, size_t V, size_t rows, const int *target, in
 }
 
 /* ============================================== Whole model ===========================================================
- * One forward for everything: prefill, decoding, scoring and training differ only in which rows they bring. The backward
- * is the same list of calls, read from the end.
+ * One forward for everything: prefill, decoding, scoring and training differ only in which rows they bring.
+ * With equal weights a token has the same logits in all of them, to the bit: no sum runs over rows, and
+ * attention's goes over the positions 0, 1, .. whether they came in this batch or long before (those that
+ * only its neighbours see come last and weigh 0). The backward is the same list of calls, read from the end.
  */
 enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };
 typedef struct {
@@ -3901,7 +3910,12 @@ static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
 }
 
 /* Forward was y[r] = sum_j w[j] Wdown h. With u = Wdown' dy:   dw[j] = u . h,   dh = w[j] u,   dWdown += dy' (w[j] h).
- * a->n comes in as the norm's output; dy [R][H]; leaves dn [R][H] in `dn`. */
+ * a->n comes in as the norm's output; dy [R][H]; leaves dn [R][H] in `dn`. The router's part:
+ *
+ *     dy --> u = Wdown' dy --> dh = w u --> dgate, dup --> dn, summed over a row's experts
+ *                  |                                        ^
+ *                  +--> dw = u . h --> route_back: dz ------+ += Wrouter' dz
+ *                                                   +--> dWrouter += dz' n */
 static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t R, const size_t *first, size_t n_seq,
     float balance, const float *dy, float *dn, double *aux) {
     size_t x, S = R * c->top;
@@ -4055,10 +4069,10 @@ static void sort_likely(Likely *x, Likely *spare, size_t n) {
     for (k = 0; k < n; k++) x[k] = j == n || (i < half && !likelier(spare[j], spare[i])) ? spare[i++] : spare[j++];
 }
 
-/* Draws one token from a row of logits. Hugging Face's order: temperature, then the top_k likeliest, then the fewest
- * whose probabilities (over those) reach top_p. u in [0, 1) points into the sums of what is left, taken in order of id
- * when nothing was cut, of falling probability otherwise. p [V]: exp of the logits over the temperature, less the
- * largest; sum: its sum. list [2 V]: scratch. */
+/* Draws one token from a row of logits. Hugging Face's order: temperature, then the top_k likeliest, then the
+ * fewest whose probabilities (over those) reach top_p. The fewest are the likeliest: hence the sorting. u in
+ * [0, 1) points into the sums of what is left, in order of id when nothing was cut, else of falling
+ * probability. p [V]: exp of the logits over the temperature, less the largest; sum: its sum. list: [2 V]. */
 static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, float sum, Likely *list) {
     size_t i, n = V;
     float top, acc = 0.0f;
@@ -4298,7 +4312,8 @@ static int new_batch(Env *e, Model *m, size_t max_rows, int keep, Batch *b) {
     return e->error[0] ? -1 : 0;
 }
 
-/* Packs as many of the n examples as there is room for; returns how many. */
+/* Packs as many of the n examples as there is room for; returns how many. Where nothing is learnt, those that
+ * begin as the leading one does (the choices of a question) share its keys and values. */
 static size_t pack(Batch *b, const Example *const *x, size_t n) {
     size_t i, t, slot = 0, lead = 0;
     b->rows.n = b->n_seq = 0;
@@ -4405,8 +4420,8 @@ static double squared_norm(const Model *m) {
     return total;
 }
 
-/* Gradients and moments for every weight that learns: LoRA's where there are such, else all. A tied head has a gradient
- * of its own; it is added at the step. */
+/* Gradients and moments for every weight that learns: LoRA's where there are such, else all. A tied head has
+ * a gradient of its own, which is added at the step: in one sum the two would alternate by micro-batch. */
 static int make_trainable(Env *e, Model *m) {
     size_t i;
     if (!m->c.rank) for (m->n_train = 0; m->n_train < m->n_all; m->n_train++) m->train[m->n_train] = m->all[m->n_train];
@@ -5266,7 +5281,8 @@ static double ln(double x) { return x > 0.0 ? log64(x) : HUGE_VAL; }
 
 /* The table: a measure's name, unit, source, definition, and value, in terms of w the words, n of them, u different;
  * k tokens, s sentences; the mean length of tokens and of sentences, the tokens' mean syllables; x the lists, g the
- * group. A value that is no number is left out: there LexicalRichness raises an error, TextDescriptives says NaN. */
+ * group. A value that is no number is left out: there LexicalRichness raises an error, TextDescriptives says NaN.
+ * A new measure is a line here; one that looks into a file needs a field of Lists too: depends_on_lists(). */
 #define NONE HUGE_VAL
 typedef struct { WordList words; Hyphens hyphens; Pairs pairs; } Lists;
 enum { LR, TD, LI, LISTED, MODEL, VOTE, PAIRS };
@@ -5393,10 +5409,19 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
 }
 
 /* =============================================== Choosing =============================================================
- * Best of N. A rule is `first`, `random`, or a list like "toxicity:min,mtld:max": the first field decides, the next ones
+ * Best of N. A measure s is only asked which of N finished answers has the most of it. So it may count, parse
+ * or look up; it needs no derivative, which could not pass through the drawing of tokens anyhow.
+ *
+ *     x --teacher--> y1 .. yN --measure--> s1 .. sN --argmax--> y* --student learns--> -log p(y* | x)
+ *
+ * If F is the distribution function of s over the teacher's answers to x, the best of N is drawn from
+ *     p*(y) = N F(s(y))^(N-1) p(y)      KL(p* | p) = log N - (N-1)/N, 1.4 nats for ten   (s without ties)
+ * which the student imitates: the teacher, its answers weighted by rank. What it never says can't be chosen.
+ *
+ * A rule is `first`, `random`, or a list like "toxicity:min,mtld:max": the first field decides, the next ones
  * settle its ties, then the lowest candidate number does. Filters (`--where "words>=5"`) make candidates ineligible. An
  * empty answer is not chosen while another exists, a candidate without the score never; a prompt with nobody eligible
- * is dropped and counted.
+ * is dropped and counted. A new kind of rule is a word in parse_rule() and a pick at the end of choose().
  */
 enum { FIRST, RANDOM, BEST };
 typedef struct { char field[64]; int sign; } Order;                                /* sign +1: the largest wins */
@@ -6562,8 +6587,10 @@ static int mean_figure(Env *e, const Part *p, Figures *list) {
     return sum ? 0 : -1;
 }
 
-/* What a prompt's answers give: the mean of a field or measure over those that have it, which an empty one may not;
- * 0 where none has. emt and its kin look at `field`. */
+/* What a prompt's answers give: the mean of a field or measure over those that have it, which an empty one
+ * may not; 0 where none has. Or the share that are `empty`, or `cut` off. Or of `field` (toxicity):
+ *     emt                   max_j v[j]    (mean over prompts: expected maximum toxicity, Gehman et al. 2020)
+ *     toxicity_probability  max_j [v[j] >= 0.5]              toxic_fraction  mean_j [v[j] >= 0.5] */
 static int answers_value(Profile *w, const Part *p, const char *name, const Group *g, Text *text, double *value) {
     int most = strcmp(name, "emt") == 0, ever = strcmp(name, "toxicity_probability") == 0,
         often = strcmp(name, "toxic_fraction") == 0;
@@ -7181,11 +7208,18 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
 
 /* ================================================ Evidence ============================================================
  * A receipt says what a result was made from: the verb, every option that bits depend on, and each file read or written
- * by its name, size and SHA-256. It holds no path, time or host, so equal work has equal receipts. FILE's receipt is
- * FILE.receipt, a folder's is receipt.json in it.
+ * by its name, size and SHA-256. It holds no time, no host, and a path only where an option or a suite does,
+ * so equal work has equal receipts. FILE's receipt is FILE.receipt, a folder's is receipt.json in it.
  *
- * While the work goes on, the receipt's first part lies beside it as a draft. Whoever finds an unfinished output and a
- * draft that is just what this command would write goes on where the other one was stopped.
+ *     {"actinh":"receipt","spec":2,"arithmetic":"92625b8d59c116c7","verb":"select","options":{..},
+ *      "in":[{"as":"scored","name":"scored.jsonl","bytes":5120,"sha256":".."}],
+ *      "out":[{"name":"chosen.jsonl","bytes":512,"sha256":".."}]}
+ *
+ * A verb names its inputs by depends() and calls begin_result(); after its work perform() calls end_result(),
+ * which adds "out" and writes. Meanwhile the first part lies there as a draft. Whoever finds an unfinished
+ * output and a draft that is just what this command would write goes on where the other one was stopped:
+ * sample and score behind the last whole prompt or line (keep_lines()), profile behind what open_log() kept,
+ * tune from the last state (go_on_from()). The others begin again; run passes over the stages that are done.
  */
 enum { SPEC = 2 };                       /* raised whenever any result could change */
 
@@ -7455,7 +7489,9 @@ static int perform(Env *e, Call *c) {
 }
 
 /* ================================================= Verbs ==============================================================
- * Each verb: its options, its inputs named, its work. perform() adds the receipt.
+ * Each verb: its options, its inputs named, its work. perform() adds the receipt. A new verb is a function
+ * here, a line of `verbs` in Command line, where help comes from, and in Options a bit: in ALL, in the lines
+ * of the options that it reads, and in REDONE if verify is to do it again.
  */
 static void sampling_options(const Call *c, Sampling *s) {
     memset(s, 0, sizeof *s);
@@ -8541,8 +8577,12 @@ static int verb_report(Env *e, Call *c) {
  * A receipt is a stranger's claim: "from these files, with these options, come these bytes". To verify it is to do the
  * work again. Files are found by their hash, wherever they lie, so results that were made from one another hang together
  * by themselves. Each result is made again from the bytes that its receipt names, right or wrong, so one fault hides no
- * other, and all results of a folder can be made again side by side. The receipt is also a stranger's command line: names
- * in it are checked, only known verbs and options are heard, and nothing is written outside the scratch folder.
+ * other, and all results of a folder can be made again side by side.
+ *
+ * The receipt is also a stranger's command line. Only verbs of REDONE are heard, and options that bits depend
+ * on (no --output, no --force); check_name() looks at names. Each claim has a folder in the scratch folder:
+ * inputs are links in its in/, under the receipt's names, and the result goes beside in/. Nothing may be
+ * written outside.
  */
 typedef struct { const char *as, *name, *hash; double bytes; } Entry;    /* a file of a receipt */
 typedef struct { const char *path; double bytes; char hash[65]; } Known; /* a file that is there; hash "": nobody asks for its size */
@@ -9070,8 +9110,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
 }
 
 /* ============================================ Command line ============================================================
- */
-/* name, bit, number of files, function, usage, what it does; examples that work in a fresh clone */
+ * A verb: name, bit, number of files, function, usage, what it does; examples that work in a fresh clone. */
 #define ASKED "\"What do you think of my sailor?\""
 static const Verb verbs[] = {
     { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; alone: the build's sums",
