@@ -34,6 +34,7 @@ if (v.n == 1 && take_number(&v, x)	likewise
 tile[high](a + r * row	high is 1 to HIGH: rows - r > 0
 against %10.4f  difference	its arguments are set wherever bootstrap() returns 0
 if (x == x->base) continue;	every place of the grid has its cell: make_grid() fills them all
+if (x != x->base)	likewise
 memcmp(r.id.s, like, strlen(like)) == 0	r.id.n >= strlen(like)
 memcmp(other.s, m.value.s, other.n) == 0	a text without bytes may have no address
 KNOWN

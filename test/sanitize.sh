@@ -34,7 +34,9 @@ if build 'ASan and UBSan' gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-
     checked 'ASan and UBSan: hard.c, bad files' 300 "$B/hard" bad
     checked 'ASan and UBSan: hard.c, faults' 600 "$B/hard" faults 97
 fi
-if build 'MSan' clang -O1 -g -fsanitize=memory -fno-omit-frame-pointer; then
+# MSan of clang 14 does not know stat() of glibc 2.33 and later, and takes what it fills in for nothing
+for f in is_dir is_file is_special is_locked map_file walk make_scratch is_there refused; do echo "fun:$f"; done >"$B/ignore"
+if build 'MSan' clang -O1 -g -fsanitize=memory -fsanitize-ignorelist="$B/ignore" -fno-omit-frame-pointer; then
     checked 'MSan: hard.c, bad files' 300 "$B/hard" bad
     checked 'MSan: cli.sh' 900 sh test/cli.sh "$B/actinh"
 fi
