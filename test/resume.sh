@@ -110,5 +110,15 @@ for n in 1 2 3 7; do
     fi
     rm -f $D/s? $D/s?.receipt $D/m? $D/m?.receipt
 done
+# a disk that is full, a real one of 20 kilobytes where we may mount one: refused, and gone on with once there is room
+mkdir $D/disk
+if mount -t tmpfs -o size=20k tmpfs $D/disk 2>/dev/null; then
+    "$A" sample data/dense $D/p -n 10 --max-tokens 60 --quiet -o $D/disk/pool 2>$D/err; s=$?
+    if [ $s = 2 ] && [ ! -f $D/disk/pool ] && grep -q 'disk/pool: cannot write: No space' $D/err; then ok; else bad "a full disk: status $s, $(cat $D/err)"; fi
+    mount -o remount,size=8m $D/disk
+    "$A" sample data/dense $D/p -n 10 --max-tokens 60 --quiet -o $D/disk/pool || bad 'room again'
+    equal 'after a full disk' $D/disk/pool $D/pool.one; equal 'after a full disk: receipt' $D/disk/pool.receipt $D/pool.one.receipt
+    umount $D/disk
+fi
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
