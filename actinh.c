@@ -8666,15 +8666,16 @@ static const char *find_known(const Audit *a, const char *hash) {
     return NULL;
 }
 
-/* A name of a receipt that may be made below the scratch folder: FILE or FOLDER/FILE, nothing hidden. */
-static int check_name(Env *e, const char *name) {
+/* A name of a receipt that may be made below the scratch folder: FILE, or an input FOLDER/FILE; nothing hidden. A result in a
+ * folder could be in that of the inputs, which are links to files that must not be written. */
+static int check_name(Env *e, const char *name, size_t most) {
     size_t slashes = 0, i;
     int bad = 0;
     for (i = 0; name[i]; i++) {
         slashes += name[i] == '/';
         bad |= (unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (strchr("./", name[i]) && (i == 0 || name[i - 1] == '/'));
     }
-    if (!bad && i > 0 && i < 200 && slashes < 2 && name[i - 1] != '/') return 0;
+    if (!bad && i > 0 && i < 200 && slashes <= most && name[i - 1] != '/') return 0;
     return fail(e, "\"%.60s\" is no name of a file", name);
 }
 
@@ -8772,7 +8773,7 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
     for (i = 0; i < x->n_in; i++) {
         const Entry *f = &x->file[i];
         int o = find_option(f->as, strlen(f->as));
-        TRY(check_name(e, f->name));
+        TRY(check_name(e, f->name, 1));
         if (!(path = find_known(a, f->hash)))
             return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", f->as, f->name, f->hash);
         if (c->verb->bit == RUN) { if (i == 0) c->file[c->n_files++] = path; continue; }
@@ -8878,7 +8879,7 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
     if (!x->n_out) return fail(e, "names no result");
     f = x->file + x->n_in; end = f + x->n_out;
-    for (i = 0; i < x->n_out; i++) TRY(check_name(e, f[i].name));
+    for (i = 0; i < x->n_out; i++) TRY(check_name(e, f[i].name, 0));
     c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
     TRY(prepare(e, a, x, dir, &c));
     bit = c.verb->bit;

@@ -59,6 +59,7 @@ tampered 'an input hash in a receipt' 2 's/\("as":"answers"[^}]*sha256":"\)[0-9a
 tampered 'a training step' 1 '4s/"loss":"0x1.\(.\)/"loss":"0x1.7\1/' $student/steps.jsonl "^OTHER .*$student/receipt.json; steps.jsonl.*line 4, step 4, field \"loss\": claimed 0x1.7\|^OTHER .*steps.jsonl.*step 4.*loss"
 tampered 'a receipt that is none' 2 's/{/[/' $pool.receipt "^unknown .*$pool.receipt: not JSON\|^unknown .*$pool.receipt"
 tampered 'a name that leaves the folder' 2 's/"name":"scored-dense/"name":"..\/..\/scored-dense/' $scored.receipt '^unknown .*no name of a'
+tampered 'a result among what it is made from' 2 '/"out":/s|"name":"|"name":"in/|' $scored.receipt '^unknown .*no name of a'
 tampered 'an absolute name' 2 's/"name":"sampled-dense/"name":"\/tmp\/sampled-dense/' $scored.receipt '^unknown .*no name of a'
 tampered 'an option that is none' 2 's/"measures"/"output":"\/tmp\/evil","measures"/' $scored.receipt '^unknown .*there is no option "output"'
 tampered 'a verb that is none' 2 's/"verb":"score"/"verb":"rm"/' $scored.receipt '^unknown .*there is no verb "rm"'
