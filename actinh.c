@@ -1972,8 +1972,8 @@ static int find_data(Env *e, const char *name, const char **path) {
  * is put in the first form that has a place for all it brings: a system message, an input. In a form {prompt},
  * {instruction}, {input}, {system} and {completion} stand for the fields, {prompt|trim} for one without the white space
  * around it. A mark written out, such as </s>, is that mark in a form, and mere text in a record. The begin mark comes
- * first by itself. What stands before {completion} is the prompt; a space just before it is the answer's, so that sampled
- * ids are trained ids. "plain" is the prompt alone; without {completion} the answer follows directly. */
+ * first by itself. What stands before {completion} is the prompt; a space just before it is the answer's, so that an
+ * answer is learnt as it was sampled. "plain" is the prompt alone; without {completion} the answer follows directly. */
 typedef struct { const char *path; Span form[8]; size_t n; } Template;
 
 static int find_template(Env *e, const char *name, const char **path) {
