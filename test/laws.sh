@@ -132,7 +132,7 @@ if [ "$all" = all ]; then
     # ten million answers to two million prompts: neither verb may hold more than a few of them
     if (ulimit -v 1000000) 2>/dev/null; then
         awk 'BEGIN { for (i = 0; i < 10000000; i++) printf "{\"id\":%d,\"candidate\":%d,\"prompt\":\"what is %d\",\"completion\":\"it is %d and %d\"}\n", i / 5, i % 5, i / 5, i, i % 7 }' |
-            (ulimit -v ${LOAD:-200000}; "$A" score --measures words,toxicity --threads 2 --quiet 2>$D/2) | (ulimit -v ${LOAD:-200000}; "$A" select --by words:max --quiet 2>>$D/2) | wc -l > $D/x
+            (ulimit -v ${LOAD:-600000}; "$A" score --measures words,toxicity --threads 2 --quiet 2>$D/2) | (ulimit -v ${LOAD:-600000}; "$A" select --by words:max --quiet 2>>$D/2) | wc -l > $D/x
         [ "$(cat $D/x)" -eq 2000000 ] && [ ! -s $D/2 ] && ok || bad 'ten million records' "$(cat $D/x $D/2 | head -c 300)"
     else skipped=$((skipped + 1)); fi
 fi
