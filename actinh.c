@@ -6309,7 +6309,10 @@ static Out *open_log(Profile *w) {
     Out *o;
     if (w->out) return open_part(w->e, log_path(w->e, w->out, w->logs++), w->resume);
     if (!(o = get(w->e, 1, sizeof *o))) return NULL;
-    if (!(o->f = tmpfile())) { fail(w->e, "a temporary file cannot be written: %s", strerror(errno)); return NULL; }
+#ifndef __wasi__
+    o->f = tmpfile();
+#endif
+    if (!o->f) { fail(w->e, "profile: without --output a temporary file is needed, and cannot be written"); return NULL; }
     o->next = w->e->outs; w->e->outs = o;
     return o;
 }
@@ -7726,7 +7729,10 @@ static int verb_profile(Env *e, Call *c) {
     if (against && !e->error[0]) show_difference(e, &w.list, &other);
     for (o = e->outs; e->error[0] && o != before; o = o->next) o->keep = 0;      /* a fault in the suite: nobody goes on */
     if (!c->done) TRY(save_figures(e, c->value[O_output], &w.list));
-    for (i = 0; c->out && remove(join(e, log_path(e, c->out, i), ".part", "")) == 0; i++) continue;    /* or a killed run's */
+    for (i = 0; c->out && !e->error[0] && i < 64; i++) {                 /* this run's, or what is left of a killed one's */
+        path = join(e, log_path(e, c->out, i), ".part", "");
+        if (path) remove(path);
+    }
     return e->error[0] ? -1 : 0;
 }
 
@@ -7758,7 +7764,7 @@ static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
 
 /* All files as the shards of one result, whose receipt is begun: their numbers, 1; 0 when they are none, or -1. */
 static int find_shards(Env *e, Call *c, size_t *shard) {
-    size_t f, k, part[3], of = 0;
+    size_t f, k, part[3] = { 0, 0, 0 }, of = 0;
     for (f = 0; f < c->n_files; f++) {
         Buf plain = { NULL, 0, 0 };
         int any = read_shard(e, c->file[f], part, &plain);
