@@ -7727,9 +7727,9 @@ static int verb_profile(Env *e, Call *c) {
         make_figures(&w);
     }
     if (against && !e->error[0]) show_difference(e, &w.list, &other);
-    for (o = e->outs; e->error[0] && o != before; o = o->next) o->keep = 0;      /* a fault in the suite: nobody goes on */
-    if (!c->done) TRY(save_figures(e, c->value[O_output], &w.list));
-    for (i = 0; c->out && !e->error[0] && i < 64; i++) {                 /* this run's, or what is left of a killed one's */
+    if (!c->done && !e->error[0]) TRY(save_figures(e, c->value[O_output], &w.list));
+    for (o = e->outs; o != before; o = o->next) o->keep = 0;       /* it is done, or a fault in the suite: nobody goes on */
+    for (i = 0; c->out && !e->error[0] && i < 64; i++) {                 /* what is left of a killed run's */
         path = join(e, log_path(e, c->out, i), ".part", "");
         if (path) remove(path);
     }
