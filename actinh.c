@@ -5566,8 +5566,8 @@ static void show_selection(const Rule *rule, const Selection *s) {
  * What an item of likelihoods gives: numbers v[0..2], of which the figure's kind makes one over all items. `by`: what a
  * choice's log-probability is divided by; ALONE takes off the log-probability without the prompt instead.
  */
-enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, AREA, TOP10, REPLICATES = 1000 };
-static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3 };       /* a bit a column that the kind looks at */
+enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, AREA, TOP10, PLATT10, PLATT1, REPLICATES = 1000 };
+static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };       /* a bit a column that the kind looks at */
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };
 
 enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP };                    /* is[], below */
@@ -5639,6 +5639,8 @@ static const struct {
     { "mc2", MEAN, SUM, 2, item_mass, "probability of all right choices together (TruthfulQA mc2)" },
     { "ece10", ECE10, TOKEN, 2, item_guess, "calibration error, 10 bins of equal mass (HELM ece_10_bin)" },
     { "ece1", ECE1, TOKEN, 2, item_guess, "calibration error, 1 bin (HELM ece_1_bin)" },
+    { "platt_ece10", PLATT10, TOKEN, 2, item_guess, "ece10 after Platt scaling (HELM platt_ece_10_bin)" },
+    { "platt_ece1", PLATT1, TOKEN, 2, item_guess, "ece1 after Platt scaling (HELM platt_ece_1_bin)" },
     { "ece_width10", WIDTH10, TOKEN, 2, item_guess, "calibration error, 10 bins of equal width" },
     { "selective_area", AREA, TOKEN, 2, item_guess, "mean accuracy of the n surest (HELM selective_cov_acc_area)" },
     { "selective_acc10", TOP10, TOKEN, 2, item_guess, "accuracy of the surest tenth (HELM selective_acc@10)" },
@@ -5741,6 +5743,34 @@ static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
     return total;
 }
 
+/* Platt scaling: confidences become 1 / (1 + exp(-(a x + b))) with x = log(p / (1 - p)), a and b the likeliest for what was
+ * right, by Newton's method. Returns 0 where all or none are right: then no a and b are the likeliest. */
+static int platt(Guess *g, size_t n) {
+    double a = 1.0, b = 0.0, right = 0.0;
+    size_t i, step;
+    for (i = 0; i < n; i++) {
+        double p = g[i].p < 1e-12 ? 1e-12 : g[i].p > 1.0 - 1e-12 ? 1.0 - 1e-12 : g[i].p;
+        g[i].p = log64(p / (1.0 - p));
+        right += g[i].right;
+    }
+    for (step = 0; step <= 50; step++) {
+        double da = 0, db = 0, aa = 1e-10, ab = 0, bb = 1e-10, d, x, y;    /* gradient; minus the second derivatives */
+        for (i = 0; i < n; i++) {
+            double p = 1.0 / (1.0 + exp64(-(a * g[i].p + b))), w = p * (1.0 - p);
+            x = g[i].p;
+            da += (g[i].right - p) * x; db += g[i].right - p;
+            aa += w * x * x; ab += w * x; bb += w;
+            if (step == 50) g[i].p = p;
+        }
+        d = aa * bb - ab * ab;
+        if (!(d > 0)) continue;
+        x = (bb * da - ab * db) / d; y = (aa * db - ab * da) / d;
+        a += x; b += y;
+        if (step < 49 && x * x + y * y < 1e-24 * (a * a + b * b)) step = 49;             /* one more, for the p */
+    }
+    return right > 0 && right < (double)n;
+}
+
 /* The surest first, of equals the wrong ones. AREA: mean over i of the accuracy of the i surest; TOP10: that of n/10 + 1. */
 static double selective(Guess *g, size_t n, int kind) {
     double right = 0.0, area = 0.0;
@@ -5786,6 +5816,7 @@ static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
     case AREA: case TOP10: return selective(guess, f->n, f->kind);
     case ECE10: case WIDTH10: return ece(guess, f->n, 10, f->kind == WIDTH10);
     case ECE1: return ece(guess, f->n, 1, 0);
+    case PLATT10: case PLATT1: return platt(guess, f->n) ? ece(guess, f->n, f->kind == PLATT10 ? 10 : 1, 0) : 0.0;
     case SCALED: sum[0] *= 1.0 - sum[2] / n; break;
     case SCALED_TERMS: sum[0] *= 1.0 - mean_of_groups(f, 2, drawn, guess); break;
     default: break;

@@ -2300,6 +2300,12 @@ static void test_calibration(void) {
             if (json_get(want, "selective_cov_acc_area").n)
                 check(fabs(selective(third, n, AREA) - number_of(want, "selective_cov_acc_area")) < 1e-6, "HELM's selective area");
             if (json_get(want, "selective_acc@10").n) check(fabs(selective(third, n, TOP10) - number_of(want, "selective_acc@10")) < 1e-6, "HELM's selective accuracy");
+            memcpy(third, g, sizeof g);
+            if (json_get(want, "platt_ece_10_bin").n) {
+                check(platt(third, n), "Platt scaling");
+                check(fabs(ece(third, n, 10, 0) - number_of(want, "platt_ece_10_bin")) < 1e-6, "platt_ece_10_bin: %g", ece(third, n, 10, 0));
+                check(ece(third, n, 1, 0) < 1e-9, "platt_ece_1_bin: %g", ece(third, n, 1, 0));
+            }
             found = ece(g, n, 10, 0);
             check(fabs(found - number_of(want, "ece_10_bin")) < 1e-6, "ece10: %g, expected %g", found,
                 number_of(want, "ece_10_bin"));
