@@ -40,7 +40,8 @@ size_t actinh_answers(const actinh *a);                 /* how many there are */
 const char *actinh_answer(const actinh *a, size_t i);   /* UTF-8 text; NULL when i is too large */
 
 /* Measures answer i by name ("words", "mtld", "toxicity", ...: actinh score --list). 0, or -1, without a message where
- * the answer just has no such value. */
+ * the answer just has no such value. Only the word list of toxicity is looked for; what takes another list (stereotype,
+ * exact syllables) is left to the verb `score`. */
 int actinh_measure(actinh *a, size_t i, const char *measure, double *value);
 
 /* The number of the answer that a rule chooses ("first", "random", "FIELD:max", "FIELD:min", "A,B"); SIZE_MAX: none. */
