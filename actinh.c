@@ -1067,6 +1067,21 @@ static void put_quoted(Env *e, Buf *b, Span text) {
     put(e, b, "\"", 1);
 }
 
+/* Writes JSON by a pattern, ' for ": %q a Span as a quoted text, %r a Span as it stands, %s a C text as it stands, %u a
+ * size_t, %f a number with six decimals. */
+static void put_json(Env *e, Buf *b, const char *form, ...) {
+    va_list args;
+    va_start(args, form);
+    for (; *form; form++)
+        if (*form != '%') put(e, b, *form == '\'' ? "\"" : form, 1);
+        else if (*++form == 'q') put_quoted(e, b, va_arg(args, Span));
+        else if (*form == 'r') { Span raw = va_arg(args, Span); put(e, b, raw.s, raw.n); }
+        else if (*form == 's') put_text(e, b, va_arg(args, const char *));
+        else if (*form == 'u') put_format(e, b, "%zu", va_arg(args, size_t));
+        else put_fixed(e, b, va_arg(args, double));
+    va_end(args);
+}
+
 /* Number of a JSON value: 1 when it is a finite one. */
 static int json_number(Span json, double *x) {
     return json.n && (is_digit(json.s[0]) || json.s[0] == '-') && parse_number(json.s, json.n, x) == json.n && *x - *x == 0.0;
@@ -5860,10 +5875,7 @@ static const Figure *find_figure(const Figures *list, const char *suite, const c
 }
 
 static void put_interval(Env *e, Buf *b, double value, double lo, double hi, size_t n) {
-    put_text(e, b, ",\"value\":"); put_fixed(e, b, value);
-    put_text(e, b, ",\"lo\":"); put_fixed(e, b, lo);
-    put_text(e, b, ",\"hi\":"); put_fixed(e, b, hi);
-    put_format(e, b, ",\"n\":%zu", n);
+    put_json(e, b, ",'value':%f,'lo':%f,'hi':%f,'n':%u", value, lo, hi, n);
 }
 
 static const char *const column[4] = { "items", "weights", "right", "groups" };         /* a figure's v in a file */
@@ -6035,13 +6047,9 @@ static int put_candidate(Env *e, Buf *b, const Model *m, const Prompt *p, size_t
     const Answer *a = &p->q.answer[j];
     Buf text = { NULL, 0, 0 };
     TRY(decode(e, &m->t, a->id, a->n, 0, &text));
-    put_text(e, b, "{\"id\":"); put_quoted(e, b, p->id);
-    put_format(e, b, ",\"candidate\":%zu,\"prompt\":", j); put_quoted(e, b, p->prompt);
-    put(e, b, p->more.s, p->more.n);
-    put_text(e, b, ",\"completion\":"); put_quoted(e, b, whole(&text));
-    put_text(e, b, ",\"teacher\":"); put_quoted(e, b, span(m->name));
-    put_format(e, b, ",\"stop\":\"%s\",\"tokens\":%zu,\"logprob\":", a->stop, a->n);
-    put_fixed(e, b, a->logprob / (double)(a->n + (strcmp(a->stop, "eos") == 0)));
+    put_json(e, b, "{'id':%q,'candidate':%u,'prompt':%q%r,'completion':%q,'teacher':%q,'stop':'%s','tokens':%u,'logprob':%f", p->id, j,
+        p->prompt, whole(&p->more), whole(&text), span(m->name), a->stop, a->n,
+        a->logprob / (double)(a->n + (strcmp(a->stop, "eos") == 0)));
     put_text(e, b, "}\n");
     drop(e, text.s);
     return e->error[0] ? -1 : 0;
