@@ -3143,100 +3143,161 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  *   |  |       |    | |      |      |           |  +------+------+--
  *   v  +-------+    v +------+------+--         v  |      |      |
  */
-/* Not on 32-bit ARM (its vectors flush denormals), nor where floats are computed wider (x87; s390x under -std=c99: there
- * the probe in Evidence finds that bits differ, and -fexcess-precision=fast mends s390x). */
+/* Vectors as GCC and Clang have them, by their bytes; elsewhere the same code, one lane wide. Not on 32-bit ARM (its
+ * vectors flush denormals), nor where floats are computed wider (x87; s390x under -std=c99: there the probe in Evidence
+ * finds that bits differ, and -fexcess-precision=fast mends s390x). A weight widens exactly: BF16 is the upper half of
+ * a binary32, an int8 is converted and then has its one rounding, d q, as in widen(). */
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__) && !defined(__arm__) && !defined(ACTINH_PLAIN) \
     && defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
-#if defined(__AVX512F__)
-#define VECTOR 64
-#elif defined(__AVX__)
-#define VECTOR 32
-#else
-#define VECTOR 16
-#endif
-typedef float Vec __attribute__((vector_size(VECTOR), aligned(sizeof(float)), may_alias));
+#define DEFINE_VECTORS(N) \
+    typedef float Vec##N __attribute__((vector_size(N), aligned(sizeof(float)), may_alias)); \
+    typedef uint16_t Half##N __attribute__((vector_size(N / 2), aligned(2), may_alias)); \
+    typedef signed char Byte##N __attribute__((vector_size(N / 4), aligned(1), may_alias)); \
+    typedef int16_t Short##N __attribute__((vector_size(N / 2))); \
+    typedef uint32_t Word##N __attribute__((vector_size(N))); \
+    typedef int32_t Int##N __attribute__((vector_size(N)));
+#define BF16_AT(N, p) ((Vec##N)(CONVERT(LOAD(Half##N, p), Word##N) << 16))
+#define CONVERT(x, type) __builtin_convertvector(x, type)
+#define INT8_AT(N, p) CONVERT(CONVERT(CONVERT(LOAD(Byte##N, p), Short##N), Int##N), Vec##N)   /* GCC 12: not in one step */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+#if defined(__x86_64__) && !defined(_WIN32)      /* (Windows: GCC puts wide vectors on a stack that isn't aligned for them) */
+#define EVERY_WIDTH
+#endif
 #else
-#define VECTOR sizeof(float)             /* no vectors: the same code, one lane wide */
-typedef float Vec;
+#define DEFINE_VECTORS(N) typedef float Vec##N;
+#define BF16_AT(N, p) widen_bf16(LOAD(uint16_t, p))
+#define INT8_AT(N, p) ((float)LOAD(signed char, p))
 #define UNROLL
+static float widen_bf16(uint16_t half) { uint32_t u = (uint32_t)half << 16; float x = 0; memcpy(&x, &u, 4); return x; }
 #endif
-#if defined(__AVX512F__) || defined(__aarch64__)
-enum { HIGH = 12 };                      /* rows of a tile: its sums and one weight vector fill the 32 vector registers */
-#else
-enum { HIGH = 6 };                       /* or the 16 */
-#endif
-enum { PANEL = 32, LANES = VECTOR / sizeof(float), WIDE = 2, TILE = WIDE * LANES, DEPTH = 256 };
-#define LOAD(p) (*(const Vec *)(const void *)(p))
-#define STORE(p, x) (*(Vec *)(void *)(p) = (x))
+#define F32_AT(N, p) LOAD(Vec##N, p)
+#define LOAD(type, p) (*(const type *)(const void *)(p))
+#define STORE(type, p, x) (*(type *)(void *)(p) = (x))
 
-#define DEFINE_TILE(ROWS) \
-static void tile##ROWS(const float *a, size_t row, size_t col, const float *b, size_t step, float *c, size_t ldc, size_t K, \
-    int add) { \
-    Vec acc[ROWS][WIDE], zero = { 0 }, w[WIDE]; \
-    size_t i, j, k; \
-    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) acc[i][j] = add ? LOAD(c + i * ldc + j * LANES) : zero; \
-    for (k = 0; k < K; k++) { \
-        UNROLL for (j = 0; j < WIDE; j++) w[j] = LOAD(b + k * step + j * LANES); \
-        UNROLL for (i = 0; i < ROWS; i++) { \
-            float x = a[i * row + k * col]; \
-            UNROLL for (j = 0; j < WIDE; j++) acc[i][j] += x * w[j]; \
+/* One tile: ROWS rows of A times the columns of two vectors, for weights of one type. b steps `step` bytes from one k to
+ * the next; scale: of int8 the factors d, [K/32][32]. */
+enum { PANEL = 32, DEPTH = 256, MOST_ROWS = 12 };
+enum { F32_SCALED, BF16_SCALED = 0, INT8_SCALED = 1 };
+typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
+    size_t K, int add);
+
+#define DEFINE_TILE(TYPE, SIZE, N, ROWS, TARGET) \
+TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t col, const char *b, size_t step, \
+    const float *scale, float *c, size_t ldc, size_t K, int add) { \
+    enum { LANES = sizeof(Vec##N) / sizeof(float) }; \
+    Vec##N acc[ROWS][2], w[2], zero = { 0 }, d[2]; \
+    size_t i, j, k = 0, end; \
+    d[0] = d[1] = zero; \
+    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) \
+        acc[i][j] = add ? LOAD(Vec##N, c + i * ldc + j * LANES) : zero; \
+    while (k < K) { \
+        end = TYPE##_SCALED && K - k > 32 ? k + 32 : K; \
+        if (TYPE##_SCALED) UNROLL for (j = 0; j < 2; j++) d[j] = LOAD(Vec##N, scale + k + j * LANES); \
+        for (; k < end; k++, b += step) { \
+            UNROLL for (j = 0; j < 2; j++) w[j] = TYPE##_AT(N, b + j * LANES * SIZE); \
+            if (TYPE##_SCALED) UNROLL for (j = 0; j < 2; j++) w[j] = d[j] * w[j]; \
+            UNROLL for (i = 0; i < ROWS; i++) { \
+                float x = a[i * row + k * col]; \
+                UNROLL for (j = 0; j < 2; j++) acc[i][j] += x * w[j]; \
+            } \
         } \
     } \
-    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) STORE(c + i * ldc + j * LANES, acc[i][j]); \
+    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) STORE(Vec##N, c + i * ldc + j * LANES, acc[i][j]); \
 }
-DEFINE_TILE(1) DEFINE_TILE(2) DEFINE_TILE(3) DEFINE_TILE(4) DEFINE_TILE(5) DEFINE_TILE(6)
-DEFINE_TILE(7) DEFINE_TILE(8) DEFINE_TILE(9) DEFINE_TILE(10) DEFINE_TILE(11) DEFINE_TILE(12)
+#define DEFINE_ROWS(N, ROWS, TARGET) DEFINE_TILE(F32, sizeof(float), N, ROWS, TARGET) DEFINE_TILE(BF16, 2, N, ROWS, TARGET) \
+    DEFINE_TILE(INT8, 1, N, ROWS, TARGET)
+#define DEFINE_6(N, TARGET) DEFINE_VECTORS(N) DEFINE_ROWS(N, 1, TARGET) DEFINE_ROWS(N, 2, TARGET) DEFINE_ROWS(N, 3, TARGET) \
+    DEFINE_ROWS(N, 4, TARGET) DEFINE_ROWS(N, 5, TARGET) DEFINE_ROWS(N, 6, TARGET)
+#define DEFINE_12(N, TARGET) DEFINE_6(N, TARGET) DEFINE_ROWS(N, 7, TARGET) DEFINE_ROWS(N, 8, TARGET) DEFINE_ROWS(N, 9, TARGET) \
+    DEFINE_ROWS(N, 10, TARGET) DEFINE_ROWS(N, 11, TARGET) DEFINE_ROWS(N, 12, TARGET)
+#define LIST_6(N, TYPE) NULL, tile_##TYPE##_##N##_1, tile_##TYPE##_##N##_2, tile_##TYPE##_##N##_3, tile_##TYPE##_##N##_4, \
+    tile_##TYPE##_##N##_5, tile_##TYPE##_##N##_6
+#define LIST_12(N, TYPE) LIST_6(N, TYPE), tile_##TYPE##_##N##_7, tile_##TYPE##_##N##_8, tile_##TYPE##_##N##_9, \
+    tile_##TYPE##_##N##_10, tile_##TYPE##_##N##_11, tile_##TYPE##_##N##_12
+#define TILES(N, ROWS) { ROWS, 2 * sizeof(Vec##N) / sizeof(float), \
+    { { LIST_##ROWS(N, F32) }, { LIST_##ROWS(N, BF16) }, { LIST_##ROWS(N, INT8) } } }
 
-/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to
- * TILE - 1 numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
-static void strip(const float *a, size_t row, size_t col, const float *b, size_t step, float *c, size_t ldc, size_t rows,
-    size_t width, size_t K, int add) {
-    static void (*const tile[])(const float *, size_t, size_t, const float *, size_t, float *, size_t, size_t, int) = {
-        NULL, tile1, tile2, tile3, tile4, tile5, tile6, tile7, tile8, tile9, tile10, tile11, tile12 };
-    size_t j, r, i, x, high;
-    for (j = 0; j < width; j += TILE) for (r = 0; r < rows; r += high) {
-        size_t tiles = (rows - r + HIGH - 1) / HIGH, w = width - j < TILE ? width - j : TILE, ld = ldc;
-        float edge[HIGH * TILE], *to = c + r * ldc + j;
+/* A tile's sums, a weight vector and a number fill the 32 vector registers of AVX-512 and aarch64, or the 16 of others. */
+typedef struct { size_t high, wide; Tile *tile[3][MOST_ROWS + 1]; } Tiles;
+enum { AS_F32, AS_BF16, AS_INT8 };
+#ifdef EVERY_WIDTH
+DEFINE_6(16, ) DEFINE_6(32, __attribute__((target("avx2")))) DEFINE_12(64, __attribute__((target("avx512f"))))
+static const Tiles tile_sets[] = { TILES(16, 6), TILES(32, 6), TILES(64, 12) };
+#elif defined(__aarch64__) && !defined(ACTINH_PLAIN)
+DEFINE_12(16, )
+static const Tiles tile_sets[] = { TILES(16, 12) };
+#else
+DEFINE_6(16, )
+static const Tiles tile_sets[] = { TILES(16, 6) };
+#endif
+
+/* The widest that this processor has: it is asked, so that a build for all x86-64 is as fast as one for this machine. */
+static const Tiles *best_tiles(void) {
+#ifdef EVERY_WIDTH
+    return &tile_sets[__builtin_cpu_supports("avx512f") ? 2 : __builtin_cpu_supports("avx2") ? 1 : 0];
+#else
+    return tile_sets;
+#endif
+}
+
+/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to 31
+ * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
+static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
+    size_t ldc, size_t rows, size_t width, size_t K, int add) {
+    static const size_t size[] = { sizeof(float), 2, 1 };
+    const Tiles *set = best_tiles();
+    size_t high, wide = set->wide;
+    for (size_t j = 0; j < width; j += wide) for (size_t r = 0; r < rows; r += high) {
+        size_t tiles = (rows - r + set->high - 1) / set->high, w = width - j < wide ? width - j : wide, ld = ldc;
+        float edge[MOST_ROWS * PANEL], *to = c + r * ldc + j;
         high = (rows - r + tiles - 1) / tiles;
-        if (w < TILE) {                  /* the matrix ends within this tile: work on a copy that is wide enough */
+        if (w < wide) {                  /* the matrix ends within this tile: work on a copy that is wide enough */
             memset(edge, 0, sizeof edge);
-            if (add) for (i = 0; i < high; i++) for (x = 0; x < w; x++) edge[i * TILE + x] = to[i * ldc + x];
-            to = edge; ld = TILE;
+            if (add) for (size_t i = 0; i < high; i++) for (size_t x = 0; x < w; x++) edge[i * wide + x] = to[i * ldc + x];
+            to = edge; ld = wide;
         }
-        tile[high](a + r * row, row, col, b + j, step, to, ld, K, add);
-        if (w < TILE) for (i = 0; i < high; i++) for (x = 0; x < w; x++) c[(r + i) * ldc + j + x] = edge[i * TILE + x];
+        set->tile[type][high](a + r * row, row, col, (const char *)b + j * size[type], step * size[type], scale ? scale + j : NULL,
+            to, ld, K, add);
+        if (w < wide) for (size_t i = 0; i < high; i++) for (size_t x = 0; x < w; x++) c[(r + i) * ldc + j + x] = edge[i * wide + x];
     }
 }
 
+static void strip(const float *a, size_t row, size_t col, const float *b, size_t step, float *c, size_t ldc, size_t rows,
+    size_t width, size_t K, int add) {
+    strip_of(AS_F32, a, row, col, b, step, NULL, c, ldc, rows, width, K, add);
+}
+
 /* Narrow panels: P[N/32][K][32] of the file's own numbers, for memory is read at its speed however few bits a weight has.
- * F16 and BF16 stand as they are; int8 with a scale for 32 (or a multiple) come in blocks of 32 k: 32 scales, [32][32]
- * int8. Bytes for one k of a panel; 0 where there is no narrow panel. */
+ * F16 and BF16 stand as they are; int8 with a scale for 32 (or a multiple): a panel's scales [K/32][32], its int8 [K][32].
+ * Bytes for one k of a panel; 0 where there is no narrow panel. */
 static size_t narrow_bytes(const Param *p) {
     int type = p->t.type;
     return p->w || p->norm ? 0 : type == F16 || type == BF16 ? 64
         : type == Q8_0 || type == Q4_0 || (type == GROUPS && p->t.group % 32 == 0 && p->cols % 32 == 0) ? 36 : 0;
 }
 
+static unsigned char *narrow_panel(const Param *p, size_t n) { return p->narrow + n / PANEL * p->cols * narrow_bytes(p); }
+
 static void pack_narrow(const Param *p) {
     const Tensor *t = &p->t;
-    size_t wide = narrow_bytes(p);
-    long b, blocks = (long)((p->rows + PANEL - 1) / PANEL);
-    PARALLEL(p->rows * p->cols) for (b = 0; b < blocks; b++) {
-        size_t n = (size_t)b * PANEL, k, j, i;
-        for (k = 0; k < p->cols; k += 32) for (j = 0; j < PANEL && n + j < p->rows; j++) {
-            unsigned char *to = p->narrow + (n / PANEL * p->cols + k) * wide;
+    int halves = narrow_bytes(p) == 64;
+    long blocks = (long)((p->rows + PANEL - 1) / PANEL);
+    PARALLEL(p->rows * p->cols) for (long b = 0; b < blocks; b++) {
+        size_t n = (size_t)b * PANEL;
+        for (size_t k = 0; k < p->cols; k += 32) for (size_t j = 0; j < PANEL && n + j < p->rows; j++) {
+            unsigned char *panel = narrow_panel(p, n), *to = panel + p->cols * 4 + k * 32 + j;
             size_t at = file_row(p, n + j) * p->cols + k;
             const unsigned char *from = t->data + at / storage[t->type].of * storage[t->type].bytes;
             float d = t->type == GROUPS ? le_float(t->scales + at / t->group * 4) : half(le16(from));
-            if (wide == 64) for (i = 0; i < 32 && k + i < p->cols; i++) {
+            if (halves) for (size_t i = 0; i < 32 && k + i < p->cols; i++) {
                 uint16_t h = (uint16_t)le16(from + 2 * i);
-                memcpy(to + 64 * i + 2 * j, &h, 2);
-            } else for (memcpy(to + 4 * j, &d, 4), to += 128 + j, i = 0; i < 32; i++)
+                memcpy(panel + 64 * (k + i) + 2 * j, &h, 2);
+            } else memcpy(panel + 4 * (k + j), &d, 4);
+            for (size_t i = 0; i < 32 && !halves; i++)
                 to[32 * i] = t->type == Q8_0 ? from[2 + i] : t->type == GROUPS ? from[i]
                     : (unsigned char)((from[2 + i % 16] >> i / 16 * 4 & 15) - 8);
         }
@@ -3245,55 +3306,59 @@ static void pack_narrow(const Param *p) {
 
 /* Its numbers become binary32 exactly as widen() makes them. */
 static void widen_panel(const Param *p, size_t n, size_t k, size_t depth, float *tile) {
-    const unsigned char *at = p->narrow + (n / PANEL * p->cols + k) * narrow_bytes(p);
-    const uint16_t *h = (const uint16_t *)(const void *)at;
-    size_t i, j;
-    if (p->t.type == BF16) for (i = 0; i < depth * PANEL; i++) {
+    const unsigned char *panel = narrow_panel(p, n);
+    const uint16_t *h = (const uint16_t *)(const void *)panel + k * PANEL;
+    const float *d = (const float *)(const void *)panel;
+    const signed char *q = (const signed char *)panel + p->cols * 4;
+    if (p->t.type == BF16) for (size_t i = 0; i < depth * PANEL; i++) {
         uint32_t u = (uint32_t)h[i] << 16;
         memcpy(tile + i, &u, 4);
-    } else if (p->t.type == F16) for (i = 0; i < depth * PANEL; i++) tile[i] = half(h[i]);
-    else for (i = 0; i < depth; i++) {
-        const float *d = (const float *)(const void *)(at + i / 32 * 1152);
-        const signed char *q = (const signed char *)(d + 32) + i % 32 * 32;
-        for (j = 0; j < PANEL; j++) tile[i * PANEL + j] = d[j] * (float)q[j];
-    }
+    } else if (p->t.type == F16) for (size_t i = 0; i < depth * PANEL; i++) tile[i] = half(h[i]);
+    else for (size_t i = k; i < k + depth; i++, tile += PANEL)
+        for (size_t j = 0; j < PANEL; j++) tile[j] = d[i / 32 * 32 + j] * (float)q[i * 32 + j];
 }
 
 /* A part of a panel from the weights as they stand, B = W' or, for the way `back`, B = W: B's rows k .. k + depth - 1
  * and columns n .. n + width - 1, widened, to tile [depth][PANEL]. */
 static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k, size_t depth, float *tile) {
     float x[PANEL][PANEL];
-    size_t i, j, d, part;
     if (!back && p->narrow) { widen_panel(p, n, k, depth, tile); return; }
     if (width < PANEL) memset(tile, 0, depth * PANEL * sizeof *tile);
-    if (back) for (i = 0; i < depth; i++) read_row(p, k + i, n, width, tile + i * PANEL);
-    else for (i = 0; i < depth; i += PANEL, tile += PANEL * PANEL) {
+    if (back) for (size_t i = 0; i < depth; i++) read_row(p, k + i, n, width, tile + i * PANEL);
+    else for (size_t i = 0, part; i < depth; i += PANEL, tile += PANEL * PANEL) {
         part = depth - i < PANEL ? depth - i : PANEL;
-        for (j = 0; j < width; j++) read_row(p, n + j, k + i, part, x[j]);
-        for (d = 0; d < part; d++) for (j = 0; j < width; j++) tile[d * PANEL + j] = x[j][d];
+        for (size_t j = 0; j < width; j++) read_row(p, n + j, k + i, part, x[j]);
+        for (size_t d = 0; d < part; d++) for (size_t j = 0; j < width; j++) tile[d * PANEL + j] = x[j][d];
     }
 }
 
 /* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels or, where they are NULL,
  * from the weights p: see load_tile. 256 rows of a panel are used at a time, so that they and what A has for them stay
- * in the nearest cache; the sums wait in C meanwhile, in binary32 as they are, so they are the same. */
+ * in the nearest cache; the sums wait in C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow
+ * weights as they go; for many it is done once. */
 static void product_of(const float *a, size_t row, size_t col, const float *panels, const Param *p, int back, float *c, size_t ldc,
     size_t M, size_t N, size_t K, int add) {
     size_t across = (N + PANEL - 1) / PANEL, rows = !panels ? (M > 512 ? 512 : M) : M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M,
         down = rows ? (M + rows - 1) / rows : 0;
-    long t, tasks = (long)(across * down);
+    int narrow = !panels && !back && p->narrow && p->t.type != F16 && M <= 2 * MOST_ROWS,
+        type = !narrow ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
+    long tasks = (long)(across * down);
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (N * K * (M + 8) > 400000)
+#pragma omp parallel for schedule(dynamic, (int)(tasks / 16 + 1)) if (N * K * (M + 8) > 400000)
 #endif
-    for (t = 0; t < tasks; t++) {
-        size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL, width = N - n < PANEL ? N - n : PANEL, k, depth,
-            high = M - i < rows ? M - i : rows;
+    for (long t = 0; t < tasks; t++) {
+        size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL, width = N - n < PANEL ? N - n : PANEL,
+            high = M - i < rows ? M - i : rows, depth;
         float tile[DEPTH * PANEL];
-        for (k = 0; k == 0 || k < K; k += depth) {
-            depth = high == 1 || K - k < DEPTH ? K - k : DEPTH;
-            if (!panels) load_tile(p, back, n, width, k, depth = depth < DEPTH ? depth : DEPTH, tile);
-            strip(a + i * row + k * col, row, col, panels ? panels + n * K + k * PANEL : tile, PANEL, c + i * ldc + n, ldc, high,
-                width, depth, add || k);
+        const float *scale = NULL;
+        for (size_t k = 0; k == 0 || k < K; k += depth) {
+            const void *b = tile;
+            depth = (high == 1 && (panels || narrow)) || K - k < DEPTH ? K - k : DEPTH;
+            if (panels) b = panels + n * K + k * PANEL;
+            else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
+            else if (narrow) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
+            else load_tile(p, back, n, width, k, depth, tile);
+            strip_of(type, a + i * row + k * col, row, col, b, PANEL, scale, c + i * ldc + n, ldc, high, width, depth, add || k);
             if (!K) break;
         }
     }
@@ -3358,7 +3423,7 @@ static int pack_model(Env *e, Model *m) {
         if (!p->w) TRY(check_finite(e, p));
         if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
         if (narrow_bytes(p)) {
-            p->narrow = get(e, panel_size(p->rows, (p->cols + 31) / 32 * 32) / 32, narrow_bytes(p));
+            p->narrow = get(e, panel_size(p->rows, p->cols) / PANEL, narrow_bytes(p));
             if (!p->narrow) return -1;
             pack_narrow(p);
             continue;

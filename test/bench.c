@@ -20,6 +20,14 @@ static double seconds(void) {
     return getenv("ACTINH_BENCH_CPU") ? (double)clock() / CLOCKS_PER_SEC / (double)max_threads() : now();
 }
 
+#if defined(__AVX512F__)
+typedef Vec64 Vec;
+#elif defined(__AVX2__)
+typedef Vec32 Vec;
+#else
+typedef Vec16 Vec;
+#endif
+enum { LANES = sizeof(Vec) / sizeof(float) };
 static float sink[1024 * LANES];      /* [threads][LANES] results nobody needs, so that they are computed */
 
 /* ------------------------------------------------------------ limits ------------------------------------------------ */
@@ -31,9 +39,9 @@ static double read_speed(const float *x, size_t n) {
         Vec acc[8], zero = { 0 };
         size_t i, j, each = n / (size_t)parts / (8 * LANES) * (8 * LANES);
         UNROLL for (j = 0; j < 8; j++) acc[j] = zero;
-        for (i = 0; i < each; i += 8 * LANES) UNROLL for (j = 0; j < 8; j++) acc[j] += LOAD(from + i + j * LANES);
+        for (i = 0; i < each; i += 8 * LANES) UNROLL for (j = 0; j < 8; j++) acc[j] += LOAD(Vec, from + i + j * LANES);
         UNROLL for (j = 1; j < 8; j++) acc[0] += acc[j];
-        STORE(sink + (size_t)part * LANES, acc[0]);
+        STORE(Vec, sink + (size_t)part * LANES, acc[0]);
     }
     return (double)n * sizeof(float) / (seconds() - t);
 }
@@ -51,7 +59,7 @@ static double add_speed(void) {
         UNROLL for (j = 0; j < SUMS; j++) acc[j] = zero + (float)j;
         for (i = 0; i < rounds; i++) UNROLL for (j = 0; j < SUMS; j++) acc[j] = acc[j] * x + x;
         for (j = 1; j < SUMS; j++) acc[0] += acc[j];
-        STORE(sink + (size_t)part * LANES, acc[0]);
+        STORE(Vec, sink + (size_t)part * LANES, acc[0]);
     }
     return 2.0 * SUMS * LANES * (double)rounds * (double)parts / (seconds() - t);
 }

@@ -32,6 +32,7 @@
 #include <unistd.h>
 #endif
 #define ACTINH_NO_MAIN
+#define ACTINH_PLAIN                     /* no vectors: their tricks with bits are for binary32 */
 #define float double
 #define sqrtf sqrt
 #include "../actinh.c"

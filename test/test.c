@@ -850,6 +850,34 @@ static void test_product(void) {
     env_free(&e);
 }
 
+/* Every tile that this processor can run, of every width, height and type of weight, against the three loops. */
+static void test_tiles(void) {
+    enum { K = 96, N = 32 };
+    static const size_t size[] = { sizeof(float), 2, 1 };
+    static float a[MOST_ROWS * K], w[K * N], d[K / 32 * 32], c[MOST_ROWS * N], t[MOST_ROWS * N];
+    static uint16_t half_of[K * N];
+    static signed char byte_of[K * N];
+    const void *b[] = { w, half_of, byte_of };
+    Many m = { "tiles against the three loops", 0, "" };
+    for (const Tiles *set = tile_sets; set <= best_tiles(); set++)
+        for (int type = AS_F32; type <= AS_INT8; type++) for (size_t rows = 1; rows <= set->high; rows++) for (int add = 0; add < 2; add++) {
+            size_t k = 64 + any_of(33);
+            fill_floats(a, COUNT(a)); fill_floats(d, COUNT(d)); fill_floats(w, COUNT(w)); fill_floats(c, COUNT(c));
+            memcpy(t, c, sizeof t);
+            for (size_t i = 0; i < K * N; i++) {
+                uint32_t u = bits32(w[i]) & 0xffff0000u;
+                half_of[i] = (uint16_t)(u >> 16); byte_of[i] = (signed char)any_of(256);
+                if (type == AS_BF16) memcpy(&w[i], &u, 4);
+                if (type == AS_INT8) w[i] = d[i / N / 32 * 32 + i % N] * (float)byte_of[i];
+            }
+            for (size_t j = 0; j < N; j += set->wide)
+                set->tile[type][rows](a, K, 1, (const char *)b[type] + j * size[type], N * size[type], d + j, c + j, N, k, add);
+            product_textbook(a, K, 1, w, N, t, N, rows, N, k, add);
+            one_of(&m, memcmp(c, t, rows * N * sizeof *c) == 0, "%zu columns, %zu rows, type %d, K %zu", set->wide, rows, type, k);
+        }
+    check_many(&m);
+}
+
 /* sums() and largest() against loops; and attention against the formula, one query and one head at a time, for prompts
  * with answers of different lengths, rows in runs of any length. */
 static void test_vector_loops(void) {
@@ -2667,7 +2695,7 @@ int main(void) {
         test_tokenizer_json("../shared/data/tokenizer/llama2/tokenizer.model");
         test_tokenizer_json("../shared/data/tokenizer/mistral/tokenizer.model.v1");
     test_tokenizer_training(); test_merges();
-    set_threads(3); test_product(); set_threads(1); test_vector_loops(); test_attention();
+    set_threads(3); test_product(); test_tiles(); set_threads(1); test_vector_loops(); test_attention();
     for (i = 0; i < COUNT(models); i++) {
         test_vectors(models[i].name);
         test_row_independence(models[i].name);
