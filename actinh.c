@@ -2661,35 +2661,6 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     return 0;
 }
 
-/* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
-static int list_shards(Env *e, const char *dir, const char ***file, size_t *n) {
-    const char *index = join(e, dir, "/", "model.safetensors.index.json");
-    Names seen = { 0 };
-    size_t at = 0, cap = 0;
-    Span text;
-    *n = 0; *file = NULL;
-    TRY(room(e, file, 0, &cap, sizeof **file));
-    (*file)[0] = "model.safetensors";
-    if (!index || !is_file(index)) { *n = 1; return e->error[0] ? -1 : 0; }
-    TRY(read_json(e, index, &text));
-    const Span map = json_get(text, "weight_map");
-    for (Member m; json_next(map, &at, &m);) {
-        Buf name = { 0 };
-        if (m.value.s[0] != '"') return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
-        int again = seen_before(e, &seen, m.value);
-        if (again > 0) continue;
-        put_unquoted(e, &name, m.value);
-        put_text(e, &name, "");
-        if (e->error[0]) return -1;
-        if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
-            return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index, SHOWN(m.key),
-                SHOWN(m.value));
-        TRY(room(e, file, *n, &cap, sizeof **file));
-        (*file)[(*n)++] = name.s;
-    }
-    return *n ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
-}
-
 /* Gives a parameter its tensor. Norms are few numbers: they are widened at once. */
 static int bind_param(Env *e, const Table *t, const Config *c, Param *p) {
     const char *name = t->gguf ? p->gguf : p->name;
@@ -2704,14 +2675,11 @@ static int bind_param(Env *e, const Table *t, const Config *c, Param *p) {
 }
 
 /* Random weights: normal, 0.02 wide, narrower into the residual stream (GPT-2's rule); norms are 1. */
-static int random_weights(Env *e, Model *m, uint64_t seed) {
-    for (size_t i = 0; i < m->n_all; i++) {
-        Param *p = m->all[i];
-        int out = strstr(p->name, "o_proj") || strstr(p->name, "down_proj") || strstr(p->name, ".w2.");
-        float width = out ? 0.02f / sqrtf(2.0f * (float)m->c.L) : 0.02f;
-        NEW(p->w, p->rows * p->cols);
-        for (size_t k = 0; k < p->rows * p->cols; k++) p->w[k] = p->norm ? 1.0f : width * normal(seed, i, k);
-    }
+static int random_weights(Env *e, Param *p, size_t number, size_t layers, uint64_t seed) {
+    const int out = strstr(p->name, "o_proj") || strstr(p->name, "down_proj") || strstr(p->name, ".w2.");
+    const float width = out ? 0.02f / sqrtf(2.0f * (float)layers) : 0.02f;
+    NEW(p->w, p->rows * p->cols);
+    for (size_t k = 0; k < p->rows * p->cols; k++) p->w[k] = p->norm ? 1.0f : width * normal(seed, number, k);
     return 0;
 }
 
@@ -2731,37 +2699,34 @@ static int targeted(const Param *p, const char *list) {
     return 0;
 }
 
-/* The name of a parameter's A or B. */
-static void name_pair(const Param *p, char which, char name[112]) {
-    snprintf(name, 112, "base_model.model.%.*s.lora_%c.weight", (int)module_of(p).n, p->name, which);
-}
-
-static int add_pair(Env *e, Model *m, Param *p) {
-    const double rank = (double)m->c.rank;
-    NEW(p->a, 1);
-    NEW(p->b, 1);
-    name_pair(p, 'A', p->a->name);
-    name_pair(p, 'B', p->b->name);
-    p->a->rows = p->b->cols = m->c.rank; p->a->cols = p->cols; p->b->rows = p->rows;
-    p->scale = (float)((double)m->alpha / (m->rslora ? sqrt(rank) : rank));
-    m->train[m->n_train++] = p->a;
-    m->train[m->n_train++] = p->b;
-    return 0;
-}
-
-/* New pairs as PEFT begins them: A uniform within 1/sqrt(cols), B zero, so that at first nothing is changed. */
-static int add_lora(Env *e, Model *m, const char *targets, size_t rank, float alpha, int rslora, uint64_t seed) {
-    m->c.rank = rank; m->alpha = alpha; m->rslora = rslora;
+/* Lays pairs beside the parameters that are targeted, or that a file has pairs for. New ones are as PEFT begins them: A
+ * uniform within 1/sqrt(cols), B zero, so that at first nothing is changed. */
+static int add_pairs(Env *e, Model *m, const char *targets, const Table *file, uint64_t seed) {
+    const size_t rank = m->c.rank;
     for (size_t i = 0; i < m->n_all; i++) {
-        Param *p = m->all[i];
-        if (!targeted(p, targets)) continue;
-        TRY(add_pair(e, m, p));
-        NEW(p->a->w, rank * p->cols);
-        NEW(p->b->w, p->rows * rank);
-        for (size_t k = 0; k < rank * p->cols; k++)
+        Param *p = m->all[i], pair[2] = { { .rows = rank, .cols = p->cols }, { .rows = p->rows, .cols = rank } };
+        for (int k = 0; k < 2; k++)
+            snprintf(pair[k].name, sizeof pair[k].name, "base_model.model.%.*s.lora_%c.weight", (int)module_of(p).n, p->name, "AB"[k]);
+        if (file ? !find_tensor(file, pair[0].name) : !targeted(p, targets)) continue;
+        NEW(p->a, 2);
+        p->b = p->a + 1;
+        p->scale = (float)((double)m->alpha / (m->rslora ? sqrt((double)rank) : (double)rank));
+        for (int k = 0; k < 2; k++) {
+            Param *q = m->train[m->n_train++] = p->a + k;
+            *q = pair[k];
+            if (file) TRY(bind_param(e, file, &m->c, q));
+            if (file) TRY(own_weights(e, q)); else NEW(q->w, q->rows * q->cols);
+        }
+        for (size_t k = 0; !file && k < rank * p->cols; k++)
             p->a->w[k] = (2.0f * uniform(draw(seed, DRAW_INIT, hash(p->name, strlen(p->name)), k, 1)) - 1.0f)
                 / sqrtf((float)p->cols);
     }
+    return 0;
+}
+
+static int add_lora(Env *e, Model *m, const char *targets, size_t rank, float alpha, int rslora, uint64_t seed) {
+    m->c.rank = rank; m->alpha = alpha; m->rslora = rslora;
+    TRY(add_pairs(e, m, targets, NULL, seed));
     return m->n_train ? 0 : fail(e, "--targets %s: no weight of this model is called so", targets);
 }
 
@@ -2780,16 +2745,7 @@ static int load_adapter(Env *e, Model *m, const char *dir) {
     TRY(json_field(e, path, text, "lora_alpha", 0, 1e6, 0, &alpha));
     m->c.rank = (size_t)rank; m->alpha = narrow(alpha); m->rslora = same(json_get(text, "use_rslora"), "true");
     TRY(read_safetensors(e, join(e, dir, "/", "adapter_model.safetensors"), &t));
-    for (size_t i = 0; i < m->n_all; i++) {
-        char name[112];
-        name_pair(m->all[i], 'A', name);
-        if (!find_tensor(&t, name)) continue;
-        TRY(add_pair(e, m, m->all[i]));
-        for (size_t k = m->n_train - 2; k < m->n_train; k++) {
-            TRY(bind_param(e, &t, &m->c, m->train[k]));
-            TRY(own_weights(e, m->train[k]));
-        }
-    }
+    TRY(add_pairs(e, m, NULL, &t, 0));
     for (size_t i = 0, k; i < t.n; i++) {
         for (k = 0; k < m->n_train && strcmp(m->train[k]->name, t.t[i].name); k++) ;
         if (k == m->n_train) return fail(e, "%s: tensor %s: the model has no such weight", t.path, t.t[i].name);
@@ -2817,13 +2773,39 @@ static const char *tokenizer_beside(Env *e, const char *model) {
 
 /* Where a model is: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights);
  * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one named, or the one beside it. */
-typedef struct { const char *given, *path, *adapter, *tokenizer, **shard; size_t shards; } Source;
+typedef struct { const char *given, *path, *adapter, *tokenizer, **shard; size_t shards, cap; } Source;
+
+/* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
+static int list_shards(Env *e, Source *s) {
+    const char *index = join(e, s->path, "/", "model.safetensors.index.json");
+    Names seen = { 0 };
+    Span text;
+    TRY(room(e, &s->shard, 0, &s->cap, sizeof *s->shard));
+    s->shard[0] = "model.safetensors";
+    if (!index || !is_file(index)) { s->shards = 1; return e->error[0] ? -1 : 0; }
+    TRY(read_json(e, index, &text));
+    text = json_get(text, "weight_map");
+    size_t at = 0;
+    for (Member m; json_next(text, &at, &m);) {
+        Buf name = { 0 };
+        if (m.value.s[0] != '"') return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
+        if (seen_before(e, &seen, m.value) > 0) continue;
+        put_unquoted(e, &name, m.value);
+        put_text(e, &name, "");
+        if (e->error[0]) return -1;
+        if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
+            return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index, SHOWN(m.key),
+                SHOWN(m.value));
+        TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
+        s->shard[s->shards++] = name.s;
+    }
+    return s->shards ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
+}
 
 static int find_model(Env *e, const char *path, const char *tokenizer, Source *s) {
     *s = (Source){ .given = path, .adapter = adapter_of(path) };
     if (s->adapter && !(s->given = copy(e, path, (size_t)(s->adapter - path) - 1))) return -1;
     TRY(find_data(e, s->given, &s->path));
-    if (is_dir(s->path)) TRY(list_shards(e, s->path, &s->shard, &s->shards));
     s->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, s->path);
     return s->tokenizer ? 0 : -1;
 }
@@ -2838,14 +2820,15 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
     if (bin) TRY(read_llama2c(e, s.path, &t, m));
     else if (ends(s.path, ".gguf")) TRY(read_gguf(e, s.path, &t, &m->c));
     else if (lone) TRY(read_config(e, s.path, &m->c));
-    else if (s.shards) {
+    else if (is_dir(s.path)) {
         TRY(read_config(e, join(e, s.path, "/", "config.json"), &m->c));
+        TRY(list_shards(e, &s));
         for (size_t i = 0; i < s.shards; i++) TRY(read_safetensors(e, join(e, s.path, "/", s.shard[i]), &t));
     } else return fail(e, "%s: a model is a folder with config.json and safetensors, a .gguf, a llama2.c .bin, or a config.json",
         s.given);
     if (!m->layer) TRY(shape_model(e, m));
-    if (lone) TRY(random_weights(e, m, seed));
-    else for (size_t i = 0; i < m->n_all; i++) TRY(bind_param(e, &t, &m->c, m->all[i]));
+    for (size_t i = 0; i < m->n_all; i++)
+        TRY(lone ? random_weights(e, m->all[i], i, m->c.L, seed) : bind_param(e, &t, &m->c, m->all[i]));
     if (m->c.tied) { m->head.t = m->embed.t; m->head.w = m->embed.w; }
     TRY(fill_rope(e, m));
     if (bin && !tokenizer && !is_file(m->tokenizer))
@@ -2878,9 +2861,12 @@ static uint32_t to_half(float x) {
     return sign | (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13;
 }
 
-static void put_le16(Env *e, Buf *b, uint32_t u) { char s[2] = { (char)(u & 0xff), (char)(u >> 8 & 0xff) }; put(e, b, s, 2); }
-
-static void put_le64(Env *e, Buf *b, uint64_t u) { put_le32(e, b, (uint32_t)u); put_le32(e, b, (uint32_t)(u >> 32)); }
+/* The n low bytes of a number, least first. */
+static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
+    char s[8];
+    for (size_t i = 0; i < n; i++, u >>= 8) s[i] = (char)(u & 255);
+    put(e, b, s, n);
+}
 
 /* n <= 32 numbers as a file of this type has them. Q8_0 as ggml makes it: d = largest / 127, q = round(x / d). */
 static void put_as(Env *e, Buf *b, int type, const float *x, size_t n) {
@@ -2889,17 +2875,14 @@ static void put_as(Env *e, Buf *b, int type, const float *x, size_t n) {
         for (size_t i = 0; i < 32; i++) d = x[i] > d ? x[i] : -x[i] > d ? -x[i] : d;
         d = d / 127.0f;
         if (d > 0) inverse = 1.0f / d;
-        put_le16(e, b, to_half(d));
+        put_le(e, b, to_half(d), 2);
     }
     for (size_t i = 0; i < n; i++) {
-        if (type == F32) put_le32(e, b, bits32(x[i]));
-        else if (type == F16) put_le16(e, b, to_half(x[i]));
-        else if (type == BF16) put_le16(e, b, (bits32(x[i]) + 0x7fff + (bits32(x[i]) >> 16 & 1)) >> 16);
-        else {
-            double q = (double)(x[i] * inverse);
-            char byte = (char)(int)(q < 0 ? q - 0.5 : q + 0.5);
-            put(e, b, &byte, 1);
-        }
+        const double q = (double)(x[i] * inverse);
+        if (type == F32) put_le(e, b, bits32(x[i]), 4);
+        else if (type == F16) put_le(e, b, to_half(x[i]), 2);
+        else if (type == BF16) put_le(e, b, (bits32(x[i]) + 0x7fff + (bits32(x[i]) >> 16 & 1)) >> 16, 2);
+        else put_le(e, b, (uint32_t)(int)(q < 0 ? q - 0.5 : q + 0.5), 1);
     }
 }
 
@@ -2917,13 +2900,13 @@ static int write_param(Env *e, Out *o, Buf *b, const Param *p, int type, size_t 
 }
 
 /* GGUF's own values. */
-static void put_counted(Env *e, Buf *b, Span s) { put_le64(e, b, s.n); put(e, b, s.s, s.n); }
+static void put_counted(Env *e, Buf *b, Span s) { put_le(e, b, s.n, 8); put(e, b, s.s, s.n); }
 static void put_field(Env *e, Buf *b, const char *key, uint32_t type) { put_counted(e, b, span(key)); put_le32(e, b, type); }
 
 static void put_array(Env *e, Buf *b, const char *key, uint32_t type, size_t n) {
     put_field(e, b, key, GGUF_ARRAY);
     put_le32(e, b, type);
-    put_le64(e, b, n);
+    put_le(e, b, n, 8);
 }
 
 /* A tensor in the head of a safetensors file, or of a GGUF file: there one stands for all experts of a layer,
@@ -2938,22 +2921,21 @@ static void put_tensor(Env *e, Buf *head, const Param *p, int gguf, int type, si
     char name[100];
     snprintf(name, sizeof name, "%.*s%s.weight", (int)strlen(p->gguf) - (p->expert ? 9 : 7), p->gguf, p->expert ? "_exps" : "");
     put_counted(e, head, span(name));
-    put_le32(e, head, p->norm ? 1 : p->expert ? 3 : 2);
-    if (!p->norm) put_le64(e, head, p->cols);
-    put_le64(e, head, p->rows);
-    if (p->expert) put_le64(e, head, parts);
+    put_le(e, head, p->norm ? 1 : p->expert ? 3 : 2, 4);
+    if (!p->norm) put_le(e, head, p->cols, 8);
+    put_le(e, head, p->rows, 8);
+    if (p->expert) put_le(e, head, parts, 8);
     put_le32(e, head, storage[type].ggml);
-    put_le64(e, head, at);
+    put_le(e, head, at, 8);
 }
 
-/* Writes parameters as a safetensors file, or with `meta`, its fields, as a GGUF file: there norms and routers stay F32,
+/* Writes parameters as a safetensors file, or behind the fields `meta` as a GGUF file: there norms and routers stay F32,
  * the rows of q and k are neighbours, and every tensor begins at a multiple of 32 bytes. */
-static int save_tensors(Env *e, const char *path, const Config *c, Param *const *list, size_t n, int type, const Buf *meta,
-    size_t fields) {
+static int save_tensors(Env *e, const char *path, const Config *c, Param *const *list, size_t n, int type, const Buf *meta) {
     static const char zeros[32] = { 0 };
     const Block *mark = e->blocks;
     Buf head = { 0 }, b = { 0 };
-    size_t at = 0, tensors = 0;
+    size_t at = 0;
     Out *o = NULL;
     for (int pass = 0; pass < 2; pass++) {                   /* the list of tensors, then their numbers */
         for (size_t i = 0; i < n; i++) {
@@ -2970,17 +2952,11 @@ static int save_tensors(Env *e, const char *path, const Config *c, Param *const 
             }
             put_tensor(e, &head, p, meta != NULL, kind, parts, at, bytes);
             at += bytes + gap;
-            tensors++;
         }
         if (pass) break;
-        if (meta) {
-            put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le64(e, &b, tensors); put_le64(e, &b, fields);
-            put(e, &b, meta->s, meta->n);
-        } else {
-            put_text(e, &head, "}");
-            while (head.n % 8) put_text(e, &head, " ");
-            put_le64(e, &b, head.n);
-        }
+        if (!meta) put_text(e, &head, "}");
+        while (!meta && head.n % 8) put_text(e, &head, " ");
+        if (meta) put(e, &b, meta->s, meta->n); else put_le(e, &b, head.n, 8);
         put(e, &b, head.s, head.n);
         put(e, &b, zeros, meta ? (32 - b.n % 32) % 32 : 0);
         if (!(o = open_out(e, path))) return -1;
@@ -3011,7 +2987,7 @@ static int save_adapter(Env *e, const Model *m, const char *dir) {
         "  'init_lora_weights': true,\n  'modules_to_save': null,\n  'layers_to_transform': null,\n  'layers_pattern': null,\n"
         "  'rank_pattern': {},\n  'alpha_pattern': {},\n  'use_dora': false,\n  'revision': null,\n  'auto_mapping': null\n}\n");
     TRY(save_file(e, join(e, dir, "/", "adapter_config.json"), whole(&b)));
-    return save_tensors(e, join(e, dir, "/", "adapter_model.safetensors"), &m->c, m->train, m->n_train, F32, NULL, 0);
+    return save_tensors(e, join(e, dir, "/", "adapter_model.safetensors"), &m->c, m->train, m->n_train, F32, NULL);
 }
 
 /* Writes a Hugging Face folder: config.json, model.safetensors, generation_config.json, tokenizer files. */
@@ -3034,7 +3010,7 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
     b.n = 0;
     put_json(e, &b, "{\n  'bos_token_id': 1,\n  'eos_token_id': %s\n}\n", end.s);
     TRY(save_file(e, join(e, dir, "/", "generation_config.json"), whole(&b)));
-    TRY(save_tensors(e, join(e, dir, "/", "model.safetensors"), c, m->all, m->n_all, type, NULL, 0));
+    TRY(save_tensors(e, join(e, dir, "/", "model.safetensors"), c, m->all, m->n_all, type, NULL));
     return save_tokenizer_files(e, &m->t, m->tokenizer, c->stops[0], c->ctx, dir);
 }
 
@@ -3050,8 +3026,10 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
         { "general.file_type", type == F32 ? 0 : type == F16 ? 1 : type == Q8_0 ? 7 : 32 },
         { "llama.expert_count", c->E }, { "llama.expert_used_count", c->top },
         { "llama.attention.layer_norm_rms_epsilon", bits32(c->eps) }, { "llama.rope.freq_base", bits32(c->theta) } };
-    const size_t n_fields = COUNT(fields) + 7 - (c->E == 1 ? 2 : 0);
     Buf b = { 0 }, text = { 0 };
+    size_t tensors = 0;
+    for (size_t i = 0; i < m->n_all; i++) tensors += m->all[i]->expert <= 1;                 /* all experts' are one */
+    put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le(e, &b, tensors, 8); put_le(e, &b, COUNT(fields) + (c->E > 1 ? 7 : 5), 8);
     put_field(e, &b, "general.architecture", GGUF_TEXT); put_counted(e, &b, span("llama"));
     put_field(e, &b, "general.name", GGUF_TEXT); put_counted(e, &b, span(m->name ? m->name : ""));
     for (size_t i = 0; i < COUNT(fields); i++) {
@@ -3070,7 +3048,7 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     put_array(e, &b, "tokenizer.ggml.token_type", 5, t->n);
     for (size_t i = 0; i < t->n; i++) put_le32(e, &b, t->kind[i]);
     put_field(e, &b, "tokenizer.ggml.add_space_prefix", 7); put(e, &b, t->no_prefix ? "\0" : "\1", 1);
-    return save_tensors(e, path, c, m->all, m->n_all, type, &b, n_fields);
+    return save_tensors(e, path, c, m->all, m->n_all, type, &b);
 }
 
 /* ================================================= Speed ==============================================================
@@ -7105,6 +7083,9 @@ struct Call {
     size_t n_in, cap_in;
     Buf receipt;
     const char *out, *const *files;              /* what gets a receipt, or NULL; of a folder: its files, ended by NULL */
+    const char *receipt_path, *draft_path;
+    Input made[8];               /* [n_made] the result's files */
+    size_t n_made;
     int resume;                  /* an interrupted run of this very command left its beginning there */
     int done;                    /* the result is there already */
     Share share;                 /* see --shard */
@@ -7277,7 +7258,10 @@ static int depends_on_model(Env *e, Call *c) {
     TRY(find_model(e, c->file[0], c->value[O_tokenizer], &s));
     for (const char *const *file = NAMES("adapter_model.safetensors", "adapter_config.json"); s.adapter && *file; file++)
         TRY(depends_below(e, c, "adapter", s.adapter, *file));
-    TRY(s.shards ? depends_below(e, c, "model", s.path, "config.json") : depends(e, c, "model", s.path, NULL));
+    if (is_dir(s.path)) {
+        TRY(depends_below(e, c, "model", s.path, "config.json"));
+        TRY(list_shards(e, &s));
+    } else TRY(depends(e, c, "model", s.path, NULL));
     for (size_t i = 0; i < s.shards; i++) TRY(depends_below(e, c, "model", s.path, s.shard[i]));
     return s.tokenizer == s.path ? 0 : depends(e, c, "tokenizer", s.tokenizer, NULL);
 }
@@ -7322,13 +7306,17 @@ static int depends_on_lists(Env *e, Call *c, Lists *x) {
     return load_hyphens(e, hyphens, &x->hyphens);
 }
 
-static int put_file_line(Env *e, Buf *b, const char *before, const char *as, const char *name, const char *path) {
-    uint64_t bytes;
-    char hex[65];
-    TRY(hash_file(e, path, hex, &bytes));
-    put_json(e, b, "%s{", before);
-    if (as) put_json(e, b, "'as':'%s',", as);
-    put_json(e, b, "'name':%q,'bytes':%u,'sha256':'%s'}", span(name), (size_t)bytes, hex);
+/* The lines of a receipt for files that were read or written, and what stands behind these. */
+static int put_files(Env *e, Buf *b, const Input *file, size_t n, const char *tail) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bytes;
+        char hex[65];
+        TRY(hash_file(e, file[i].path, hex, &bytes));
+        if (i) put_text(e, b, file[i].as ? ",\n       " : ",\n        ");
+        put_json(e, b, file[i].as ? "{'as':'%s','name':%q" : "{%s'name':%q", file[i].as, span(file[i].name));
+        put_json(e, b, ",'bytes':%u,'sha256':'%s'}", (size_t)bytes, hex);
+    }
+    put_json(e, b, tail);
     return e->error[0] ? -1 : 0;
 }
 
@@ -7336,14 +7324,16 @@ static const char *receipt_path(Env *e, const char *out, int folder) {
     return join(e, out, folder ? "/receipt.json" : ".receipt", "");
 }
 
-static const char *draft_path(Env *e, const Call *c) {
-    return join(e, receipt_path(e, c->out, c->files != NULL), ".draft", "");
-}
-
-/* The i-th file of a result, NULL behind the last. */
-static const char *result_file(Env *e, const Call *c, size_t i) {
-    if (!c->files) return i ? NULL : c->out;
-    return c->files[i] ? join(e, c->out, "/", c->files[i]) : NULL;
+/* Says what the result is. `files`: of a folder, ended by NULL; the one that is finished last stands last. */
+static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
+    c->out = out; c->files = files;
+    c->receipt_path = receipt_path(e, out, files != NULL);
+    c->draft_path = join(e, c->receipt_path, ".draft", "");
+    for (c->n_made = 0; files ? files[c->n_made] != NULL : !c->n_made; c->n_made++) {
+        const char *path = files ? join(e, out, "/", files[c->n_made]) : out;
+        c->made[c->n_made] = (Input){ NULL, path, base_name(path) };
+    }
+    return e->error[0] ? -1 : 0;
 }
 
 /* A file that is there is only replaced by --force, or by the same work (see below). */
@@ -7373,66 +7363,50 @@ static int put_receipt(Env *e, Call *c) {
         if (c->value[i] && options[i].bits)
             put_json(e, b, "%s'%s':%q", any++ ? "," : "", dashed(e, options[i].name) + 2, span(c->value[i]));
     put_json(e, b, "},\n 'in':[");
-    for (size_t i = 0; i < c->n_in; i++)
-        TRY(put_file_line(e, b, i ? ",\n       " : "", c->in[i].as, c->in[i].name, c->in[i].path));
-    put_json(e, b, "],\n 'out':[");
-    return e->error[0] ? -1 : 0;
-}
-
-/* Its last part: what was written. */
-static int put_written(Env *e, const Call *c, Buf *b) {
-    const char *path;
-    for (size_t i = 0; (path = result_file(e, c, i)) != NULL; i++)
-        TRY(put_file_line(e, b, i ? ",\n        " : "", NULL, base_name(path), path));
-    put_text(e, b, "]}\n");
-    return e->error[0] ? -1 : 0;
+    return put_files(e, b, c->in, c->n_in, "],\n 'out':[");
 }
 
 /* After the work: hashes what was written and writes the receipt. */
 static int end_result(Env *e, Call *c) {
-    const char *receipt = receipt_path(e, c->out, c->files != NULL);
-    if (!receipt) return -1;
-    TRY(put_written(e, c, &c->receipt));
-    TRY(save_file(e, receipt, whole(&c->receipt)));
-    remove(draft_path(e, c));
+    TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
+    TRY(save_file(e, c->receipt_path, whole(&c->receipt)));
+    remove(c->draft_path);
     return 0;
 }
 
 /* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
- * from the same; fails when something else is there. `files`: of a folder; the one that is finished last stands last. */
+ * from the same; fails when something else is there. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
-    const char *path = c->value[O_output], *file, *last = NULL;
-    size_t n = 0, there = 0;
-    c->out = path && strcmp(path, "-") && !is_special(path) ? path : NULL;
-    c->files = files;
-    for (size_t i = 0; i < c->n_in; i++) if (strcmp(c->in[i].path, "-") == 0) c->out = NULL;   /* a stream has no name: no receipt */
-    if (!c->out || !*path) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
+    const char *path = c->value[O_output];
+    int receipt = path && *path && strcmp(path, "-") && !is_special(path);
+    size_t there = 0;
+    for (size_t i = 0; i < c->n_in; i++) receipt &= strcmp(c->in[i].path, "-") != 0;         /* a stream has no name */
+    if (!receipt) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
+    TRY(name_result(e, c, path, files));
     if (c->receipt.n == 0) TRY(put_receipt(e, c));
-    for (; (file = result_file(e, c, n)) != NULL; n++) { there += is_file(file) != 0; last = file; }
-    c->resume = file_is(e, draft_path(e, c), whole(&c->receipt));
-    if (there == n) {
+    c->resume = file_is(e, c->draft_path, whole(&c->receipt));
+    for (size_t i = 0; i < c->n_made; i++) there += is_file(c->made[i].path) != 0;
+    if (there == c->n_made) {
         Buf made = { 0 };
         put(e, &made, c->receipt.s, c->receipt.n);
-        TRY(put_written(e, c, &made));
-        c->done = file_is(e, receipt_path(e, c->out, files != NULL), whole(&made));
-        if (c->done) remove(draft_path(e, c));
-        else if (c->resume && !is_file(join(e, last, ".part", ""))) {       /* only its receipt was not written */
-            TRY(end_result(e, c));
+        TRY(put_files(e, &made, c->made, c->n_made, "]}\n"));
+        c->done = file_is(e, c->receipt_path, whole(&made));
+        if (!c->done && c->resume && !is_file(join(e, c->made[there - 1].path, ".part", ""))) {
+            TRY(save_file(e, c->receipt_path, whole(&made)));            /* all that an interrupted run has left to do */
             c->done = 1;
         }
+        if (c->done) remove(c->draft_path);
     }
     if (c->done || there == 0 || c->resume || c->value[O_force]) return c->done;
     return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
 }
 
-
 /* Lays the receipt's draft beside the result, once there is something to write. */
 static int lay_draft(Env *e, const Call *c) {
-    const char *draft = c->out ? draft_path(e, c) : NULL;
-    if (!draft) return e->error[0] ? -1 : 0;
+    if (!c->out) return 0;
     if (c->files) TRY(make_dir(e, c->out));
-    if (!c->resume) TRY(save_file(e, draft, whole(&c->receipt)));
-    e->draft = draft;
+    if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
+    e->draft = c->draft_path;
     return 0;
 }
 
@@ -8475,7 +8449,7 @@ static int verb_run(Env *e, Call *c) {
     TRY(save_file(e, join(e, r.dir, "/", "table.txt"), whole(&table)));
     TRY(depends(e, c, "recipe", r.file, NULL));
     TRY(depends_on_stages(e, c, &g));
-    c->out = r.dir; c->files = run_files;
+    TRY(name_result(e, c, r.dir, run_files));
     TRY(put_receipt(e, c));
     return save_file(e, NULL, whole(&table));
 }
