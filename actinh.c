@@ -2190,7 +2190,7 @@ typedef struct {
 
 static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char *name, const char *gguf, size_t layer,
     size_t expert) {
-    snprintf(p->name, sizeof p->name, name, layer, expert - 1);        /* a name has places for as many of them as it needs */
+    snprintf(p->name, sizeof p->name, name, layer, expert - 1);        /* a name has places for as many as it needs */
     snprintf(p->gguf, sizeof p->gguf, gguf, layer, expert - 1);
     p->rows = rows; p->cols = cols; p->norm = cols == 1; p->expert = expert;
     m->all[m->n_all++] = p;
@@ -2281,7 +2281,10 @@ static const Tensor *find_tensor(const Table *t, const char *name) {
     return NULL;
 }
 
-static size_t stored(int type, size_t rows, size_t cols) { return rows * (cols / storage[type].of) * storage[type].bytes; }
+/* The bytes that a matrix takes in a file. */
+static size_t stored(int type, size_t rows, size_t cols) {
+    return rows * (cols / storage[type].of) * storage[type].bytes;
+}
 
 static int check_blocks(Env *e, const char *path, const char *name, int type, size_t cols) {
     return cols % storage[type].of == 0 ? 0 : fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu",
@@ -2431,7 +2434,8 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     TRY(json_check(e, header, path, 0));
     for (Member m; json_next(header, &at, &m);) {
         if (same(m.key, "__metadata__")) continue;
-        const Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape"), place = json_get(m.value, "data_offsets");
+        const Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape");
+        const Span place = json_get(m.value, "data_offsets");
         const int kind = same(type, "\"F32\"") ? F32 : same(type, "\"F16\"") ? F16 : BF16;
         const char *name = copy(e, m.key.s, m.key.n);
         double size[2] = { 1, 1 }, offset[2];
@@ -2500,13 +2504,14 @@ static int read_config(Env *e, const char *path, Config *c) {
     const int mixtral = same(type, "\"mixtral\"");
     if (!mixtral && !same(type, "\"llama\""))
         return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
-    *c = (Config){ .E = mixtral ? 8 : 1, .top = mixtral ? 2 : 1, .ctx = 2048, .eps = 1e-6f, .theta = mixtral ? 1e6f : 1e4f,
-        .aux = 0.001f };
+    *c = (Config){ .E = mixtral ? 8 : 1, .top = mixtral ? 2 : 1, .ctx = 2048, .eps = 1e-6f,
+        .theta = mixtral ? 1e6f : 1e4f, .aux = 0.001f };
     for (size_t k = 0; k < COUNT(shape_keys); k++) {
-        const Span from = json_get(rope, shape_keys[k].hf).n ? rope : text;
+        const char *key = shape_keys[k].hf;
         double x = get_key(c, k);
         if (shape_keys[k].kind == MIXTURE && !mixtral) continue;
-        TRY(json_field(e, path, from, shape_keys[k].hf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL, &x));
+        TRY(json_field(e, path, json_get(rope, key).n ? rope : text, key, shape_keys[k].low, shape_keys[k].high,
+            shape_keys[k].kind != REAL, &x));
         set_key(c, k, x);
     }
     TRY(check_config(e, path, c));
@@ -2528,10 +2533,11 @@ static int read_config(Env *e, const char *path, Config *c) {
 
 static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
-    static const char *const orders[2][14] = { { "embed_tokens", "input_layernorm", "q_proj", "k_proj", "v_proj", "o_proj",
-        "post_attention", "gate_proj", "down_proj", "up_proj", "model.norm", "sines", "lm_head" }, { "input_layernorm",
-        "post_attention", "model.norm", "embed_tokens", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj",
-        "up_proj", "lm_head" } };
+    static const char *const orders[2][14] = {               /* of each kind all layers' matrices stand together */
+        { "embed_tokens", "input_layernorm", "q_proj", "k_proj", "v_proj", "o_proj", "post_attention", "gate_proj",
+          "down_proj", "up_proj", "model.norm", "sines", "lm_head" },
+        { "input_layernorm", "post_attention", "model.norm", "embed_tokens", "q_proj", "k_proj", "v_proj", "o_proj",
+          "gate_proj", "down_proj", "up_proj", "lm_head" } };
     Config *c = &m->c;
     uint32_t version = 0, group = 1;
     double h[7];
@@ -2560,7 +2566,7 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     TRY(check_config(e, path, c));
     TRY(shape_model(e, m));
     size_t at = version ? 256 : 28;
-    for (const char *const *kind = version ? orders[1] : orders[0]; *kind; kind++) {         /* of each kind all layers' */
+    for (const char *const *kind = orders[version > 0]; *kind; kind++) {
         if (strcmp(*kind, "sines") == 0) at += 4 * c->ctx * c->D;       /* tables that nobody reads any more */
         for (size_t i = 0; i < m->n_all; i++) {
             const Param *p = m->all[i];
@@ -2591,7 +2597,7 @@ static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
     if (!take_text(v, &text)) return fail(e, "%s: the list of tensors passes the end of the file", t->path);
     const double dims = take_one(v, 4);
     int bad = dims < 1 || dims > 4;
-    for (size_t i = 0; !bad && i < (size_t)dims; i++) { dim[i] = take_one(v, 10); bad = !(dim[i] >= 1 && dim[i] < 1e12); }
+    for (size_t i = 0; !bad && i < (size_t)dims; i++) bad = !((dim[i] = take_one(v, 10)) >= 1 && dim[i] < 1e12);
     const double type = take_one(v, 4), offset = take_one(v, 10);
     if (bad || type < 0 || offset < 0 || offset >= 9e15 || dim[3] > 1 || dim[2] > 1024)
         return fail(e, "%s: tensor %.*s: one to three sizes, a type and an offset were expected", t->path, SHOWN(text));
@@ -2603,7 +2609,7 @@ static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
     if (kind == GROUPS)
         return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's number %g",
             t->path, name, type);
-    const size_t cols = dims < 2 ? 1 : (size_t)dim[0], rows = (size_t)(dims < 2 ? dim[0] : dim[1]), at = base + (size_t)offset;
+    const size_t cols = dims < 2 ? 1 : (size_t)dim[0], rows = (size_t)dim[dims < 2 ? 0 : 1], at = base + (size_t)offset;
     if (!ends(name, "_exps.weight")) return add_tensor(e, t, name, kind, rows, cols, at);
     for (size_t i = 0; i < (size_t)dim[2]; i++) {
         snprintf(one, sizeof one, "%.*s.%zu.weight", (int)(strlen(name) - 12), name, i);
@@ -2638,7 +2644,8 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     *c = (Config){ .ctx = 2048, .eps = 1e-5f, .theta = 1e4f, .aux = 0.001f };
     for (size_t k = 0; k < COUNT(shape_keys); k++) {
         double x = get_key(c, k);
-        TRY(gguf_field(e, t, shape_keys[k].gguf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL, &x));
+        TRY(gguf_field(e, t, shape_keys[k].gguf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL,
+            &x));
         set_key(c, k, x);
     }
     TRY(gguf_field(e, t, "llama.rope.dimension_count", 0, 65536, 1, &turned));
@@ -2706,7 +2713,8 @@ static int add_pairs(Env *e, Model *m, const char *targets, const Table *file, u
     for (size_t i = 0; i < m->n_all; i++) {
         Param *p = m->all[i], pair[2] = { { .rows = rank, .cols = p->cols }, { .rows = p->rows, .cols = rank } };
         for (int k = 0; k < 2; k++)
-            snprintf(pair[k].name, sizeof pair[k].name, "base_model.model.%.*s.lora_%c.weight", (int)module_of(p).n, p->name, "AB"[k]);
+            snprintf(pair[k].name, sizeof pair[k].name, "base_model.model.%.*s.lora_%c.weight", (int)module_of(p).n,
+                p->name, "AB"[k]);
         if (file ? !find_tensor(file, pair[0].name) : !targeted(p, targets)) continue;
         NEW(p->a, 2);
         p->b = p->a + 1;
@@ -2788,14 +2796,15 @@ static int list_shards(Env *e, Source *s) {
     size_t at = 0;
     for (Member m; json_next(text, &at, &m);) {
         Buf name = { 0 };
-        if (m.value.s[0] != '"') return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
+        if (m.value.s[0] != '"')
+            return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
         if (seen_before(e, &seen, m.value) > 0) continue;
         put_unquoted(e, &name, m.value);
         put_text(e, &name, "");
         if (e->error[0]) return -1;
         if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
-            return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index, SHOWN(m.key),
-                SHOWN(m.value));
+            return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index,
+                SHOWN(m.key), SHOWN(m.value));
         TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
         s->shard[s->shards++] = name.s;
     }
@@ -2824,8 +2833,8 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
         TRY(read_config(e, join(e, s.path, "/", "config.json"), &m->c));
         TRY(list_shards(e, &s));
         for (size_t i = 0; i < s.shards; i++) TRY(read_safetensors(e, join(e, s.path, "/", s.shard[i]), &t));
-    } else return fail(e, "%s: a model is a folder with config.json and safetensors, a .gguf, a llama2.c .bin, or a config.json",
-        s.given);
+    } else return fail(e, "%s: a model is a folder with config.json and safetensors, a .gguf, a llama2.c .bin, or a "
+        "config.json", s.given);
     if (!m->layer) TRY(shape_model(e, m));
     for (size_t i = 0; i < m->n_all; i++)
         TRY(lone ? random_weights(e, m->all[i], i, m->c.L, seed) : bind_param(e, &t, &m->c, m->all[i]));
@@ -2901,7 +2910,11 @@ static int write_param(Env *e, Out *o, Buf *b, const Param *p, int type, size_t 
 
 /* GGUF's own values. */
 static void put_counted(Env *e, Buf *b, Span s) { put_le(e, b, s.n, 8); put(e, b, s.s, s.n); }
-static void put_field(Env *e, Buf *b, const char *key, uint32_t type) { put_counted(e, b, span(key)); put_le32(e, b, type); }
+
+static void put_field(Env *e, Buf *b, const char *key, uint32_t type) {
+    put_counted(e, b, span(key));
+    put_le32(e, b, type);
+}
 
 static void put_array(Env *e, Buf *b, const char *key, uint32_t type, size_t n) {
     put_field(e, b, key, GGUF_ARRAY);
@@ -2913,13 +2926,14 @@ static void put_array(Env *e, Buf *b, const char *key, uint32_t type, size_t n) 
  * blk.0.ffn_up_exps.weight for blk.0.ffn_up.0.weight and so on. */
 static void put_tensor(Env *e, Buf *head, const Param *p, int gguf, int type, size_t parts, size_t at, size_t bytes) {
     if (!gguf) {
-        put_format(e, head, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%zu", at ? "," : "{", p->name, storage[type].name, p->rows);
-        if (!p->norm) put_format(e, head, ",%zu", p->cols);
-        put_format(e, head, "],\"data_offsets\":[%zu,%zu]}", at, at + bytes);
+        put_json(e, head, "%s'%s':{'dtype':'%s','shape':[%u", at ? "," : "{", p->name, storage[type].name, p->rows);
+        if (!p->norm) put_json(e, head, ",%u", p->cols);
+        put_json(e, head, "],'data_offsets':[%u,%u]}", at, at + bytes);
         return;
     }
     char name[100];
-    snprintf(name, sizeof name, "%.*s%s.weight", (int)strlen(p->gguf) - (p->expert ? 9 : 7), p->gguf, p->expert ? "_exps" : "");
+    snprintf(name, sizeof name, "%.*s%s.weight", (int)strlen(p->gguf) - (p->expert ? 9 : 7), p->gguf,
+        p->expert ? "_exps" : "");
     put_counted(e, head, span(name));
     put_le(e, head, p->norm ? 1 : p->expert ? 3 : 2, 4);
     if (!p->norm) put_le(e, head, p->cols, 8);
@@ -2929,9 +2943,10 @@ static void put_tensor(Env *e, Buf *head, const Param *p, int gguf, int type, si
     put_le(e, head, at, 8);
 }
 
-/* Writes parameters as a safetensors file, or behind the fields `meta` as a GGUF file: there norms and routers stay F32,
- * the rows of q and k are neighbours, and every tensor begins at a multiple of 32 bytes. */
-static int save_tensors(Env *e, const char *path, const Config *c, Param *const *list, size_t n, int type, const Buf *meta) {
+/* Writes parameters as a safetensors file, or behind the fields `meta` as a GGUF file: there norms and routers stay
+ * F32, the rows of q and k are neighbours, and every tensor begins at a multiple of 32 bytes. */
+static int save_tensors(Env *e, const char *path, const Config *c, Param *const *list, size_t n, int type,
+    const Buf *meta) {
     static const char zeros[32] = { 0 };
     const Block *mark = e->blocks;
     Buf head = { 0 }, b = { 0 };
@@ -2973,8 +2988,8 @@ static int save_adapter(Env *e, const Model *m, const char *dir) {
     Names seen = { 0 };
     size_t any = 0;
     TRY(make_dir(e, dir));
-    put_json(e, &b, "{\n  'peft_type': 'LORA',\n  'task_type': 'CAUSAL_LM',\n  'base_model_name_or_path': %q,\n  'r': %u,\n",
-        span(m->name), m->c.rank);
+    put_json(e, &b, "{\n  'peft_type': 'LORA',\n  'task_type': 'CAUSAL_LM',\n  'base_model_name_or_path': %q,\n"
+        "  'r': %u,\n", span(m->name), m->c.rank);
     put_format(e, &b, "  \"lora_alpha\": %.9g,\n  \"use_rslora\": %s,\n  \"target_modules\": [", (double)m->alpha,
         m->rslora ? "true" : "false");
     for (size_t i = 0; i < m->n_all; i++) {                  /* each module's last name, once */
@@ -2983,9 +2998,10 @@ static int save_adapter(Env *e, const Model *m, const char *dir) {
         while (memchr(name.s, '.', name.n)) upto(&name, '.');
         if (!seen_before(e, &seen, name)) put_json(e, &b, "%s%q", any++ ? ", " : "", name);
     }
-    put_json(e, &b, "],\n  'lora_dropout': 0.0,\n  'bias': 'none',\n  'fan_in_fan_out': false,\n  'inference_mode': true,\n"
-        "  'init_lora_weights': true,\n  'modules_to_save': null,\n  'layers_to_transform': null,\n  'layers_pattern': null,\n"
-        "  'rank_pattern': {},\n  'alpha_pattern': {},\n  'use_dora': false,\n  'revision': null,\n  'auto_mapping': null\n}\n");
+    put_json(e, &b, "],\n  'lora_dropout': 0.0,\n  'bias': 'none',\n  'fan_in_fan_out': false,\n"
+        "  'inference_mode': true,\n  'init_lora_weights': true,\n  'modules_to_save': null,\n"
+        "  'layers_to_transform': null,\n  'layers_pattern': null,\n  'rank_pattern': {},\n  'alpha_pattern': {},\n"
+        "  'use_dora': false,\n  'revision': null,\n  'auto_mapping': null\n}\n");
     TRY(save_file(e, join(e, dir, "/", "adapter_config.json"), whole(&b)));
     return save_tensors(e, join(e, dir, "/", "adapter_model.safetensors"), &m->c, m->train, m->n_train, F32, NULL);
 }
@@ -2996,15 +3012,16 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
     const int moe = c->E > 1;
     Buf b = { 0 }, end = { 0 };
     TRY(make_dir(e, dir));
-    for (size_t i = 0; i < c->n_stops; i++) put_format(e, &end, "%s%d", i ? ", " : c->n_stops > 1 ? "[" : "", c->stops[i]);
+    for (size_t i = 0; i < c->n_stops; i++)
+        put_format(e, &end, "%s%d", i ? ", " : c->n_stops > 1 ? "[" : "", c->stops[i]);
     put_text(e, &end, c->n_stops > 1 ? "]" : c->n_stops ? "" : "2");
-    put_json(e, &b, "{\n  'architectures': ['%s'],\n  'model_type': '%s',\n", moe ? "MixtralForCausalLM" : "LlamaForCausalLM",
-        moe ? "mixtral" : "llama");
+    put_json(e, &b, "{\n  'architectures': ['%s'],\n  'model_type': '%s',\n",
+        moe ? "MixtralForCausalLM" : "LlamaForCausalLM", moe ? "mixtral" : "llama");
     for (size_t k = 0; k < COUNT(shape_keys); k++)
         if (moe || (shape_keys[k].kind != MIXTURE && shape_keys[k].at != offsetof(Config, aux)))
             put_format(e, &b, "  \"%s\": %.9g,\n", shape_keys[k].hf, get_key(c, k));
-    put_json(e, &b, "  'hidden_act': 'silu',\n  'tie_word_embeddings': %s,\n  'bos_token_id': 1,\n  'eos_token_id': %s,\n"
-        "  'torch_dtype': '%s'\n}\n", c->tied ? "true" : "false", end.s,
+    put_json(e, &b, "  'hidden_act': 'silu',\n  'tie_word_embeddings': %s,\n  'bos_token_id': 1,\n"
+        "  'eos_token_id': %s,\n  'torch_dtype': '%s'\n}\n", c->tied ? "true" : "false", end.s,
         type == F32 ? "float32" : type == F16 ? "float16" : "bfloat16");
     TRY(save_file(e, join(e, dir, "/", "config.json"), whole(&b)));
     b.n = 0;
@@ -3029,7 +3046,8 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     Buf b = { 0 }, text = { 0 };
     size_t tensors = 0;
     for (size_t i = 0; i < m->n_all; i++) tensors += m->all[i]->expert <= 1;                 /* all experts' are one */
-    put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le(e, &b, tensors, 8); put_le(e, &b, COUNT(fields) + (c->E > 1 ? 7 : 5), 8);
+    put_text(e, &b, "GGUF"); put_le32(e, &b, 3);
+    put_le(e, &b, tensors, 8); put_le(e, &b, COUNT(fields) + (c->E > 1 ? 7 : 5), 8);
     put_field(e, &b, "general.architecture", GGUF_TEXT); put_counted(e, &b, span("llama"));
     put_field(e, &b, "general.name", GGUF_TEXT); put_counted(e, &b, span(m->name ? m->name : ""));
     for (size_t i = 0; i < COUNT(fields); i++) {
@@ -7130,10 +7148,11 @@ static int set_option(Env *e, Call *c, int k, const char *v) {
     double x = 0;
     c->value[k] = v;
     if (k == O_fold || k == O_shard) {
-        int bad = parse_part(span(v), k == O_fold, c->part);
+        if (parse_part(span(v), k == O_fold, c->part) < 0)
+            return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"",
+                c->verb->name, dashed(e, options[k].name), arg, v);
         if (k == O_shard) { c->share.shard = c->part[0]; c->share.of = c->part[2]; }
-        return !bad ? 0 : fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"", c->verb->name,
-            dashed(e, options[k].name), arg, v);
+        return 0;
     }
     if (options[k].most == 0) return 0;
     if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
@@ -7206,9 +7225,12 @@ static void arithmetic_digest(char hex[65]) {
         snprintf(text, sizeof text, "%llu.%llue-%llu", (unsigned long long)i, (unsigned long long)draw(7, 0, 1, i, 0),
             (unsigned long long)i % 40);
         parse_number(text, strlen(text), &parsed);
-        const double value[8] = { (double)exp32(narrow(u * 100.0) - 90.0f), exp64(u * 60.0 - 30.0), log64(u + 1e-9), s, c,
-            (double)sqrtf(narrow(u)), sqrt(u) / (u + 3.0), parsed };
-        for (size_t k = 0; k < 64; k++) { text[0] = (char)(bits64(value[k / 8]) >> k % 8 * 8 & 255); sha_add(&sha, text, 1); }
+        const double value[8] = { (double)exp32(narrow(u * 100.0) - 90.0f), exp64(u * 60.0 - 30.0), log64(u + 1e-9),
+            s, c, (double)sqrtf(narrow(u)), sqrt(u) / (u + 3.0), parsed };
+        for (size_t k = 0; k < 64; k++) {
+            text[0] = (char)(bits64(value[k / 8]) >> k % 8 * 8 & 255);
+            sha_add(&sha, text, 1);
+        }
     }
     sha_end(&sha, hex);
 }
@@ -7256,8 +7278,10 @@ static int depends_on_data(Env *e, Call *c, const char *as, const char *wanted, 
 static int depends_on_model(Env *e, Call *c) {
     Source s;
     TRY(find_model(e, c->file[0], c->value[O_tokenizer], &s));
-    for (const char *const *file = NAMES("adapter_model.safetensors", "adapter_config.json"); s.adapter && *file; file++)
-        TRY(depends_below(e, c, "adapter", s.adapter, *file));
+    if (s.adapter) {
+        TRY(depends_below(e, c, "adapter", s.adapter, "adapter_model.safetensors"));
+        TRY(depends_below(e, c, "adapter", s.adapter, "adapter_config.json"));
+    }
     if (is_dir(s.path)) {
         TRY(depends_below(e, c, "model", s.path, "config.json"));
         TRY(list_shards(e, &s));
@@ -7275,8 +7299,8 @@ static int depends_on_suite(Env *e, Call *c, const char *path) {
     for (size_t i = 0; i < n; i++) {
         const int files = !strcmp(s[i].key, "items") || !strcmp(s[i].key, "beside") || !strcmp(s[i].key, "preface");
         const Section x = { path, NULL, c->value[O_sets], NULL, 0 };
-        for (Span all = span(files ? s[i].value : ""); all.n;) {
-            Span name = trim(upto(&all, ','));   /* under the name that the suite has for it, so that verify can lay it beside */
+        for (Span all = span(files ? s[i].value : ""); all.n;) {     /* under the suite's names, for verify */
+            Span name = trim(upto(&all, ','));
             const char *text = copy(e, name.s, name.n);
             if (!text) return -1;
             TRY(depends(e, c, "items", set_path(e, &x, name), text[0] == '/' ? NULL : text));
@@ -7392,7 +7416,7 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
         TRY(put_files(e, &made, c->made, c->n_made, "]}\n"));
         c->done = file_is(e, c->receipt_path, whole(&made));
         if (!c->done && c->resume && !is_file(join(e, c->made[there - 1].path, ".part", ""))) {
-            TRY(save_file(e, c->receipt_path, whole(&made)));            /* all that an interrupted run has left to do */
+            TRY(save_file(e, c->receipt_path, whole(&made)));        /* all that an interrupted run has left to do */
             c->done = 1;
         }
         if (c->done) remove(c->draft_path);
@@ -9040,7 +9064,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     Rule r;
     size_t ties;
     if (!is_ready(a) || parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
-    for (size_t i = 0; i < a->g.n; i++) {                    /* each candidate's record gets the scores that the rule asks for */
+    for (size_t i = 0; i < a->g.n; i++) {    /* each candidate's record gets the scores that the rule asks for */
         Span *raw = &a->g.r[i].raw;
         Buf scored = { 0 };
         put(&a->e, &scored, raw->s, raw->n - 1);             /* without "}"; of doubled scores the last count */
