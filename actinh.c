@@ -2908,18 +2908,14 @@ static int write_param(Env *e, Out *o, Buf *b, const Param *p, int type, size_t 
     return write_buf(e, o, b);
 }
 
-/* GGUF's own values. */
+/* GGUF's own values; a field's key and type, or of an array of n values these and n. */
 static void put_counted(Env *e, Buf *b, Span s) { put_le(e, b, s.n, 8); put(e, b, s.s, s.n); }
 
-static void put_field(Env *e, Buf *b, const char *key, uint32_t type) {
+static void put_field(Env *e, Buf *b, const char *key, uint32_t type, size_t n) {
     put_counted(e, b, span(key));
+    if (n) put_le32(e, b, GGUF_ARRAY);
     put_le32(e, b, type);
-}
-
-static void put_array(Env *e, Buf *b, const char *key, uint32_t type, size_t n) {
-    put_field(e, b, key, GGUF_ARRAY);
-    put_le32(e, b, type);
-    put_le(e, b, n, 8);
+    if (n) put_le(e, b, n, 8);
 }
 
 /* A tensor in the head of a safetensors file, or of a GGUF file: there one stands for all experts of a layer,
@@ -3048,24 +3044,24 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     for (size_t i = 0; i < m->n_all; i++) tensors += m->all[i]->expert <= 1;                 /* all experts' are one */
     put_text(e, &b, "GGUF"); put_le32(e, &b, 3);
     put_le(e, &b, tensors, 8); put_le(e, &b, COUNT(fields) + (c->E > 1 ? 7 : 5), 8);
-    put_field(e, &b, "general.architecture", GGUF_TEXT); put_counted(e, &b, span("llama"));
-    put_field(e, &b, "general.name", GGUF_TEXT); put_counted(e, &b, span(m->name ? m->name : ""));
+    put_field(e, &b, "general.architecture", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
+    put_field(e, &b, "general.name", GGUF_TEXT, 0); put_counted(e, &b, span(m->name ? m->name : ""));
     for (size_t i = 0; i < COUNT(fields); i++) {
         if (c->E == 1 && starts(fields[i].key, "llama.expert")) continue;
-        put_field(e, &b, fields[i].key, i + 2 < COUNT(fields) ? 4 : 6);
+        put_field(e, &b, fields[i].key, i + 2 < COUNT(fields) ? 4 : 6, 0);
         put_le32(e, &b, (uint32_t)fields[i].x);
     }
-    put_field(e, &b, "tokenizer.ggml.model", GGUF_TEXT); put_counted(e, &b, span("llama"));
-    put_array(e, &b, "tokenizer.ggml.tokens", GGUF_TEXT, t->n);
+    put_field(e, &b, "tokenizer.ggml.model", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
+    put_field(e, &b, "tokenizer.ggml.tokens", GGUF_TEXT, t->n);
     for (size_t i = 0; i < t->n; i++, text.n = 0) {
         put_escaped(e, &text, t->piece[i]);
         put_counted(e, &b, whole(&text));
     }
-    put_array(e, &b, "tokenizer.ggml.scores", 6, t->n);
+    put_field(e, &b, "tokenizer.ggml.scores", 6, t->n);
     for (size_t i = 0; i < t->n; i++) put_le32(e, &b, bits32(t->score[i]));
-    put_array(e, &b, "tokenizer.ggml.token_type", 5, t->n);
+    put_field(e, &b, "tokenizer.ggml.token_type", 5, t->n);
     for (size_t i = 0; i < t->n; i++) put_le32(e, &b, t->kind[i]);
-    put_field(e, &b, "tokenizer.ggml.add_space_prefix", 7); put(e, &b, t->no_prefix ? "\0" : "\1", 1);
+    put_field(e, &b, "tokenizer.ggml.add_space_prefix", 7, 0); put(e, &b, t->no_prefix ? "\0" : "\1", 1);
     return save_tensors(e, path, c, m->all, m->n_all, type, &b);
 }
 
