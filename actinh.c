@@ -2190,63 +2190,59 @@ typedef struct {
 
 static void shape_param(Model *m, Param *p, size_t rows, size_t cols, const char *name, const char *gguf, size_t layer,
     size_t expert) {
-    if (layer < m->c.L) {
-        char inner[60];
-        snprintf(inner, sizeof inner, name, expert);
-        snprintf(p->name, sizeof p->name, "model.layers.%zu.%s.weight", layer, inner);
-        snprintf(inner, sizeof inner, gguf, expert);
-        snprintf(p->gguf, sizeof p->gguf, "blk.%zu.%s.weight", layer, inner);
-        if (strchr(gguf, '%')) p->expert = expert + 1;
-    } else { snprintf(p->name, sizeof p->name, "%s.weight", name); snprintf(p->gguf, sizeof p->gguf, "%s.weight", gguf); }
-    p->rows = rows; p->cols = cols; p->norm = cols == 1;
+    snprintf(p->name, sizeof p->name, name, layer, expert - 1);        /* a name has places for as many as it needs */
+    snprintf(p->gguf, sizeof p->gguf, gguf, layer, expert - 1);
+    p->rows = rows; p->cols = cols; p->norm = cols == 1; p->expert = expert;
     m->all[m->n_all++] = p;
 }
 
 /* Lays out all parameters of a configuration: names and shapes, no numbers yet. */
+#define IN_LAYER(param, rows, cols, name, gguf, expert) \
+    shape_param(m, &(param), rows, cols, "model.layers.%zu." name ".weight", "blk.%zu." gguf ".weight", l, expert)
 static int shape_model(Env *e, Model *m) {
-    static const char *const names[2][6] = { { "mlp.gate_proj", "ffn_gate", "mlp.up_proj", "ffn_up", "mlp.down_proj", "ffn_down" },
-        { "block_sparse_moe.experts.%zu.w1", "ffn_gate.%zu", "block_sparse_moe.experts.%zu.w3", "ffn_up.%zu",
-          "block_sparse_moe.experts.%zu.w2", "ffn_down.%zu" } };
     const Config *c = &m->c;
-    const char *const *name = names[c->E > 1];
-    size_t l, x;
+    const size_t H = c->H, F = c->F, q = c->Q * c->D, kv = c->K * c->D, most = 3 + c->L * (7 + 3 * c->E);
     NEW(m->layer, c->L);
-    NEW(m->all, 3 + c->L * (7 + 3 * c->E));
-    NEW(m->train, 2 * (3 + c->L * (7 + 3 * c->E)));
+    NEW(m->all, most);
+    NEW(m->train, 2 * most);
     m->n_all = 0;
-    shape_param(m, &m->embed, c->V, c->H, "model.embed_tokens", "token_embd", SIZE_MAX, 0);
-    for (l = 0; l < c->L; l++) {
+    shape_param(m, &m->embed, c->V, H, "model.embed_tokens.weight", "token_embd.weight", 0, 0);
+    for (size_t l = 0; l < c->L; l++) {
         Layer *y = &m->layer[l];
         NEW(y->expert, c->E);
-        shape_param(m, &y->norm1, c->H, 1, "input_layernorm", "attn_norm", l, 0);
-        shape_param(m, &y->q, c->Q * c->D, c->H, "self_attn.q_proj", "attn_q", l, 0);
-        shape_param(m, &y->k, c->K * c->D, c->H, "self_attn.k_proj", "attn_k", l, 0);
-        shape_param(m, &y->v, c->K * c->D, c->H, "self_attn.v_proj", "attn_v", l, 0);
-        shape_param(m, &y->o, c->H, c->Q * c->D, "self_attn.o_proj", "attn_output", l, 0);
-        shape_param(m, &y->norm2, c->H, 1, "post_attention_layernorm", "ffn_norm", l, 0);
+        IN_LAYER(y->norm1, H, 1, "input_layernorm", "attn_norm", 0);
+        IN_LAYER(y->q, q, H, "self_attn.q_proj", "attn_q", 0);
+        IN_LAYER(y->k, kv, H, "self_attn.k_proj", "attn_k", 0);
+        IN_LAYER(y->v, kv, H, "self_attn.v_proj", "attn_v", 0);
+        IN_LAYER(y->o, H, q, "self_attn.o_proj", "attn_output", 0);
+        IN_LAYER(y->norm2, H, 1, "post_attention_layernorm", "ffn_norm", 0);
         y->q.pairs = y->k.pairs = 1;
-        if (c->E > 1) shape_param(m, &y->router, c->E, c->H, "block_sparse_moe.gate", "ffn_gate_inp", l, 0);
-        for (x = 0; x < c->E; x++) {
-            shape_param(m, &y->expert[x].gate, c->F, c->H, name[0], name[1], l, x);
-            shape_param(m, &y->expert[x].up, c->F, c->H, name[2], name[3], l, x);
-            shape_param(m, &y->expert[x].down, c->H, c->F, name[4], name[5], l, x);
+        if (c->E > 1) IN_LAYER(y->router, c->E, H, "block_sparse_moe.gate", "ffn_gate_inp", 0);
+        for (size_t x = 1; x <= c->E && c->E > 1; x++) {
+            IN_LAYER(y->expert[x - 1].gate, F, H, "block_sparse_moe.experts.%zu.w1", "ffn_gate.%zu", x);
+            IN_LAYER(y->expert[x - 1].up, F, H, "block_sparse_moe.experts.%zu.w3", "ffn_up.%zu", x);
+            IN_LAYER(y->expert[x - 1].down, H, F, "block_sparse_moe.experts.%zu.w2", "ffn_down.%zu", x);
         }
+        if (c->E > 1) continue;
+        IN_LAYER(y->expert->gate, F, H, "mlp.gate_proj", "ffn_gate", 0);
+        IN_LAYER(y->expert->up, F, H, "mlp.up_proj", "ffn_up", 0);
+        IN_LAYER(y->expert->down, H, F, "mlp.down_proj", "ffn_down", 0);
     }
-    shape_param(m, &m->norm, c->H, 1, "model.norm", "output_norm", SIZE_MAX, 0);
-    if (!c->tied) shape_param(m, &m->head, c->V, c->H, "lm_head", "output", SIZE_MAX, 0);
-    else { m->head.rows = c->V; m->head.cols = c->H; }
+    shape_param(m, &m->norm, H, 1, "model.norm.weight", "output_norm.weight", 0, 0);
+    m->head.rows = c->V; m->head.cols = H;
+    if (!c->tied) shape_param(m, &m->head, c->V, H, "lm_head.weight", "output.weight", 0, 0);
     return 0;
 }
 
 /* Rotary angles. The inverse frequency theta^(-2i/D) is rounded to binary32, times the position in binary32; sine and
  * cosine of that angle in binary64, rounded. So it is in transformers, and so long positions agree with it. */
 static int fill_rope(Env *e, Model *m) {
-    size_t half = m->c.D / 2, i, t;
+    const size_t half = m->c.D / 2;
     NEW(m->cosine, m->c.ctx * half);
     NEW(m->sine, m->c.ctx * half);
-    for (i = 0; i < half; i++) {
+    for (size_t i = 0; i < half; i++) {
         float inverse = narrow(pow64((double)m->c.theta, -(double)(2 * i) / (double)m->c.D));
-        for (t = 0; t < m->c.ctx; t++) {
+        for (size_t t = 0; t < m->c.ctx; t++) {
             float angle = (float)t * inverse;
             double s, c;
             sincos64((double)angle, &s, &c);
@@ -2258,9 +2254,9 @@ static int fill_rope(Env *e, Model *m) {
 }
 
 static size_t count_parameters(const Model *m, size_t *active) {
-    size_t i, n = 0, experts = 3 * m->c.F * m->c.H * m->c.L;
-    for (i = 0; i < m->n_all; i++) n += m->all[i]->rows * m->all[i]->cols;
-    *active = n - (m->c.E - m->c.top) * experts;
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_all; i++) n += m->all[i]->rows * m->all[i]->cols;
+    *active = n - (m->c.E - m->c.top) * 3 * m->c.F * m->c.H * m->c.L;
     return n;
 }
 
@@ -2281,9 +2277,13 @@ static size_t count_parameters(const Model *m, size_t *active) {
 typedef struct { const char *path; Tensor *t; size_t n, cap; int neighbours, gguf; Span file; } Table;
 
 static const Tensor *find_tensor(const Table *t, const char *name) {
-    size_t i;
-    for (i = 0; i < t->n; i++) if (strcmp(t->t[i].name, name) == 0) return &t->t[i];
+    for (size_t i = 0; i < t->n; i++) if (strcmp(t->t[i].name, name) == 0) return &t->t[i];
     return NULL;
+}
+
+/* The bytes that a matrix takes in a file. */
+static size_t stored(int type, size_t rows, size_t cols) {
+    return rows * (cols / storage[type].of) * storage[type].bytes;
 }
 
 static int check_blocks(Env *e, const char *path, const char *name, int type, size_t cols) {
@@ -2292,20 +2292,18 @@ static int check_blocks(Env *e, const char *path, const char *name, int type, si
 }
 
 static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows, size_t cols, size_t at) {
-    size_t of = storage[type].of, bytes = storage[type].bytes;
-    Tensor *x;
+    const size_t row = cols / storage[type].of, bytes = storage[type].bytes;
     if (ends(name, ".bias")) return fail(e, "%s: tensor %s: biases are not supported", t->path, name);
     TRY(check_blocks(e, t->path, name, type, cols));
-    if (at > t->file.n || (rows && cols / of > (t->file.n - at) / bytes / rows))
+    if (at > t->file.n || (rows && row > (t->file.n - at) / bytes / rows))
         return fail(e, "%s: tensor %s: [%zu][%zu] needs %.0f bytes from byte %zu on, the file has %zu (cut off?)", t->path,
-            name, rows, cols, (double)rows * (double)(cols / of) * (double)bytes, at, t->file.n);
+            name, rows, cols, (double)rows * (double)row * (double)bytes, at, t->file.n);
     if (find_tensor(t, name)) return fail(e, "%s: tensor %s: is there twice", t->path, name);
     TRY(room(e, &t->t, t->n, &t->cap, sizeof *t->t));
-    x = &t->t[t->n++];
-    memset(x, 0, sizeof *x);
-    snprintf(x->name, sizeof x->name, "%s", name);
-    x->path = t->path; x->type = type; x->rows = rows; x->cols = cols;
-    x->data = (const unsigned char *)t->file.s + at;
+    t->t[t->n] = (Tensor){ .path = t->path, .type = type, .rows = rows, .cols = cols,
+        .data = (const unsigned char *)t->file.s + at };
+    snprintf(t->t[t->n].name, sizeof t->t->name, "%s", name);
+    t->n++;
     return 0;
 }
 
@@ -2384,16 +2382,17 @@ static void read_row(const Param *p, size_t r, size_t k, size_t n, float *x) {
     else widen(&p->t, file_row(p, r), k, n, x);
 }
 
-static int check_finite(Env *e, const Param *p) {
+/* Reads a parameter's numbers, which must be finite, into `w` if that is not NULL. */
+static int check_finite(Env *e, const Param *p, float *w) {
     size_t bad = SIZE_MAX;                                   /* the place of the first number that is not finite */
-    long r;
-    PARALLEL(p->rows * p->cols) for (r = 0; r < (long)p->rows; r++) {
-        size_t k, i, n, here = SIZE_MAX;
-        float x[32];
-        for (k = 0; k < p->cols; k += 32) {
-            n = p->cols - k < 32 ? p->cols - k : 32;
+    PARALLEL(p->rows * p->cols) for (long r = 0; r < (long)p->rows; r++) {
+        size_t here = SIZE_MAX;
+        float part[32];
+        for (size_t k = 0; k < p->cols; k += 32) {
+            size_t n = p->cols - k < 32 ? p->cols - k : 32, at = (size_t)r * p->cols + k;
+            float *x = w ? w + at : part;
             read_row(p, (size_t)r, k, n, x);
-            for (i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && here == SIZE_MAX) here = (size_t)r * p->cols + k + i;
+            for (size_t i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && here == SIZE_MAX) here = at + i;
         }
 #ifdef _OPENMP
 #pragma omp critical
@@ -2407,15 +2406,9 @@ static int check_finite(Env *e, const Param *p) {
 /* A copy of the weights in binary32, which may change. */
 static int own_weights(Env *e, Param *p) {
     float *w;
-    long r;
     if (p->w) return 0;
-    TRY(check_finite(e, p));
     NEW(w, p->rows * p->cols);
-    PARALLEL(p->rows * p->cols) for (r = 0; r < (long)p->rows; r++) {
-        size_t k;
-        for (k = 0; k < p->cols; k += 32)
-            read_row(p, (size_t)r, k, p->cols - k < 32 ? p->cols - k : 32, w + (size_t)r * p->cols + k);
-    }
+    TRY(check_finite(e, p, w));
     p->w = w;
     return 0;
 }
@@ -2424,34 +2417,31 @@ static int own_weights(Env *e, Param *p) {
 static int json_pair(Span list, double pair[2]) {
     size_t at = 0;
     int n = 0;
-    Member m;
-    for (; json_next(list, &at, &m); n++)
+    for (Member m; json_next(list, &at, &m); n++)
         if (n == 2 || !json_number(m.value, &pair[n]) || !(pair[n] >= 0 && pair[n] < 9e15)) return -1;
     return n ? n : -1;
 }
 
 static int read_safetensors(Env *e, const char *path, Table *t) {
-    Span header;
-    Member m;
-    size_t at = 0;
-    uint64_t n;
     t->path = path;
     TRY(map_file(e, path, &t->file));
-    n = t->file.n < 8 ? 0 : le64(t->file.s);
+    const uint64_t n = t->file.n < 8 ? 0 : le64(t->file.s);
     if (t->file.n < 8 || n > t->file.n - 8 || n < 2 || t->file.s[8] != '{')
         return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes", path,
             (double)n, t->file.n);
-    header.s = t->file.s + 8; header.n = (size_t)n;
+    const Span header = { t->file.s + 8, (size_t)n };
+    size_t at = 0;
     TRY(json_check(e, header, path, 0));
-    while (json_next(header, &at, &m)) {
-        char name[112];
-        Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape"), place = json_get(m.value, "data_offsets");
-        double size[2] = { 1, 1 }, offset[2];
-        int kind = same(type, "\"F32\"") ? F32 : same(type, "\"F16\"") ? F16 : BF16;
+    for (Member m; json_next(header, &at, &m);) {
         if (same(m.key, "__metadata__")) continue;
-        snprintf(name, sizeof name, "%.*s", (int)(m.key.n < sizeof name ? m.key.n : sizeof name - 1), m.key.s);
-        if (m.key.n >= sizeof name)
-            return fail(e, "%s: tensor %s..: no tensor of a Llama or Mixtral has so long a name", path, name);
+        const Span type = json_get(m.value, "dtype"), shape = json_get(m.value, "shape");
+        const Span place = json_get(m.value, "data_offsets");
+        const int kind = same(type, "\"F32\"") ? F32 : same(type, "\"F16\"") ? F16 : BF16;
+        const char *name = copy(e, m.key.s, m.key.n);
+        double size[2] = { 1, 1 }, offset[2];
+        if (!name) return -1;
+        if (m.key.n >= sizeof t->t->name)
+            return fail(e, "%s: tensor %.111s..: no tensor of a Llama or Mixtral has so long a name", path, name);
         if (kind == BF16 && !same(type, "\"BF16\""))
             return fail(e, "%s: tensor %s: dtype F32, F16 or BF16 was expected, found %.*s", path, name, SHOWN(type));
         if (json_pair(shape, size) < 0)
@@ -2481,20 +2471,23 @@ static const struct { const char *hf, *gguf; size_t at; double low, high; int ki
     { "rms_norm_eps", "llama.attention.layer_norm_rms_epsilon", offsetof(Config, eps), 1e-30, 1, REAL },
     { "rope_theta", "llama.rope.freq_base", offsetof(Config, theta), 1, 1e12, REAL } };
 
-static size_t *size_at(Config *c, size_t k) { return (size_t *)(void *)((char *)c + shape_keys[k].at); }
-static float *real_at(Config *c, size_t k) { return (float *)(void *)((char *)c + shape_keys[k].at); }
+static double get_key(const Config *c, size_t k) {
+    const void *at = (const char *)c + shape_keys[k].at;
+    return shape_keys[k].kind == REAL ? (double)*(const float *)at : (double)*(const size_t *)at;
+}
 
 static void set_key(Config *c, size_t k, double x) {
-    if (shape_keys[k].kind == REAL) *real_at(c, k) = narrow(x); else *size_at(c, k) = (size_t)x;
+    void *at = (char *)c + shape_keys[k].at;
+    if (shape_keys[k].kind == REAL) *(float *)at = narrow(x); else *(size_t *)at = (size_t)x;
 }
 
 /* What is missing has its default; then what is there must fit together. */
 static int check_config(Env *e, const char *path, Config *c) {
-    size_t k;
     if (!c->K) c->K = c->Q;
     if (!c->D && c->Q) c->D = c->H / c->Q;
-    for (k = 0; k < COUNT(shape_keys); k++)
-        if (shape_keys[k].kind != REAL && !*size_at(c, k)) return fail(e, "%s, field \"%s\": is missing, or 0", path, shape_keys[k].hf);
+    for (size_t k = 0; k < COUNT(shape_keys); k++)
+        if (shape_keys[k].kind != REAL && get_key(c, k) == 0)
+            return fail(e, "%s, field \"%s\": is missing, or 0", path, shape_keys[k].hf);
     if (c->Q % c->K)
         return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
     if (c->D % 2) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
@@ -2504,87 +2497,80 @@ static int check_config(Env *e, const char *path, Config *c) {
 
 /* config.json, as transformers reads it: what is missing has its default there. */
 static int read_config(Env *e, const char *path, Config *c) {
-    static const char *const unsupported[] = { "rope_scaling", "attention_bias", "mlp_bias", "quantization_config", NULL };
-    Span text, type, rope, stop;
-    double x = 1 << 24;
-    Member m;
-    size_t at = 0, k;
-    int mixtral, found;
-    memset(c, 0, sizeof *c);
+    Span text;
     TRY(read_json(e, path, &text));
-    type = json_get(text, "model_type");
-    mixtral = same(type, "\"mixtral\"");
+    const Span type = json_get(text, "model_type"), stop = json_get(text, "eos_token_id");
+    const Span rope = json_get(text, "rope_parameters");     /* transformers 5 has theta here */
+    const int mixtral = same(type, "\"mixtral\"");
     if (!mixtral && !same(type, "\"llama\""))
         return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
-    c->E = mixtral ? 8 : 1; c->top = mixtral ? 2 : 1;
-    c->ctx = 2048; c->eps = 1e-6f; c->theta = mixtral ? 1e6f : 1e4f; c->aux = 0.001f;
-    rope = json_get(text, "rope_parameters");                /* transformers 5 has theta here */
-    for (k = 0; k < COUNT(shape_keys); k++) {
-        Span from = json_get(rope, shape_keys[k].hf).n ? rope : text;
+    *c = (Config){ .E = mixtral ? 8 : 1, .top = mixtral ? 2 : 1, .ctx = 2048, .eps = 1e-6f,
+        .theta = mixtral ? 1e6f : 1e4f, .aux = 0.001f };
+    for (size_t k = 0; k < COUNT(shape_keys); k++) {
+        const char *key = shape_keys[k].hf;
+        double x = get_key(c, k);
         if (shape_keys[k].kind == MIXTURE && !mixtral) continue;
-        TRY(found = json_field(e, path, from, shape_keys[k].hf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL, &x));
-        if (found) set_key(c, k, x);
+        TRY(json_field(e, path, json_get(rope, key).n ? rope : text, key, shape_keys[k].low, shape_keys[k].high,
+            shape_keys[k].kind != REAL, &x));
+        set_key(c, k, x);
     }
     TRY(check_config(e, path, c));
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
     if (json_get(text, "hidden_act").n) TRY(expect_field(e, path, text, "hidden_act", "\"silu\""));
     if (json_get(rope, "rope_type").n) TRY(expect_field(e, path, rope, "rope_type", "\"default\""));
-    TRY(refuse_fields(e, path, text, unsupported));
-    TRY(found = json_field(e, path, text, "sliding_window", 1, 1 << 24, 1, &x));
-    if (found && x < (double)c->ctx) c->ctx = (size_t)x;     /* up to there the window changes nothing */
-    stop = json_get(text, "eos_token_id");
-    while (stop.n && stop.s[0] == '[' && json_next(stop, &at, &m) && c->n_stops < 8)
-        if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
-    if (stop.n && stop.s[0] != '[') {
-        TRY(found = json_field(e, path, text, "eos_token_id", 0, (double)c->V - 1, 1, &x));
-        if (found) c->stops[c->n_stops++] = (int)x;
-    }
-    if (c->n_stops == 0) c->stops[c->n_stops++] = EOS;
+    TRY(refuse_fields(e, path, text, NAMES("rope_scaling", "attention_bias", "mlp_bias", "quantization_config")));
+    double window = (double)c->ctx, end = EOS, x;
+    TRY(json_field(e, path, text, "sliding_window", 1, 1 << 24, 1, &window));
+    if (window < (double)c->ctx) c->ctx = (size_t)window;    /* up to there the window changes nothing */
+    size_t at = 0;
+    if (stop.n && stop.s[0] == '[') {
+        for (Member m; json_next(stop, &at, &m) && c->n_stops < COUNT(c->stops);)
+            if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
+    } else TRY(json_field(e, path, text, "eos_token_id", 0, (double)c->V - 1, 1, &end));
+    if (c->n_stops == 0) c->stops[c->n_stops++] = (int)end;
     return 0;
 }
 
 static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
+    static const char *const orders[2][14] = {               /* of each kind all layers' matrices stand together */
+        { "embed_tokens", "input_layernorm", "q_proj", "k_proj", "v_proj", "o_proj", "post_attention", "gate_proj",
+          "down_proj", "up_proj", "model.norm", "sines", "lm_head" },
+        { "input_layernorm", "post_attention", "model.norm", "embed_tokens", "q_proj", "k_proj", "v_proj", "o_proj",
+          "gate_proj", "down_proj", "up_proj", "lm_head" } };
     Config *c = &m->c;
     uint32_t version = 0, group = 1;
     double h[7];
-    Value v = { 0, 0, NULL, NULL };
-    size_t i, l, at = 28;
-    static const char own[] = "aqkvof132";
-    const char *order;
     t->path = path;
     t->neighbours = 1;
     TRY(map_file(e, path, &t->file));
     if (t->file.n >= 256 && le32(t->file.s) == 0x616b3432) {
         version = le32(t->file.s + 4);
-        at = 256;
         if (version == 2) group = le32(t->file.s + 37);
         if (version < 1 || version > 2 || group < 1 || group > 1u << 20)
             return fail(e, "%s: version 0, 1 or 2 of llama2.c's format was expected, found %u (group size %u)", path,
                 (unsigned)version, (unsigned)group);
     }
-    v.s = t->file.s + (version ? 8 : 0); v.end = t->file.s + t->file.n;
-    for (i = 0; i < 7; i++) {
+    Value v = { 0, 0, t->file.s + (version ? 8 : 0), t->file.s + t->file.n };
+    for (size_t i = 0; i < 7; i++) {
         h[i] = take_one(&v, 5);
         if (h[i] == 0 || (i < 2 && h[i] < 2) || h[i] > 1 << 24 || h[i] < (i == 5 && !version ? -(1 << 24) : 0))
             return fail(e, "%s, field %s: found %.0f (is this a llama2.c file?)", path, fields[i], h[i]);
     }
-    memset(c, 0, sizeof *c);
-    c->H = (size_t)h[0]; c->F = (size_t)h[1]; c->L = (size_t)h[2]; c->Q = (size_t)h[3]; c->K = (size_t)h[4];
-    c->V = (size_t)(h[5] < 0 ? -h[5] : h[5]); c->ctx = (size_t)h[6];
-    c->tied = version ? t->file.s[36] != 0 : h[5] > 0; c->E = c->top = 1; c->eps = 1e-5f; c->theta = 1e4f;
-    c->stops[0] = BOS; c->stops[1] = EOS; c->n_stops = 2;    /* llama2.c's own texts end where the next would begin */
+    *c = (Config){ .H = (size_t)h[0], .F = (size_t)h[1], .L = (size_t)h[2], .Q = (size_t)h[3], .K = (size_t)h[4],
+        .V = (size_t)(h[5] < 0 ? -h[5] : h[5]), .ctx = (size_t)h[6], .E = 1, .top = 1, .eps = 1e-5f, .theta = 1e4f,
+        .tied = version ? t->file.s[36] != 0 : h[5] > 0,
+        .stops = { BOS, EOS }, .n_stops = 2 };               /* llama2.c's own texts end where the next would begin */
     if (c->H % c->Q || c->L > 4096)
         return fail(e, "%s, field n_heads: dim %zu, heads %zu, layers %zu do not fit together", path, c->H, c->Q, c->L);
     TRY(check_config(e, path, c));
     TRY(shape_model(e, m));
-    /* a letter for each kind: its place within a layer of ours; Embedding, Norm and Head stand before and behind these */
-    for (order = version ? "afNEqkvo123H" : "Eaqkvof123N H"; *order; order++) {
-        size_t alone = *order == 'E' ? 0 : c->L * 9 + (*order == 'N' ? 1 : 2), layers = strchr("ENH", *order) ? 1 : c->L;
-        if (*order == ' ') { at += 4 * c->ctx * c->D; continue; }        /* tables of sines that nobody reads any more */
-        if (*order == 'H' && c->tied) break;
-        for (l = 0; l < layers; l++) {
-            const Param *p = m->all[strchr("ENH", *order) ? alone : 1 + 9 * l + (size_t)(strchr(own, *order) - own)];
+    size_t at = version ? 256 : 28;
+    for (const char *const *kind = orders[version > 0]; *kind; kind++) {
+        if (strcmp(*kind, "sines") == 0) at += 4 * c->ctx * c->D;       /* tables that nobody reads any more */
+        for (size_t i = 0; i < m->n_all; i++) {
+            const Param *p = m->all[i];
+            if (!strstr(p->name, *kind)) continue;
             size_t n = p->rows * p->cols, grouped = version == 2 && p->cols > 1;
             if (grouped && n % group)
                 return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %u", path, p->name, n, (unsigned)group);
@@ -2603,34 +2589,31 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
 /* One tensor's entry. A fused tensor of E experts becomes E of the old names. *base: where the numbers begin, or 0 to
  * read over it. */
 static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
-    double dim[4] = { 1, 1, 1, 1 }, dims, type, offset;
+    double dim[4] = { 1, 1, 1, 1 };
     char name[60], one[80];
     Span text = { NULL, 0 };
-    size_t i, kind, rows, cols, bytes;
-    int bad;
+    int kind = 0;
     v->type = GGUF_TEXT; v->n = 1;
     if (!take_text(v, &text)) return fail(e, "%s: the list of tensors passes the end of the file", t->path);
-    dims = take_one(v, 4);
-    bad = dims < 1 || dims > 4;
-    for (i = 0; !bad && i < (size_t)dims; i++) { dim[i] = take_one(v, 10); bad = !(dim[i] >= 1 && dim[i] < 1e12); }
-    type = take_one(v, 4);
-    offset = take_one(v, 10);
+    const double dims = take_one(v, 4);
+    int bad = dims < 1 || dims > 4;
+    for (size_t i = 0; !bad && i < (size_t)dims; i++) bad = !((dim[i] = take_one(v, 10)) >= 1 && dim[i] < 1e12);
+    const double type = take_one(v, 4), offset = take_one(v, 10);
     if (bad || type < 0 || offset < 0 || offset >= 9e15 || dim[3] > 1 || dim[2] > 1024)
         return fail(e, "%s: tensor %.*s: one to three sizes, a type and an offset were expected", t->path, SHOWN(text));
     if (base == 0) return 0;
-    snprintf(name, sizeof name, "%.*s", (int)(text.n < 59 ? text.n : 59), text.s);
+    snprintf(name, sizeof name, "%.*s", SHOWN(text));
     if (strcmp(name, "rope_freqs.weight") == 0)
         return fail(e, "%s: tensor %s: rotary frequencies of their own (Llama 3) are not supported", t->path, name);
-    for (kind = 0; kind < GROUPS && storage[kind].ggml != (uint32_t)type; kind++) ;
+    while (kind < GROUPS && storage[kind].ggml != (uint32_t)type) kind++;
     if (kind == GROUPS)
         return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's number %g",
             t->path, name, type);
-    cols = dims < 2 ? 1 : (size_t)dim[0]; rows = (size_t)(dims < 2 ? dim[0] : dim[1]);
-    bytes = rows * (cols / storage[kind].of) * storage[kind].bytes;
-    if (!ends(name, "_exps.weight")) return add_tensor(e, t, name, (int)kind, rows, cols, base + (size_t)offset);
-    for (i = 0; i < (size_t)dim[2]; i++) {
+    const size_t cols = dims < 2 ? 1 : (size_t)dim[0], rows = (size_t)dim[dims < 2 ? 0 : 1], at = base + (size_t)offset;
+    if (!ends(name, "_exps.weight")) return add_tensor(e, t, name, kind, rows, cols, at);
+    for (size_t i = 0; i < (size_t)dim[2]; i++) {
         snprintf(one, sizeof one, "%.*s.%zu.weight", (int)(strlen(name) - 12), name, i);
-        TRY(add_tensor(e, t, one, (int)kind, rows, cols, base + (size_t)offset + i * bytes));
+        TRY(add_tensor(e, t, one, kind, rows, cols, at + i * stored(kind, rows, cols)));
     }
     return 0;
 }
@@ -2646,13 +2629,9 @@ static int gguf_field(Env *e, const Table *t, const char *key, double low, doubl
 }
 
 static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
-    double align = 32, turned = 0, stop = EOS, d = 0;
-    size_t base = 0, i, k;
-    int found;
-    Value v, text;
+    double align = 32, turned = 0, stop = EOS;
+    Value v;
     Span name = { NULL, 0 };
-    const Tensor *x;
-    memset(c, 0, sizeof *c);
     t->path = path; t->neighbours = t->gguf = 1;
     TRY(map_file(e, path, &t->file));
     TRY(gguf_find(e, path, t->file, "general.architecture", &v));
@@ -2662,21 +2641,23 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     TRY(gguf_find(e, path, t->file, "llama.rope.scaling.type", &v));
     if (take_text(&v, &name) && !same(name, "none"))
         return fail(e, "%s, field \"llama.rope.scaling.type\": none was expected, found \"%.*s\"", path, SHOWN(name));
-    c->ctx = 2048; c->eps = 1e-5f; c->theta = 1e4f; c->aux = 0.001f;
-    for (k = 0; k < COUNT(shape_keys); k++) {
-        TRY(found = gguf_field(e, t, shape_keys[k].gguf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL, &d));
-        if (found) set_key(c, k, d);
+    *c = (Config){ .ctx = 2048, .eps = 1e-5f, .theta = 1e4f, .aux = 0.001f };
+    for (size_t k = 0; k < COUNT(shape_keys); k++) {
+        double x = get_key(c, k);
+        TRY(gguf_field(e, t, shape_keys[k].gguf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL,
+            &x));
+        set_key(c, k, x);
     }
     TRY(gguf_field(e, t, "llama.rope.dimension_count", 0, 65536, 1, &turned));
     TRY(gguf_field(e, t, "general.alignment", 1, 1 << 20, 1, &align));
     TRY(gguf_field(e, t, "tokenizer.ggml.eos_token_id", 0, 1 << 24, 1, &stop));
     TRY(gguf_find(e, path, t->file, NULL, &v));
-    for (k = 0; k < 2; k++) {                                /* the second time it is known where the numbers begin */
-        text = v;
-        for (i = 0; i < le64(t->file.s + 8); i++) TRY(read_gguf_tensor(e, t, &text, base));
-        base = ((size_t)(text.s - t->file.s) + (size_t)align - 1) / (size_t)align * (size_t)align;
+    for (size_t pass = 0, base = 0; pass < 2; pass++) {      /* the second time it is known where the numbers begin */
+        Value entry = v;
+        for (uint64_t i = 0; i < le64(t->file.s + 8); i++) TRY(read_gguf_tensor(e, t, &entry, base));
+        base = ((size_t)(entry.s - t->file.s) + (size_t)align - 1) / (size_t)align * (size_t)align;
     }
-    x = find_tensor(t, "token_embd.weight");
+    const Tensor *x = find_tensor(t, "token_embd.weight");
     c->V = x ? x->rows : 0;
     c->tied = !find_tensor(t, "output.weight");
     if (!c->E) c->E = c->top = 1;
@@ -2685,36 +2666,6 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     if (turned > 0 && turned != (double)c->D)
         return fail(e, "%s, field \"llama.rope.dimension_count\": %zu was expected, found %.0f", path, c->D, turned);
     return 0;
-}
-
-/* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
-static int list_shards(Env *e, const char *dir, const char ***file, size_t *n) {
-    const char *index = join(e, dir, "/", "model.safetensors.index.json");
-    size_t at = 0, cap = 0;
-    Names seen = { NULL, 0, 0 };
-    Span text, map;
-    Member m;
-    int again;
-    *n = 0; *file = NULL;
-    TRY(room(e, file, 0, &cap, sizeof **file));
-    (*file)[0] = "model.safetensors";
-    if (!index || !is_file(index)) { *n = 1; return e->error[0] ? -1 : 0; }
-    TRY(read_json(e, index, &text));
-    map = json_get(text, "weight_map");
-    while (json_next(map, &at, &m)) {
-        Buf name = { NULL, 0, 0 };
-        if (m.value.s[0] != '"') return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
-        TRY(again = seen_before(e, &seen, m.value));
-        if (again) continue;
-        put_unquoted(e, &name, m.value);
-        put_text(e, &name, "");
-        if (e->error[0]) return -1;
-        if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
-            return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index, SHOWN(m.key), SHOWN(m.value));
-        TRY(room(e, file, *n, &cap, sizeof **file));
-        (*file)[(*n)++] = name.s;
-    }
-    return *n ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
 }
 
 /* Gives a parameter its tensor. Norms are few numbers: they are widened at once. */
@@ -2731,94 +2682,79 @@ static int bind_param(Env *e, const Table *t, const Config *c, Param *p) {
 }
 
 /* Random weights: normal, 0.02 wide, narrower into the residual stream (GPT-2's rule); norms are 1. */
-static int random_weights(Env *e, Model *m, uint64_t seed) {
-    size_t i, k;
-    for (i = 0; i < m->n_all; i++) {
-        Param *p = m->all[i];
-        int out = strstr(p->name, "o_proj") || strstr(p->name, "down_proj") || strstr(p->name, ".w2.");
-        float width = out ? 0.02f / sqrtf(2.0f * (float)m->c.L) : 0.02f;
-        NEW(p->w, p->rows * p->cols);
-        for (k = 0; k < p->rows * p->cols; k++) p->w[k] = p->norm ? 1.0f : width * normal(seed, i, k);
-    }
+static int random_weights(Env *e, Param *p, size_t number, size_t layers, uint64_t seed) {
+    const int out = strstr(p->name, "o_proj") || strstr(p->name, "down_proj") || strstr(p->name, ".w2.");
+    const float width = out ? 0.02f / sqrtf(2.0f * (float)layers) : 0.02f;
+    NEW(p->w, p->rows * p->cols);
+    for (size_t k = 0; k < p->rows * p->cols; k++) p->w[k] = p->norm ? 1.0f : width * normal(seed, number, k);
     return 0;
 }
 
 /* The module that a parameter belongs to, "model.layers.0.self_attn.q_proj", and whether a list of names such as
  * "q_proj,w1" means it: PEFT's rule, a name is the module's end. "all-linear" is all but the head. */
-static Span module_of(const Param *p) { Span s = { p->name, strlen(p->name) - 7 }; return s; }
+static Span module_of(const Param *p) { return (Span){ p->name, strlen(p->name) - strlen(".weight") }; }
 
 static int targeted(const Param *p, const char *list) {
-    Span rest = span(list), one, name = module_of(p);
+    const Span name = module_of(p);
     if (p->norm || starts(p->name, "model.embed")) return 0;
     if (strcmp(list, "all-linear") == 0) return !starts(p->name, "lm_head");
-    while (rest.n) {
-        one = trim(upto(&rest, ','));
+    for (Span rest = span(list); rest.n;) {
+        Span one = trim(upto(&rest, ','));
         if (one.n && one.n <= name.n && memcmp(name.s + name.n - one.n, one.s, one.n) == 0
             && (one.n == name.n || name.s[name.n - one.n - 1] == '.')) return 1;
     }
     return 0;
 }
 
-static int add_pair(Env *e, Model *m, Param *p) {
-    double rank = (double)m->c.rank;
-    int i;
-    NEW(p->a, 1);
-    NEW(p->b, 1);
-    for (i = 0; i < 2; i++) {
-        Param *q = i ? p->b : p->a;
-        snprintf(q->name, sizeof q->name, "base_model.model.%.*s.lora_%c.weight", (int)module_of(p).n, p->name, i ? 'B' : 'A');
-        m->train[m->n_train++] = q;
+/* Lays pairs beside the parameters that are targeted, or that a file has pairs for. New ones are as PEFT begins them: A
+ * uniform within 1/sqrt(cols), B zero, so that at first nothing is changed. */
+static int add_pairs(Env *e, Model *m, const char *targets, const Table *file, uint64_t seed) {
+    const size_t rank = m->c.rank;
+    for (size_t i = 0; i < m->n_all; i++) {
+        Param *p = m->all[i], pair[2] = { { .rows = rank, .cols = p->cols }, { .rows = p->rows, .cols = rank } };
+        for (int k = 0; k < 2; k++)
+            snprintf(pair[k].name, sizeof pair[k].name, "base_model.model.%.*s.lora_%c.weight", (int)module_of(p).n,
+                p->name, "AB"[k]);
+        if (file ? !find_tensor(file, pair[0].name) : !targeted(p, targets)) continue;
+        NEW(p->a, 2);
+        p->b = p->a + 1;
+        p->scale = (float)((double)m->alpha / (m->rslora ? sqrt((double)rank) : (double)rank));
+        for (int k = 0; k < 2; k++) {
+            Param *q = m->train[m->n_train++] = p->a + k;
+            *q = pair[k];
+            if (file) TRY(bind_param(e, file, &m->c, q));
+            if (file) TRY(own_weights(e, q)); else NEW(q->w, q->rows * q->cols);
+        }
+        for (size_t k = 0; !file && k < rank * p->cols; k++)
+            p->a->w[k] = (2.0f * uniform(draw(seed, DRAW_INIT, hash(p->name, strlen(p->name)), k, 1)) - 1.0f)
+                / sqrtf((float)p->cols);
     }
-    p->a->rows = p->b->cols = m->c.rank; p->a->cols = p->cols; p->b->rows = p->rows;
-    p->scale = (float)((double)m->alpha / (m->rslora ? sqrt(rank) : rank));
     return 0;
 }
 
-/* New pairs as PEFT begins them: A uniform within 1/sqrt(cols), B zero, so that at first nothing is changed. */
 static int add_lora(Env *e, Model *m, const char *targets, size_t rank, float alpha, int rslora, uint64_t seed) {
-    size_t i, k;
     m->c.rank = rank; m->alpha = alpha; m->rslora = rslora;
-    for (i = 0; i < m->n_all; i++) {
-        Param *p = m->all[i], *a;
-        if (!targeted(p, targets)) continue;
-        TRY(add_pair(e, m, p));
-        a = p->a;
-        NEW(a->w, a->rows * a->cols);
-        NEW(p->b->w, p->b->rows * rank);
-        for (k = 0; k < a->rows * a->cols; k++)
-            a->w[k] = (2.0f * uniform(draw(seed, DRAW_INIT, hash(p->name, strlen(p->name)), k, 1)) - 1.0f) / sqrtf((float)p->cols);
-    }
+    TRY(add_pairs(e, m, targets, NULL, seed));
     return m->n_train ? 0 : fail(e, "--targets %s: no weight of this model is called so", targets);
 }
 
 /* A PEFT folder: adapter_config.json and adapter_model.safetensors. */
 static int load_adapter(Env *e, Model *m, const char *dir) {
-    static const char *const unsupported[] = { "use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
-        "alpha_pattern", "layers_to_transform", NULL };
     const char *path = join(e, dir, "/", "adapter_config.json");
     double rank = 8, alpha = 8;
     Span text;
-    Table t;
-    size_t i, k;
-    memset(&t, 0, sizeof t);
+    Table t = { 0 };
     if (!path) return -1;
     TRY(read_json(e, path, &text));
     TRY(expect_field(e, path, text, "peft_type", "\"LORA\""));
-    TRY(refuse_fields(e, path, text, unsupported));
+    TRY(refuse_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
+        "alpha_pattern", "layers_to_transform")));
     TRY(json_field(e, path, text, "r", 1, 65536, 1, &rank));
     TRY(json_field(e, path, text, "lora_alpha", 0, 1e6, 0, &alpha));
     m->c.rank = (size_t)rank; m->alpha = narrow(alpha); m->rslora = same(json_get(text, "use_rslora"), "true");
     TRY(read_safetensors(e, join(e, dir, "/", "adapter_model.safetensors"), &t));
-    for (i = 0; i < m->n_all; i++) {
-        char name[130];
-        snprintf(name, sizeof name, "base_model.model.%.*s.lora_A.weight", (int)module_of(m->all[i]).n, m->all[i]->name);
-        if (find_tensor(&t, name)) TRY(add_pair(e, m, m->all[i]));
-    }
-    for (i = 0; i < m->n_train; i++) {
-        TRY(bind_param(e, &t, &m->c, m->train[i]));
-        TRY(own_weights(e, m->train[i]));
-    }
-    for (i = 0; i < t.n; i++) {
+    TRY(add_pairs(e, m, NULL, &t, 0));
+    for (size_t i = 0, k; i < t.n; i++) {
         for (k = 0; k < m->n_train && strcmp(m->train[k]->name, t.t[i].name); k++) ;
         if (k == m->n_train) return fail(e, "%s: tensor %s: the model has no such weight", t.path, t.t[i].name);
     }
@@ -2833,68 +2769,97 @@ static const char *adapter_of(const char *path) {
 
 /* The vocabulary of a model that names none: in the GGUF file, or beside the weights. */
 static const char *tokenizer_beside(Env *e, const char *model) {
-    static const char *const names[] = { "tokenizer.bin", "tokenizer.json", "tokenizer.model" };
-    const char *slash = is_dir(model) ? "/" : "", *path;
+    const char *slash = is_dir(model) ? "/" : "";
     char *folder = copy(e, model, strlen(model) - (*slash ? 0 : strlen(base_name(model))));
-    size_t i;
     if (!folder || ends(model, ".gguf")) return folder ? model : NULL;
-    for (i = 0; i < COUNT(names); i++) if ((path = join(e, folder, slash, names[i])) && is_file(path)) return path;
-    return join(e, folder, slash, names[0]);
+    for (const char *const *name = NAMES("tokenizer.bin", "tokenizer.json", "tokenizer.model"); *name; name++) {
+        const char *path = join(e, folder, slash, *name);
+        if (path && is_file(path)) return path;
+    }
+    return join(e, folder, slash, "tokenizer.bin");
 }
 
-/* A model from: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights);
+/* Where a model is: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights);
  * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one named, or the one beside it. */
-static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
-    const char *adapter = adapter_of(path);
-    Table t;
-    const char **shard;
-    size_t i, n;
-    int lone, bin;
-    const char *found;
-    memset(m, 0, sizeof *m); memset(&t, 0, sizeof t);
-    if (adapter) path = copy(e, path, (size_t)(adapter - path) - 1);
-    if (!path) return -1;
-    lone = ends(path, ".json"); bin = ends(path, ".bin");
-    TRY(find_data(e, path, &found));
-    m->path = found;
-    if (bin) TRY(read_llama2c(e, found, &t, m));
-    else if (ends(found, ".gguf")) TRY(read_gguf(e, found, &t, &m->c));
-    else if (lone) TRY(read_config(e, found, &m->c));
-    else {
-        if (!is_dir(found))
-            return fail(e, "%s: a model is a folder with config.json and safetensors, a .gguf, a llama2.c .bin, or a config.json", path);
-        TRY(read_config(e, join(e, found, "/", "config.json"), &m->c));
-        TRY(list_shards(e, found, &shard, &n));
-        for (i = 0; i < n; i++) TRY(read_safetensors(e, join(e, found, "/", shard[i]), &t));
+typedef struct { const char *given, *path, *adapter, *tokenizer, **shard; size_t shards, cap; } Source;
+
+/* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
+static int list_shards(Env *e, Source *s) {
+    const char *index = join(e, s->path, "/", "model.safetensors.index.json");
+    Names seen = { 0 };
+    Span text;
+    TRY(room(e, &s->shard, 0, &s->cap, sizeof *s->shard));
+    s->shard[0] = "model.safetensors";
+    if (!index || !is_file(index)) { s->shards = 1; return e->error[0] ? -1 : 0; }
+    TRY(read_json(e, index, &text));
+    text = json_get(text, "weight_map");
+    size_t at = 0;
+    for (Member m; json_next(text, &at, &m);) {
+        Buf name = { 0 };
+        if (m.value.s[0] != '"')
+            return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
+        if (seen_before(e, &seen, m.value) > 0) continue;
+        put_unquoted(e, &name, m.value);
+        put_text(e, &name, "");
+        if (e->error[0]) return -1;
+        if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
+            return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index,
+                SHOWN(m.key), SHOWN(m.value));
+        TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
+        s->shard[s->shards++] = name.s;
     }
+    return s->shards ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
+}
+
+static int find_model(Env *e, const char *path, const char *tokenizer, Source *s) {
+    *s = (Source){ .given = path, .adapter = adapter_of(path) };
+    if (s->adapter && !(s->given = copy(e, path, (size_t)(s->adapter - path) - 1))) return -1;
+    TRY(find_data(e, s->given, &s->path));
+    s->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, s->path);
+    return s->tokenizer ? 0 : -1;
+}
+
+static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
+    Source s;
+    Table t = { 0 };
+    memset(m, 0, sizeof *m);
+    TRY(find_model(e, path, tokenizer, &s));
+    const int lone = ends(s.given, ".json"), bin = ends(s.given, ".bin");
+    m->path = s.path; m->tokenizer = s.tokenizer;
+    if (bin) TRY(read_llama2c(e, s.path, &t, m));
+    else if (ends(s.path, ".gguf")) TRY(read_gguf(e, s.path, &t, &m->c));
+    else if (lone) TRY(read_config(e, s.path, &m->c));
+    else if (is_dir(s.path)) {
+        TRY(read_config(e, join(e, s.path, "/", "config.json"), &m->c));
+        TRY(list_shards(e, &s));
+        for (size_t i = 0; i < s.shards; i++) TRY(read_safetensors(e, join(e, s.path, "/", s.shard[i]), &t));
+    } else return fail(e, "%s: a model is a folder with config.json and safetensors, a .gguf, a llama2.c .bin, or a "
+        "config.json", s.given);
     if (!m->layer) TRY(shape_model(e, m));
-    if (lone) TRY(random_weights(e, m, seed));
-    else for (i = 0; i < m->n_all; i++) TRY(bind_param(e, &t, &m->c, m->all[i]));
+    for (size_t i = 0; i < m->n_all; i++)
+        TRY(lone ? random_weights(e, m->all[i], i, m->c.L, seed) : bind_param(e, &t, &m->c, m->all[i]));
     if (m->c.tied) { m->head.t = m->embed.t; m->head.w = m->embed.w; }
     TRY(fill_rope(e, m));
-    m->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, found);
-    if (bin && !tokenizer && m->tokenizer && !is_file(m->tokenizer))
-        return fail(e, "%s: a .bin file has no vocabulary in it: name one with --tokenizer FILE", path);
-    if (!m->tokenizer) return -1;
+    if (bin && !tokenizer && !is_file(m->tokenizer))
+        return fail(e, "%s: a .bin file has no vocabulary in it: name one with --tokenizer FILE", s.given);
     TRY(load_tokenizer(e, m->tokenizer, &m->t));
     TRY(fit_tokenizer(e, &m->t, m->c.V));
     if (m->t.n != m->c.V)
-        return fail(e, "%s: has %zu pieces, but %s has a vocabulary of %zu", m->tokenizer, m->t.n, path, m->c.V);
-    m->name = base_name(copy(e, found, strlen(found) - (size_t)ends(found, "/")));
-    return adapter ? load_adapter(e, m, adapter) : 0;
+        return fail(e, "%s: has %zu pieces, but %s has a vocabulary of %zu", m->tokenizer, m->t.n, s.given, m->c.V);
+    m->name = base_name(copy(e, s.path, strlen(s.path) - (size_t)ends(s.path, "/")));
+    return s.adapter ? load_adapter(e, m, s.adapter) : 0;
 }
 
 /* read_row() with what LoRA has learnt added in: W + sum_j (scale B[r][j]) A[j], j rising. */
 static void read_merged(const Param *p, size_t r, size_t k, size_t n, float *x) {
     float sum[32] = { 0 };
-    size_t i, j;
     read_row(p, r, k, n, x);
     if (!p->a) return;
-    for (j = 0; j < p->a->rows; j++) {
+    for (size_t j = 0; j < p->a->rows; j++) {
         float s = p->scale * p->b->w[r * p->b->cols + j];
-        for (i = 0; i < n; i++) sum[i] += s * p->a->w[j * p->cols + k + i];
+        for (size_t i = 0; i < n; i++) sum[i] += s * p->a->w[j * p->cols + k + i];
     }
-    for (i = 0; i < n; i++) x[i] += sum[i];
+    for (size_t i = 0; i < n; i++) x[i] += sum[i];
 }
 
 /* binary32 to F16, nearest, halves to even. Adding 0.5 rounds a number below 2^-14 to a multiple of 2^-24. */
@@ -2905,37 +2870,37 @@ static uint32_t to_half(float x) {
     return sign | (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13;
 }
 
-static void put_le16(Env *e, Buf *b, uint32_t u) { char s[2] = { (char)(u & 0xff), (char)(u >> 8 & 0xff) }; put(e, b, s, 2); }
+/* The n low bytes of a number, least first. */
+static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
+    char s[8];
+    for (size_t i = 0; i < n; i++, u >>= 8) s[i] = (char)(u & 255);
+    put(e, b, s, n);
+}
 
 /* n <= 32 numbers as a file of this type has them. Q8_0 as ggml makes it: d = largest / 127, q = round(x / d). */
 static void put_as(Env *e, Buf *b, int type, const float *x, size_t n) {
     float d = 0.0f, inverse = 0.0f;
-    size_t i;
     if (type == Q8_0) {
-        for (i = 0; i < 32; i++) d = x[i] > d ? x[i] : -x[i] > d ? -x[i] : d;
+        for (size_t i = 0; i < 32; i++) d = x[i] > d ? x[i] : -x[i] > d ? -x[i] : d;
         d = d / 127.0f;
         if (d > 0) inverse = 1.0f / d;
-        put_le16(e, b, to_half(d));
+        put_le(e, b, to_half(d), 2);
     }
-    for (i = 0; i < n; i++) {
-        if (type == F32) put_le32(e, b, bits32(x[i]));
-        else if (type == F16) put_le16(e, b, to_half(x[i]));
-        else if (type == BF16) put_le16(e, b, (bits32(x[i]) + 0x7fff + (bits32(x[i]) >> 16 & 1)) >> 16);
-        else {
-            double q = (double)(x[i] * inverse);
-            char byte = (char)(int)(q < 0 ? q - 0.5 : q + 0.5);
-            put(e, b, &byte, 1);
-        }
+    for (size_t i = 0; i < n; i++) {
+        const double q = (double)(x[i] * inverse);
+        if (type == F32) put_le(e, b, bits32(x[i]), 4);
+        else if (type == F16) put_le(e, b, to_half(x[i]), 2);
+        else if (type == BF16) put_le(e, b, (bits32(x[i]) + 0x7fff + (bits32(x[i]) >> 16 & 1)) >> 16, 2);
+        else put_le(e, b, (uint32_t)(int)(q < 0 ? q - 0.5 : q + 0.5), 1);
     }
 }
 
 /* All rows of a parameter; `neighbours`: q and k in the order that llama.cpp has them, row i of a head from i/2 or D/2 + i/2. */
 static int write_param(Env *e, Out *o, Buf *b, const Param *p, int type, size_t neighbours) {
-    size_t r, k, n, i, D = p->pairs ? neighbours : 0;
+    const size_t D = p->pairs ? neighbours : 0;
     float x[32];
-    for (r = 0; r < p->rows; r++) for (k = 0; k < p->cols; k += 32) {
-        n = p->cols - k < 32 ? p->cols - k : 32;
-        i = D ? r % D : 0;
+    for (size_t r = 0; r < p->rows; r++) for (size_t k = 0; k < p->cols; k += 32) {
+        size_t n = p->cols - k < 32 ? p->cols - k : 32, i = D ? r % D : 0;
         read_merged(p, D ? r - i + i / 2 + (i % 2) * (D / 2) : r, k, n, x);
         put_as(e, b, type, x, n);
         if (b->n > 1u << 16) TRY(write_buf(e, o, b));
@@ -2943,120 +2908,129 @@ static int write_param(Env *e, Out *o, Buf *b, const Param *p, int type, size_t 
     return write_buf(e, o, b);
 }
 
-static int save_tensors(Env *e, const char *path, Param *const *list, size_t n, int type) {
-    Buf head = { NULL, 0, 0 }, b = { NULL, 0, 0 };
-    size_t i, at = 0, bytes;
-    Out *o;
-    put_text(e, &head, "{");
-    for (i = 0; i < n; i++) {
-        const Param *p = list[i];
-        bytes = storage[type].bytes * p->rows * p->cols;
-        put_format(e, &head, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%zu", i ? "," : "", p->name, storage[type].name, p->rows);
-        if (!p->norm) put_format(e, &head, ",%zu", p->cols);
-        put_format(e, &head, "],\"data_offsets\":[%zu,%zu]}", at, at + bytes);
-        at += bytes;
+/* GGUF's own values; a field's key and type, or of an array of n values these and n. */
+static void put_counted(Env *e, Buf *b, Span s) { put_le(e, b, s.n, 8); put(e, b, s.s, s.n); }
+
+static void put_field(Env *e, Buf *b, const char *key, uint32_t type, size_t n) {
+    put_counted(e, b, span(key));
+    if (n) put_le32(e, b, GGUF_ARRAY);
+    put_le32(e, b, type);
+    if (n) put_le(e, b, n, 8);
+}
+
+/* A tensor in the head of a safetensors file, or of a GGUF file: there one stands for all experts of a layer,
+ * blk.0.ffn_up_exps.weight for blk.0.ffn_up.0.weight and so on. */
+static void put_tensor(Env *e, Buf *head, const Param *p, int gguf, int type, size_t parts, size_t at, size_t bytes) {
+    if (!gguf) {
+        put_json(e, head, "%s'%s':{'dtype':'%s','shape':[%u", at ? "," : "{", p->name, storage[type].name, p->rows);
+        if (!p->norm) put_json(e, head, ",%u", p->cols);
+        put_json(e, head, "],'data_offsets':[%u,%u]}", at, at + bytes);
+        return;
     }
-    put_text(e, &head, "}");
-    while (head.n % 8) put_text(e, &head, " ");
-    put_le32(e, &b, (uint32_t)head.n); put_le32(e, &b, (uint32_t)((uint64_t)head.n >> 32));
-    put(e, &b, head.s, head.n);
-    o = open_out(e, path);
-    if (!o) return -1;
-    for (i = 0; i < n; i++) TRY(write_param(e, o, &b, list[i], type, 0));
+    char name[100];
+    snprintf(name, sizeof name, "%.*s%s.weight", (int)strlen(p->gguf) - (p->expert ? 9 : 7), p->gguf,
+        p->expert ? "_exps" : "");
+    put_counted(e, head, span(name));
+    put_le(e, head, p->norm ? 1 : p->expert ? 3 : 2, 4);
+    if (!p->norm) put_le(e, head, p->cols, 8);
+    put_le(e, head, p->rows, 8);
+    if (p->expert) put_le(e, head, parts, 8);
+    put_le32(e, head, storage[type].ggml);
+    put_le(e, head, at, 8);
+}
+
+/* Writes parameters as a safetensors file, or behind the fields `meta` as a GGUF file: there norms and routers stay
+ * F32, the rows of q and k are neighbours, and every tensor begins at a multiple of 32 bytes. */
+static int save_tensors(Env *e, const char *path, const Config *c, Param *const *list, size_t n, int type,
+    const Buf *meta) {
+    static const char zeros[32] = { 0 };
+    const Block *mark = e->blocks;
+    Buf head = { 0 }, b = { 0 };
+    size_t at = 0;
+    Out *o = NULL;
+    for (int pass = 0; pass < 2; pass++) {                   /* the list of tensors, then their numbers */
+        for (size_t i = 0; i < n; i++) {
+            const Param *p = list[i];
+            const int kind = meta && (p->norm || strstr(p->gguf, "gate_inp")) ? F32 : type;
+            const size_t parts = meta && p->expert ? c->E : 1, bytes = stored(kind, p->rows, p->cols) * parts;
+            const size_t gap = meta ? (32 - bytes % 32) % 32 : 0;
+            TRY(check_blocks(e, path, p->name, kind, p->cols));
+            if (meta && p->expert > 1) continue;
+            if (pass) {
+                for (size_t x = 0; x < parts; x++) TRY(write_param(e, o, &b, list[i + 3 * x], kind, meta ? c->D : 0));
+                put(e, &b, zeros, gap);
+                continue;
+            }
+            put_tensor(e, &head, p, meta != NULL, kind, parts, at, bytes);
+            at += bytes + gap;
+        }
+        if (pass) break;
+        if (!meta) put_text(e, &head, "}");
+        while (!meta && head.n % 8) put_text(e, &head, " ");
+        if (meta) put(e, &b, meta->s, meta->n); else put_le(e, &b, head.n, 8);
+        put(e, &b, head.s, head.n);
+        put(e, &b, zeros, meta ? (32 - b.n % 32) % 32 : 0);
+        if (!(o = open_out(e, path))) return -1;
+    }
+    TRY(write_buf(e, o, &b));
     TRY(close_out(e, o));
-    drop(e, b.s); drop(e, head.s);
+    release(e, mark);
     return 0;
 }
 
 /* Writes what LoRA has learnt as PEFT reads it. */
 static int save_adapter(Env *e, const Model *m, const char *dir) {
-    Buf b = { NULL, 0, 0 };
-    Names seen = { NULL, 0, 0 };
-    size_t i, any = 0;
+    Buf b = { 0 };
+    Names seen = { 0 };
+    size_t any = 0;
     TRY(make_dir(e, dir));
-    put_text(e, &b, "{\n  \"peft_type\": \"LORA\",\n  \"task_type\": \"CAUSAL_LM\",\n  \"base_model_name_or_path\": ");
-    put_quoted(e, &b, span(m->name));
-    put_format(e, &b, ",\n  \"r\": %zu,\n  \"lora_alpha\": %.9g,\n  \"use_rslora\": %s,\n  \"target_modules\": [", m->c.rank,
-        (double)m->alpha, m->rslora ? "true" : "false");
-    for (i = 0; i < m->n_all; i++) {                         /* each module's last name, once */
+    put_json(e, &b, "{\n  'peft_type': 'LORA',\n  'task_type': 'CAUSAL_LM',\n  'base_model_name_or_path': %q,\n"
+        "  'r': %u,\n", span(m->name), m->c.rank);
+    put_format(e, &b, "  \"lora_alpha\": %.9g,\n  \"use_rslora\": %s,\n  \"target_modules\": [", (double)m->alpha,
+        m->rslora ? "true" : "false");
+    for (size_t i = 0; i < m->n_all; i++) {                  /* each module's last name, once */
         Span name = module_of(m->all[i]);
         if (!m->all[i]->a) continue;
         while (memchr(name.s, '.', name.n)) upto(&name, '.');
-        if (!seen_before(e, &seen, name)) put_format(e, &b, "%s\"%.*s\"", any++ ? ", " : "", (int)name.n, name.s);
+        if (!seen_before(e, &seen, name)) put_json(e, &b, "%s%q", any++ ? ", " : "", name);
     }
-    put_text(e, &b, "],\n  \"lora_dropout\": 0.0,\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": false,\n  \"inference_mode\": true,\n"
-        "  \"init_lora_weights\": true,\n  \"modules_to_save\": null,\n  \"layers_to_transform\": null,\n  \"layers_pattern\": null,\n"
-        "  \"rank_pattern\": {},\n  \"alpha_pattern\": {},\n  \"use_dora\": false,\n  \"revision\": null,\n  \"auto_mapping\": null\n}\n");
+    put_json(e, &b, "],\n  'lora_dropout': 0.0,\n  'bias': 'none',\n  'fan_in_fan_out': false,\n"
+        "  'inference_mode': true,\n  'init_lora_weights': true,\n  'modules_to_save': null,\n"
+        "  'layers_to_transform': null,\n  'layers_pattern': null,\n  'rank_pattern': {},\n  'alpha_pattern': {},\n"
+        "  'use_dora': false,\n  'revision': null,\n  'auto_mapping': null\n}\n");
     TRY(save_file(e, join(e, dir, "/", "adapter_config.json"), whole(&b)));
-    drop(e, b.s);
-    return save_tensors(e, join(e, dir, "/", "adapter_model.safetensors"), m->train, m->n_train, F32);
+    return save_tensors(e, join(e, dir, "/", "adapter_model.safetensors"), &m->c, m->train, m->n_train, F32, NULL);
 }
 
 /* Writes a Hugging Face folder: config.json, model.safetensors, generation_config.json, tokenizer files. */
 static int save_model(Env *e, const Model *m, const char *dir, int type) {
     const Config *c = &m->c;
-    Config own = m->c;
-    Buf b = { NULL, 0, 0 }, stops = { NULL, 0, 0 };
-    size_t i;
+    const int moe = c->E > 1;
+    Buf b = { 0 }, end = { 0 };
     TRY(make_dir(e, dir));
-    for (i = 0; i < c->n_stops; i++) put_format(e, &stops, "%s%d", i ? ", " : c->n_stops > 1 ? "[" : "", c->stops[i]);
-    if (c->n_stops > 1) put_text(e, &stops, "]");
-    put_format(e, &b, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n",
-        c->E > 1 ? "MixtralForCausalLM" : "LlamaForCausalLM", c->E > 1 ? "mixtral" : "llama");
-    for (i = 0; i < COUNT(shape_keys); i++)
-        if (c->E > 1 || (shape_keys[i].kind != MIXTURE && shape_keys[i].at != offsetof(Config, aux)))
-            put_format(e, &b, "  \"%s\": %.9g,\n", shape_keys[i].hf,
-                shape_keys[i].kind == REAL ? (double)*real_at(&own, i) : (double)*size_at(&own, i));
-    put_format(e, &b, "  \"hidden_act\": \"silu\",\n  \"tie_word_embeddings\": %s,\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s,\n  \"torch_dtype\": \"%s\"\n}\n",
-               c->tied ? "true" : "false", stops.s ? stops.s : "2", type == F32 ? "float32" : type == F16 ? "float16" : "bfloat16");
+    for (size_t i = 0; i < c->n_stops; i++)
+        put_format(e, &end, "%s%d", i ? ", " : c->n_stops > 1 ? "[" : "", c->stops[i]);
+    put_text(e, &end, c->n_stops > 1 ? "]" : c->n_stops ? "" : "2");
+    put_json(e, &b, "{\n  'architectures': ['%s'],\n  'model_type': '%s',\n",
+        moe ? "MixtralForCausalLM" : "LlamaForCausalLM", moe ? "mixtral" : "llama");
+    for (size_t k = 0; k < COUNT(shape_keys); k++)
+        if (moe || (shape_keys[k].kind != MIXTURE && shape_keys[k].at != offsetof(Config, aux)))
+            put_format(e, &b, "  \"%s\": %.9g,\n", shape_keys[k].hf, get_key(c, k));
+    put_json(e, &b, "  'hidden_act': 'silu',\n  'tie_word_embeddings': %s,\n  'bos_token_id': 1,\n"
+        "  'eos_token_id': %s,\n  'torch_dtype': '%s'\n}\n", c->tied ? "true" : "false", end.s,
+        type == F32 ? "float32" : type == F16 ? "float16" : "bfloat16");
     TRY(save_file(e, join(e, dir, "/", "config.json"), whole(&b)));
     b.n = 0;
-    put_format(e, &b, "{\n  \"bos_token_id\": 1,\n  \"eos_token_id\": %s\n}\n", stops.s ? stops.s : "2");
+    put_json(e, &b, "{\n  'bos_token_id': 1,\n  'eos_token_id': %s\n}\n", end.s);
     TRY(save_file(e, join(e, dir, "/", "generation_config.json"), whole(&b)));
-    TRY(save_tensors(e, join(e, dir, "/", "model.safetensors"), m->all, m->n_all, type));
-    drop(e, b.s);
+    TRY(save_tensors(e, join(e, dir, "/", "model.safetensors"), c, m->all, m->n_all, type, NULL));
     return save_tokenizer_files(e, &m->t, m->tokenizer, c->stops[0], c->ctx, dir);
 }
 
-/* GGUF's own values. *fields counts what is put. */
-static void put_le64(Env *e, Buf *b, uint64_t u) { put_le32(e, b, (uint32_t)u); put_le32(e, b, (uint32_t)(u >> 32)); }
-static void put_counted(Env *e, Buf *b, Span s) { put_le64(e, b, s.n); put(e, b, s.s, s.n); }
-
-static void put_field(Env *e, Buf *b, size_t *fields, const char *key, uint32_t type) {
-    put_counted(e, b, span(key));
-    put_le32(e, b, type);
-    ++*fields;
-}
-
-static void put_array(Env *e, Buf *b, size_t *fields, const char *key, uint32_t type, size_t n) {
-    put_field(e, b, fields, key, GGUF_ARRAY);
-    put_le32(e, b, type);
-    put_le64(e, b, n);
-}
-
-static void put_vocabulary(Env *e, Buf *b, size_t *fields, const Tokenizer *t) {
-    Buf text = { NULL, 0, 0 };
-    size_t i;
-    put_field(e, b, fields, "tokenizer.ggml.model", GGUF_TEXT);
-    put_counted(e, b, span("llama"));
-    put_array(e, b, fields, "tokenizer.ggml.tokens", GGUF_TEXT, t->n);
-    for (i = 0; i < t->n; i++, text.n = 0) {
-        put_escaped(e, &text, t->piece[i]);
-        put_counted(e, b, whole(&text));
-    }
-    put_array(e, b, fields, "tokenizer.ggml.scores", 6, t->n);
-    for (i = 0; i < t->n; i++) put_le32(e, b, bits32(t->score[i]));
-    put_array(e, b, fields, "tokenizer.ggml.token_type", 5, t->n);
-    for (i = 0; i < t->n; i++) put_le32(e, b, t->kind[i]);
-    put_field(e, b, fields, "tokenizer.ggml.add_space_prefix", 7);
-    put(e, b, t->no_prefix ? "\0" : "\1", 1);
-    drop(e, text.s);
-}
-
-/* Writes a GGUF file as llama.cpp reads it: norms and routers stay F32, a layer's experts are one tensor, the rows of q
- * and k are neighbours. */
+/* Writes a GGUF file as llama.cpp reads it. */
 static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     const Config *c = &m->c;
+    const Tokenizer *t = &m->t;
     const struct { const char *key; size_t x; } fields[] = { { "llama.block_count", c->L }, { "llama.context_length", c->ctx },
         { "llama.embedding_length", c->H }, { "llama.feed_forward_length", c->F }, { "llama.attention.head_count", c->Q },
         { "llama.attention.head_count_kv", c->K }, { "llama.attention.key_length", c->D }, { "llama.attention.value_length", c->D },
@@ -3065,54 +3039,30 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
         { "general.file_type", type == F32 ? 0 : type == F16 ? 1 : type == Q8_0 ? 7 : 32 },
         { "llama.expert_count", c->E }, { "llama.expert_used_count", c->top },
         { "llama.attention.layer_norm_rms_epsilon", bits32(c->eps) }, { "llama.rope.freq_base", bits32(c->theta) } };
-    static const char zeros[32] = { 0 };
-    Buf b = { NULL, 0, 0 }, meta = { NULL, 0, 0 }, infos = { NULL, 0, 0 };
-    char name[100];
-    size_t i, x, at = 0, n_fields = 0, tensors = 0, pass;
-    Out *o = NULL;
-    put_field(e, &meta, &n_fields, "general.architecture", GGUF_TEXT); put_counted(e, &meta, span("llama"));
-    put_field(e, &meta, &n_fields, "general.name", GGUF_TEXT); put_counted(e, &meta, span(m->name ? m->name : ""));
-    for (i = 0; i < COUNT(fields); i++) {
+    Buf b = { 0 }, text = { 0 };
+    size_t tensors = 0;
+    for (size_t i = 0; i < m->n_all; i++) tensors += m->all[i]->expert <= 1;                 /* all experts' are one */
+    put_text(e, &b, "GGUF"); put_le32(e, &b, 3);
+    put_le(e, &b, tensors, 8); put_le(e, &b, COUNT(fields) + (c->E > 1 ? 7 : 5), 8);
+    put_field(e, &b, "general.architecture", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
+    put_field(e, &b, "general.name", GGUF_TEXT, 0); put_counted(e, &b, span(m->name ? m->name : ""));
+    for (size_t i = 0; i < COUNT(fields); i++) {
         if (c->E == 1 && starts(fields[i].key, "llama.expert")) continue;
-        put_field(e, &meta, &n_fields, fields[i].key, i + 2 < COUNT(fields) ? 4 : 6);
-        put_le32(e, &meta, (uint32_t)fields[i].x);
+        put_field(e, &b, fields[i].key, i + 2 < COUNT(fields) ? 4 : 6, 0);
+        put_le32(e, &b, (uint32_t)fields[i].x);
     }
-    put_vocabulary(e, &meta, &n_fields, &m->t);
-    for (pass = 0; pass < 2; pass++) {                       /* the list of tensors, then their numbers */
-        if (pass) {
-            put_text(e, &b, "GGUF"); put_le32(e, &b, 3); put_le64(e, &b, tensors); put_le64(e, &b, n_fields);
-            put(e, &b, meta.s, meta.n); put(e, &b, infos.s, infos.n);
-            put(e, &b, zeros, (32 - b.n % 32) % 32);
-            if (!(o = open_out(e, path))) return -1;
-        }
-        for (i = 0; i < m->n_all; i++) {
-            const Param *p = m->all[i];
-            int kind = p->norm || strstr(p->gguf, "gate_inp") ? F32 : type;
-            size_t parts = p->expert ? c->E : 1, bytes = p->rows * p->cols / storage[kind].of * storage[kind].bytes * parts;
-            TRY(check_blocks(e, path, p->name, kind, p->cols));
-            if (p->expert > 1) continue;
-            if (pass) {
-                for (x = 0; x < parts; x++) TRY(write_param(e, o, &b, m->all[i + 3 * x], kind, c->D));
-                put(e, &b, zeros, (32 - bytes % 32) % 32);
-                continue;
-            }
-            /* blk.0.ffn_up.0.weight stands for all: blk.0.ffn_up_exps.weight */
-            snprintf(name, sizeof name, "%.*s%s.weight", (int)strlen(p->gguf) - (p->expert ? 9 : 7), p->gguf,
-                p->expert ? "_exps" : "");
-            put_counted(e, &infos, span(name));
-            put_le32(e, &infos, p->norm ? 1 : p->expert ? 3 : 2);
-            if (!p->norm) put_le64(e, &infos, p->cols);
-            put_le64(e, &infos, p->rows);
-            if (p->expert) put_le64(e, &infos, c->E);
-            put_le32(e, &infos, storage[kind].ggml);
-            put_le64(e, &infos, at);
-            at += (bytes + 31) / 32 * 32;
-            tensors++;
-        }
+    put_field(e, &b, "tokenizer.ggml.model", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
+    put_field(e, &b, "tokenizer.ggml.tokens", GGUF_TEXT, t->n);
+    for (size_t i = 0; i < t->n; i++, text.n = 0) {
+        put_escaped(e, &text, t->piece[i]);
+        put_counted(e, &b, whole(&text));
     }
-    TRY(write_buf(e, o, &b));
-    drop(e, b.s);
-    return close_out(e, o);
+    put_field(e, &b, "tokenizer.ggml.scores", 6, t->n);
+    for (size_t i = 0; i < t->n; i++) put_le32(e, &b, bits32(t->score[i]));
+    put_field(e, &b, "tokenizer.ggml.token_type", 5, t->n);
+    for (size_t i = 0; i < t->n; i++) put_le32(e, &b, t->kind[i]);
+    put_field(e, &b, "tokenizer.ggml.add_space_prefix", 7, 0); put(e, &b, t->no_prefix ? "\0" : "\1", 1);
+    return save_tensors(e, path, c, m->all, m->n_all, type, &b);
 }
 
 /* ================================================= Speed ==============================================================
@@ -3420,7 +3370,7 @@ static int pack_model(Env *e, Model *m) {
         Param *p = i < m->n_all ? m->all[i] : i == m->n_all ? &m->head : m->train[i - m->n_all - 1];
         if (p->norm || (!p->w && m->in_place) || (!p->g && (p->panel || p->narrow))) continue;
         if (i > m->n_all && !m->c.rank) break;               /* then those that learn are among all */
-        if (!p->w) TRY(check_finite(e, p));
+        if (!p->w) TRY(check_finite(e, p, NULL));
         if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
         if (narrow_bytes(p)) {
             p->narrow = get(e, panel_size(p->rows, p->cols) / PANEL, narrow_bytes(p));
@@ -7212,6 +7162,9 @@ struct Call {
     size_t n_in, cap_in;
     Buf receipt;
     const char *out, *const *files;              /* what gets a receipt, or NULL; of a folder: its files, ended by NULL */
+    const char *receipt_path, *draft_path;
+    Input made[8];               /* [n_made] the result's files */
+    size_t n_made;
     int resume;                  /* an interrupted run of this very command left its beginning there */
     int done;                    /* the result is there already */
     Share share;                 /* see --shard */
@@ -7219,11 +7172,10 @@ struct Call {
 };
 
 static int find_option(const char *name, size_t n) {
-    size_t i, k;
-    for (i = 0; i < N_OPTIONS; i++) {
-        for (k = 0; k < n && options[i].name[k] && (options[i].name[k] == name[k]
-            || (options[i].name[k] == '_' && name[k] == '-')); k++) ;
-        if (k == n && options[i].name[k] == 0) return (int)i;
+    for (int i = 0; i < N_OPTIONS; i++) {
+        size_t k = 0;
+        while (k < n && (name[k] == '-' ? '_' : name[k]) == options[i].name[k]) k++;
+        if (k == n && !options[i].name[k]) return i;
     }
     return -1;
 }
@@ -7231,20 +7183,17 @@ static int find_option(const char *name, size_t n) {
 /* "--max-tokens" of option max_tokens, for messages and help. */
 static const char *dashed(Env *e, const char *name) {
     char *text = join(e, "--", name, "");
-    size_t i;
-    for (i = 0; text && text[i]; i++) if (text[i] == '_') text[i] = '-';
+    for (char *at = text; at && (at = strchr(at, '_')) != NULL;) *at = '-';
     return text ? text : name;
 }
 
 /* "A/N", or with `range` "A-B/N": whole numbers, A <= B < N. */
 static int parse_part(Span text, int range, size_t part[3]) {
-    Span field[3];
-    double x;
-    size_t i;
-    field[0] = field[1] = upto(&text, '/');
-    field[2] = text;
-    if (range && field[0].n && memchr(field[0].s, '-', field[0].n)) field[0] = upto(&field[1], '-');
-    for (i = 0; i < 3; i++) {
+    Span from = upto(&text, '/'), to = from;
+    if (range && memchr(from.s, '-', from.n)) from = upto(&to, '-');
+    const Span field[3] = { from, to, text };
+    for (size_t i = 0; i < 3; i++) {
+        double x;
         if (!field[i].n || !is_digit(field[i].s[0]) || parse_number(field[i].s, field[i].n, &x) != field[i].n
             || x > 1e6 || x != (double)(size_t)x) return -1;
         part[i] = (size_t)x;
@@ -7254,21 +7203,23 @@ static int parse_part(Span text, int range, size_t part[3]) {
 
 /* Gives an option its value, which is checked here. */
 static int set_option(Env *e, Call *c, int k, const char *v) {
-    const char *arg = options[k].arg, *name = dashed(e, options[k].name);
-    int whole_number = arg && strstr("N K SIZE RANK", arg);
-    size_t n = strlen(v);
+    const char *arg = options[k].arg;
+    const int whole_number = arg && strstr("N K SIZE RANK", arg);
+    const size_t n = strlen(v);
     double x = 0;
     c->value[k] = v;
-    if (arg && strchr(arg, '/')) {
-        int bad = parse_part(span(v), k == O_fold, c->part);
+    if (k == O_fold || k == O_shard) {
+        if (parse_part(span(v), k == O_fold, c->part) < 0)
+            return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"",
+                c->verb->name, dashed(e, options[k].name), arg, v);
         if (k == O_shard) { c->share.shard = c->part[0]; c->share.of = c->part[2]; }
-        return !bad ? 0 : fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"", c->verb->name, name, arg, v);
+        return 0;
     }
     if (options[k].most == 0) return 0;
     if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
         || (whole_number && x != (double)(size_t)x))
-        return fail(e, "%s: option %s: a %snumber from %.10g to %.10g was expected, found \"%s\"", c->verb->name, name,
-            whole_number ? "whole " : "", options[k].least, options[k].most, v);
+        return fail(e, "%s: option %s: a %snumber from %.10g to %.10g was expected, found \"%s\"", c->verb->name,
+            dashed(e, options[k].name), whole_number ? "whole " : "", options[k].least, options[k].most, v);
     c->number[k] = x;
     return 0;
 }
@@ -7282,26 +7233,18 @@ static const Verb *find_verb(const Verb *verbs, const char *name) {
 }
 
 static int parse_call(Env *e, const Verb *verbs, const char *name, const char *const *word, size_t n, Call *c) {
-    static const char letters[] = "onpq";
-    static const int short_for[] = { O_output, O_n, O_prompt, O_quiet };
-    size_t i;
-    int k, plain = 0;
-    memset(c, 0, sizeof *c);
-    c->verbs = verbs; c->verb = find_verb(verbs, name); c->share = all_prompts;
+    int plain = 0;
+    *c = (Call){ .verbs = verbs, .verb = find_verb(verbs, name), .share = all_prompts };
     if (!c->verb) return fail(e, "there is no verb \"%.60s\"; see actinh help", name);
-    for (k = 0; k < N_OPTIONS; k++)
+    for (int k = 0; k < N_OPTIONS; k++)
         if (options[k].verbs & c->verb->bit && options[k].value) TRY(set_option(e, c, k, options[k].value));
-    if (!(c->file = get(e, n + 1, sizeof *c->file))) return -1;
-    for (i = 0; i < n; i++) {
-        const char *w = word[i], *eq = strchr(w, '='), *at;
-        if (plain || w[0] != '-' || w[1] == 0) {
-            c->file[c->n_files++] = w;
-            continue;
-        }
+    NEW(c->file, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const char *w = word[i], *eq = strchr(w, '=');
+        if (plain || w[0] != '-' || w[1] == 0) { c->file[c->n_files++] = w; continue; }
         if (strcmp(w, "--") == 0) { plain = 1; continue; }
-        k = -1;
-        if (w[1] == '-') k = find_option(w + 2, eq ? (size_t)(eq - w) - 2 : strlen(w) - 2);
-        else if (w[2] == 0 && (at = strchr(letters, w[1])) != NULL) k = short_for[at - letters];
+        const int k = w[1] == '-' ? find_option(w + 2, eq ? (size_t)(eq - w) - 2 : strlen(w) - 2) : w[2] ? -1
+            : w[1] == 'o' ? O_output : w[1] == 'n' ? O_n : w[1] == 'p' ? O_prompt : w[1] == 'q' ? O_quiet : -1;
         if (k < 0 || !(options[k].verbs & c->verb->bit))
             return fail(e, "%s: there is no option %s; see actinh help %s", name, w, name);
         if (!options[k].arg) {
@@ -7334,19 +7277,21 @@ enum { SPEC = 2 };                       /* raised whenever any result could cha
  * says whether this build computes as all others do. */
 static void arithmetic_digest(char hex[65]) {
     Sha sha;
-    uint64_t i;
     sha_start(&sha);
-    for (i = 0; i < 500; i++) {
-        double u = (double)(draw(7, 0, 0, i, 0) >> 11) * 0x1p-53, s, c, parsed = 0.0, value[8];
+    for (uint64_t i = 0; i < 500; i++) {
+        const double u = (double)(draw(7, 0, 0, i, 0) >> 11) * 0x1p-53;
+        double s, c, parsed = 0.0;
         char text[40];
-        size_t k;
         sincos64(u * 1e4, &s, &c);
         snprintf(text, sizeof text, "%llu.%llue-%llu", (unsigned long long)i, (unsigned long long)draw(7, 0, 1, i, 0),
             (unsigned long long)i % 40);
         parse_number(text, strlen(text), &parsed);
-        value[0] = (double)exp32(narrow(u * 100.0) - 90.0f); value[1] = exp64(u * 60.0 - 30.0); value[2] = log64(u + 1e-9);
-        value[3] = s; value[4] = c; value[5] = (double)sqrtf(narrow(u)); value[6] = sqrt(u) / (u + 3.0); value[7] = parsed;
-        for (k = 0; k < 64; k++) { text[0] = (char)(bits64(value[k / 8]) >> k % 8 * 8 & 255); sha_add(&sha, text, 1); }
+        const double value[8] = { (double)exp32(narrow(u * 100.0) - 90.0f), exp64(u * 60.0 - 30.0), log64(u + 1e-9),
+            s, c, (double)sqrtf(narrow(u)), sqrt(u) / (u + 3.0), parsed };
+        for (size_t k = 0; k < 64; k++) {
+            text[0] = (char)(bits64(value[k / 8]) >> k % 8 * 8 & 255);
+            sha_add(&sha, text, 1);
+        }
     }
     sha_end(&sha, hex);
 }
@@ -7356,24 +7301,21 @@ static const char arithmetic[] = "92625b8d59c116c71e957492ba712f3b385c3f3ab2359a
 /* What is wrong with this build's arithmetic, or NULL. The compiler must not see through it: hence volatile. */
 static const char *arithmetic_fault(void) {
     volatile float a = 1.0f + 1.1920929e-7f, b = 1.0f - 1.1920929e-7f, one = 1.0f, tiny = 1e-40f, big = 1e8f, three = 3.0f;
+    volatile float product_ = a * b, sum = product_ - one;
     float x[3 * 40], w[40 * 33], y[3 * 33], z[3 * 33], panels[2 * PANEL * 40];
-    volatile float product_, sum;
     char hex[65];
-    size_t i;
-    product_ = a * b;
-    sum = product_ - one;
     if (a * b - one != sum) return "a product and a sum are fused into one rounding (-ffp-contract=off prevents it)";
     if (tiny * one == 0.0f || tiny / one == 0.0f) return "numbers below 1.2e-38 are flushed to zero";
     if ((big + one) - big != 0.0f) return "sums are kept in more than binary32 (x87: build with -msse2 -mfpmath=sse)";
     if (one / three != 0.333333343f) return "a division is done as a multiplication by a rounded reciprocal";
-    for (i = 0; i < 3 * 40; i++) x[i] = uniform(draw(1, 0, 0, i, 0)) - 0.5f;
-    for (i = 0; i < 40 * 33; i++) w[i] = uniform(draw(1, 0, 1, i, 0)) - 0.5f;
+    for (size_t i = 0; i < COUNT(x); i++) x[i] = uniform(draw(1, 0, 0, i, 0)) - 0.5f;
+    for (size_t i = 0; i < COUNT(w); i++) w[i] = uniform(draw(1, 0, 1, i, 0)) - 0.5f;
     pack_straight(w, 40, 33, panels);
     product(x, 40, 1, panels, y, 33, 3, 33, 40, 0);
     product_textbook(x, 40, 1, w, 33, z, 33, 3, 33, 40, 0);
     if (memcmp(y, z, sizeof y) != 0) return "the fast product differs from the textbook's";
     arithmetic_digest(hex);
-    return memcmp(hex, arithmetic, sizeof arithmetic - 1) ? "exp, log, sin, sqrt or the reading of numbers give other bits" : NULL;
+    return strcmp(hex, arithmetic) ? "exp, log, sin, sqrt or the reading of numbers give other bits" : NULL;
 }
 
 static int depends(Env *e, Call *c, const char *as, const char *path, const char *name) {
@@ -7395,34 +7337,30 @@ static int depends_on_data(Env *e, Call *c, const char *as, const char *wanted, 
 
 /* All files of a model, as load_model() will read them. */
 static int depends_on_model(Env *e, Call *c) {
-    const char *path = c->file[0], *tokenizer = c->value[O_tokenizer], *adapter = adapter_of(path), *found, **shard;
-    size_t i, n;
-    if (adapter) {
-        if (!(path = copy(e, path, (size_t)(adapter - path) - 1))) return -1;
-        TRY(depends_below(e, c, "adapter", adapter, "adapter_model.safetensors"));
-        TRY(depends_below(e, c, "adapter", adapter, "adapter_config.json"));
+    Source s;
+    TRY(find_model(e, c->file[0], c->value[O_tokenizer], &s));
+    if (s.adapter) {
+        TRY(depends_below(e, c, "adapter", s.adapter, "adapter_model.safetensors"));
+        TRY(depends_below(e, c, "adapter", s.adapter, "adapter_config.json"));
     }
-    TRY(find_data(e, path, &found));
-    if (is_dir(found)) {
-        TRY(depends_below(e, c, "model", found, "config.json"));
-        TRY(list_shards(e, found, &shard, &n));
-        for (i = 0; i < n; i++) TRY(depends_below(e, c, "model", found, shard[i]));
-    } else TRY(depends(e, c, "model", found, NULL));
-    if (!tokenizer) tokenizer = tokenizer_beside(e, found);
-    return tokenizer == found ? 0 : depends(e, c, "tokenizer", tokenizer, NULL);
+    if (is_dir(s.path)) {
+        TRY(depends_below(e, c, "model", s.path, "config.json"));
+        TRY(list_shards(e, &s));
+    } else TRY(depends(e, c, "model", s.path, NULL));
+    for (size_t i = 0; i < s.shards; i++) TRY(depends_below(e, c, "model", s.path, s.shard[i]));
+    return s.tokenizer == s.path ? 0 : depends(e, c, "tokenizer", s.tokenizer, NULL);
 }
 
 /* The files of a suite: itself, its items and what else its sections name. */
 static int depends_on_suite(Env *e, Call *c, const char *path) {
-    static const char *const files[] = { "items", "beside", "preface" };
     Setting *s;
-    size_t n, i, k;
+    size_t n;
     TRY(load_suite(e, path, &s, &n));
     TRY(depends(e, c, "suite", path, NULL));
-    for (i = 0; i < n; i++) for (k = 0; k < COUNT(files); k++) {
-        Section x = { path, NULL, c->value[O_sets], NULL, 0 };
-        Span all = strcmp(s[i].key, files[k]) ? span("") : span(s[i].value);
-        while (all.n) {                          /* under the name that the suite has for it, so that verify can lay it beside */
+    for (size_t i = 0; i < n; i++) {
+        const int files = !strcmp(s[i].key, "items") || !strcmp(s[i].key, "beside") || !strcmp(s[i].key, "preface");
+        const Section x = { path, NULL, c->value[O_sets], NULL, 0 };
+        for (Span all = span(files ? s[i].value : ""); all.n;) {     /* under the suite's names, for verify */
             Span name = trim(upto(&all, ','));
             const char *text = copy(e, name.s, name.n);
             if (!text) return -1;
@@ -7440,7 +7378,7 @@ static int depends_on_template(Env *e, Call *c) {
 
 /* The lists that measures look into. */
 static int depends_on_lists(Env *e, Call *c, Lists *x) {
-    const char *path;
+    const char *path, *hyphens = c->value[O_hyphenation];
     memset(x, 0, sizeof *x);
     TRY(depends_on_data(e, c, "words", c->value[O_words], &path));
     TRY(load_words(e, path, &x->words));
@@ -7448,19 +7386,22 @@ static int depends_on_lists(Env *e, Call *c, Lists *x) {
         TRY(depends_on_data(e, c, "stereotypes", c->value[O_stereotypes], &path));
         TRY(load_pairs(e, path, &x->pairs));
     }
-    if (!c->value[O_hyphenation]) return 0;
-    TRY(depends(e, c, "hyphenation", c->value[O_hyphenation], NULL));
-    return load_hyphens(e, c->value[O_hyphenation], &x->hyphens);
+    if (!hyphens) return 0;
+    TRY(depends(e, c, "hyphenation", hyphens, NULL));
+    return load_hyphens(e, hyphens, &x->hyphens);
 }
 
-static int put_file_line(Env *e, Buf *b, const char *as, const char *name, const char *path) {
-    uint64_t bytes;
-    char hex[65];
-    TRY(hash_file(e, path, hex, &bytes));
-    put_text(e, b, "{");
-    if (as) { put_text(e, b, "\"as\":"); put_quoted(e, b, span(as)); put_text(e, b, ","); }
-    put_text(e, b, "\"name\":"); put_quoted(e, b, span(name));
-    put_format(e, b, ",\"bytes\":%llu,\"sha256\":\"%s\"}", (unsigned long long)bytes, hex);
+/* The lines of a receipt for files that were read or written, and what stands behind these. */
+static int put_files(Env *e, Buf *b, const Input *file, size_t n, const char *tail) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bytes;
+        char hex[65];
+        TRY(hash_file(e, file[i].path, hex, &bytes));
+        if (i) put_text(e, b, file[i].as ? ",\n       " : ",\n        ");
+        put_json(e, b, file[i].as ? "{'as':'%s','name':%q" : "{%s'name':%q", file[i].as, span(file[i].name));
+        put_json(e, b, ",'bytes':%u,'sha256':'%s'}", (size_t)bytes, hex);
+    }
+    put_json(e, b, tail);
     return e->error[0] ? -1 : 0;
 }
 
@@ -7468,14 +7409,16 @@ static const char *receipt_path(Env *e, const char *out, int folder) {
     return join(e, out, folder ? "/receipt.json" : ".receipt", "");
 }
 
-static const char *draft_path(Env *e, const Call *c) {
-    return join(e, receipt_path(e, c->out, c->files != NULL), ".draft", "");
-}
-
-/* The i-th file of a result, NULL behind the last. */
-static const char *result_file(Env *e, const Call *c, size_t i) {
-    if (!c->files) return i ? NULL : c->out;
-    return c->files[i] ? join(e, c->out, "/", c->files[i]) : NULL;
+/* Says what the result is. `files`: of a folder, ended by NULL; the one that is finished last stands last. */
+static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
+    c->out = out; c->files = files;
+    c->receipt_path = receipt_path(e, out, files != NULL);
+    c->draft_path = join(e, c->receipt_path, ".draft", "");
+    for (c->n_made = 0; files ? files[c->n_made] != NULL : !c->n_made; c->n_made++) {
+        const char *path = files ? join(e, out, "/", files[c->n_made]) : out;
+        c->made[c->n_made] = (Input){ NULL, path, base_name(path) };
+    }
+    return e->error[0] ? -1 : 0;
 }
 
 /* A file that is there is only replaced by --force, or by the same work (see below). */
@@ -7493,71 +7436,51 @@ static int file_is(Env *e, const char *path, Span text) {
 
 /* The receipt but for its last part. */
 static int put_receipt(Env *e, Call *c) {
-    Buf *b = &c->receipt;
-    size_t i, any = 0;
-    char hex[65];
     const char *fault = arithmetic_fault();
+    Buf *b = &c->receipt;
+    size_t any = 0;
+    char hex[65];
     arithmetic_digest(hex);
-    put_format(e, b, "{\"actinh\":\"receipt\",\"spec\":%d,\"arithmetic\":\"%.16s%s%s\",\"verb\":\"%s\",\"options\":{", SPEC, hex,
-        fault ? ", not portable: " : "", fault ? fault : "", c->verb->name);
-    for (i = 0; i < N_OPTIONS; i++) {
-        if (!c->value[i] || !options[i].bits) continue;
-        put_format(e, b, "%s\"%s\":", any++ ? "," : "", dashed(e, options[i].name) + 2);
-        put_quoted(e, b, span(c->value[i]));
-    }
-    put_text(e, b, "},\n \"in\":[");
-    for (i = 0; i < c->n_in; i++) {
-        if (i) put_text(e, b, ",\n       ");
-        TRY(put_file_line(e, b, c->in[i].as, c->in[i].name, c->in[i].path));
-    }
-    put_text(e, b, "],\n \"out\":[");
-    return e->error[0] ? -1 : 0;
-}
-
-/* Its last part: what was written. */
-static int put_written(Env *e, const Call *c, Buf *b) {
-    const char *path;
-    size_t i;
-    for (i = 0; (path = result_file(e, c, i)) != NULL; i++) {
-        if (i) put_text(e, b, ",\n        ");
-        TRY(put_file_line(e, b, NULL, base_name(path), path));
-    }
-    put_text(e, b, "]}\n");
-    return e->error[0] ? -1 : 0;
+    hex[16] = 0;
+    put_json(e, b, "{'actinh':'receipt','spec':%u,'arithmetic':'%s%s%s','verb':'%s','options':{", (size_t)SPEC, hex,
+        fault ? ", not portable: " : "", fault, c->verb->name);
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (c->value[i] && options[i].bits)
+            put_json(e, b, "%s'%s':%q", any++ ? "," : "", dashed(e, options[i].name) + 2, span(c->value[i]));
+    put_json(e, b, "},\n 'in':[");
+    return put_files(e, b, c->in, c->n_in, "],\n 'out':[");
 }
 
 /* After the work: hashes what was written and writes the receipt. */
 static int end_result(Env *e, Call *c) {
-    const char *receipt = receipt_path(e, c->out, c->files != NULL);
-    if (!receipt) return -1;
-    TRY(put_written(e, c, &c->receipt));
-    TRY(save_file(e, receipt, whole(&c->receipt)));
-    remove(draft_path(e, c));
+    TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
+    TRY(save_file(e, c->receipt_path, whole(&c->receipt)));
+    remove(c->draft_path);
     return 0;
 }
 
 /* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
- * from the same; fails when something else is there. `files`: of a folder; the one that is finished last stands last. */
+ * from the same; fails when something else is there. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
-    const char *path = c->value[O_output], *file, *last = NULL;
-    size_t i, there = 0;
-    Buf made = { NULL, 0, 0 };
-    c->out = path && strcmp(path, "-") && !is_special(path) ? path : NULL;
-    c->files = files;
-    for (i = 0; i < c->n_in; i++) if (strcmp(c->in[i].path, "-") == 0) c->out = NULL;      /* a stream has no name: no receipt */
-    if (!c->out || !*path) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
+    const char *path = c->value[O_output];
+    int receipt = path && *path && strcmp(path, "-") && !is_special(path);
+    size_t there = 0;
+    for (size_t i = 0; i < c->n_in; i++) receipt &= strcmp(c->in[i].path, "-") != 0;         /* a stream has no name */
+    if (!receipt) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
+    TRY(name_result(e, c, path, files));
     if (c->receipt.n == 0) TRY(put_receipt(e, c));
-    for (i = 0; (file = result_file(e, c, i)) != NULL; i++) { there += is_file(file) != 0; last = file; }
-    c->resume = file_is(e, draft_path(e, c), whole(&c->receipt));
-    if (there == i) {
+    c->resume = file_is(e, c->draft_path, whole(&c->receipt));
+    for (size_t i = 0; i < c->n_made; i++) there += is_file(c->made[i].path) != 0;
+    if (there == c->n_made) {
+        Buf made = { 0 };
         put(e, &made, c->receipt.s, c->receipt.n);
-        TRY(put_written(e, c, &made));
-        c->done = file_is(e, receipt_path(e, c->out, files != NULL), whole(&made));
-        if (c->done) remove(draft_path(e, c));
-        else if (c->resume && !is_file(join(e, last, ".part", ""))) {       /* only its receipt was not written */
-            TRY(end_result(e, c));
+        TRY(put_files(e, &made, c->made, c->n_made, "]}\n"));
+        c->done = file_is(e, c->receipt_path, whole(&made));
+        if (!c->done && c->resume && !is_file(join(e, c->made[there - 1].path, ".part", ""))) {
+            TRY(save_file(e, c->receipt_path, whole(&made)));        /* all that an interrupted run has left to do */
             c->done = 1;
         }
+        if (c->done) remove(c->draft_path);
     }
     if (c->done || there == 0 || c->resume || c->value[O_force]) return c->done;
     return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
@@ -7565,11 +7488,10 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
 
 /* Lays the receipt's draft beside the result, once there is something to write. */
 static int lay_draft(Env *e, const Call *c) {
-    const char *draft = c->out ? draft_path(e, c) : NULL;
-    if (!draft) return e->error[0] ? -1 : 0;
+    if (!c->out) return 0;
     if (c->files) TRY(make_dir(e, c->out));
-    if (!c->resume) TRY(save_file(e, draft, whole(&c->receipt)));
-    e->draft = draft;
+    if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
+    e->draft = c->draft_path;
     return 0;
 }
 
@@ -8612,7 +8534,7 @@ static int verb_run(Env *e, Call *c) {
     TRY(save_file(e, join(e, r.dir, "/", "table.txt"), whole(&table)));
     TRY(depends(e, c, "recipe", r.file, NULL));
     TRY(depends_on_stages(e, c, &g));
-    c->out = r.dir; c->files = run_files;
+    TRY(name_result(e, c, r.dir, run_files));
     TRY(put_receipt(e, c));
     return save_file(e, NULL, whole(&table));
 }
@@ -9147,32 +9069,33 @@ actinh *actinh_open(const char *model, const char *tokenizer) {
 }
 
 void actinh_close(actinh *a) {
-    if (!a) return;
-    env_free(&a->e);
+    if (a) env_free(&a->e);
     free(a);
 }
 
+/* Begins a call: the last one's message goes. */
+static int is_ready(actinh *a) {
+    if (a && a->ready) a->e.error[0] = 0;
+    return a && a->ready;
+}
+
 int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed) {
-    Env *e;
-    Sampling s = { 0 };
-    Prompt p;
-    Buf lines = { NULL, 0, 0 };
+    if (!is_ready(a)) return -1;
+    Env *e = &a->e;
+    Buf lines = { 0 };
     Records rs;
-    size_t j;
-    if (!a || !a->ready) return -1;
-    e = &a->e;
-    e->error[0] = 0;
+    Prompt p;
     release(e, a->opened);                       /* the last call's answers, and what was made for them */
     memset(&a->g, 0, sizeof a->g); memset(&a->text, 0, sizeof a->text);
     a->words_loaded = 0;
     if (k == 0 || max_tokens == 0 || !(temperature >= 0))
         return fail(e, "sample: k and max_tokens of at least 1 and a temperature of at least 0 were expected");
-    s.k = k; s.max_tokens = max_tokens; s.temperature = (float)temperature; s.top_p = 1.0f; s.seed = seed;
+    Sampling s = { .k = k, .max_tokens = max_tokens, .temperature = (float)temperature, .top_p = 1.0f, .seed = seed };
     TRY(ask_one(e, &a->m, &s, prompt, &p));
-    for (j = 0; j < k; j++) TRY(put_candidate(e, &lines, &a->m, &p, j));
+    for (size_t j = 0; j < k; j++) TRY(put_candidate(e, &lines, &a->m, &p, j));
     open_text(&rs, "sample", whole(&lines));
     TRY(next_group(e, &rs, &a->g));
-    for (j = 0; j < k; j++) {                    /* with a 0 at its end */
+    for (size_t j = 0; j < k; j++) {             /* with a 0 at its end */
         Span *answer = &a->g.r[j].completion;
         if (!(answer->s = copy(e, answer->s, answer->n))) return -1;
     }
@@ -9185,37 +9108,35 @@ const char *actinh_answer(const actinh *a, size_t i) { return a && i < a->g.n ? 
 int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
     const Measure *q = find_measure(span(measure));
     const char *path;
-    if (!a || !a->ready) return -1;
-    a->e.error[0] = 0;
-    if (!q) return fail(&a->e, "measure \"%.60s\": there is no such measure; actinh score --list shows all", measure);
-    if (i >= a->g.n) return fail(&a->e, "measure: answer %zu was asked for, there are %zu", i, a->g.n);
+    if (!is_ready(a)) return -1;
+    Env *e = &a->e;
+    if (!q) return fail(e, "measure \"%.60s\": there is no such measure; actinh score --list shows all", measure);
+    if (i >= a->g.n) return fail(e, "measure: answer %zu was asked for, there are %zu", i, a->g.n);
     if (q->f == measure_toxicity && !a->words_loaded) {
-        TRY(find_data(&a->e, "words.txt", &path));
-        TRY(load_words(&a->e, path, &a->lists.words));
+        TRY(find_data(e, "words.txt", &path));
+        TRY(load_words(e, path, &a->lists.words));
         a->words_loaded = 1;
     }
-    TRY(analyse(&a->e, a->g.r[i].completion, &a->text));
+    TRY(analyse(e, a->g.r[i].completion, &a->text));
     return q->f(&a->g, i, &a->text, &a->lists, value) ? 0 : -1;
 }
 
 size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     Rule r;
-    size_t i, k, ties;
-    if (!a || !a->ready) return SIZE_MAX;
-    a->e.error[0] = 0;
-    if (parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
-    for (i = 0; i < a->g.n; i++) {                           /* each candidate's record gets the scores that the rule asks for */
-        Buf scored = { NULL, 0, 0 };
-        put(&a->e, &scored, a->g.r[i].raw.s, a->g.r[i].raw.n - 1);       /* without "}"; of doubled scores the last count */
-        put_text(&a->e, &scored, ",\"scores\":{");
-        for (k = 0; k < r.n; k++) {
+    size_t ties;
+    if (!is_ready(a) || parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
+    for (size_t i = 0; i < a->g.n; i++) {    /* each candidate's record gets the scores that the rule asks for */
+        Span *raw = &a->g.r[i].raw;
+        Buf scored = { 0 };
+        put(&a->e, &scored, raw->s, raw->n - 1);             /* without "}"; of doubled scores the last count */
+        put_json(&a->e, &scored, ",'scores':{");
+        for (size_t k = 0; k < r.n; k++) {
             double v;
             if (actinh_measure(a, i, r.order[k].field, &v) < 0) return SIZE_MAX;
-            put_format(&a->e, &scored, "%s\"%s\":", k ? "," : "", r.order[k].field);
-            put_fixed(&a->e, &scored, v);
+            put_json(&a->e, &scored, "%s'%s':%f", k ? "," : "", r.order[k].field, v);
         }
         put_text(&a->e, &scored, "}}");
-        a->g.r[i].raw = whole(&scored);
+        *raw = whole(&scored);
     }
     return a->e.error[0] ? SIZE_MAX : choose(&a->g, &r, seed, &ties);
 }
@@ -9258,24 +9179,23 @@ static const Verb verbs[] = {
 #ifndef ACTINH_NO_MAIN
 /* Help: of a verb, examples first; of all; or the manual (--man), whose first line says that "-" is that of ASCII. */
 static int show_help(Env *e, const char *name) {
-    const Verb *one = name ? find_verb(verbs, name) : NULL, *v;
-    int man = name && strcmp(name, "--man") == 0, unknown = name && !one && !man;
-    Buf b = { NULL, 0, 0 };
-    size_t i;
+    const Verb *one = name ? find_verb(verbs, name) : NULL;
+    const int man = name && strcmp(name, "--man") == 0, unknown = name && !one && !man;
+    Buf b = { 0 };
     if (man) put_format(e, &b, ".char - \\-\n.TH ACTINH 1 \"\" \"actinh %s\"\n.SH NAME\n", actinh_version());
     if (!one) put_format(e, &b, "actinh %sA teacher answers, the best answers are kept, a student learns. Data goes\n"
         "to standard output or -o FILE, talk to standard error. Status: 0 done, 1 (verify) other bits, 2 trouble.\n%s",
         man ? "\\- active inheritance\n.SH DESCRIPTION\n" : "- active inheritance\n\n",
         man ? ".SH VERBS\n" : "See actinh help VERB, actinh help --man.\n\n");
-    for (v = one ? one : verbs; v->name && (!one || v == one); v++) {
+    for (const Verb *v = one ? one : verbs; v->name && (!one || v == one); v++) {
         if (!one && !man) { put_format(e, &b, "    actinh %-9s %-24s %s\n", v->name, v->usage, v->says); continue; }
         put_format(e, &b, man ? ".SS actinh %s %s\n%s.\n.PP\n.EX\n%s\n.EE\n" : "actinh %s %s\n    %s\n\n%s\n\n",
             v->name, v->usage, v->says, v->examples);
-        for (i = 0; i < N_OPTIONS; i++) {
-            const char *arg = options[i].arg, *value = options[i].value, *option = dashed(e, options[i].name);
+        for (size_t i = 0; i < N_OPTIONS; i++) {
+            const char *arg = options[i].arg, *value = options[i].value;
             if (!(options[i].verbs & v->bit)) continue;
-            put_format(e, &b, man ? ".TP\n.B %s\n%s" : "    %-22s %s", join(e, option, arg ? " " : "", arg ? arg : ""),
-                options[i].says);
+            put_format(e, &b, man ? ".TP\n.B %s\n%s" : "    %-22s %s",
+                join(e, dashed(e, options[i].name), arg ? " " : "", arg ? arg : ""), options[i].says);
             put_format(e, &b, value ? " (default %s)\n" : "\n", value);
         }
     }
@@ -9285,18 +9205,15 @@ static int show_help(Env *e, const char *name) {
 
 int main(int argc, char **argv) {
     const char *verb = argc > 1 ? argv[1] : "help", *fault = arithmetic_fault();
+    int help = strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0, r = -1;
     Env e = { 0 };
     Call c;
-    int i, help = 0, r = -1;
 #ifdef _WIN32
     _setmode(0, _O_BINARY); _setmode(1, _O_BINARY);
 #endif
     if (strcmp(verb, "--version") == 0) { printf("actinh %s, spec %d\n", actinh_version(), SPEC); return 0; }
-    for (i = 2; i < argc; i++) help |= strcmp(argv[i], "--help") == 0;
-    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
-        help = 1;
-        verb = argc > 2 ? argv[2] : NULL;
-    }
+    if (help) verb = argc > 2 ? argv[2] : NULL;
+    for (int i = 2; i < argc; i++) help |= strcmp(argv[i], "--help") == 0;
     if (fault && !help) fprintf(stderr, "actinh: this build's bits are not portable: %s\n", fault);
     if (help) r = show_help(&e, verb) || argc < 2 ? 2 : 0;
     else if (parse_call(&e, verbs, verb, (const char *const *)argv + 2, (size_t)argc - 2, &c) == 0) {
