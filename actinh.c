@@ -15,28 +15,14 @@
  * This file is the whole system and meant to be read from top to bottom; nothing is used before it is defined (but for
  * expand(), which is recursive):
  *
- *     Ground              errors, memory, files
- *     Exact arithmetic    exp, log, sine from + - * / alone; random numbers; SHA-256
- *     Text and JSON       UTF-8, numbers, the records that flow between the verbs
- *     Tokenizer           byte-pair encoding as SentencePiece does it: encode, decode; templates
- *     Shape of the model  what a Llama and a Mixtral are made of
- *     Weight files        safetensors folders and llama2.c files, read into one table
- *     Speed               one matrix product: the three-line loop, and the same sums done fast
- *     Layers, in pairs    each layer's forward beside its backward
- *     Whole model         forward and backward as score sheets
- *     Sampling            k answers a prompt, many prompts at once
- *     Learning            AdamW, schedules, packing, fine-tuning
- *     Measuring text      one table of measures of an answer
- *     Choosing            best of N
- *     Measuring models    suites, intervals, calibration
- *     World               the little grammar that stands in for the world
- *     Options             one table: parser, help texts, receipts
- *     Evidence            receipts, and what is wrong with a build
- *     Verbs               from files to files
- *     Experiment          the whole grid, and active_inheritance(), the method in five lines
- *     Verification        a receipt's work done again, and compared
- *     Library             what actinh.h offers
- *     Command line        the table of verbs, and main
+ *     Ground, Exact arithmetic, Text and JSON        errors, memory, files; arithmetic and random numbers; records
+ *     Tokenizer, Shape of the model, Weight files    a Llama or a Mixtral as it lies on disk
+ *     Speed, Layers, in pairs, Whole model           forward beside backward, fast and yet with the same bits
+ *     Sampling, Learning                             k answers a prompt, many prompts at once; fine-tuning
+ *     Measuring text, Choosing, Measuring models     one table of measures of an answer; best of N; suites
+ *     World, Options, Evidence                       a grammar that stands in for the world; options; receipts
+ *     Verbs, Experiment, Verification                from files to files; the method in five lines; done again
+ *     Library, Command line                          what actinh.h offers; main
  *
  * The contract. A result depends on the input bytes, the options and the seed, and on nothing else: not on the compiler,
  * the processor, the number of threads, or which rows happened to share a batch. That is so because (1) only IEEE-754
@@ -108,7 +94,7 @@
 #endif
 #include "actinh.h"
 
-/* ==================================================== Ground ==========================================================
+/* ==================================================== Ground =========================================================
  * Errors, memory, files. Three habits keep the rest of the file short:
  *
  * 1. Errors are values. A function that can fail returns 0 or -1, and the first failure leaves its message in the
@@ -128,18 +114,18 @@ typedef struct Block {
     char pad[64 - 4 * sizeof(void *) - 2 * sizeof(size_t)];
 } Block;
 
-/* keep: what was written of it is of use to a later run */
+/* path: NULL for the standard output. part: what is written, path itself for a pipe or device.
+ * keep: what was written of it is of use to a later run. */
 typedef struct Out { FILE *f; char *path, *part; int keep; struct Out *next; } Out;
 
-struct Env {
+typedef struct Env {
     char error[700];       /* the first failure's message; "" while all is well */
     Block *blocks;         /* every block of memory that lives */
     Out *outs;             /* every output not yet finished */
     const char *draft;     /* a file that says what is being made (Evidence): goes if nothing of that remains */
     int quiet;             /* no progress, no reports */
     double memory;         /* bytes that weights may take when laid out for speed; 0: half of the machine's */
-};
-typedef struct Env Env;
+} Env;
 
 #define TRY(call) do { if ((call) < 0) return -1; } while (0)
 #define NEW(list, n) TRY(((list) = get(e, n, sizeof *(list))) ? 0 : -1)      /* n zeroed elements */
@@ -147,15 +133,17 @@ typedef struct Env Env;
 #define NAMES(...) (const char *const []){ __VA_ARGS__, NULL }
 
 static int fail(Env *e, const char *format, ...) {
-    va_list args;
-    size_t i;
     if (e->error[0]) return -1;
+    va_list args;
     va_start(args, format);
     vsnprintf(e->error, sizeof e->error, format, args);
     va_end(args);
-    for (i = 0; e->error[i]; i++)
-        if ((unsigned char)e->error[i] < 0x20 || e->error[i] == 0x7f) e->error[i] = ' ';   /* files are quoted in it */
+    for (char *c = e->error; *c; c++) if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';    /* files are quoted */
     return -1;
+}
+
+static int cannot(Env *e, const char *path, const char *what) {
+    return fail(e, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
 /* Where a message names a thing, it is quoted and cut: a hostile file may hold a name of any length. */
@@ -163,23 +151,20 @@ static int fail(Env *e, const char *format, ...) {
 
 /* `n` zeroed elements of `size` bytes, aligned to 64; NULL with the error set when there is no memory. */
 static void *get(Env *e, size_t n, size_t size) {
-    char *raw, *data;
-    Block *b;
-    if (size && n > (SIZE_MAX / 2 - 128) / size) { fail(e, "out of memory: %zu x %zu bytes asked for", n, size); return NULL; }
-    raw = calloc(1, n * size + 128);
-    if (!raw) { fail(e, "out of memory: %zu bytes asked for", n * size); return NULL; }
-    data = raw + 128 - (uintptr_t)raw % 64;
-    b = (Block *)(void *)(data - sizeof(Block));
-    b->raw = raw; b->size = n * size; b->prev = NULL; b->next = e->blocks;
+    char *raw = NULL;
+    if (size && n > (SIZE_MAX / 2 - 128) / size) fail(e, "out of memory: %zu x %zu bytes asked for", n, size);
+    else if (!(raw = calloc(1, n * size + 128))) fail(e, "out of memory: %zu bytes asked for", n * size);
+    if (!raw) return NULL;
+    Block *b = (Block *)(void *)(raw + 128 - (uintptr_t)raw % 64) - 1;
+    b->raw = raw; b->size = n * size; b->next = e->blocks;
     if (b->next) b->next->prev = b;
     e->blocks = b;
-    return data;
+    return b + 1;
 }
 
 static void drop(Env *e, void *data) {
-    Block *b;
     if (!data) return;
-    b = (Block *)data - 1;
+    Block *b = (Block *)data - 1;
     if (b->prev) b->prev->next = b->next; else e->blocks = b->next;
     if (b->next) b->next->prev = b->prev;
 #ifdef MAP_PRIVATE
@@ -207,13 +192,13 @@ static void *grow(Env *e, void *old, size_t n, size_t size) {
 
 /* A list that doubles: makes room for one more of `*n` elements. Returns -1 without memory. */
 static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) {
-    void *list;
     if (n < *cap) return 0;
+    void *list;
+    size_t wider = *cap ? *cap * 2 : 16;
     memcpy(&list, list_pointer, sizeof list);
-    list = grow(e, list, *cap ? *cap * 2 : 16, size);
-    if (!list) return -1;
-    *cap = *cap ? *cap * 2 : 16;
+    if (!(list = grow(e, list, wider, size))) return -1;
     memcpy(list_pointer, &list, sizeof list);
+    *cap = wider;
     return 0;
 }
 
@@ -241,8 +226,8 @@ static void put_format(Env *e, Buf *b, const char *format, ...) {
     put_text(e, b, text);
 }
 
-static Span span(const char *s) { Span x = { s, s ? strlen(s) : 0 }; return x; }
-static Span whole(const Buf *b) { Span x = { b->s ? b->s : "", b->n }; return x; }
+static Span span(const char *s) { return (Span){ s, s ? strlen(s) : 0 }; }
+static Span whole(const Buf *b) { return (Span){ b->s ? b->s : "", b->n }; }
 static int equal(Span a, Span b) { return a.n == b.n && (a.n == 0 || memcmp(a.s, b.s, a.n) == 0); }
 static int same(Span a, const char *b) { return equal(a, span(b)); }
 static int starts(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
@@ -258,13 +243,13 @@ static char *copy(Env *e, const char *s, size_t n) {
 
 /* "a" + "b" + "c" as one text that the environment owns. */
 static char *join(Env *e, const char *a, const char *b, const char *c) {
-    Buf text = { NULL, 0, 0 };
+    Buf text = {0};
     put_text(e, &text, a); put_text(e, &text, b); put_text(e, &text, c);
     return text.s;
 }
 
-/* Numbers under 64-bit keys: open addressing, at most a third full. A key is a name's hash() (among ten million names two
- * share one with odds of 1 in 370,000; who must be certain compares the names), or two ids side by side. */
+/* Numbers under 64-bit keys: open addressing, at most a third full. A key is a name's hash() (among ten million names
+ * two share one with odds of 1 in 370,000; who must be certain compares the names), or two ids side by side. */
 typedef struct { uint64_t key; size_t number; } Numbered;                      /* number 0: free */
 typedef struct { Numbered *place; size_t n, places; } Names;
 
@@ -279,17 +264,15 @@ static size_t find_number(const Names *t, uint64_t key) { return t->places ? pla
 
 /* The same to be changed; NULL without memory. Where it is 0, the caller puts another one there. */
 static size_t *number_for(Env *e, Names *t, uint64_t key) {
-    Numbered *at;
-    size_t i;
     if (t->n * 3 >= t->places) {
         Names wider = { NULL, t->n, t->places ? t->places * 2 : 256 };
-        wider.place = get(e, wider.places, sizeof *wider.place);
-        if (!wider.place) return NULL;
-        for (i = 0; i < t->places; i++) if (t->place[i].number) *place_of(&wider, t->place[i].key) = t->place[i];
+        if (!(wider.place = get(e, wider.places, sizeof *wider.place))) return NULL;
+        for (size_t i = 0; i < t->places; i++)
+            if (t->place[i].number) *place_of(&wider, t->place[i].key) = t->place[i];
         drop(e, t->place);
         *t = wider;
     }
-    at = place_of(t, key);
+    Numbered *at = place_of(t, key);
     if (!at->number) { at->key = key; t->n++; }
     return &at->number;
 }
@@ -304,26 +287,20 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-static int is_dir(const char *path) { struct stat s; return stat(path, &s) == 0 && S_ISDIR(s.st_mode); }
-static int is_file(const char *path) { struct stat s; return stat(path, &s) == 0 && !S_ISDIR(s.st_mode); }
-
-static int is_special(const char *path) {
-    struct stat s;
-    return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
-}
+static unsigned mode_of(const char *path) { struct stat s; return stat(path, &s) == 0 ? (unsigned)s.st_mode : 0; }
+static int is_dir(const char *path) { return S_ISDIR(mode_of(path)); }
+static int is_file(const char *path) { unsigned mode = mode_of(path); return mode && !S_ISDIR(mode); }
+static int is_special(const char *path) { return is_file(path) && !S_ISREG(mode_of(path)); }
 
 static int make_dir(Env *e, const char *path) {
     char *p = join(e, path, "", "");
-    size_t i;
     if (e->error[0]) return -1;
-    for (i = 1; i <= strlen(path); i++) {
+    for (size_t i = 1; i <= strlen(path); i++) {
         if (path[i] != '/' && path[i] != 0) continue;
         p[i] = 0;
-        if (!is_dir(p) && mkdir(p, 0777) != 0 && errno != EEXIST)
-            return fail(e, "%s: cannot make this folder: %s", p, strerror(errno));
+        if (!is_dir(p) && mkdir(p, 0777) != 0 && errno != EEXIST) return cannot(e, p, "make this folder");
         p[i] = path[i];
     }
-    drop(e, p);
     return 0;
 }
 
@@ -331,12 +308,11 @@ static int make_dir(Env *e, const char *path) {
 typedef struct { const char *path; FILE *f; char *s; size_t n, at, cap, line; int end; } In;
 
 static int open_in(Env *e, In *in, const char *path) {
-    memset(in, 0, sizeof *in);
+    *in = (In){ .path = path && strcmp(path, "-") != 0 ? path : "standard input" };
     if (e->error[0]) return -1;                     /* no memory for the path: NULL would be the standard input */
-    in->path = path && strcmp(path, "-") != 0 ? path : "standard input";
     if (in->path == path && is_dir(path)) return fail(e, "%s: is a folder, a file was expected", path);
     in->f = in->path == path ? fopen(path, "rb") : stdin;
-    return in->f ? 0 : fail(e, "%s: cannot open: %s", path, strerror(errno));
+    return in->f ? 0 : cannot(e, path, "open");
 }
 
 static void close_in(In *in) {
@@ -346,7 +322,6 @@ static void close_in(In *in) {
 
 /* Reads more behind what is already there; in->end is set once nothing is left. */
 static int fill(Env *e, In *in) {
-    size_t got;
     if (in->at) { memmove(in->s, in->s + in->at, in->n - in->at); in->n -= in->at; in->at = 0; }
     if (in->n == in->cap) {
         size_t cap = in->cap ? in->cap * 2 : (size_t)1 << 18;
@@ -354,8 +329,8 @@ static int fill(Env *e, In *in) {
         if (!s) return -1;
         in->s = s; in->cap = cap;
     }
-    got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
-    if (got == 0 && ferror(in->f)) return fail(e, "%s: cannot read: %s", in->path, strerror(errno));
+    size_t got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
+    if (got == 0 && ferror(in->f)) return cannot(e, in->path, "read");
     in->n += got;
     in->end = got == 0;
     return 0;
@@ -363,8 +338,7 @@ static int fill(Env *e, In *in) {
 
 /* The next line without its end (\n or \r\n): 1, or 0 at the end of the file, or -1. Valid until the next call. */
 static int next_line(Env *e, In *in, Span *line) {
-    size_t seen = 0;
-    for (;;) {
+    for (size_t seen = 0;;) {
         char *from = in->s ? in->s + in->at : NULL;
         char *nl = in->n - in->at > seen ? memchr(from + seen, '\n', in->n - in->at - seen) : NULL;
         if (nl || (in->end && in->n > in->at)) {
@@ -372,7 +346,7 @@ static int next_line(Env *e, In *in, Span *line) {
             in->at += n + (nl != NULL);
             in->line++;
             if (n && from[n - 1] == '\r') n--;
-            line->s = from; line->n = n;
+            *line = (Span){ from, n };
             return 1;
         }
         if (in->end) return 0;
@@ -384,10 +358,10 @@ static int next_line(Env *e, In *in, Span *line) {
 static int load_file(Env *e, const char *path, Span *text) {
     In in;
     TRY(open_in(e, &in, path));
-    do { if (fill(e, &in) < 0) { close_in(&in); return -1; } } while (!in.end);
+    while (!in.end && fill(e, &in) == 0) ;
     close_in(&in);
-    text->s = in.s; text->n = in.n;
-    return 0;
+    *text = (Span){ in.s, in.n };
+    return e->error[0] ? -1 : 0;
 }
 
 /* A whole file without a copy: its pages are read when they are looked at, and the system takes them back when memory
@@ -395,16 +369,15 @@ static int load_file(Env *e, const char *path, Span *text) {
 static int map_file(Env *e, const char *path, Span *text) {
 #ifdef MAP_PRIVATE
     struct stat s;
-    void *map = MAP_FAILED, *owner;
+    void *map = MAP_FAILED;
     int f = open(path, O_RDONLY);
     if (f >= 0 && fstat(f, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 && (uint64_t)s.st_size <= SIZE_MAX)
         map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, f, 0);
     if (f >= 0) close(f);
     if (map != MAP_FAILED) {
-        owner = get(e, 1, 1);
-        if (!owner) { munmap(map, (size_t)s.st_size); return -1; }
-        e->blocks->map = map; e->blocks->mapped = (size_t)s.st_size;
-        text->s = map; text->n = (size_t)s.st_size;
+        *text = (Span){ map, (size_t)s.st_size };
+        if (!get(e, 1, 1)) { munmap(map, text->n); return -1; }
+        e->blocks->map = map; e->blocks->mapped = text->n;           /* the file goes with the block just made */
         return 0;
     }
 #endif
@@ -416,10 +389,8 @@ static int map_file(Env *e, const char *path, Span *text) {
  * A file system without locks does without. */
 static int is_locked(const Out *o) {
 #ifdef F_SETLK
-    struct flock l;
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     struct stat mine, there;
-    memset(&l, 0, sizeof l);
-    l.l_type = F_WRLCK; l.l_whence = SEEK_SET;
     if (fcntl(fileno(o->f), F_SETLK, &l) != 0 && (errno == EAGAIN || errno == EACCES)) return 1;
     return fstat(fileno(o->f), &mine) != 0 || stat(o->part, &there) != 0 || mine.st_ino != there.st_ino;
 #else
@@ -428,61 +399,58 @@ static int is_locked(const Out *o) {
 }
 
 /* The door out. What is written goes to PATH.part; close_out() makes it appear as PATH, or reports why it can't.
- * `resume`: what an earlier run left in PATH.part stays there. */
+ * `resume`: what an earlier run left in PATH.part stays there. A pipe or device is written as it is. */
 static Out *open_part(Env *e, const char *path, int resume) {
     Out *o = get(e, 1, sizeof *o);
     if (!o || e->error[0]) return NULL;
     if (!path || strcmp(path, "-") == 0) { o->f = stdout; return o; }
+    int direct = is_special(path);
     o->path = join(e, path, "", "");
-    o->part = is_special(path) ? o->path : join(e, path, ".part", "");    /* a pipe or device is written as it is */
-    if (!o->path || !o->part) return NULL;
-    if (o->part == o->path) o->f = fopen(path, "wb");
-    else if (!(o->f = fopen(o->part, "r+b"))) o->f = fopen(o->part, "w+b");
-    if (!o->f) { fail(e, "%s: cannot write: %s", o->part, strerror(errno)); return NULL; }
-    if (o->part != o->path && is_locked(o)) {
+    o->part = direct ? o->path : join(e, path, ".part", "");
+    if (e->error[0]) return NULL;
+    if (direct || !(o->f = fopen(o->part, "r+b"))) o->f = fopen(o->part, direct ? "wb" : "w+b");
+    if (!o->f) cannot(e, o->part, "write");
+    else if (!direct && is_locked(o)) {
         fclose(o->f);
         fail(e, "%s: is being written by another process", path);
-        return NULL;
+    } else {
+        o->next = e->outs; e->outs = o;
+        if (!direct && !resume && ftruncate(fileno(o->f), 0) != 0) cannot(e, o->part, "write");
     }
-    o->next = e->outs; e->outs = o;
-    if (o->part != o->path && !resume && ftruncate(fileno(o->f), 0) != 0) {
-        fail(e, "%s: cannot write: %s", o->part, strerror(errno));
-        return NULL;
-    }
-    return o;
+    return e->error[0] ? NULL : o;
 }
 
 static Out *open_out(Env *e, const char *path) { return open_part(e, path, 0); }
 
+static int cannot_write(Env *e, const Out *o) { return cannot(e, o->path ? o->path : "standard output", "write"); }
+
 static int write_out(Env *e, Out *o, const void *data, size_t n) {
     if (e->error[0]) return -1;
-    if (n && fwrite(data, 1, n, o->f) != n)
-        return fail(e, "%s: cannot write: %s", o->path ? o->path : "standard output", strerror(errno));
-    return 0;
+    return n && fwrite(data, 1, n, o->f) != n ? cannot_write(e, o) : 0;
 }
 
 static int write_buf(Env *e, Out *o, Buf *b) {
-    int r = write_out(e, o, b->s, b->n);
+    size_t n = b->n;
     b->n = 0;
-    return r;
+    return write_out(e, o, b->s, n);
 }
 
 static int close_out(Env *e, Out *o) {
-    Out **at = &e->outs;
-    int bad = fflush(o->f) != 0;
-    if (!o->path) return bad ? fail(e, "standard output: cannot write: %s", strerror(errno)) : 0;
+    int direct = o->part == o->path, bad = fflush(o->f) != 0;
+    if (!o->path) return bad ? cannot_write(e, o) : 0;
     if (e->error[0]) return -1;
 #ifndef _WIN32
-    bad |= o->part != o->path && fsync(fileno(o->f)) != 0;
+    bad |= !direct && fsync(fileno(o->f)) != 0;
 #else
-    if (o->part != o->path) remove(o->path);
+    if (!direct) remove(o->path);
 #endif
     bad |= fclose(o->f) != 0;
+    Out **at = &e->outs;
     while (*at && *at != o) at = &(*at)->next;
     if (*at) *at = o->next;
-    if (bad || (o->part != o->path && rename(o->part, o->path) != 0)) {
-        fail(e, "%s: cannot write: %s", o->path, strerror(errno));
-        if (o->part != o->path) remove(o->part);
+    if (bad || (!direct && rename(o->part, o->path) != 0)) {
+        cannot_write(e, o);
+        if (!direct) remove(o->part);
         return -1;
     }
     e->draft = NULL;                                /* a part of the result stands: its draft tells whose it is */
@@ -491,9 +459,7 @@ static int close_out(Env *e, Out *o) {
 
 static int save_file(Env *e, const char *path, Span text) {
     Out *o = open_out(e, path);
-    if (!o) return -1;
-    TRY(write_out(e, o, text.s, text.n));
-    return close_out(e, o);
+    return o && write_out(e, o, text.s, text.n) == 0 ? close_out(e, o) : -1;
 }
 
 static int copy_file(Env *e, const char *from, const char *to) {
@@ -507,12 +473,10 @@ static int copy_file(Env *e, const char *from, const char *to) {
 /* Frees what the environment owns and removes outputs that were not finished, but for those that a later run can go on
  * with. The message stays. */
 static void env_free(Env *e) {
-    while (e->outs) {
-        Out *o = e->outs;
+    for (Out *o; (o = e->outs); e->outs = o->next) {
         fclose(o->f);
         if (o->keep) e->draft = NULL;
         else if (o->part != o->path) remove(o->part);
-        e->outs = o->next;
     }
     if (e->draft) remove(e->draft);
     release(e, NULL);
@@ -522,27 +486,28 @@ static void env_free(Env *e) {
 typedef struct { const char *what; double start, shown; size_t from; } Progress;
 
 static double now(void) {
-    struct timespec t;
 #ifdef _WIN32
     return (double)clock() / CLOCKS_PER_SEC;
-#endif
+#else
+    struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#endif
 }
 
 static void progress(Env *e, Progress *p, const char *what, size_t done, size_t all, const char *more) {
-    double t = now(), rate;
+    double t = now();
     if (e->quiet || !isatty(2)) return;
-    if (!p->what) { p->what = what; p->start = t; p->from = done; }         /* a resumed run begins with some done */
+    if (!p->what) *p = (Progress){ what, t, 0, done };                 /* a resumed run begins with some done */
     if (t - p->shown < 0.2 && done < all) return;
     p->shown = t;
-    rate = (double)(done - p->from) / (t - p->start + 1e-9);
+    double rate = (double)(done - p->from) / (t - p->start + 1e-9);
     fprintf(stderr, "\r%s %zu/%zu%s%s, %.0f s left   ", what, done, all, *more ? ", " : "", more,
-            rate > 0 ? (double)(all - done) / rate : 0.0);
+        rate > 0 ? (double)(all - done) / rate : 0.0);
     if (done >= all) fprintf(stderr, "\r%*s\r", 78, "");
 }
 
-/* ============================================ Exact arithmetic ========================================================
+/* ============================================ Exact arithmetic =======================================================
  * + - * / and sqrt are the same on every processor that follows IEEE-754. exp, log, sin are not: they come from the C
  * library, and glibc, musl and Microsoft's differ in the last bit. So they are written here from the exact operations.
  * Each names its greatest error in units in the last place (ulp), measured by test/test.c against the C library's long
@@ -562,18 +527,16 @@ static uint64_t bits64(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
 static double from_bits64(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
 
 /* e^x in binary64. x = n ln2 + r, |r| <= ln2/2; the series of e^r; times 2^n. Below -708 the result is 0, above 709 the
- * largest finite power is used: no infinity is ever made. Error < 1 ulp. ln2 is split in two so that n*ln2_hi is exact. */
+ * largest finite power: no infinity is ever made. Error < 1 ulp. ln2 is split in two so that n*ln2_hi is exact. */
 static double exp64(double x) {
     const double magic = 6755399441055744.0;                 /* 1.5 * 2^52: adding it rounds to the nearest integer */
-    double n, r, p;
     if (!(x >= -708.0)) return x != x ? x : 0.0;
     if (x > 709.0) x = 709.0;
-    n = (x * 1.4426950408889634 + magic) - magic;
-    r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
-    p = 1.0 / 6227020800.0;
-    p = p * r + 1.0 / 479001600.0; p = p * r + 1.0 / 39916800.0; p = p * r + 1.0 / 3628800.0; p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0; p = p * r + 1.0 / 5040.0; p = p * r + 1.0 / 720.0; p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0; p = p * r + 1.0 / 6.0; p = p * r + 0.5;
+    double n = (x * 1.4426950408889634 + magic) - magic;
+    double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10, p = 1.0 / 6227020800.0;
+    p = p * r + 1.0 / 479001600.0; p = p * r + 1.0 / 39916800.0; p = p * r + 1.0 / 3628800.0;
+    p = p * r + 1.0 / 362880.0; p = p * r + 1.0 / 40320.0; p = p * r + 1.0 / 5040.0; p = p * r + 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0; p = p * r + 1.0 / 24.0; p = p * r + 1.0 / 6.0; p = p * r + 0.5;
     p = 1.0 + (r + r * r * p);
     return p * from_bits64((uint64_t)((int64_t)n + 1023) << 52);
 }
@@ -582,17 +545,15 @@ static double exp64(double x) {
  * below -87 the result is 0. Error < 1.1 ulp. (Under test/pairs.c float is double; then the function above serves.) */
 static inline float exp32(float x) {
     const float magic = 12582912.0f;                         /* 1.5 * 2^23 */
-    float t, n, r, p, scale, clamped = x > 88.0f ? 88.0f : x;
-    uint32_t u;
     if (sizeof(float) == 8) return (float)exp64((double)x);
+    float clamped = x > 88.0f ? 88.0f : x;
     clamped = clamped < -87.0f ? -87.0f : clamped;
-    t = clamped * 1.44269504f + magic;
-    n = t - magic;
-    r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
-    p = 1.0f / 5040.0f;
-    p = p * r + 1.0f / 720.0f; p = p * r + 1.0f / 120.0f; p = p * r + 1.0f / 24.0f; p = p * r + 1.0f / 6.0f; p = p * r + 0.5f;
+    float t = clamped * 1.44269504f + magic, n = t - magic;
+    float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f, p = 1.0f / 5040.0f, scale;
+    p = p * r + 1.0f / 720.0f; p = p * r + 1.0f / 120.0f; p = p * r + 1.0f / 24.0f;
+    p = p * r + 1.0f / 6.0f; p = p * r + 0.5f;
     p = 1.0f + (r + r * r * p);
-    u = (bits32(t) + 127u) << 23;                            /* the low bits of t hold the integer n */
+    uint32_t u = (bits32(t) + 127u) << 23;                   /* the low bits of t hold the integer n */
     memcpy(&scale, &u, 4);
     p = p * scale;
     return x < -87.0f ? 0.0f : p;
@@ -601,20 +562,14 @@ static inline float exp32(float x) {
 /* Natural logarithm of a positive normal number, binary64, error < 1 ulp: x = m 2^n with m near 1, and
  * log m = 2 artanh(s), s = (m-1)/(m+1), by its series in s^2. */
 static double log64(double x) {
+    if (!(x > 0.0)) return x != x ? x : -745.0;              /* log 0 is never wanted; keep it finite */
     uint64_t u = bits64(x);
     int64_t n = (int64_t)(u >> 52) - 1023;
-    double m, f, s, z, half, r, nn;
-    int i;
-    if (!(x > 0.0)) return x != x ? x : -745.0;              /* log 0 is never wanted; keep it finite */
-    m = from_bits64((u & 0xfffffffffffffu) | 0x3ff0000000000000u);
+    double m = from_bits64((u & 0xfffffffffffffu) | 0x3ff0000000000000u);
     if (m > 1.4142135623730951) { m *= 0.5; n++; }
-    f = m - 1.0;                                             /* exact; log(1 + f) = f - f^2/2 + s (f^2/2 + r) */
-    s = f / (2.0 + f);
-    z = s * s;
-    half = 0.5 * f * f;
-    r = 2.0 / 25.0;
-    for (i = 23; i >= 3; i -= 2) r = r * z + 2.0 / (double)i;
-    nn = (double)n;
+    double f = m - 1.0;                                      /* exact; log(1 + f) = f - f^2/2 + s (f^2/2 + r) */
+    double s = f / (2.0 + f), z = s * s, half = 0.5 * f * f, nn = (double)n, r = 2.0 / 25.0;
+    for (int i = 23; i >= 3; i -= 2) r = r * z + 2.0 / (double)i;
     return nn * 6.93147180369123816490e-01 - ((half - (s * (half + r * z) + nn * 1.90821492927058770002e-10)) - f);
 }
 
@@ -624,17 +579,15 @@ static double pow64(double x, double y) { return exp64(y * log64(x)); }
  * Absolute error < 2^-52: the results are rounded to binary32 anyhow. */
 static void sincos64(double x, double *sine, double *cosine) {
     const double magic = 6755399441055744.0;
-    double n = (x * 0.63661977236758134308 + magic) - magic, r, z, s, c;
+    double n = (x * 0.63661977236758134308 + magic) - magic;
     int64_t quarter = (int64_t)n & 3;
-    r = ((x - n * 1.57079632673412561417e+00) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
-    z = r * r;
-    s = -1.0 / 1307674368000.0;
+    double r = ((x - n * 1.57079632673412561417e+00) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
+    double z = r * r, s = -1.0 / 1307674368000.0, c = 1.0 / 20922789888000.0;
     s = s * z + 1.0 / 6227020800.0; s = s * z - 1.0 / 39916800.0; s = s * z + 1.0 / 362880.0; s = s * z - 1.0 / 5040.0;
     s = s * z + 1.0 / 120.0; s = s * z - 1.0 / 6.0;
     s = r + r * z * s;
-    c = 1.0 / 20922789888000.0;
-    c = c * z - 1.0 / 87178291200.0; c = c * z + 1.0 / 479001600.0; c = c * z - 1.0 / 3628800.0; c = c * z + 1.0 / 40320.0;
-    c = c * z - 1.0 / 720.0; c = c * z + 1.0 / 24.0; c = c * z - 0.5;
+    c = c * z - 1.0 / 87178291200.0; c = c * z + 1.0 / 479001600.0; c = c * z - 1.0 / 3628800.0;
+    c = c * z + 1.0 / 40320.0; c = c * z - 1.0 / 720.0; c = c * z + 1.0 / 24.0; c = c * z - 0.5;
     c = 1.0 + z * c;
     *sine = quarter == 0 ? s : quarter == 1 ? c : quarter == 2 ? -s : -c;
     *cosine = quarter == 0 ? c : quarter == 1 ? -s : quarter == 2 ? -c : s;
@@ -661,16 +614,14 @@ static size_t below(uint64_t r, size_t n) { return (size_t)((r >> 32) * (uint64_
 /* A standard normal number: the sum of twelve uniforms less six. Its tails end at 6 sigma, which suits weights. */
 static float normal(uint64_t seed, uint64_t a, uint64_t b) {
     float sum = 0.0f;
-    uint64_t i;
-    for (i = 0; i < 12; i++) sum += uniform(draw(seed, DRAW_INIT, a, b, i));
+    for (uint64_t i = 0; i < 12; i++) sum += uniform(draw(seed, DRAW_INIT, a, b, i));
     return sum - 6.0f;
 }
 
 /* A name as a number (64-bit FNV-1a): keys of hash tables, and prompt ids for the random numbers. */
 static uint64_t hash(const char *s, size_t n) {
     uint64_t h = 0xcbf29ce484222325u;
-    size_t i;
-    for (i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
     return h;
 }
 
@@ -679,34 +630,34 @@ typedef struct { uint32_t h[8]; unsigned char block[64]; uint64_t n; } Sha;
 
 static void sha_block(uint32_t *h, const unsigned char *p) {
     static const uint32_t k[64] = {
-        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01,
-        0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
-        0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
-        0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08,
-        0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
-        0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2 };
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+        0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+        0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+        0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+        0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+        0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+        0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2 };
     uint32_t w[64], s[8];
-    int i;
 #define ROT(x, r) ((x) >> (r) | (x) << (32 - (r)))
-    for (i = 0; i < 16; i++) w[i] = (uint32_t)p[4*i] << 24 | (uint32_t)p[4*i+1] << 16 | (uint32_t)p[4*i+2] << 8 | p[4*i+3];
-    for (; i < 64; i++) w[i] = w[i-16] + w[i-7] + (ROT(w[i-15], 7) ^ ROT(w[i-15], 18) ^ w[i-15] >> 3)
-                                               + (ROT(w[i-2], 17) ^ ROT(w[i-2], 19) ^ w[i-2] >> 10);
-    for (i = 0; i < 8; i++) s[i] = h[i];
-    for (i = 0; i < 64; i++) {
-        uint32_t a = s[7] + (ROT(s[4], 6) ^ ROT(s[4], 11) ^ ROT(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
+    for (int i = 0; i < 16; i++, p += 4)
+        w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    for (int i = 16; i < 64; i++) w[i] = w[i-16] + w[i-7] + (ROT(w[i-15], 7) ^ ROT(w[i-15], 18) ^ w[i-15] >> 3)
+                                                    + (ROT(w[i-2], 17) ^ ROT(w[i-2], 19) ^ w[i-2] >> 10);
+    memcpy(s, h, sizeof s);
+    for (int i = 0; i < 64; i++) {
+        uint32_t a = s[7] + (ROT(s[4], 6) ^ ROT(s[4], 11) ^ ROT(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6]))
+                   + k[i] + w[i];
         uint32_t b = (ROT(s[0], 2) ^ ROT(s[0], 13) ^ ROT(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
         s[7] = s[6]; s[6] = s[5]; s[5] = s[4]; s[4] = s[3] + a; s[3] = s[2]; s[2] = s[1]; s[1] = s[0]; s[0] = a + b;
     }
 #undef ROT
-    for (i = 0; i < 8; i++) h[i] += s[i];
+    for (int i = 0; i < 8; i++) h[i] += s[i];
 }
 
 static void sha_start(Sha *c) {
-    static const uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
-        0x1f83d9ab, 0x5be0cd19 };
-    memcpy(c->h, h, sizeof h);
-    c->n = 0;
+    *c = (Sha){ { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 },
+        { 0 }, 0 };
 }
 
 static void sha_add(Sha *c, const void *data, size_t n) {
@@ -722,12 +673,11 @@ static void sha_add(Sha *c, const void *data, size_t n) {
 static void sha_end(Sha *c, char hex[65]) {
     uint64_t n = c->n * 8;
     unsigned char tail[8];
-    int i;
-    for (i = 0; i < 8; i++) tail[i] = (unsigned char)(n >> (56 - 8 * i));
+    for (int i = 0; i < 8; i++) tail[i] = (unsigned char)(n >> (56 - 8 * i));
     sha_add(c, "\x80", 1);
     while (c->n % 64 != 56) sha_add(c, "", 1);
     sha_add(c, tail, 8);
-    for (i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
+    for (int i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
 }
 
 static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
@@ -736,10 +686,10 @@ static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
     Sha sha;
     *bytes = 0;
     TRY(map_file(e, path, &file));
+    *bytes = file.n;
     sha_start(&sha);
     sha_add(&sha, file.s, file.n);
     sha_end(&sha, hex);
-    *bytes = file.n;
     release(e, mark);
     return 0;
 }
