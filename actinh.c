@@ -694,18 +694,18 @@ static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
     return 0;
 }
 
-/* ============================================= Text and JSON ==========================================================
+/* ============================================= Text and JSON =========================================================
  * UTF-8, numbers, and just enough JSON: a value is a Span of the text it stands in, checked once, never copied into a
  * tree. Numbers are parsed and printed here because C libraries disagree about both (locale, rounding, "1e999").
  */
 
 /* The code point at s (n > 0 bytes) and its length. A byte that is not UTF-8 counts as U+FFFD of length 1. */
 static size_t utf8(const char *s, size_t n, uint32_t *point) {
-    const unsigned char *p = (const unsigned char *)s;
     static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t i, k = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
+    const unsigned char *p = (const unsigned char *)s;
+    size_t k = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
     uint32_t c = k == 1 ? p[0] : k ? p[0] & (0xffu >> (k + 1)) : 0;
-    for (i = 1; i < k; i++) {
+    for (size_t i = 1; i < k; i++) {
         if (i >= n || (p[i] & 0xc0) != 0x80) { k = 0; break; }
         c = c << 6 | (p[i] & 0x3f);
     }
@@ -716,8 +716,8 @@ static size_t utf8(const char *s, size_t n, uint32_t *point) {
 
 static void put_utf8(Env *e, Buf *b, uint32_t c) {
     char s[4];
-    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
-    for (i = n; i-- > 1; c >>= 6) s[i] = (char)(unsigned char)(0x80 | (c & 0x3f));
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = n; i-- > 1; c >>= 6) s[i] = (char)(unsigned char)(0x80 | (c & 0x3f));
     s[0] = (char)(unsigned char)(n == 1 ? c : (0xf00u >> n & 0xf0u) | c);
     put(e, b, s, n);
 }
@@ -736,31 +736,28 @@ static Span trim(Span x) {
 
 /* The text before the first `c`, which is passed; all of it where there is none. */
 static Span upto(Span *rest, char c) {
-    Span part = *rest;
     const char *at = rest->n ? memchr(rest->s, c, rest->n) : NULL;
-    if (at) part.n = (size_t)(at - rest->s);
+    Span part = { rest->s, at ? (size_t)(at - rest->s) : rest->n };
     rest->s += part.n + (at != NULL);
     rest->n -= part.n + (at != NULL);
     return part;
 }
 
 /* A decimal number, correctly rounded to binary64. The digits are one big integer N (32-bit limbs, least first) times
- * 10^x; multiplying or dividing it by ten keeps it exact but for a "sticky" bit, and then one rounding is made. 800 digits
- * decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
+ * 10^x; multiplying or dividing it by ten keeps it exact but for a "sticky" bit, and then one rounding is made. 800
+ * digits decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
 typedef struct { uint32_t limb[256]; size_t used; } Big;
 
 static void times_ten(Big *b, uint64_t plus) {
-    size_t i;
-    for (i = 0; i < b->used; i++, plus >>= 32) { plus += (uint64_t)b->limb[i] * 10; b->limb[i] = (uint32_t)plus; }
+    for (size_t i = 0; i < b->used; i++, plus >>= 32) b->limb[i] = (uint32_t)(plus += (uint64_t)b->limb[i] * 10);
     if (plus) b->limb[b->used++] = (uint32_t)plus;
 }
 
 static size_t parse_number(const char *s, size_t n, double *value) {
     Big b = { { 0 }, 1 };
-    size_t i = 0, j, k, digits = 0, below;
-    int negative = 0, sticky = 0, seen = 0, point = 0, minus = 0, exponent = 63;
-    long x = 0, given = 0;
-    uint64_t top = 0, m;
+    size_t i = 0, digits = 0;
+    int negative = 0, sticky = 0, seen = 0, point = 0;
+    long x = 0;
     if (i < n && (s[i] == '-' || s[i] == '+')) negative = s[i++] == '-';
     for (; i < n && (is_digit(s[i]) || (s[i] == '.' && !point)); i++) {
         if (s[i] == '.') { point = 1; continue; }
@@ -773,46 +770,49 @@ static size_t parse_number(const char *s, size_t n, double *value) {
     }
     if (!seen) return 0;
     if (i < n && lower(s[i]) == 'e') {
-        k = i + 1;
-        if (k < n && (s[k] == '-' || s[k] == '+')) minus = s[k++] == '-';
-        for (j = k; j < n && is_digit(s[j]); j++) if (given < 100000) given = given * 10 + (s[j] - '0');
-        if (j > k) { x += minus ? -given : given; i = j; }
+        size_t from = i + 1, j;
+        long given = 0, sign = 1;
+        if (from < n && (s[from] == '-' || s[from] == '+')) sign = s[from++] == '-' ? -1 : 1;
+        for (j = from; j < n && is_digit(s[j]); j++) if (given < 100000) given = given * 10 + (s[j] - '0');
+        if (j > from) { x += sign * given; i = j; }
     }
     *value = negative ? -0.0 : 0.0;
     if (digits == 0 || x + (long)digits < -330) return i;
     *value = negative ? -HUGE_VAL : HUGE_VAL;
     if (x + (long)digits > 310) return i;
     for (; x > 0; x--) times_ten(&b, 0);
-    below = x < 0 ? (size_t)-x * 107 / 1024 + 3 : 0;         /* limbs of zeros that keep the quotient's leading 64 bits exact: */
-    memmove(b.limb + below, b.limb, b.used * sizeof *b.limb);     /* 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
+    /* limbs of zeros that keep the quotient's leading 64 bits exact: 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
+    size_t below = x < 0 ? (size_t)-x * 107 / 1024 + 3 : 0;
+    memmove(b.limb + below, b.limb, b.used * sizeof *b.limb);
     memset(b.limb, 0, below * sizeof *b.limb);
     for (b.used += below; x < 0; x++) {
         uint64_t rest = 0;
-        for (j = b.used; j-- > 0; rest %= 10) { rest = rest << 32 | b.limb[j]; b.limb[j] = (uint32_t)(rest / 10); }
+        for (size_t j = b.used; j-- > 0; rest %= 10) b.limb[j] = (uint32_t)((rest = rest << 32 | b.limb[j]) / 10);
         sticky |= rest != 0;
     }
-    exponent -= 32 * (int)below;
-    for (j = b.used * 32; j-- > 0;) {            /* the leading 64 bits into top; what is below only sticks */
+    uint64_t top = 0;                            /* the leading 64 bits; what is below only sticks */
+    int exponent = 63 - 32 * (int)below;
+    for (size_t j = b.used * 32; j-- > 0;) {
         uint64_t bit = b.limb[j / 32] >> (j % 32) & 1;
         if (top >> 63) { sticky |= bit != 0; exponent++; } else top = top << 1 | bit;
     }
     for (; !(top >> 63); exponent--) top <<= 1;
     for (; exponent < -1022; exponent++) { sticky |= (int)(top & 1); top >>= 1; }
     if (exponent > 1023) return i;
-    m = top >> 11;                               /* 53 bits, or fewer below 2^-1022; halves to even */
+    uint64_t m = top >> 11;                      /* 53 bits, or fewer below 2^-1022; halves to even */
     m += (top & 2047) > 1024 || ((top & 2047) == 1024 && (sticky || (m & 1)));
     *value = from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
     if (negative) *value = -*value;
     return i;
 }
 
-/* Scores are printed with six decimals: x * 10^6 rounded to binary64, then to the nearest integer, halves away from 0. */
+/* Scores have six decimals: x * 10^6 rounded to binary64, then to the nearest integer, halves away from 0. */
 static void put_fixed(Env *e, Buf *b, double x) {
     double scaled = (x < 0 ? -x : x) * 1e6 + 0.5;
     uint64_t u = scaled < 9e18 ? (uint64_t)scaled : (uint64_t)9e18;
     char text[32];
-    size_t i = sizeof text, k, minus = x < 0 && u;
-    for (k = 0; k < 7 || u; k++, u /= 10) {
+    size_t i = sizeof text, minus = x < 0 && u;
+    for (int k = 0; k < 7 || u; k++, u /= 10) {
         if (k == 6) text[--i] = '.';
         text[--i] = (char)('0' + u % 10);
     }
@@ -826,31 +826,32 @@ static void put_hex(Env *e, Buf *b, double x) {
     int exponent = (int)(u >> 52 & 0x7ff), digits = 13;
     if (exponent == 0) { put_text(e, b, u >> 63 ? "-0x0p+0" : "0x0p+0"); return; }       /* denormals count as 0 here */
     for (; digits > 0 && (m & 15) == 0; digits--) m >>= 4;
-    put_format(e, b, "%s0x1%s", u >> 63 ? "-" : "", digits ? "." : "");
-    if (digits) put_format(e, b, "%0*llx", digits, (unsigned long long)m);
-    put_format(e, b, "p%+d", exponent - 1023);
+    put_format(e, b, "%s0x1%s%.*llxp%+d", u >> 63 ? "-" : "", digits ? "." : "", digits, (unsigned long long)m,
+        exponent - 1023);                                    /* no digits of 0 are no characters */
 }
 
-/* JSON. json_end() checks the value that starts at `s` and returns where it ends; NULL sets what was wrong and where. */
-typedef struct { Span key, value; } Member;                 /* the key without its quotes, as it stands in the text */
+/* JSON. One function reads it: json_element(). What it says of the first fault, and where: */
 typedef struct { const char *what, *where; } Wrong;
+typedef struct { Span key, value; } Member;                 /* the key without its quotes, as it stands in the text */
 
-static const char *json_bad(Wrong *w, const char *what, const char *where) { w->what = what; w->where = where; return NULL; }
+static const char *json_bad(Wrong *w, const char *what, const char *where) { *w = (Wrong){ what, where }; return NULL; }
 
 static const char *skip_space(const char *s, const char *end) {
     while (s < end && (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r')) s++;
     return s;
 }
 
-/* Are these eight bytes neither quotes, backslashes nor control characters? Most of a text is passed over in such steps. (A
- * byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: then they are looked at.) */
+/* Are these eight bytes neither quotes, backslashes nor control characters? Most of a text is passed in such steps. (A
+ * byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: those are looked at.) */
 static int is_plain(const char *s) {
     const uint64_t ones = 0x0101010101010101u;
-    uint64_t x, quote, slash;
+    uint64_t x;
     memcpy(&x, s, 8);
-    quote = x ^ '"' * ones; slash = x ^ '\\' * ones;
+    uint64_t quote = x ^ '"' * ones, slash = x ^ '\\' * ones;
     return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & 0x80 * ones);
 }
+
+static int is_hex(int c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 
 static const char *json_string_end(const char *s, const char *end, Wrong *w) {
     for (s++; s < end && *s != '"'; s++) {
@@ -860,10 +861,8 @@ static const char *json_string_end(const char *s, const char *end, Wrong *w) {
         if (*s != '\\') continue;
         if (++s == end) break;
         if (*s == 'u') {
-            int i;
-            for (i = 1; i <= 4; i++)
-                if (end - s <= i || !(is_digit(s[i]) || (lower(s[i]) >= 'a' && lower(s[i]) <= 'f')))
-                    return json_bad(w, "\\u without four hexadecimal digits", s);
+            for (int i = 1; i <= 4; i++)
+                if (end - s <= i || !is_hex(s[i])) return json_bad(w, "\\u without four hexadecimal digits", s);
             s += 4;
         } else if (!*s || !strchr("\"\\/bfnrt", *s)) return json_bad(w, "an unknown escape in a string", s);
     }
@@ -877,9 +876,8 @@ static const char *skip_digits(const char *s, const char *end) {
 
 static const char *json_number_end(const char *s, const char *end, Wrong *w) {
     const char *from = s, *digits = s + (*s == '-');
-    int good;
     s = skip_digits(digits, end);
-    good = s == digits + 1 || (s > digits && *digits != '0');
+    int good = s == digits + 1 || (s > digits && *digits != '0');
     if (s < end && *s == '.') { digits = s + 1; s = skip_digits(digits, end); good &= s > digits; }
     if (s < end && lower(*s) == 'e') {
         digits = s + 1 + (end - s > 1 && (s[1] == '-' || s[1] == '+'));
@@ -889,55 +887,49 @@ static const char *json_number_end(const char *s, const char *end, Wrong *w) {
     return good ? s : json_bad(w, "not a JSON value", from);
 }
 
-static const char *json_end(const char *s, const char *end, int depth, Wrong *w) {
+/* The element that begins at s, of an array (open is '[') or an object ('{'): checks it, gives its key and value and
+ * returns where it ends; or NULL and what is wrong. */
+static const char *json_element(const char *s, const char *end, char open, int depth, Wrong *w, Member *m) {
+    *m = (Member){ { s, 0 }, { s, 0 } };
+    if (open == '{') {
+        if (s == end || *s != '"') return json_bad(w, "a field name in quotes was expected", s);
+        if (!(s = json_string_end(s, end, w))) return NULL;
+        m->key = (Span){ m->key.s + 1, (size_t)(s - m->key.s) - 2 };
+        s = skip_space(s, end);
+        if (s == end || *s != ':') return json_bad(w, "':' was expected", s);
+        m->value.s = s = skip_space(s + 1, end);
+    }
     if (s == end) return json_bad(w, "a value is missing", s);
     if (depth >= 100) return json_bad(w, "nested deeper than 100 levels", s);
-    if (*s == '"') return json_string_end(s, end, w);
     if (*s == '{' || *s == '[') {
-        char close = *s == '{' ? '}' : ']';
+        char inner = *s, close = inner == '{' ? '}' : ']';
+        Member part;
         s = skip_space(s + 1, end);
-        if (s < end && *s == close) return s + 1;
-        for (;;) {
-            if (close == '}') {
-                if (s == end || *s != '"') return json_bad(w, "a field name in quotes was expected", s);
-                s = json_string_end(s, end, w);
-                if (!s) return NULL;
-                s = skip_space(s, end);
-                if (s == end || *s != ':') return json_bad(w, "':' was expected", s);
-                s = skip_space(s + 1, end);
-            }
-            s = json_end(s, end, depth + 1, w);
-            if (!s) return NULL;
+        for (int more = s == end || *s != close; more;) {
+            if (!(s = json_element(s, end, inner, depth + 1, w, &part))) return NULL;
             s = skip_space(s, end);
-            if (s < end && *s == close) return s + 1;
-            if (s == end || *s != ',')
-                return json_bad(w, close == '}' ? "',' or '}' was expected" : "',' or ']' was expected", s);
-            s = skip_space(s + 1, end);
+            more = s < end && *s == ',';
+            if (more) s = skip_space(s + 1, end);
+            else if (s == end || *s != close)
+                return json_bad(w, inner == '{' ? "',' or '}' was expected" : "',' or ']' was expected", s);
         }
-    }
-    if (end - s >= 4 && (memcmp(s, "true", 4) == 0 || memcmp(s, "null", 4) == 0)) return s + 4;
-    if (end - s >= 5 && memcmp(s, "false", 5) == 0) return s + 5;
-    return json_number_end(s, end, w);
+        s++;
+    } else if (*s == '"') s = json_string_end(s, end, w);
+    else if (end - s >= 4 && (memcmp(s, "true", 4) == 0 || memcmp(s, "null", 4) == 0)) s += 4;
+    else if (end - s >= 5 && memcmp(s, "false", 5) == 0) s += 5;
+    else s = json_number_end(s, end, w);
+    if (s) m->value.n = (size_t)(s - m->value.s);
+    return s;
 }
 
 /* The next element of the checked array or object `json`: *at is 0 to begin with. Returns 0 at the end. */
 static int json_next(Span json, size_t *at, Member *m) {
-    const char *end, *s, *to;
-    Wrong w;
     if (json.n == 0 || (json.s[0] != '{' && json.s[0] != '[')) return 0;
-    end = json.s + json.n;
-    s = skip_space(json.s + (*at ? *at : 1), end);
+    const char *end = json.s + json.n, *s = skip_space(json.s + (*at ? *at : 1), end);
     if (s < end && *s == ',') s = skip_space(s + 1, end);
     if (s >= end || *s == '}' || *s == ']') return 0;
-    m->key.s = s; m->key.n = 0;
-    if (json.s[0] == '{') {
-        to = json_string_end(s, end, &w);
-        m->key.s = s + 1; m->key.n = (size_t)(to - s) - 2;
-        s = skip_space(skip_space(to, end) + 1, end);
-    }
-    to = json_end(s, end, 0, &w);
-    m->value.s = s; m->value.n = (size_t)(to - s);
-    *at = (size_t)(to - json.s);
+    Wrong w;
+    *at = (size_t)(json_element(s, end, json.s[0], 0, &w, m) - json.s);
     return 1;
 }
 
@@ -945,44 +937,37 @@ static int json_next(Span json, size_t *at, Member *m) {
 static Span json_get(Span json, const char *key) {
     Span found = { NULL, 0 };
     Member m;
-    size_t at = 0;
-    if (json.n && json.s[0] == '{') while (json_next(json, &at, &m)) if (same(m.key, key)) found = m.value;
+    if (!json.n || json.s[0] != '{') return found;
+    for (size_t at = 0; json_next(json, &at, &m);) if (same(m.key, key)) found = m.value;
     return found;
-}
-
-/* Writes ,"key":value as they stand (the comma where *any were before). */
-static void put_member(Env *e, Buf *b, const Member *m, size_t *any) {
-    put_text(e, b, (*any)++ ? ",\"" : "\"");
-    put(e, b, m->key.s, m->key.n);
-    put_text(e, b, "\":");
-    put(e, b, m->value.s, m->value.n);
 }
 
 /* Checks that `text` is one JSON value and nothing else. */
 static int json_check(Env *e, Span text, const char *file, size_t line) {
-    const char *end = text.s + text.n, *s = skip_space(text.s, end), *to;
-    Wrong w = { NULL, NULL };
-    to = json_end(s, end, 0, &w);
-    if (to && skip_space(to, end) != end) to = json_bad(&w, "something behind the end of the value", skip_space(to, end));
-    if (to) return 0;
-    if (line) return fail(e, "%s, line %zu, column %zu: not JSON: %s", file, line, (size_t)(w.where - text.s) + 1, w.what);
-    return fail(e, "%s, byte %zu: not JSON: %s", file, (size_t)(w.where - text.s), w.what);
+    const char *end = text.s + text.n;
+    Member m;
+    Wrong w;
+    const char *to = json_element(skip_space(text.s, end), end, '[', 0, &w, &m);
+    if (to && (to = skip_space(to, end)) == end) return 0;
+    if (to) json_bad(&w, "something behind the end of the value", to);
+    size_t at = (size_t)(w.where - text.s);
+    if (line) return fail(e, "%s, line %zu, column %zu: not JSON: %s", file, line, at + 1, w.what);
+    return fail(e, "%s, byte %zu: not JSON: %s", file, at, w.what);
 }
 
 static uint32_t hex4(const char *s) {
     uint32_t c = 0;
-    int i;
-    for (i = 0; i < 4; i++) c = c << 4 | (uint32_t)(is_digit(s[i]) ? s[i] - '0' : lower(s[i]) - 'a' + 10);
+    for (int i = 0; i < 4; i++) c = c << 4 | (uint32_t)(is_digit(s[i]) ? s[i] - '0' : lower(s[i]) - 'a' + 10);
     return c;
 }
 
 /* The text of a JSON string value: escapes undone, bytes that are not UTF-8 made U+FFFD. */
 static void put_unquoted(Env *e, Buf *b, Span json) {
-    const char *s = json.s + 1, *end = json.s + json.n - 1, *from;
     static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    uint32_t c;
-    while (s < end) {
-        for (from = s; s < end && *s != '\\' && (unsigned char)*s < 0x80; s++) ;
+    for (const char *s = json.s + 1, *end = json.s + json.n - 1; s < end;) {
+        const char *from = s;
+        uint32_t c;
+        while (s < end && *s != '\\' && (unsigned char)*s < 0x80) s++;
         put(e, b, from, (size_t)(s - from));
         if (s == end) break;
         if (*s != '\\') { s += utf8(s, (size_t)(end - s), &c); put_utf8(e, b, c); continue; }
@@ -998,19 +983,16 @@ static void put_unquoted(Env *e, Buf *b, Span json) {
 }
 
 static void put_quoted(Env *e, Buf *b, Span text) {
-    size_t i = 0, from;
-    uint32_t c;
     put(e, b, "\"", 1);
-    while (i < text.n) {
-        for (from = i; i < text.n && (unsigned char)text.s[i] >= 0x20 && (unsigned char)text.s[i] < 0x7f && text.s[i] != '"'
-            && text.s[i] != '\\'; i++) ;
+    for (size_t i = 0; i < text.n;) {
+        size_t from = i;
+        uint32_t c;
+        while (i < text.n && text.s[i] >= 0x20 && text.s[i] < 0x7f && text.s[i] != '"' && text.s[i] != '\\') i++;
         put(e, b, text.s + from, i - from);
         if (i == text.n) break;
         i += utf8(text.s + i, text.n - i, &c);
-        if (c == '"' || c == '\\') { put(e, b, "\\", 1); put_utf8(e, b, c); }
-        else if (c == '\n') put_text(e, b, "\\n");
-        else if (c == '\t') put_text(e, b, "\\t");
-        else if (c == '\r') put_text(e, b, "\\r");
+        if (c == '"' || c == '\\') put(e, b, c == '"' ? "\\\"" : "\\\\", 2);
+        else if (c == '\n' || c == '\t' || c == '\r') put(e, b, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r", 2);
         else if (c < 0x20 || c == 0x7f) put_format(e, b, "\\u%04x", (unsigned)c);
         else put_utf8(e, b, c);
     }
@@ -1032,13 +1014,20 @@ static void put_json(Env *e, Buf *b, const char *form, ...) {
     va_end(args);
 }
 
+/* Writes ,"key":value as they stand (the comma where *any were before). */
+static void put_member(Env *e, Buf *b, const Member *m, size_t *any) {
+    put_json(e, b, "%s'%r':%r", (*any)++ ? "," : "", m->key, m->value);
+}
+
 /* Number of a JSON value: 1 when it is a finite one. */
 static int json_number(Span json, double *x) {
-    return json.n && (is_digit(json.s[0]) || json.s[0] == '-') && parse_number(json.s, json.n, x) == json.n && *x - *x == 0.0;
+    return json.n && (is_digit(json.s[0]) || json.s[0] == '-') && parse_number(json.s, json.n, x) == json.n
+        && *x - *x == 0.0;
 }
 
 /* The number of field `key`, perhaps a whole one, from low to high: 1, or 0 where there is none. */
-static int json_field(Env *e, const char *file, Span json, const char *key, double low, double high, int is_whole, double *x) {
+static int json_field(Env *e, const char *file, Span json, const char *key, double low, double high, int is_whole,
+        double *x) {
     Span v = json_get(json, key);
     if (v.n == 0 || same(v, "null")) return 0;
     if (json_number(v, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x)) return 1;
@@ -1072,42 +1061,36 @@ static int read_json(Env *e, const char *path, Span *json) {
 typedef struct { char *section, *key, *value; size_t line; } Setting;
 
 static int load_settings(Env *e, const char *path, Setting **list, size_t *n) {
-    Span text, line, key;
-    size_t cap = 0, number = 0;
+    Span text;
+    size_t cap = 0;
     char *section = copy(e, "", 0);
     *list = NULL; *n = 0;
     TRY(load_file(e, path, &text));
-    while (text.n) {
-        line = trim(upto(&text, '\n'));
-        number++;
+    for (size_t number = 1; text.n; number++) {
+        Span line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.s[0] == '#') continue;
         if (line.s[0] == '[' && line.s[line.n - 1] == ']') { section = copy(e, line.s + 1, line.n - 2); continue; }
         if (!memchr(line.s, '=', line.n))
             return fail(e, "%s, line %zu: \"key = value\" was expected, found \"%.*s\"", path, number, SHOWN(line));
         TRY(room(e, list, *n, &cap, sizeof **list));
-        key = trim(upto(&line, '='));
-        line = trim(line);
-        (*list)[*n].section = section;
-        (*list)[*n].key = copy(e, key.s, key.n);
-        (*list)[*n].value = copy(e, line.s, line.n);
-        (*list)[(*n)++].line = number;
+        Span key = trim(upto(&line, '=')), value = trim(line);
+        (*list)[(*n)++] = (Setting){ section, copy(e, key.s, key.n), copy(e, value.s, value.n), number };
     }
     return e->error[0] ? -1 : 0;
 }
 
 /* The value of a setting in its section, or `otherwise`. */
 static const char *setting(const Setting *list, size_t n, const char *section, const char *key, const char *otherwise) {
-    size_t i;
-    for (i = 0; i < n; i++) if (strcmp(list[i].section, section) == 0 && strcmp(list[i].key, key) == 0) return list[i].value;
+    for (; n--; list++) if (strcmp(list->section, section) == 0 && strcmp(list->key, key) == 0) return list->value;
     return otherwise;
 }
 
-/* ------------------------------------------------- records ------------------------------------------------------------
+/* ------------------------------------------------- records -----------------------------------------------------------
  * What flows between the verbs: one JSON object a line. Prompt files, candidates, chosen answers and training text are
  * all records; fields we don't know pass through untouched. A file that begins with '[' is one array of records.
  *
  *     prompt      {"id": "7", "prompt": "..."}  or Alpaca's {"instruction", "input", "output"}  or a conversation:
- *                 {"messages": [{"role": "user", "content": "..."}, ..]}, ShareGPT's {"conversations": [{"from", "value"}, ..]}
+ *                 {"messages": [{"role": "user", "content": ".."}..]}, ShareGPT's {"conversations": [{"from", "value"}..]}
  *     candidate   {"id": "7", "candidate": 3, "prompt": "...", "completion": "...", "scores": {"words": 33}}
  *     text        {"text": "..."}: trained on as a whole
  */
@@ -1125,39 +1108,34 @@ typedef struct {
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; } Records;         /* unit: what in.line counts, for messages */
+typedef struct { In in; size_t number; const char *unit; } Records;        /* unit: what in.line counts, for messages */
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
-    Span array;
-    Member m;
-    size_t i = 0, at = 0;
-    memset(r, 0, sizeof *r);
-    r->unit = "line";
+    size_t i, at = 0;
+    *r = (Records){ .unit = "line" };
     TRY(open_in(e, in, path));
     do {
         TRY(fill(e, in));
         if (in->n >= 3 && memcmp(in->s, "\xef\xbb\xbf", 3) == 0) memset(in->s, ' ', 3);      /* a byte order mark */
-        for (i = 0; i < in->n && is_space((unsigned char)in->s[i]); i++) continue;
+        for (i = 0; i < in->n && is_space(in->s[i]);) i++;
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
     r->unit = "record";                          /* one array: it is made into lines, an element each */
     while (!in->end) TRY(fill(e, in));
-    array.s = in->s; array.n = in->n;
-    array = trim(array);
+    Span array = trim((Span){ in->s, in->n });
     TRY(json_check(e, array, in->path, 0));
-    for (i = 0; i < in->n; i++) if (in->s[i] == '\n' || in->s[i] == '\r') in->s[i] = ' ';
-    i = (size_t)(array.s - in->s);
-    in->s[i + array.n - 1] = '\n';
-    while (json_next(array, &at, &m)) *strpbrk(in->s + i + at, ",\n") = '\n';
-    in->s[i] = ' ';
+    for (char *c = in->s; c < in->s + in->n; c++) if (*c == '\n' || *c == '\r') *c = ' ';
+    char *from = in->s + i;
+    from[array.n - 1] = '\n';
+    for (Member m; json_next(array, &at, &m);) *strpbrk(from + at, ",\n") = '\n';
+    from[0] = ' ';
     return 0;
 }
 
 /* The same of records that are in memory. */
 static void open_text(Records *r, const char *name, Span text) {
-    memset(r, 0, sizeof *r);
-    r->in.path = name; r->in.s = (char *)(uintptr_t)text.s; r->in.n = text.n; r->in.end = 1;
+    *r = (Records){ .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
 }
 
 /* Decodes the first of several fields of `object` that is there, into the record's text: 1, 0 for none, -1. */
@@ -1177,19 +1155,17 @@ static int take(Env *e, Record *r, Span object, const char *where, const char *c
 }
 
 static int add_turn(Env *e, Record *r, Span prompt, Span system) {
-    Turn turn = { { prompt, prompt, { "", 0 }, system, { "", 0 } } };
-    TRY(room(e, &r->turn, r->n_turns, &r->turn_cap, sizeof turn));
-    r->turn[r->n_turns++] = turn;
+    TRY(room(e, &r->turn, r->n_turns, &r->turn_cap, sizeof *r->turn));
+    r->turn[r->n_turns++] = (Turn){ { prompt, prompt, span(""), system, span("") } };
     return 0;
 }
 
 /* A conversation: perhaps a system message, then user and assistant by turns. 1: the last word is the assistant's. */
 static int take_messages(Env *e, Record *r, Span list, const char *where) {
-    Span role, text, system = { "", 0 };
+    Span role, text, system = span("");
     size_t at = 0;
     int asked = 0;
-    Member m;
-    while (json_next(list, &at, &m)) {
+    for (Member m; json_next(list, &at, &m);) {
         if (take(e, r, m.value, where, NAMES("role", "from"), &role) <= 0
             || take(e, r, m.value, where, NAMES("content", "value"), &text) <= 0)
             return fail(e, "%s: a message {\"role\", \"content\"} was expected, found %.*s", where, SHOWN(m.value));
@@ -1200,31 +1176,30 @@ static int take_messages(Env *e, Record *r, Span list, const char *where) {
         } else if ((same(role, "assistant") || same(role, "gpt")) && asked) {
             r->turn[r->n_turns - 1].field[COMPLETION] = text;
             asked = 0;
-        } else return fail(e, "%s: a message of role \"%.*s\" out of turn: user and assistant alternate, a system message "
-            "may come first", where, SHOWN(role));
+        } else return fail(e, "%s: a message of role \"%.*s\" out of turn: user and assistant alternate, a system "
+            "message may come first", where, SHOWN(role));
     }
     return r->n_turns ? !asked : fail(e, "%s: a conversation without a user's message", where);
 }
 
 /* What a record asks: messages, or instruction and input. A prompt beside them that is not theirs goes before them. */
 static int take_prompt(Env *e, Record *r, const char *where) {
-    Span talk = json_get(r->raw, "messages"), own = { "", 0 }, text = own, none = own;
-    int some;
+    Span talk = json_get(r->raw, "messages"), own = span(""), text;
+    int some = 0;
     if (talk.n == 0) talk = json_get(r->raw, "conversations");
     TRY(r->has_prompt = take(e, r, r->raw, where, NAMES("prompt"), &own));
     if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, where));
-    else {
-        TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
-        if (some) {
-            TRY(add_turn(e, r, text, none));
-            put(e, &r->text, "\n", 1);
-            TRY(take(e, r, r->raw, where, NAMES("input"), &r->turn[0].field[INPUT]));
-            if (r->turn[0].field[INPUT].n) r->turn[0].field[PROMPT].n += 1 + r->turn[0].field[INPUT].n;
-        }
+    else TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
+    if (some) {
+        TRY(add_turn(e, r, text, span("")));
+        put(e, &r->text, "\n", 1);
+        Span *field = r->turn[0].field;
+        TRY(take(e, r, r->raw, where, NAMES("input"), &field[INPUT]));
+        if (field[INPUT].n) field[PROMPT].n += 1 + field[INPUT].n;
     }
     if (r->n_turns && (!r->has_prompt || equal(own, r->turn[r->n_turns - 1].field[PROMPT]))) return r->has_prompt = 1;
     r->n_turns = 0; r->has_completion = 0;
-    return add_turn(e, r, own, none);
+    return add_turn(e, r, own, span(""));
 }
 
 /* The next object: 1, or 0 at the end, or -1. It is valid until the next call. */
@@ -1241,14 +1216,12 @@ static int next_object(Env *e, Records *rs, Span *raw) {
 
 /* The next record, likewise. */
 static int next_record(Env *e, Records *rs, Record *r) {
-    double candidate = 0;
-    Span *answer;
-    char where[360];
     int given, any = next_object(e, rs, &r->raw);
     if (any <= 0) return any;
+    char where[360];
     snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
     if (r->raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(r->raw));
-    if (r->text.cap < 4 * r->raw.n + 64) {       /* the raw bytes, and three for each that is not UTF-8: it never moves */
+    if (r->text.cap < 4 * r->raw.n + 64) {       /* the raw bytes, three for each that is not UTF-8: it never moves */
         drop(e, r->text.s);
         r->text.cap = 8 * r->raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
@@ -1257,14 +1230,18 @@ static int next_record(Env *e, Records *rs, Record *r) {
     r->is_text = r->has_completion = 0;
     r->number = rs->number - 1;
     r->id.s = r->text.s;
-    if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) { put_format(e, &r->text, "%zu", r->number); r->id.n = r->text.n; }
+    if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) {
+        put_format(e, &r->text, "%zu", r->number);
+        r->id.n = r->text.n;
+    }
     TRY(take_prompt(e, r, where));
-    answer = &r->turn[r->n_turns - 1].field[COMPLETION];
+    Span *answer = &r->turn[r->n_turns - 1].field[COMPLETION];
     TRY(given = take(e, r, r->raw, where, NAMES("completion", "response", "output", "answer"), answer));
     r->has_completion |= given;
     if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, where, NAMES("text"), answer));
     if (!r->has_prompt && !r->has_completion && !r->is_text)
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
+    double candidate = 0;
     TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &candidate));
     r->candidate = (size_t)candidate;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
@@ -1285,26 +1262,18 @@ typedef struct {
 
 static int next_group(Env *e, Records *rs, Group *g) {
     if (g->ahead) {              /* what was read too far last time comes first now */
-        Record first = g->r[0];
-        g->r[0] = g->r[g->n]; g->r[g->n] = first;
-        g->n = 1; g->ahead = 0;
-    } else g->n = 0;
-    for (;;) {
-        int any;
+        Record first = g->r[g->n];
+        g->r[g->n] = g->r[0]; g->r[0] = first;
+    }
+    for (g->n = g->ahead; ; g->n++) {
         TRY(room(e, &g->r, g->n, &g->cap, sizeof *g->r));
-        any = next_record(e, rs, &g->r[g->n]);
-        if (any < 0) return -1;
-        if (any) {                       /* the line's bytes move when the next one is read: keep them */
-            Record *r = &g->r[g->n];
-            put(e, &r->text, r->raw.s, r->raw.n);
-            r->raw.s = r->text.s + r->text.n - r->raw.n;
-        }
-        if (!any) return g->n > 0;
-        if (g->n && !equal(g->r[g->n].id, g->r[0].id)) {
-            g->ahead = 1;
-            return 1;
-        }
-        g->n++;
+        Record *r = &g->r[g->n];
+        int any = next_record(e, rs, r);
+        g->ahead = any > 0 && g->n && !equal(r->id, g->r[0].id);
+        if (any <= 0) return any < 0 ? -1 : g->n > 0;
+        put(e, &r->text, r->raw.s, r->raw.n);           /* the line's bytes move when the next one is read: keep them */
+        r->raw.s = r->text.s + r->text.n - r->raw.n;
+        if (g->ahead) return 1;
     }
 }
 
@@ -1320,6 +1289,8 @@ static uint32_t le32(const void *at) {
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
+static uint64_t le64(const void *at) { return le32(at) | (uint64_t)le32((const char *)at + 4) << 32; }
+
 static float le_float(const void *at) {
     uint32_t u = le32(at);
     float x = 0;
@@ -1327,34 +1298,31 @@ static float le_float(const void *at) {
     return x;
 }
 
-static uint64_t le64(const void *at) { return le32(at) | (uint64_t)le32((const char *)at + 4) << 32; }
-
 static void put_le32(Env *e, Buf *b, uint32_t u) {
     char s[4] = { (char)(u & 0xff), (char)(u >> 8 & 0xff), (char)(u >> 16 & 0xff), (char)(u >> 24) };
     put(e, b, s, 4);
 }
 
-/* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; then the fields,
+/* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; the fields:
  * a key (u64 length, bytes), u32 type, value each; then names, shapes, types and places of the tensors; then, aligned,
  * their numbers. An array is u32 type, u64 length, values. A Value is read from the front, like a stream. */
-enum { GGUF_TEXT = 8, GGUF_ARRAY = 9 };
-static const unsigned char gguf_bytes[13] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };   /* u8 i8 u16 i16 u32 i32 f32 bool .. u64 i64 f64 */
+enum { GGUF_TEXT = 8, GGUF_ARRAY = 9, GGUF_TYPES = 13 };         /* u8 i8 u16 i16 u32 i32 f32 bool .. u64 i64 f64 */
+static const unsigned char gguf_bytes[GGUF_TYPES] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
 typedef struct { uint32_t type; uint64_t n; const char *s, *end; } Value;          /* n values of a type from s on */
 
 static int take_text(Value *v, Span *text) {
     if (v->n == 0 || v->type != GGUF_TEXT || v->end - v->s < 8 || le64(v->s) > (uint64_t)(v->end - v->s - 8)) return 0;
-    text->s = v->s + 8; text->n = (size_t)le64(v->s);
+    *text = (Span){ v->s + 8, (size_t)le64(v->s) };
     v->s = text->s + text->n;
     v->n--;
     return 1;
 }
 
 static int take_number(Value *v, double *x) {
-    uint64_t u = 0, sign;
-    size_t bytes = v->type < 13 ? gguf_bytes[v->type] : 0, i;
+    size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
     if (v->n == 0 || bytes == 0 || (size_t)(v->end - v->s) < bytes) return 0;
-    for (i = bytes; i-- > 0;) u = u << 8 | (unsigned char)v->s[i];
-    sign = (uint64_t)1 << (8 * bytes - 1);
+    uint64_t u = 0, sign = (uint64_t)1 << (8 * bytes - 1);
+    for (size_t i = bytes; i-- > 0;) u = u << 8 | (unsigned char)v->s[i];
     if (v->type == 6) *x = (double)le_float(v->s);
     else if (v->type == 12) *x = from_bits64(u);
     else if ((v->type == 11 || (v->type < 6 && v->type & 1)) && u & sign) *x = -(double)(sign - (u & (sign - 1)));
@@ -1373,57 +1341,53 @@ static double take_one(Value *v, uint32_t type) {
 
 /* The value of a field: 1, or 0 where there is none. Without a key: where the tensors' names begin. */
 static int gguf_find(Env *e, const char *path, Span file, const char *key, Value *v) {
-    Value name = { GGUF_TEXT, 1, NULL, file.s + file.n };
-    Span field = { NULL, 0 }, text;
-    uint64_t i, fields;
     if (file.n < 24 || memcmp(file.s, "GGUF", 4) || le32(file.s + 4) < 2 || le32(file.s + 4) > 3)
         return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
-    fields = le64(file.s + 16);
-    name.s = file.s + 24;
-    for (i = 0; i < fields; i++) {
-        name.n = 1;
-        if (!take_text(&name, &field) || name.end - name.s < 4) goto cut;
-        v->type = le32(name.s); v->n = 1; v->s = name.s + 4; v->end = name.end;
+    Span field = { NULL, 0 }, text;
+    *v = (Value){ .s = file.s + 24, .end = file.s + file.n };
+    for (uint64_t i = le64(file.s + 16); i-- > 0;) {
+        v->type = GGUF_TEXT; v->n = 1;
+        if (!take_text(v, &field) || v->end - v->s < 4) goto cut;
+        v->type = le32(v->s); v->n = 1; v->s += 4;
         if (v->type == GGUF_ARRAY) {
             if (v->end - v->s < 12) goto cut;
             v->type = le32(v->s); v->n = le64(v->s + 4); v->s += 12;
         }
         if (key && same(field, key)) return 1;
-        if (v->type == GGUF_TEXT) { while (v->n) if (!take_text(v, &text)) goto cut; }
-        else if (v->type > 12 || v->type == GGUF_ARRAY || v->n > (uint64_t)(v->end - v->s) / gguf_bytes[v->type]) goto cut;
-        else v->s += v->n * gguf_bytes[v->type];
-        name.s = v->s;
+        if (v->type == GGUF_TEXT) { while (v->n) if (!take_text(v, &text)) goto cut; continue; }
+        size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
+        if (!bytes || v->n > (uint64_t)(v->end - v->s) / bytes) goto cut;
+        v->s += v->n * bytes;
     }
-    v->s = name.s; v->end = name.end;
     return 0;
 cut:
     return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
- * What an interrupted run left in an output: keeps its whole lines, as many as `group` divides, and with `mark` those up
- * to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
+ * Of what an interrupted run left in an output its whole lines are kept, as many as `group` divides, and with `mark`
+ * those up to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
 static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *lines, Buf *marked) {
-    In in;
-    Span line;
-    Wrong w;
-    size_t n = 0, at = 0, whole_at = 0;
     *lines = 0;
     if (o->f == stdout || o->part == o->path) return 0;
-    memset(&in, 0, sizeof in);
-    in.path = o->part; in.f = o->f;
+    In in = { .path = o->part, .f = o->f };
+    Span line;
+    Member m;
+    Wrong w;
+    size_t n = 0, at = 0, whole_at = 0;
     rewind(o->f);
     while (next_line(e, &in, &line) > 0 && in.s[in.at - 1] == '\n' && line.n
-           && json_end(line.s, line.s + line.n, 0, &w) == line.s + line.n) {
+           && json_element(line.s, line.s + line.n, '[', 0, &w, &m) == line.s + line.n) {
+        Span found = mark ? json_get(line, mark) : line;
         at += line.n + 1;
-        if (++n % group || (mark && !json_get(line, mark).n)) continue;
+        if (++n % group || !found.n) continue;
         *lines = n; whole_at = at;
-        if (mark) { marked->n = 0; put(e, marked, json_get(line, mark).s, json_get(line, mark).n); }
+        if (mark) { marked->n = 0; put(e, marked, found.s, found.n); }
     }
     drop(e, in.s);
     o->keep = whole_at > 0;
-    if (e->error[0] || fflush(o->f) != 0 || ftruncate(fileno(o->f), (off_t)whole_at) != 0 || fseek(o->f, 0, SEEK_END) != 0)
-        return fail(e, "%s: cannot go on with it: %s", o->part, strerror(errno));
+    if (e->error[0] || fflush(o->f) != 0 || ftruncate(fileno(o->f), (off_t)whole_at) != 0
+        || fseek(o->f, 0, SEEK_END) != 0) return cannot(e, o->part, "go on with it");
     return 0;
 }
 
@@ -1431,7 +1395,7 @@ static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *li
 static int write_whole(Env *e, Out *o, Buf *b) {
     if (!b->n) return 0;
     TRY(write_buf(e, o, b));
-    if (fflush(o->f) != 0) return fail(e, "%s: cannot write: %s", o->path ? o->path : "standard output", strerror(errno));
+    if (fflush(o->f) != 0) return cannot_write(e, o);
     o->keep = 1;
     return 0;
 }
