@@ -1400,11 +1400,11 @@ static int write_whole(Env *e, Out *o, Buf *b) {
     return 0;
 }
 
-/* =============================================== Tokenizer ============================================================
+/* =============================================== Tokenizer ===========================================================
  * SentencePiece's byte-pair encoding as Llama and Mistral use it. A vocabulary is a list of pieces with scores. A text is
  * cut into characters; then, again and again, the two neighbours whose joint text is the best-scored piece are merged,
- * leftmost first among equals. Characters outside the vocabulary become their UTF-8 bytes, so any text has an encoding and
- * decode(encode(x)) = x. Marks (<s>, </s>, what a fine-tune has added) are never found in a text: only a template can
+ * leftmost first among equals. Characters outside the vocabulary become their UTF-8 bytes, so any text has an encoding
+ * and decode(encode(x)) = x. Marks (<s>, </s>, what a fine-tune has added) are never found in a text: only a template can
  * put them, so no record can act as one.
  *
  * Format notes. tokenizer.bin (llama2.c): int32 length of the longest piece; then for each id float score, int32 length,
@@ -1412,11 +1412,12 @@ static int write_whole(Env *e, Out *o, Buf *b) {
  * (SentencePiece): a protobuf message; field 1, repeated: {1 piece, 2 score, 3 kind}; 2: the trainer, 3: the normalizer.
  * tokenizer.json (Hugging Face): pieces in "model.vocab", and "model.merges", the pairs that may be merged, best first.
  * Traps: files but tokenizer.bin write U+2581 for a space (one in a text stays three bytes here, or it would come back as
- * a space). A text, and what follows a mark, begins with one made-up space (the "dummy prefix"), which decoding takes off.
- * remove_extra_whitespaces, which tokenizer.model may ask for, would lose text: as in llama2.c and llama.cpp it is not heard.
+ * a space). A text, and what follows a mark, begins with one made-up space (the "dummy prefix"), which decoding takes
+ * off. remove_extra_whitespaces, which tokenizer.model may ask for, would lose text: as in llama2.c and llama.cpp it is
+ * not heard.
  */
 enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };            /* ids where a file does not say otherwise */
-enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };               /* kinds, as SentencePiece and GGUF number them */
+enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };               /* kinds, as SentencePiece and GGUF have them */
 
 typedef struct {
     size_t n, cap;               /* number of pieces */
@@ -1436,76 +1437,64 @@ static uint64_t pair_key(int a, int b) { return (uint64_t)(uint32_t)a << 32 | (u
 /* The id of a piece of text, or with `mark` of a mark; -1 for none. */
 static int find_piece(const Tokenizer *t, const char *s, size_t n, int mark) {
     size_t id = find_number(&t->ids, hash(s, n));
-    Span name = { s, n };
-    return id && id <= t->n && equal(t->piece[id - 1], name) && mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
+    if (!id || id > t->n || !equal(t->piece[id - 1], (Span){ s, n })) return -1;
+    return mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
 }
 
 static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
-    size_t cap = t->cap, again = t->cap, *id;
-    char name[8];
+    size_t cap = t->cap, again = t->cap;
     TRY(room(e, &t->piece, t->n, &cap, sizeof *t->piece));
     TRY(room(e, &t->score, t->n, &again, sizeof *t->score));
     TRY(room(e, &t->kind, t->n, &t->cap, sizeof *t->kind));
     t->piece[t->n] = piece; t->score[t->n] = score; t->kind[t->n] = (unsigned char)kind;
     if (kind == BYTE) {
+        char name[8];
         unsigned b = piece.n == 6 ? hex4(piece.s + 1) & 0xff : 0;          /* of "0x0A" the last two digits remain */
         snprintf(name, sizeof name, "<0x%02X>", b);
         if (same(piece, name)) t->byte[b] = (int)t->n;
     } else {
-        if (!(id = number_for(e, &t->ids, hash(piece.s, piece.n)))) return -1;
+        size_t *id = number_for(e, &t->ids, hash(piece.s, piece.n));
+        if (!id) return -1;
         if (!*id) *id = t->n + 1;                            /* of doubles the first counts */
     }
     t->n++;
     return 0;
 }
 
-/* Files but tokenizer.bin write U+2581 for a space: the text with spaces, in place. */
-static Span with_spaces(char *s, size_t n) {
-    Span text = { s, 0 };
-    size_t i;
-    for (i = 0; i < n; i++, text.n++) {
+/* A text of a file that writes U+2581 for a space, with spaces, in place: its length. */
+static size_t with_spaces(char *s, size_t n) {
+    size_t to = 0;
+    for (size_t i = 0; i < n; i++) {
         int space = n - i >= 3 && memcmp(s + i, "\xe2\x96\x81", 3) == 0;
-        s[text.n] = space ? ' ' : s[i];
+        s[to++] = space ? ' ' : s[i];
         i += space ? 2 : 0;
     }
-    return text;
+    return to;
 }
 
-/* A piece as SentencePiece and GGUF have it. Who has added all calls check_tokenizer(). */
+/* A piece as SentencePiece and GGUF have it. */
 static int add_escaped(Env *e, Tokenizer *t, Span piece, float score, int kind) {
     char *text = copy(e, piece.s, piece.n);
-    return text ? add_piece(e, t, with_spaces(text, piece.n), score, kind) : -1;
-}
-
-static int check_tokenizer(Env *e, const char *path, const Tokenizer *t) {
-    size_t i;
-    for (i = 0; i < 256; i++)
-        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as Llama's "
-            "and Mistral's, was expected", path, t->n, (unsigned)i);
-    for (i = 0; i < t->n; i++)
-        if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
-            return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
-    return 0;
+    return text ? add_piece(e, t, (Span){ text, with_spaces(text, piece.n) }, score, kind) : -1;
 }
 
 static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
-    size_t at = 4;
-    Span piece;
     if (text.n < 4) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
-    while (at < text.n) {
+    for (size_t at = 4; at < text.n;) {
         int kind = t->n == 0 ? UNKNOWN_MARK : t->n < BYTES ? MARK : t->n < PIECES ? BYTE : NORMAL;
-        if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8)
-            return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)", path, t->n);
-        piece.s = text.s + at + 8; piece.n = le32(text.s + at + 4);
+        if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8) return fail(e, "%s: piece %zu: its length passes "
+            "the end of the file (not a tokenizer.bin, or cut off)", path, t->n);
+        Span piece = { text.s + at + 8, le32(text.s + at + 4) };
         if (t->n > 2 && piece.n == 0) return fail(e, "%s: piece %zu: is empty", path, t->n);
-        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, le_float(text.s + at), kind));   /* "\n<s>\n" in the file */
+        float score = le_float(text.s + at);
+        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, score, kind));           /* "\n<s>\n" in the file */
         at += 8 + piece.n;
     }
     return 0;
 }
 
-/* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number of seven bits a byte (type 0), 8 bytes
- * (1), a length and bytes (2), or 4 bytes (5). Gives the next field's number; 0 at the end, -1 where it is damaged. */
+/* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number of seven bits a byte (type 0), 8
+ * bytes (1), a length and bytes (2), or 4 bytes (5). The next field's number; 0 at the end, -1 where it is damaged. */
 static int varint(Span *m, uint64_t *x) {
     int shift = 0, c = 128;
     for (*x = 0; m->n && shift < 64 && c >= 128; shift += 7, m->s++, m->n--) {
@@ -1516,25 +1505,27 @@ static int varint(Span *m, uint64_t *x) {
 }
 
 static int next_field(Span *m, uint64_t *x, Span *part) {
-    uint64_t key, n;
+    uint64_t key;
     if (m->n == 0) return 0;
     TRY(varint(m, &key));
-    if ((key & 7) == 0 || (key & 7) == 2) TRY(varint(m, x));
-    n = (key & 7) == 0 ? 0 : (key & 7) == 1 ? 8 : (key & 7) == 2 ? *x : (key & 7) == 5 ? 4 : UINT64_MAX;
+    int type = key & 7;
+    if (type == 0 || type == 2) TRY(varint(m, x));
+    uint64_t n = type == 0 ? 0 : type == 1 ? 8 : type == 2 ? *x : type == 5 ? 4 : UINT64_MAX;
     if (n > m->n || key < 8 || key >> 3 > 1u << 28) return -1;
-    if ((key & 7) == 5) *x = le32(m->s);
-    part->s = m->s; part->n = (size_t)n;
+    if (type == 5) *x = le32(m->s);
+    *part = (Span){ m->s, (size_t)n };
     m->s += n; m->n -= (size_t)n;
     return (int)(key >> 3);
 }
 
 static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t) {
-    Span message, piece, part;
-    uint64_t x = 0, kind, model = 1;
+    Span message, part;
+    uint64_t x = 0, model = 1;
     int field, inner;
-    float score;
     while ((field = next_field(&text, &x, &message)) > 0) {
-        piece.s = ""; piece.n = 0; score = 0; kind = NORMAL;
+        Span piece = span("");
+        float score = 0;
+        uint64_t kind = NORMAL;
         if (field > 3) continue;
         while ((inner = next_field(&message, &x, &part)) > 0) {
             if (field == 1 && inner == 1) piece = part;
@@ -1545,8 +1536,7 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
                 return fail(e, "%s: normalizes the text (its charsmap is not empty), which is not supported", path);
             if (field == 3 && inner == 3) t->no_prefix = !x;
         }
-        if (inner < 0 || kind < NORMAL || kind > BYTE) field = -1;
-        if (field < 0) break;
+        if (inner < 0 || kind < NORMAL || kind > BYTE) { field = -1; break; }
         if (field == 1) TRY(add_escaped(e, t, piece, score, (int)kind));
     }
     if (field < 0) return fail(e, "%s: piece %zu: damaged, or not a SentencePiece file", path, t->n);
@@ -1557,96 +1547,96 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
 /* Of "normalizer" and "pre_tokenizer" only Llama's and Mistral's are known, which do nothing but write spaces. */
 static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
     static const char *const known[] = { "\"Sequence\"", "\"Replace\"", "\"Prepend\"", "\"Metaspace\"" };
-    Span type = json_get(step, "type"), list = json_get(step, "normalizers");
-    size_t at = 0, i;
-    Member m;
+    Span type = json_get(step, "type");
+    size_t i = 0, at = 0;
     if (step.n == 0 || same(step, "null")) return 0;
-    for (i = 0; i < COUNT(known) && !same(type, known[i]); i++) ;
+    while (i < COUNT(known) && !same(type, known[i])) i++;
     if (i == COUNT(known) || (i == 3 && !same(json_get(step, "split"), "false")))
         return fail(e, "%s: prepares its text in a way that is not Llama's or Mistral's: %.*s", path, SHOWN(step));
     if (i == 2 || (i == 3 && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
-    while (json_next(list, &at, &m)) TRY(check_steps(e, path, m.value, t));
+    for (Member m; json_next(json_get(step, "normalizers"), &at, &m);) TRY(check_steps(e, path, m.value, t));
     return 0;
 }
 
 /* The merges, best first: "left right" or ["left", "right"]. A piece's score is the rank of the first that makes it. */
 static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
-    Buf text = { NULL, 0, 0 };
-    size_t at = 0, inner, rank = 1, *r;
-    Member m, side;
-    for (; json_next(merges, &at, &m); rank++, text.n = 0) {
-        Span left, right;
-        int a, b, joint;
-        if (m.value.s[0] == '"') put_unquoted(e, &text, m.value);
-        else for (inner = 0; json_next(m.value, &inner, &side); put_text(e, &text, " "))
-            if (side.value.s[0] == '"') put_unquoted(e, &text, side.value);
-        put_text(e, &text, " ");
-        if (e->error[0]) return -1;
-        right = whole(&text);
-        left = upto(&right, ' ');
-        right = upto(&right, ' ');
-        right = with_spaces(text.s + left.n + 1, right.n);
-        left = with_spaces(text.s, left.n);
-        a = find_piece(t, left.s, left.n, 0); b = find_piece(t, right.s, right.n, 0);
-        memmove(text.s + left.n, right.s, right.n);
-        joint = find_piece(t, text.s, left.n + right.n, 0);
-        if (a < 0 || b < 0 || joint < 0)
+    Buf text = {0};
+    size_t rank = 1, at = 0;
+    for (Member m, part; json_next(merges, &at, &m); rank++) {
+        Span side[2] = { { NULL, 0 }, { NULL, 0 } };
+        const char *gap = m.value.s[0] == '"' ? memchr(m.value.s, ' ', m.value.n) : NULL;
+        size_t inner = 0, *r;
+        int id[2];
+        if (gap) {                                           /* the space ends a text and begins one, as quotes do */
+            side[0] = (Span){ m.value.s, (size_t)(gap - m.value.s) + 1 };
+            side[1] = (Span){ gap, m.value.n - side[0].n + 1 };
+        }
+        for (size_t k = 0; k < 2 && json_next(m.value, &inner, &part); k++) side[k] = part.value;
+        text.n = 0;
+        put_text(e, &text, "");
+        for (size_t k = 0; k < 2; k++) {
+            size_t from = text.n;
+            if (side[k].n && (gap || side[k].s[0] == '"')) put_unquoted(e, &text, side[k]);
+            if (e->error[0]) return -1;
+            text.n = from + with_spaces(text.s + from, text.n - from);
+            id[k] = find_piece(t, text.s + from, text.n - from, 0);
+        }
+        int joint = find_piece(t, text.s, text.n, 0);
+        if (id[0] < 0 || id[1] < 0 || joint < 0)
             return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
-        if (!(r = number_for(e, &t->ranks, pair_key(a, b)))) return -1;
+        if (!(r = number_for(e, &t->ranks, pair_key(id[0], id[1])))) return -1;
         if (!*r) *r = rank;
         if (t->score[joint] == 0) t->score[joint] = -(float)rank;
     }
-    drop(e, text.s);
     return rank > 1 ? 0 : fail(e, "%s, field \"model.merges\": is empty", path);
 }
 
 static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t) {
-    Span model, list[2], *quoted;                            /* quoted: [n] the pieces as they stand in the file */
-    Buf text = { NULL, 0, 0 };
-    size_t n = 0, at, i;
-    Member m;
-    unsigned char *kind;
     TRY(json_check(e, json, path, 0));
-    model = json_get(json, "model"); list[0] = json_get(model, "vocab"); list[1] = json_get(json, "added_tokens");
+    Span model = json_get(json, "model"), list[2] = { json_get(model, "vocab"), json_get(json, "added_tokens") };
+    Span *quoted;                                            /* [n] the pieces as they stand in the file */
+    unsigned char *kind;
+    Buf text = {0};
+    Member m;
+    size_t n = 0;
     if (list[0].n == 0 || list[0].s[0] != '{' || !same(json_get(model, "byte_fallback"), "true"))
-        return fail(e, "%s: \"model\" with a \"vocab\" and \"byte_fallback\": true, as Llama's and Mistral's, was expected",
-            path);
+        return fail(e, "%s: \"model\" with a \"vocab\" and \"byte_fallback\": true, as Llama's and Mistral's, was "
+            "expected", path);
     t->no_prefix = 1;
     TRY(check_steps(e, path, json_get(json, "normalizer"), t));
     TRY(check_steps(e, path, json_get(json, "pre_tokenizer"), t));
-    for (i = 0; i < 2; i++) for (at = 0; json_next(list[i], &at, &m); n++) ;
+    for (int i = 0; i < 2; i++) for (size_t at = 0; json_next(list[i], &at, &m);) n++;
     NEW(quoted, n);
     NEW(kind, n);
-    for (i = 0; i < 2; i++) for (at = 0; json_next(list[i], &at, &m);) {
+    for (int i = 0; i < 2; i++) for (size_t at = 0; json_next(list[i], &at, &m);) {
         Span name = { m.key.s - 1, m.key.n + 2 }, id = m.value;
         double x = -1;
         if (i) { name = json_get(m.value, "content"); id = json_get(m.value, "id"); }
         if (name.n < 3 || name.s[0] != '"' || !json_number(id, &x) || !(x >= 0 && x < (double)n) || x != (double)(int)x)
-            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(name), SHOWN(id));
+            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(name),
+                SHOWN(id));
         quoted[(int)x] = name;
         kind[(int)x] = !i ? (name.n == 8 && memcmp(name.s, "\"<0x", 4) == 0 ? BYTE : NORMAL)
             : equal(name, json_get(model, "unk_token")) ? UNKNOWN_MARK
             : same(json_get(m.value, "special"), "true") ? MARK : ADDED;
     }
     while (n && !kind[n - 1]) n--;                           /* added ones are often in the vocabulary too */
-    for (i = 0; i < n; i++, text.n = 0) {
+    for (size_t i = 0; i < n; i++, text.n = 0) {
         if (kind[i]) put_unquoted(e, &text, quoted[i]);
         TRY(add_escaped(e, t, whole(&text), 0, kind[i] ? kind[i] : UNUSED));
     }
-    drop(e, text.s);
     return read_merges(e, path, json_get(model, "merges"), t);
 }
 
 static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
-    static const char *const keys[] = { "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.model", "tokenizer.ggml.tokens",
-        "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
+    static const char *const keys[] = { "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.model",
+        "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
     Value v[COUNT(keys)];                                    /* prefix, model, tokens, scores, kinds */
-    Span piece = { "", 0 };
+    Span piece = span("");
     double x = 1, kind = NORMAL;
-    size_t i;
-    int found;
-    for (i = 0; i < COUNT(keys); i++) {
-        TRY(found = gguf_find(e, path, file, keys[i], &v[i]));
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        int found = gguf_find(e, path, file, keys[i], &v[i]);
+        TRY(found);
         if (!found) v[i].n = 0;
         if (!found && i) return fail(e, "%s: no field \"%s\"", path, keys[i]);
     }
@@ -1661,15 +1651,20 @@ static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
 /* A vocabulary from tokenizer.bin, .model or .json, or a GGUF file. */
 static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     Span text;
-    size_t i;
-    memset(t, 0, sizeof *t);
+    *t = (Tokenizer){0};
     TRY(map_file(e, path, &text));
-    for (i = 0; i < text.n && is_space((unsigned char)text.s[i]); i++) ;
-    if (text.n < 4 || le32(text.s) < 1u << 16) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
+    int is_bin = text.n < 4 || le32(text.s) < 1u << 16, is_json = trim(text).n && *trim(text).s == '{';
+    if (is_bin) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
     else if (memcmp(text.s, "GGUF", 4) == 0) TRY(read_gguf_pieces(e, path, text, t));
-    else if (i < text.n && text.s[i] == '{') { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, text, t)); }
+    else if (is_json) { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, text, t)); }
     else { t->format = "tokenizer.model"; TRY(read_sentencepiece(e, path, text, t)); }
-    return check_tokenizer(e, path, t);
+    for (unsigned i = 0; i < 256; i++)
+        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as Llama's "
+            "and Mistral's, was expected", path, t->n, i);
+    for (size_t i = 0; i < t->n; i++)
+        if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
+            return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
+    return 0;
 }
 
 /* Checkpoints of transformers may have a few rows more than pieces (padding to a round number, or pieces that only
@@ -1681,10 +1676,17 @@ static int fit_tokenizer(Env *e, Tokenizer *t, size_t V) {
     return 0;
 }
 
-/* Encoding takes O(n log n): symbols form a linked list, possible merges wait in a heap, and one whose symbols have
- * changed since is recognised by its length and passed over. */
-typedef struct { size_t start, n, left, right; } Symbol;                   /* left, right: neighbours, SIZE_MAX: none */
-typedef struct { float score; size_t at, n; } Merge;                       /* score: of the joint piece, or minus its rank */
+/* Encoding takes O(n log n). A symbol goes by the byte where it begins. Possible merges wait in a heap, and one whose
+ * symbols have changed since is recognised by its length and passed over. */
+typedef struct { float score; size_t at, n; } Merge;         /* score: of the joint piece, or minus its rank */
+
+typedef struct {
+    const Tokenizer *t;
+    char *s;                     /* [bytes] the text */
+    size_t bytes, *n, *left;     /* [bytes] of the symbol that begins there: its length (0: none), and its left neighbour */
+    Merge *heap;
+    size_t waiting;
+} Spelling;
 
 static int before(Merge a, Merge b) { return a.score > b.score || (a.score == b.score && a.at < b.at); }
 
@@ -1696,75 +1698,69 @@ static void heap_push(Merge *h, size_t *n, Merge m) {
 
 static Merge heap_pop(Merge *h, size_t *n) {
     Merge top = h[0], last = h[--*n];
-    size_t i = 0, child;
-    while ((child = 2 * i + 1) < *n) {
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < *n; i = child) {
         if (child + 1 < *n && before(h[child + 1], h[child])) child++;
         if (!before(h[child], last)) break;
         h[i] = h[child];
-        i = child;
     }
     h[i] = last;
     return top;
 }
 
-static void offer(const Tokenizer *t, const char *s, const Symbol *symbol, size_t i, Merge *heap, size_t *n) {
-    const Symbol *a, *b;
-    Merge m;
-    int id;
-    if (i == SIZE_MAX || symbol[i].right == SIZE_MAX) return;
-    a = &symbol[i]; b = &symbol[a->right];
-    m.at = i; m.n = a->n + b->n;
-    id = find_piece(t, s + a->start, m.n, 0);
+/* The merge of the symbol at byte i with the one behind it, if there is one. */
+static void offer(Spelling *x, size_t i) {
+    const Tokenizer *t = x->t;
+    size_t right = i + x->n[i];
+    if (right == x->bytes) return;
+    Merge m = { 0, i, x->n[i] + x->n[right] };
+    int id = find_piece(t, x->s + i, m.n, 0);
     if (id < 0) return;
     m.score = t->score[id];
     if (t->ranks.n) {
-        size_t rank = find_number(&t->ranks, pair_key(find_piece(t, s + a->start, a->n, 0), find_piece(t, s + b->start, b->n, 0)));
+        size_t rank = find_number(&t->ranks, pair_key(find_piece(t, x->s + i, x->n[i], 0),
+            find_piece(t, x->s + right, x->n[right], 0)));
         if (!rank) return;
         m.score = -(float)rank;
     }
-    heap_push(heap, n, m);
+    heap_push(x->heap, &x->waiting, m);
 }
 
 /* Ids of a text: *ids [*n] belongs to the environment. `prefix`: the text begins a document (dummy prefix). */
 static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, size_t *n) {
-    size_t bytes = text.n + 1, i, k, symbols = 0, waiting = 0;
-    Symbol *symbol;
-    Merge *heap;
-    char *s;
-    NEW(s, bytes);
-    NEW(symbol, bytes);
-    NEW(heap, bytes * 3);
-    NEW(*ids, bytes);
-    *n = bytes = 0;
-    if (prefix && text.n && !t->no_prefix) s[bytes++] = ' ';
-    if (text.n) memcpy(s + bytes, text.s, text.n);
-    bytes += text.n;
-    for (i = 0; i < bytes; i += symbol[symbols++].n) {
+    size_t space = prefix && text.n && !t->no_prefix;
+    Spelling x = { .t = t, .bytes = text.n + space };
+    NEW(*ids, x.bytes + 1);
+    const Block *mark = e->blocks;
+    NEW(x.s, x.bytes + 1);
+    NEW(x.n, x.bytes + 1);
+    NEW(x.left, x.bytes + 1);
+    NEW(x.heap, x.bytes * 3 + 1);
+    if (space) x.s[0] = ' ';
+    if (text.n) memcpy(x.s + space, text.s, text.n);
+    for (size_t i = 0, last = 0; i < x.bytes; last = i, i += x.n[i]) {
         uint32_t c;
-        symbol[symbols].start = i;
-        symbol[symbols].n = utf8(s + i, bytes - i, &c);
-        symbol[symbols].left = symbols ? symbols - 1 : SIZE_MAX;
-        symbol[symbols].right = i + symbol[symbols].n < bytes ? symbols + 1 : SIZE_MAX;
+        x.n[i] = utf8(x.s + i, x.bytes - i, &c);
+        x.left[i] = last;
     }
-    for (i = 0; i < symbols; i++) offer(t, s, symbol, i, heap, &waiting);
-    while (waiting) {
-        Merge m = heap_pop(heap, &waiting);
-        Symbol *a = &symbol[m.at], *b;
-        if (a->n == 0 || a->right == SIZE_MAX) continue;
-        b = &symbol[a->right];
-        if (a->n + b->n != m.n) continue;
-        a->n = m.n; b->n = 0;
-        a->right = b->right;
-        if (b->right != SIZE_MAX) symbol[b->right].left = m.at;
-        offer(t, s, symbol, a->left, heap, &waiting);
-        offer(t, s, symbol, m.at, heap, &waiting);
+    for (size_t i = 0; i < x.bytes; i += x.n[i]) offer(&x, i);
+    while (x.waiting) {
+        Merge m = heap_pop(x.heap, &x.waiting);
+        size_t right = m.at + x.n[m.at];
+        if (x.n[m.at] == 0 || right == x.bytes || x.n[m.at] + x.n[right] != m.n) continue;
+        x.n[m.at] = m.n;
+        x.n[right] = 0;
+        if (m.at + m.n < x.bytes) x.left[m.at + m.n] = m.at;
+        if (m.at) offer(&x, x.left[m.at]);
+        offer(&x, m.at);
     }
-    for (i = symbols ? 0 : SIZE_MAX; i != SIZE_MAX; i = symbol[i].right) {
-        int id = find_piece(t, s + symbol[i].start, symbol[i].n, 0);
+    *n = 0;
+    for (size_t i = 0; i < x.bytes; i += x.n[i]) {
+        int id = find_piece(t, x.s + i, x.n[i], 0);
         if (id >= 0) (*ids)[(*n)++] = id;
-        else for (k = 0; k < symbol[i].n; k++) (*ids)[(*n)++] = t->byte[(unsigned char)s[symbol[i].start + k]];
+        else for (size_t k = 0; k < x.n[i]; k++) (*ids)[(*n)++] = t->byte[(unsigned char)x.s[i + k]];
     }
-    drop(e, s); drop(e, symbol); drop(e, heap);
+    release(e, mark);
     return 0;
 }
 
@@ -1777,65 +1773,62 @@ static void put_escaped(Env *e, Buf *b, Span s) {
 static int by_score(const void *a, const void *b) { return before(*(const Merge *)a, *(const Merge *)b) ? -1 : 1; }
 
 static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
-    Buf text = { NULL, 0, 0 };
-    size_t i, k, any = 0;
-    uint32_t c;
-    for (i = 0; i < t->n; i++) {
-        Span p = t->piece[order[i].at], left = p, right = p;
+    Buf text = {0};
+    const char *gap = "\n";
+    for (size_t i = 0; i < t->n; i++) {
+        Span p = t->piece[order[i].at];
+        uint32_t c;
         if (t->kind[order[i].at] != NORMAL) continue;
-        for (k = utf8(p.s, p.n, &c); k < p.n; k += utf8(p.s + k, p.n - k, &c)) {
-            left.n = k; right.s = p.s + k; right.n = p.n - k;
-            if (find_piece(t, left.s, left.n, 0) < 0 || find_piece(t, right.s, right.n, 0) < 0) continue;
+        for (size_t k = utf8(p.s, p.n, &c); k < p.n; k += utf8(p.s + k, p.n - k, &c)) {
+            if (find_piece(t, p.s, k, 0) < 0 || find_piece(t, p.s + k, p.n - k, 0) < 0) continue;
             text.n = 0;
-            put_escaped(e, &text, left); put_text(e, &text, " "); put_escaped(e, &text, right);
-            put_text(e, b, any++ ? ",\n" : "\n"); put_quoted(e, b, whole(&text));
+            put_escaped(e, &text, (Span){ p.s, k });
+            put_text(e, &text, " ");
+            put_escaped(e, &text, (Span){ p.s + k, p.n - k });
+            put_json(e, b, "%s%q", gap, whole(&text));
+            gap = ",\n";
         }
     }
-    drop(e, text.s);
 }
 
 static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
-    Buf b = { NULL, 0, 0 }, text = { NULL, 0, 0 }, first = { NULL, 0, 0 };
+    const Block *mark = e->blocks;
+    const char *gap = "";
+    Buf b = {0}, text = {0};
+    Span first = t->piece[BOS];
     Merge *order;
-    size_t i, any = 0;
     NEW(order, t->n);
-    put_quoted(e, &first, t->piece[BOS]);
-    put_text(e, &b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
-    for (i = 0; i < t->n; i++) {
-        order[i].at = i; order[i].score = t->score[i];
+    put_json(e, &b, "{'version':'1.0','truncation':null,'padding':null,'added_tokens':[");
+    for (size_t i = 0; i < t->n; i++) {
+        order[i] = (Merge){ t->score[i], i, 0 };
         if (t->kind[i] == NORMAL || t->kind[i] == BYTE || t->piece[i].n == 0) continue;
-        put_format(e, &b, "%s\n{\"id\":%zu,\"content\":", any++ ? "," : "", i);
-        put_quoted(e, &b, t->piece[i]);
-        put_format(e, &b, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":%s}",
-            t->kind[i] == ADDED ? "false" : "true");
+        put_json(e, &b, "%s\n{'id':%u,'content':%q,'single_word':false,'lstrip':false,'rstrip':false,'normalized':false,"
+            "'special':%s}", gap, i, t->piece[i], t->kind[i] == ADDED ? "false" : "true");
+        gap = ",";
     }
     qsort(order, t->n, sizeof *order, by_score);
-    put_format(e, &b, "],\n\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s{\"type\":\"Replace\","
-        "\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}]},\n\"pre_tokenizer\":null,\n",
+    put_json(e, &b, "],\n'normalizer':{'type':'Sequence','normalizers':[%s{'type':'Replace','pattern':{'String':' '},"
+        "'content':'\xe2\x96\x81'}]},\n'pre_tokenizer':null,\n",
         t->no_prefix ? "" : "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},");
-    put_format(e, &b, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":%s,"
-        "\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
-        "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],", first.s);
-    put_format(e, &b, "\"special_tokens\":{%s:{\"id\":%s,\"ids\":[%d],\"tokens\":[%s]}}},\n", first.s, first.s, BOS, first.s);
-    put_format(e, &b, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\","
-        "\"pattern\":{\"String\":\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]},\n",
+    put_json(e, &b, "'post_processor':{'type':'TemplateProcessing','single':[{'SpecialToken':{'id':%q,'type_id':0}},"
+        "{'Sequence':{'id':'A','type_id':0}}],'pair':[{'Sequence':{'id':'A','type_id':0}},"
+        "{'Sequence':{'id':'B','type_id':1}}],'special_tokens':{%q:{'id':%q,'ids':[%u],'tokens':[%q]}}},\n",
+        first, first, first, (size_t)BOS, first);
+    put_json(e, &b, "'decoder':{'type':'Sequence','decoders':[{'type':'Replace','pattern':{'String':'\xe2\x96\x81'},"
+        "'content':' '},{'type':'ByteFallback'},{'type':'Fuse'}%s]},\n",
         t->no_prefix ? "" : ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
-    put_text(e, &b, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
-    put_quoted(e, &b, t->piece[UNKNOWN]);
-    put_text(e, &b, ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":true,"
-        "\"byte_fallback\":true,\"vocab\":{");
-    for (i = 0; i < t->n; i++) {
+    put_json(e, &b, "'model':{'type':'BPE','dropout':null,'unk_token':%q,'continuing_subword_prefix':null,"
+        "'end_of_word_suffix':null,'fuse_unk':true,'byte_fallback':true,'vocab':{", t->piece[UNKNOWN]);
+    for (size_t i = 0; i < t->n; i++) {
         text.n = 0;
         put_escaped(e, &text, t->piece[i]);
-        if (i && text.n == 0) continue;
-        put_text(e, &b, i ? ",\n" : "\n"); put_quoted(e, &b, whole(&text));
-        put_format(e, &b, ":%zu", i);
+        if (!i || text.n) put_json(e, &b, "%s%q:%u", i ? ",\n" : "\n", whole(&text), i);
     }
     put_text(e, &b, "},\"merges\":[");
     put_merges(e, &b, t, order);
     put_text(e, &b, "]}}\n");
     TRY(save_file(e, path, whole(&b)));
-    drop(e, order); drop(e, b.s); drop(e, text.s); drop(e, first.s);
+    release(e, mark);
     return 0;
 }
 
@@ -1845,18 +1838,14 @@ static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, in
         "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
     char *folder = copy(e, from, strlen(from) - strlen(base_name(from)));
     int siblings = t->format && strcmp(base_name(from), t->format) == 0;
-    Buf b = { NULL, 0, 0 };
-    size_t i;
-    put_text(e, &b, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"bos_token\":"); put_quoted(e, &b, t->piece[BOS]);
-    put_text(e, &b, ",\"eos_token\":"); put_quoted(e, &b, t->piece[end]);
-    put_text(e, &b, ",\"unk_token\":"); put_quoted(e, &b, t->piece[UNKNOWN]);
-    put_format(e, &b, ",\"clean_up_tokenization_spaces\":false,\"model_max_length\":%zu,"
-        "\"model_input_names\":[\"input_ids\",\"attention_mask\"]}\n", context);
-    if (!folder || e->error[0]) return -1;
-    for (i = 0; i < COUNT(names); i++) {
+    Buf b = {0};
+    put_json(e, &b, "{'tokenizer_class':'PreTrainedTokenizerFast','bos_token':%q,'eos_token':%q,'unk_token':%q,"
+        "'clean_up_tokenization_spaces':false,'model_max_length':%u,'model_input_names':['input_ids','attention_mask']}\n",
+        t->piece[BOS], t->piece[end], t->piece[UNKNOWN], context);
+    for (size_t i = 0; i < COUNT(names); i++) {
         const char *to = join(e, dir, "/", names[i]), *source = siblings ? join(e, folder, names[i], "") : "";
         if (t->format && strcmp(names[i], t->format) == 0) source = from;
-        if (!to || !source) return -1;
+        if (e->error[0]) return -1;
         if (is_file(source)) TRY(copy_file(e, source, to));
         else if (i == 0) TRY(save_tokenizer_json(e, to, t));
         else if (i == 1) TRY(save_file(e, to, whole(&b)));
@@ -1873,8 +1862,8 @@ static void put_token(Env *e, Buf *b, const Tokenizer *t, int id) {
 }
 
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
-    size_t from = b->n, i;
-    for (i = 0; i < n; i++) put_token(e, b, t, ids[i]);
+    size_t from = b->n;
+    for (size_t i = 0; i < n; i++) put_token(e, b, t, ids[i]);
     if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ') memmove(b->s + from, b->s + from + 1, b->n-- - from);
     return e->error[0] ? -1 : 0;
 }
@@ -1885,14 +1874,13 @@ static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int pref
 #endif
 static int find_data(Env *e, const char *name, const char **path) {
     const char *folders[3] = { "data", getenv("ACTINH_DATA"), ACTINH_DATADIR };
-    size_t i;
     *path = name;
-    if (is_file(name) || is_dir(name)) return 0;
-    for (i = 0; i < 3; i++) {
+    if (mode_of(name)) return 0;
+    for (size_t i = 0; i < 3; i++) {
         if (!folders[i]) continue;
         *path = join(e, folders[i], "/", starts(name, "data/") ? name + 5 : name);
         if (!*path) return -1;
-        if (is_file(*path) || is_dir(*path)) return 0;
+        if (mode_of(*path)) return 0;
     }
     return fail(e, "%s: not found, neither here nor in data/, $ACTINH_DATA or %s", name, ACTINH_DATADIR);
 }
@@ -1915,26 +1903,25 @@ static int find_template(Env *e, const char *name, const char **path) {
 static int field_at(Span s, size_t *n, int *trimmed) {
     static const char *const names[FIELDS] = { "prompt", "instruction", "input", "system", "completion" };
     const char *end = s.n && s.s[0] == '{' ? memchr(s.s, '}', s.n) : NULL;
-    int f;
     if (!end) return -1;
     *n = (size_t)(end - s.s) + 1;
     *trimmed = *n > 7 && memcmp(end - 5, "|trim", 5) == 0;
-    s.s++; s.n = *n - (*trimmed ? 7 : 2);
-    for (f = FIELDS; f-- > 0 && !same(s, names[f]);) ;
+    Span name = { s.s + 1, *n - (*trimmed ? 7 : 2) };
+    int f = FIELDS - 1;
+    while (f >= 0 && !same(name, names[f])) f--;
     return f;
 }
 
 static unsigned fields_of(Span form) {
     unsigned set = 0;
     size_t n;
-    int f, trimmed;
-    for (; form.n; form.s++, form.n--) if ((f = field_at(form, &n, &trimmed)) >= 0) set |= 1u << f;
+    for (int f, trimmed; form.n; form.s++, form.n--) if ((f = field_at(form, &n, &trimmed)) >= 0) set |= 1u << f;
     return set;
 }
 
 static int load_template(Env *e, const char *name, Template *t) {
     Span text = span("{prompt}"), line;
-    memset(t, 0, sizeof *t);
+    *t = (Template){0};
     TRY(find_template(e, name, &t->path));
     if (t->path) TRY(load_file(e, t->path, &text));
     do {
@@ -1960,9 +1947,9 @@ static int put_id(Env *e, Ids *x, int id) {
 
 static int put_waiting(Env *e, const Tokenizer *t, Ids *x, int prefix) {
     int *ids;
-    size_t n, i;
+    size_t n;
     TRY(encode(e, t, whole(&x->text), prefix, &ids, &n));
-    for (i = 0; i < n; i++) TRY(put_id(e, x, ids[i]));
+    for (size_t i = 0; i < n; i++) TRY(put_id(e, x, ids[i]));
     x->text.n = 0;
     drop(e, ids);
     return 0;
@@ -1972,31 +1959,30 @@ static int put_waiting(Env *e, const Tokenizer *t, Ids *x, int prefix) {
 static int mark_at(const Tokenizer *t, Span s, size_t *n) {
     const char *end = s.n && (s.s[0] == '<' || s.s[0] == '[') ? memchr(s.s, s.s[0] == '<' ? '>' : ']', s.n) : NULL;
     if (!end) return -1;
-    s.n = *n = (size_t)(end - s.s) + 1;
-    return find_piece(t, s.s, s.n, 1);
+    *n = (size_t)(end - s.s) + 1;
+    return find_piece(t, s.s, *n, 1);
 }
 
 /* One turn in its form; the last one up to the place of its answer. */
 static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn *turn, int last, Ids *x) {
     const char *name = form->path ? form->path : "plain";
-    Span s = { NULL, 0 }, v;
-    size_t i, n;
-    int f, mark, answered = 0;
-    for (i = 0; i < form->n && !s.n; i++) {
+    int system = turn->field[SYSTEM].n > 0, input = turn->field[INPUT].n > 0, mark, answered = 0;
+    Span s = { NULL, 0 };
+    size_t n;
+    for (size_t i = 0; i < form->n && !s.n; i++) {
         unsigned set = fields_of(form->form[i]);
-        if (!(set >> SYSTEM & 1) == !turn->field[SYSTEM].n && (set >> PROMPT & 1 || !(set >> INPUT & 1) == !turn->field[INPUT].n))
+        if ((set >> SYSTEM & 1) == (unsigned)system && (set >> PROMPT & 1 || (set >> INPUT & 1) == (unsigned)input))
             s = form->form[i];
     }
     if (!s.n) return fail(e, "%s: no form of this template has a place for %s", name,
-        turn->field[SYSTEM].n ? "a system message" : "an input");
-    for (; s.n; s.s += n, s.n -= n) {
+        system ? "a system message" : "an input");
+    for (int f; s.n && !(answered && last); s.s += n, s.n -= n) {
         if ((f = field_at(s, &n, &x->trimmed)) >= 0) {
-            v = x->trimmed ? trim(turn->field[f]) : turn->field[f];
+            Span v = x->trimmed ? trim(turn->field[f]) : turn->field[f];
             x->space = f == COMPLETION && x->text.n && x->text.s[x->text.n - 1] == ' ';
             if (x->space && (last || (v.n && v.s[0] == ' '))) x->text.n--;
             answered |= f == COMPLETION;
-            if (answered && last) { s.s += n; s.n -= n; break; }
-            put(e, &x->text, v.s, v.n);
+            if (!answered || !last) put(e, &x->text, v.s, v.n);
         } else if ((mark = mark_at(t, s, &n)) >= 0) {
             TRY(put_waiting(e, t, x, 1));
             TRY(put_id(e, x, mark));
@@ -2010,10 +1996,9 @@ static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn
 
 /* Begin mark, the turns of a record, and what of the last one stands before its answer. */
 static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, const Turn *turn, size_t n, Ids *x) {
-    size_t i;
-    memset(x, 0, sizeof *x);
+    *x = (Ids){0};
     TRY(put_id(e, x, BOS));
-    for (i = 0; i < n; i++) TRY(put_turn(e, t, form, &turn[i], i + 1 == n, x));
+    for (size_t i = 0; i < n; i++) TRY(put_turn(e, t, form, &turn[i], i + 1 == n, x));
     TRY(put_waiting(e, t, x, 1));
     return e->error[0] ? -1 : 0;
 }
