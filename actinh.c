@@ -24,10 +24,10 @@
  *     Verbs, Experiment, Verification                from files to files; the method in five lines; done again
  *     Library, Command line                          what actinh.h offers; main
  *
- * The contract. A result depends on the input bytes, the options and the seed, and on nothing else: not on the compiler,
+ * The contract. A result depends on the input bytes, the options and the seed, and nothing else: not on the compiler,
  * the processor, the number of threads, or which rows happened to share a batch. That is so because (1) only IEEE-754
  * + - * / and sqrt are used, never fused, never re-ordered: every dot product is the loop `acc = 0; for k rising:
- * acc += w[k] * x[k]`; (2) functions that C libraries compute differently (exp, log, pow, sin, cos) are written out here;
+ * acc += w[k] * x[k]`; (2) functions that C libraries compute differently (exp, log, sin, cos) are written out here;
  * (3) random numbers are a function of (seed, purpose, prompt, candidate, position), not a stream; (4) threads own
  * outputs, so no sum is ever split between them. Fast code below keeps every sum in this order and only does many of
  * them side by side; that is why it may be fast and still have the same bits.
@@ -59,7 +59,6 @@
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,16 +81,15 @@
 #ifdef _OPENMP
 #include <omp.h>
 #define THREAD omp_get_thread_num()
-#define PRAGMA(text) _Pragma(#text)      /* threads are worth waking for some 5 microseconds of work, 20000 easy operations */
+#define PRAGMA(text) _Pragma(#text)
+#else
+#define THREAD 0
+#define PRAGMA(text)
+#endif
+/* Threads are worth waking for some 5 microseconds of work, 20000 easy operations. */
 #define PARALLEL(work) PRAGMA(omp parallel for schedule(static) if ((work) > 20000))
 #define PARALLEL_TASKS(work) PRAGMA(omp parallel for schedule(dynamic, 1) if ((work) > 20000))
 #define PARALLEL_DYNAMIC PARALLEL_TASKS(1000000)
-#else
-#define THREAD 0
-#define PARALLEL(work)
-#define PARALLEL_TASKS(work)
-#define PARALLEL_DYNAMIC
-#endif
 #include "actinh.h"
 
 /* ==================================================== Ground =========================================================
@@ -173,8 +171,7 @@ static void drop(Env *e, void *data) {
     free(b->raw);
 }
 
-/* Frees every block made since `mark` (= e->blocks then); older ones must not have been
- * grown meanwhile, nor the marked one dropped. */
+/* Frees every block made since `mark` (= e->blocks then); older ones must not have grown, nor the marked one gone. */
 static void release(Env *e, const Block *mark) {
     while (e->blocks && e->blocks != mark) drop(e, e->blocks + 1);
 }
@@ -439,10 +436,10 @@ static int close_out(Env *e, Out *o) {
     int direct = o->part == o->path, bad = fflush(o->f) != 0;
     if (!o->path) return bad ? cannot_write(e, o) : 0;
     if (e->error[0]) return -1;
-#ifndef _WIN32
-    bad |= !direct && fsync(fileno(o->f)) != 0;
-#else
+#ifdef _WIN32
     if (!direct) remove(o->path);
+#else
+    bad |= !direct && fsync(fileno(o->f)) != 0;
 #endif
     bad |= fclose(o->f) != 0;
     Out **at = &e->outs;
@@ -709,9 +706,9 @@ static size_t utf8(const char *s, size_t n, uint32_t *point) {
         if (i >= n || (p[i] & 0xc0) != 0x80) { k = 0; break; }
         c = c << 6 | (p[i] & 0x3f);
     }
-    if (k == 0 || c < least[k] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) { *point = 0xfffd; return 1; }
-    *point = c;
-    return k;
+    int good = k && c >= least[k] && c <= 0x10ffff && (c < 0xd800 || c >= 0xe000);
+    *point = good ? c : 0xfffd;
+    return good ? k : 1;
 }
 
 static void put_utf8(Env *e, Buf *b, uint32_t c) {
@@ -841,8 +838,8 @@ static const char *skip_space(const char *s, const char *end) {
     return s;
 }
 
-/* Are these eight bytes neither quotes, backslashes nor control characters? Most of a text is passed in such steps. (A
- * byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: those are looked at.) */
+/* Are these eight bytes no quotes, backslashes or control characters? Most of a text is passed in such steps. (A byte
+ * of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: those are looked at.) */
 static int is_plain(const char *s) {
     const uint64_t ones = 0x0101010101010101u;
     uint64_t x;
@@ -869,20 +866,15 @@ static const char *json_string_end(const char *s, const char *end, Wrong *w) {
     return s < end ? s + 1 : json_bad(w, "a string without its closing quote", s);
 }
 
-static const char *skip_digits(const char *s, const char *end) {
-    while (s < end && is_digit(*s)) s++;
-    return s;
-}
-
 static const char *json_number_end(const char *s, const char *end, Wrong *w) {
-    const char *from = s, *digits = s + (*s == '-');
-    s = skip_digits(digits, end);
-    int good = s == digits + 1 || (s > digits && *digits != '0');
-    if (s < end && *s == '.') { digits = s + 1; s = skip_digits(digits, end); good &= s > digits; }
-    if (s < end && lower(*s) == 'e') {
-        digits = s + 1 + (end - s > 1 && (s[1] == '-' || s[1] == '+'));
-        s = skip_digits(digits, end);
-        good &= s > digits;
+    const char *from = s;
+    int good = 1;
+    for (int part = 0; part < 3; part++) {                   /* before the point, behind it, the exponent */
+        if (part && (s == end || lower(*s) != " .e"[part])) continue;
+        const char *digits = s + (part > 0);
+        if (part != 1 && digits < end && (*digits == '-' || (part && *digits == '+'))) digits++;
+        for (s = digits; s < end && is_digit(*s);) s++;
+        good &= s == digits + 1 || (s > digits && (part || *digits != '0'));
     }
     return good ? s : json_bad(w, "not a JSON value", from);
 }
@@ -1090,7 +1082,7 @@ static const char *setting(const Setting *list, size_t n, const char *section, c
  * all records; fields we don't know pass through untouched. A file that begins with '[' is one array of records.
  *
  *     prompt      {"id": "7", "prompt": "..."}  or Alpaca's {"instruction", "input", "output"}  or a conversation:
- *                 {"messages": [{"role": "user", "content": ".."}..]}, ShareGPT's {"conversations": [{"from", "value"}..]}
+ *                 {"messages": [{"role": "user", "content": ".."}]}, ShareGPT's {"conversations": [{"from", "value"}]}
  *     candidate   {"id": "7", "candidate": 3, "prompt": "...", "completion": "...", "scores": {"words": 33}}
  *     text        {"text": "..."}: trained on as a whole
  */
@@ -1226,10 +1218,8 @@ static int next_record(Env *e, Records *rs, Record *r) {
         r->text.cap = 8 * r->raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
     }
-    r->text.n = r->n_turns = 0;
-    r->is_text = r->has_completion = 0;
-    r->number = rs->number - 1;
-    r->id.s = r->text.s;
+    *r = (Record){ .raw = r->raw, .number = rs->number - 1, .id = { r->text.s, 0 }, .turn = r->turn,
+        .turn_cap = r->turn_cap, .text = { r->text.s, 0, r->text.cap } };
     if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) {
         put_format(e, &r->text, "%zu", r->number);
         r->id.n = r->text.n;
@@ -1241,9 +1231,9 @@ static int next_record(Env *e, Records *rs, Record *r) {
     if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, where, NAMES("text"), answer));
     if (!r->has_prompt && !r->has_completion && !r->is_text)
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
-    double candidate = 0;
-    TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &candidate));
-    r->candidate = (size_t)candidate;
+    double x = 0;
+    TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &x));
+    r->candidate = (size_t)x;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
     return e->error[0] ? -1 : 1;
@@ -1401,23 +1391,22 @@ static int write_whole(Env *e, Out *o, Buf *b) {
 }
 
 /* =============================================== Tokenizer ===========================================================
- * SentencePiece's byte-pair encoding as Llama and Mistral use it. A vocabulary is a list of pieces with scores. A text is
- * cut into characters; then, again and again, the two neighbours whose joint text is the best-scored piece are merged,
- * leftmost first among equals. Characters outside the vocabulary become their UTF-8 bytes, so any text has an encoding
- * and decode(encode(x)) = x. Marks (<s>, </s>, what a fine-tune has added) are never found in a text: only a template can
- * put them, so no record can act as one.
+ * SentencePiece's byte-pair encoding as Llama and Mistral use it. A vocabulary is a list of pieces with scores. A text
+ * is cut into characters; then, again and again, the two neighbours whose joint text is the best-scored piece are
+ * merged, leftmost first among equals. Characters outside the vocabulary become their UTF-8 bytes, so any text has an
+ * encoding and decode(encode(x)) = x. Marks (<s>, </s>, what a fine-tune has added) are never found in a text: only a
+ * template can put them, so no record can act as one.
  *
- * Format notes. tokenizer.bin (llama2.c): int32 length of the longest piece; then for each id float score, int32 length,
+ * Format notes. tokenizer.bin (llama2.c): int32 length of the longest piece; for each id float score, int32 length,
  * bytes; little-endian; ids 0, 1, 2 are unknown, begin and end of text, 3 + b is the byte b. tokenizer.model
- * (SentencePiece): a protobuf message; field 1, repeated: {1 piece, 2 score, 3 kind}; 2: the trainer, 3: the normalizer.
- * tokenizer.json (Hugging Face): pieces in "model.vocab", and "model.merges", the pairs that may be merged, best first.
- * Traps: files but tokenizer.bin write U+2581 for a space (one in a text stays three bytes here, or it would come back as
- * a space). A text, and what follows a mark, begins with one made-up space (the "dummy prefix"), which decoding takes
- * off. remove_extra_whitespaces, which tokenizer.model may ask for, would lose text: as in llama2.c and llama.cpp it is
- * not heard.
+ * (SentencePiece): a protobuf message; field 1, repeated: {1 piece, 2 score, 3 kind}; 2 the trainer, 3 the normalizer.
+ * tokenizer.json (Hugging Face): pieces in "model.vocab", and "model.merges", the pairs that may merge, best first.
+ * Traps: files but tokenizer.bin write U+2581 for a space (one in a text stays three bytes here, or it would come back
+ * as a space). A text, and what follows a mark, begins with a made-up space (the "dummy prefix"), which decoding takes
+ * off. remove_extra_whitespaces in tokenizer.model would lose text: as in llama2.c and llama.cpp it is not heard.
  */
-enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };            /* ids where a file does not say otherwise */
-enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };               /* kinds, as SentencePiece and GGUF have them */
+enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };           /* ids where a file does not say otherwise */
+enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };       /* kinds, as SentencePiece and GGUF number them */
 
 typedef struct {
     size_t n, cap;               /* number of pieces */
@@ -1482,8 +1471,9 @@ static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
     if (text.n < 4) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
     for (size_t at = 4; at < text.n;) {
         int kind = t->n == 0 ? UNKNOWN_MARK : t->n < BYTES ? MARK : t->n < PIECES ? BYTE : NORMAL;
-        if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8) return fail(e, "%s: piece %zu: its length passes "
-            "the end of the file (not a tokenizer.bin, or cut off)", path, t->n);
+        if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8)
+            return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)",
+                path, t->n);
         Span piece = { text.s + at + 8, le32(text.s + at + 4) };
         if (t->n > 2 && piece.n == 0) return fail(e, "%s: piece %zu: is empty", path, t->n);
         float score = le_float(text.s + at);
@@ -1642,7 +1632,7 @@ static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
     }
     t->no_prefix = take_number(&v[0], &x) && x == 0;
     if (!take_text(&v[1], &piece) || !same(piece, "llama"))
-        return fail(e, "%s, field \"tokenizer.ggml.model\": \"llama\" was expected, found \"%.*s\"", path, SHOWN(piece));
+        return fail(e, "%s, field \"%s\": \"llama\" was expected, found \"%.*s\"", path, keys[1], SHOWN(piece));
     while (take_text(&v[2], &piece) && take_number(&v[3], &x) && take_number(&v[4], &kind))
         TRY(add_escaped(e, t, piece, (float)x, kind >= NORMAL && kind <= BYTE ? (int)kind : UNUSED));
     return v[2].n ? fail(e, "%s: piece %zu of its vocabulary: damaged, or without score or type", path, t->n) : 0;
@@ -1659,8 +1649,8 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     else if (is_json) { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, text, t)); }
     else { t->format = "tokenizer.model"; TRY(read_sentencepiece(e, path, text, t)); }
     for (unsigned i = 0; i < 256; i++)
-        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as Llama's "
-            "and Mistral's, was expected", path, t->n, i);
+        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as "
+            "Llama's and Mistral's, was expected", path, t->n, i);
     for (size_t i = 0; i < t->n; i++)
         if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
             return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
@@ -1683,7 +1673,7 @@ typedef struct { float score; size_t at, n; } Merge;         /* score: of the jo
 typedef struct {
     const Tokenizer *t;
     char *s;                     /* [bytes] the text */
-    size_t bytes, *n, *left;     /* [bytes] of the symbol that begins there: its length (0: none), and its left neighbour */
+    size_t bytes, *n, *left;     /* [bytes] of the symbol that begins there: its length (0: none), and its neighbour */
     Merge *heap;
     size_t waiting;
 } Spelling;
@@ -1802,8 +1792,8 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     for (size_t i = 0; i < t->n; i++) {
         order[i] = (Merge){ t->score[i], i, 0 };
         if (t->kind[i] == NORMAL || t->kind[i] == BYTE || t->piece[i].n == 0) continue;
-        put_json(e, &b, "%s\n{'id':%u,'content':%q,'single_word':false,'lstrip':false,'rstrip':false,'normalized':false,"
-            "'special':%s}", gap, i, t->piece[i], t->kind[i] == ADDED ? "false" : "true");
+        put_json(e, &b, "%s\n{'id':%u,'content':%q,'single_word':false,'lstrip':false,'rstrip':false,"
+            "'normalized':false,'special':%s}", gap, i, t->piece[i], t->kind[i] == ADDED ? "false" : "true");
         gap = ",";
     }
     qsort(order, t->n, sizeof *order, by_score);
@@ -1833,15 +1823,16 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
 }
 
 /* A model folder's tokenizer: what stands where this one came from, and what is missing of what transformers needs. */
-static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context, const char *dir) {
+static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context,
+        const char *dir) {
     static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "tokenizer.bin", "tokenizer.model",
         "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
     char *folder = copy(e, from, strlen(from) - strlen(base_name(from)));
     int siblings = t->format && strcmp(base_name(from), t->format) == 0;
     Buf b = {0};
     put_json(e, &b, "{'tokenizer_class':'PreTrainedTokenizerFast','bos_token':%q,'eos_token':%q,'unk_token':%q,"
-        "'clean_up_tokenization_spaces':false,'model_max_length':%u,'model_input_names':['input_ids','attention_mask']}\n",
-        t->piece[BOS], t->piece[end], t->piece[UNKNOWN], context);
+        "'clean_up_tokenization_spaces':false,'model_max_length':%u,'model_input_names':['input_ids',"
+        "'attention_mask']}\n", t->piece[BOS], t->piece[end], t->piece[UNKNOWN], context);
     for (size_t i = 0; i < COUNT(names); i++) {
         const char *to = join(e, dir, "/", names[i]), *source = siblings ? join(e, folder, names[i], "") : "";
         if (t->format && strcmp(names[i], t->format) == 0) source = from;
@@ -1864,7 +1855,8 @@ static void put_token(Env *e, Buf *b, const Tokenizer *t, int id) {
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
     size_t from = b->n;
     for (size_t i = 0; i < n; i++) put_token(e, b, t, ids[i]);
-    if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ') memmove(b->s + from, b->s + from + 1, b->n-- - from);
+    if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ')
+        memmove(b->s + from, b->s + from + 1, b->n-- - from);
     return e->error[0] ? -1 : 0;
 }
 
@@ -1885,8 +1877,8 @@ static int find_data(Env *e, const char *name, const char **path) {
     return fail(e, "%s: not found, neither here nor in data/, $ACTINH_DATA or %s", name, ACTINH_DATADIR);
 }
 
-/* A template turns a record into what the model reads. Its file holds one form, or several between lines of "---"; a turn
- * is put in the first form that has a place for all it brings: a system message, an input. In a form {prompt},
+/* A template turns a record into what the model reads. Its file holds one form, or several between lines of "---"; a
+ * turn is put in the first form that has a place for all it brings: a system message, an input. In a form {prompt},
  * {instruction}, {input}, {system} and {completion} stand for the fields, {prompt|trim} for one without the white space
  * around it. A mark written out, such as </s>, is that mark in a form, and mere text in a record. The begin mark comes
  * first by itself. What stands before {completion} is the prompt; a space just before it is the answer's, so that an
@@ -1991,7 +1983,8 @@ static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn
     for (x->tail.s = s.s; s.n && mark_at(t, s, &n) < 0; s.s++, s.n--) ;
     x->tail.n = (size_t)(s.s - x->tail.s);
     if (!answered) x->space = x->trimmed = 0;
-    return last || answered ? 0 : fail(e, "%s: a template without {completion} has no place for an earlier answer", name);
+    if (last || answered) return 0;
+    return fail(e, "%s: a template without {completion} has no place for an earlier answer", name);
 }
 
 /* Begin mark, the turns of a record, and what of the last one stands before its answer. */
