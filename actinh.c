@@ -15,33 +15,19 @@
  * This file is the whole system and meant to be read from top to bottom; nothing is used before it is defined (but for
  * expand(), which is recursive):
  *
- *     Ground              errors, memory, files
- *     Exact arithmetic    exp, log, sine from + - * / alone; random numbers; SHA-256
- *     Text and JSON       UTF-8, numbers, the records that flow between the verbs
- *     Tokenizer           byte-pair encoding as SentencePiece does it: encode, decode; templates
- *     Shape of the model  what a Llama and a Mixtral are made of
- *     Weight files        safetensors folders and llama2.c files, read into one table
- *     Speed               one matrix product: the three-line loop, and the same sums done fast
- *     Layers, in pairs    each layer's forward beside its backward
- *     Whole model         forward and backward as score sheets
- *     Sampling            k answers a prompt, many prompts at once
- *     Learning            AdamW, schedules, packing, fine-tuning
- *     Measuring text      one table of measures of an answer
- *     Choosing            best of N
- *     Measuring models    suites, intervals, calibration
- *     World               the little grammar that stands in for the world
- *     Options             one table: parser, help texts, receipts
- *     Evidence            receipts, and what is wrong with a build
- *     Verbs               from files to files
- *     Experiment          the whole grid, and active_inheritance(), the method in five lines
- *     Verification        a receipt's work done again, and compared
- *     Library             what actinh.h offers
- *     Command line        the table of verbs, and main
+ *     Ground, Exact arithmetic, Text and JSON        errors, memory, files; arithmetic and random numbers; records
+ *     Tokenizer, Shape of the model, Weight files    a Llama or a Mixtral as it lies on disk
+ *     Speed, Layers, in pairs, Whole model           forward beside backward, fast and yet with the same bits
+ *     Sampling, Learning                             k answers a prompt, many prompts at once; fine-tuning
+ *     Measuring text, Choosing, Measuring models     one table of measures of an answer; best of N; suites
+ *     World, Options, Evidence                       a grammar that stands in for the world; options; receipts
+ *     Verbs, Experiment, Verification                from files to files; the method in five lines; done again
+ *     Library, Command line                          what actinh.h offers; main
  *
- * The contract. A result depends on the input bytes, the options and the seed, and on nothing else: not on the compiler,
+ * The contract. A result depends on the input bytes, the options and the seed, and nothing else: not on the compiler,
  * the processor, the number of threads, or which rows happened to share a batch. That is so because (1) only IEEE-754
  * + - * / and sqrt are used, never fused, never re-ordered: every dot product is the loop `acc = 0; for k rising:
- * acc += w[k] * x[k]`; (2) functions that C libraries compute differently (exp, log, pow, sin, cos) are written out here;
+ * acc += w[k] * x[k]`; (2) functions that C libraries compute differently (exp, log, sin, cos) are written out here;
  * (3) random numbers are a function of (seed, purpose, prompt, candidate, position), not a stream; (4) threads own
  * outputs, so no sum is ever split between them. Fast code below keeps every sum in this order and only does many of
  * them side by side; that is why it may be fast and still have the same bits.
@@ -73,7 +59,6 @@
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,19 +81,18 @@
 #ifdef _OPENMP
 #include <omp.h>
 #define THREAD omp_get_thread_num()
-#define PRAGMA(text) _Pragma(#text)      /* threads are worth waking for some 5 microseconds of work, 20000 easy operations */
+#define PRAGMA(text) _Pragma(#text)
+#else
+#define THREAD 0
+#define PRAGMA(text)
+#endif
+/* Threads are worth waking for some 5 microseconds of work, 20000 easy operations. */
 #define PARALLEL(work) PRAGMA(omp parallel for schedule(static) if ((work) > 20000))
 #define PARALLEL_TASKS(work) PRAGMA(omp parallel for schedule(dynamic, 1) if ((work) > 20000))
 #define PARALLEL_DYNAMIC PARALLEL_TASKS(1000000)
-#else
-#define THREAD 0
-#define PARALLEL(work)
-#define PARALLEL_TASKS(work)
-#define PARALLEL_DYNAMIC
-#endif
 #include "actinh.h"
 
-/* ==================================================== Ground ==========================================================
+/* ==================================================== Ground =========================================================
  * Errors, memory, files. Three habits keep the rest of the file short:
  *
  * 1. Errors are values. A function that can fail returns 0 or -1, and the first failure leaves its message in the
@@ -128,18 +112,18 @@ typedef struct Block {
     char pad[64 - 4 * sizeof(void *) - 2 * sizeof(size_t)];
 } Block;
 
-/* keep: what was written of it is of use to a later run */
+/* path: NULL for the standard output. part: what is written, path itself for a pipe or device.
+ * keep: what was written of it is of use to a later run. */
 typedef struct Out { FILE *f; char *path, *part; int keep; struct Out *next; } Out;
 
-struct Env {
+typedef struct Env {
     char error[700];       /* the first failure's message; "" while all is well */
     Block *blocks;         /* every block of memory that lives */
     Out *outs;             /* every output not yet finished */
     const char *draft;     /* a file that says what is being made (Evidence): goes if nothing of that remains */
     int quiet;             /* no progress, no reports */
     double memory;         /* bytes that weights may take when laid out for speed; 0: half of the machine's */
-};
-typedef struct Env Env;
+} Env;
 
 #define TRY(call) do { if ((call) < 0) return -1; } while (0)
 #define NEW(list, n) TRY(((list) = get(e, n, sizeof *(list))) ? 0 : -1)      /* n zeroed elements */
@@ -147,15 +131,17 @@ typedef struct Env Env;
 #define NAMES(...) (const char *const []){ __VA_ARGS__, NULL }
 
 static int fail(Env *e, const char *format, ...) {
-    va_list args;
-    size_t i;
     if (e->error[0]) return -1;
+    va_list args;
     va_start(args, format);
     vsnprintf(e->error, sizeof e->error, format, args);
     va_end(args);
-    for (i = 0; e->error[i]; i++)
-        if ((unsigned char)e->error[i] < 0x20 || e->error[i] == 0x7f) e->error[i] = ' ';   /* files are quoted in it */
+    for (char *c = e->error; *c; c++) if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';    /* files are quoted */
     return -1;
+}
+
+static int cannot(Env *e, const char *path, const char *what) {
+    return fail(e, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
 /* Where a message names a thing, it is quoted and cut: a hostile file may hold a name of any length. */
@@ -163,23 +149,20 @@ static int fail(Env *e, const char *format, ...) {
 
 /* `n` zeroed elements of `size` bytes, aligned to 64; NULL with the error set when there is no memory. */
 static void *get(Env *e, size_t n, size_t size) {
-    char *raw, *data;
-    Block *b;
-    if (size && n > (SIZE_MAX / 2 - 128) / size) { fail(e, "out of memory: %zu x %zu bytes asked for", n, size); return NULL; }
-    raw = calloc(1, n * size + 128);
-    if (!raw) { fail(e, "out of memory: %zu bytes asked for", n * size); return NULL; }
-    data = raw + 128 - (uintptr_t)raw % 64;
-    b = (Block *)(void *)(data - sizeof(Block));
-    b->raw = raw; b->size = n * size; b->prev = NULL; b->next = e->blocks;
+    char *raw = NULL;
+    if (size && n > (SIZE_MAX / 2 - 128) / size) fail(e, "out of memory: %zu x %zu bytes asked for", n, size);
+    else if (!(raw = calloc(1, n * size + 128))) fail(e, "out of memory: %zu bytes asked for", n * size);
+    if (!raw) return NULL;
+    Block *b = (Block *)(void *)(raw + 128 - (uintptr_t)raw % 64) - 1;
+    b->raw = raw; b->size = n * size; b->next = e->blocks;
     if (b->next) b->next->prev = b;
     e->blocks = b;
-    return data;
+    return b + 1;
 }
 
 static void drop(Env *e, void *data) {
-    Block *b;
     if (!data) return;
-    b = (Block *)data - 1;
+    Block *b = (Block *)data - 1;
     if (b->prev) b->prev->next = b->next; else e->blocks = b->next;
     if (b->next) b->next->prev = b->prev;
 #ifdef MAP_PRIVATE
@@ -188,8 +171,7 @@ static void drop(Env *e, void *data) {
     free(b->raw);
 }
 
-/* Frees every block made since `mark` (= e->blocks then); older ones must not have been
- * grown meanwhile, nor the marked one dropped. */
+/* Frees every block made since `mark` (= e->blocks then); older ones must not have grown, nor the marked one gone. */
 static void release(Env *e, const Block *mark) {
     while (e->blocks && e->blocks != mark) drop(e, e->blocks + 1);
 }
@@ -207,13 +189,13 @@ static void *grow(Env *e, void *old, size_t n, size_t size) {
 
 /* A list that doubles: makes room for one more of `*n` elements. Returns -1 without memory. */
 static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) {
-    void *list;
     if (n < *cap) return 0;
+    void *list;
+    size_t wider = *cap ? *cap * 2 : 16;
     memcpy(&list, list_pointer, sizeof list);
-    list = grow(e, list, *cap ? *cap * 2 : 16, size);
-    if (!list) return -1;
-    *cap = *cap ? *cap * 2 : 16;
+    if (!(list = grow(e, list, wider, size))) return -1;
     memcpy(list_pointer, &list, sizeof list);
+    *cap = wider;
     return 0;
 }
 
@@ -241,8 +223,8 @@ static void put_format(Env *e, Buf *b, const char *format, ...) {
     put_text(e, b, text);
 }
 
-static Span span(const char *s) { Span x = { s, s ? strlen(s) : 0 }; return x; }
-static Span whole(const Buf *b) { Span x = { b->s ? b->s : "", b->n }; return x; }
+static Span span(const char *s) { return (Span){ s, s ? strlen(s) : 0 }; }
+static Span whole(const Buf *b) { return (Span){ b->s ? b->s : "", b->n }; }
 static int equal(Span a, Span b) { return a.n == b.n && (a.n == 0 || memcmp(a.s, b.s, a.n) == 0); }
 static int same(Span a, const char *b) { return equal(a, span(b)); }
 static int starts(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
@@ -258,13 +240,13 @@ static char *copy(Env *e, const char *s, size_t n) {
 
 /* "a" + "b" + "c" as one text that the environment owns. */
 static char *join(Env *e, const char *a, const char *b, const char *c) {
-    Buf text = { NULL, 0, 0 };
+    Buf text = {0};
     put_text(e, &text, a); put_text(e, &text, b); put_text(e, &text, c);
     return text.s;
 }
 
-/* Numbers under 64-bit keys: open addressing, at most a third full. A key is a name's hash() (among ten million names two
- * share one with odds of 1 in 370,000; who must be certain compares the names), or two ids side by side. */
+/* Numbers under 64-bit keys: open addressing, at most a third full. A key is a name's hash() (among ten million names
+ * two share one with odds of 1 in 370,000; who must be certain compares the names), or two ids side by side. */
 typedef struct { uint64_t key; size_t number; } Numbered;                      /* number 0: free */
 typedef struct { Numbered *place; size_t n, places; } Names;
 
@@ -279,17 +261,15 @@ static size_t find_number(const Names *t, uint64_t key) { return t->places ? pla
 
 /* The same to be changed; NULL without memory. Where it is 0, the caller puts another one there. */
 static size_t *number_for(Env *e, Names *t, uint64_t key) {
-    Numbered *at;
-    size_t i;
     if (t->n * 3 >= t->places) {
         Names wider = { NULL, t->n, t->places ? t->places * 2 : 256 };
-        wider.place = get(e, wider.places, sizeof *wider.place);
-        if (!wider.place) return NULL;
-        for (i = 0; i < t->places; i++) if (t->place[i].number) *place_of(&wider, t->place[i].key) = t->place[i];
+        if (!(wider.place = get(e, wider.places, sizeof *wider.place))) return NULL;
+        for (size_t i = 0; i < t->places; i++)
+            if (t->place[i].number) *place_of(&wider, t->place[i].key) = t->place[i];
         drop(e, t->place);
         *t = wider;
     }
-    at = place_of(t, key);
+    Numbered *at = place_of(t, key);
     if (!at->number) { at->key = key; t->n++; }
     return &at->number;
 }
@@ -304,26 +284,20 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-static int is_dir(const char *path) { struct stat s; return stat(path, &s) == 0 && S_ISDIR(s.st_mode); }
-static int is_file(const char *path) { struct stat s; return stat(path, &s) == 0 && !S_ISDIR(s.st_mode); }
-
-static int is_special(const char *path) {
-    struct stat s;
-    return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
-}
+static unsigned mode_of(const char *path) { struct stat s; return stat(path, &s) == 0 ? (unsigned)s.st_mode : 0; }
+static int is_dir(const char *path) { return S_ISDIR(mode_of(path)); }
+static int is_file(const char *path) { unsigned mode = mode_of(path); return mode && !S_ISDIR(mode); }
+static int is_special(const char *path) { return is_file(path) && !S_ISREG(mode_of(path)); }
 
 static int make_dir(Env *e, const char *path) {
     char *p = join(e, path, "", "");
-    size_t i;
     if (e->error[0]) return -1;
-    for (i = 1; i <= strlen(path); i++) {
+    for (size_t i = 1; i <= strlen(path); i++) {
         if (path[i] != '/' && path[i] != 0) continue;
         p[i] = 0;
-        if (!is_dir(p) && mkdir(p, 0777) != 0 && errno != EEXIST)
-            return fail(e, "%s: cannot make this folder: %s", p, strerror(errno));
+        if (!is_dir(p) && mkdir(p, 0777) != 0 && errno != EEXIST) return cannot(e, p, "make this folder");
         p[i] = path[i];
     }
-    drop(e, p);
     return 0;
 }
 
@@ -331,12 +305,11 @@ static int make_dir(Env *e, const char *path) {
 typedef struct { const char *path; FILE *f; char *s; size_t n, at, cap, line; int end; } In;
 
 static int open_in(Env *e, In *in, const char *path) {
-    memset(in, 0, sizeof *in);
+    *in = (In){ .path = path && strcmp(path, "-") != 0 ? path : "standard input" };
     if (e->error[0]) return -1;                     /* no memory for the path: NULL would be the standard input */
-    in->path = path && strcmp(path, "-") != 0 ? path : "standard input";
     if (in->path == path && is_dir(path)) return fail(e, "%s: is a folder, a file was expected", path);
     in->f = in->path == path ? fopen(path, "rb") : stdin;
-    return in->f ? 0 : fail(e, "%s: cannot open: %s", path, strerror(errno));
+    return in->f ? 0 : cannot(e, path, "open");
 }
 
 static void close_in(In *in) {
@@ -346,7 +319,6 @@ static void close_in(In *in) {
 
 /* Reads more behind what is already there; in->end is set once nothing is left. */
 static int fill(Env *e, In *in) {
-    size_t got;
     if (in->at) { memmove(in->s, in->s + in->at, in->n - in->at); in->n -= in->at; in->at = 0; }
     if (in->n == in->cap) {
         size_t cap = in->cap ? in->cap * 2 : (size_t)1 << 18;
@@ -354,8 +326,8 @@ static int fill(Env *e, In *in) {
         if (!s) return -1;
         in->s = s; in->cap = cap;
     }
-    got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
-    if (got == 0 && ferror(in->f)) return fail(e, "%s: cannot read: %s", in->path, strerror(errno));
+    size_t got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
+    if (got == 0 && ferror(in->f)) return cannot(e, in->path, "read");
     in->n += got;
     in->end = got == 0;
     return 0;
@@ -363,8 +335,7 @@ static int fill(Env *e, In *in) {
 
 /* The next line without its end (\n or \r\n): 1, or 0 at the end of the file, or -1. Valid until the next call. */
 static int next_line(Env *e, In *in, Span *line) {
-    size_t seen = 0;
-    for (;;) {
+    for (size_t seen = 0;;) {
         char *from = in->s ? in->s + in->at : NULL;
         char *nl = in->n - in->at > seen ? memchr(from + seen, '\n', in->n - in->at - seen) : NULL;
         if (nl || (in->end && in->n > in->at)) {
@@ -372,7 +343,7 @@ static int next_line(Env *e, In *in, Span *line) {
             in->at += n + (nl != NULL);
             in->line++;
             if (n && from[n - 1] == '\r') n--;
-            line->s = from; line->n = n;
+            *line = (Span){ from, n };
             return 1;
         }
         if (in->end) return 0;
@@ -384,10 +355,10 @@ static int next_line(Env *e, In *in, Span *line) {
 static int load_file(Env *e, const char *path, Span *text) {
     In in;
     TRY(open_in(e, &in, path));
-    do { if (fill(e, &in) < 0) { close_in(&in); return -1; } } while (!in.end);
+    while (!in.end && fill(e, &in) == 0) ;
     close_in(&in);
-    text->s = in.s; text->n = in.n;
-    return 0;
+    *text = (Span){ in.s, in.n };
+    return e->error[0] ? -1 : 0;
 }
 
 /* A whole file without a copy: its pages are read when they are looked at, and the system takes them back when memory
@@ -395,16 +366,15 @@ static int load_file(Env *e, const char *path, Span *text) {
 static int map_file(Env *e, const char *path, Span *text) {
 #ifdef MAP_PRIVATE
     struct stat s;
-    void *map = MAP_FAILED, *owner;
+    void *map = MAP_FAILED;
     int f = open(path, O_RDONLY);
     if (f >= 0 && fstat(f, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 && (uint64_t)s.st_size <= SIZE_MAX)
         map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, f, 0);
     if (f >= 0) close(f);
     if (map != MAP_FAILED) {
-        owner = get(e, 1, 1);
-        if (!owner) { munmap(map, (size_t)s.st_size); return -1; }
-        e->blocks->map = map; e->blocks->mapped = (size_t)s.st_size;
-        text->s = map; text->n = (size_t)s.st_size;
+        *text = (Span){ map, (size_t)s.st_size };
+        if (!get(e, 1, 1)) { munmap(map, text->n); return -1; }
+        e->blocks->map = map; e->blocks->mapped = text->n;           /* the file goes with the block just made */
         return 0;
     }
 #endif
@@ -416,10 +386,8 @@ static int map_file(Env *e, const char *path, Span *text) {
  * A file system without locks does without. */
 static int is_locked(const Out *o) {
 #ifdef F_SETLK
-    struct flock l;
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     struct stat mine, there;
-    memset(&l, 0, sizeof l);
-    l.l_type = F_WRLCK; l.l_whence = SEEK_SET;
     if (fcntl(fileno(o->f), F_SETLK, &l) != 0 && (errno == EAGAIN || errno == EACCES)) return 1;
     return fstat(fileno(o->f), &mine) != 0 || stat(o->part, &there) != 0 || mine.st_ino != there.st_ino;
 #else
@@ -428,61 +396,58 @@ static int is_locked(const Out *o) {
 }
 
 /* The door out. What is written goes to PATH.part; close_out() makes it appear as PATH, or reports why it can't.
- * `resume`: what an earlier run left in PATH.part stays there. */
+ * `resume`: what an earlier run left in PATH.part stays there. A pipe or device is written as it is. */
 static Out *open_part(Env *e, const char *path, int resume) {
     Out *o = get(e, 1, sizeof *o);
     if (!o || e->error[0]) return NULL;
     if (!path || strcmp(path, "-") == 0) { o->f = stdout; return o; }
+    int direct = is_special(path);
     o->path = join(e, path, "", "");
-    o->part = is_special(path) ? o->path : join(e, path, ".part", "");    /* a pipe or device is written as it is */
-    if (!o->path || !o->part) return NULL;
-    if (o->part == o->path) o->f = fopen(path, "wb");
-    else if (!(o->f = fopen(o->part, "r+b"))) o->f = fopen(o->part, "w+b");
-    if (!o->f) { fail(e, "%s: cannot write: %s", o->part, strerror(errno)); return NULL; }
-    if (o->part != o->path && is_locked(o)) {
+    o->part = direct ? o->path : join(e, path, ".part", "");
+    if (e->error[0]) return NULL;
+    if (direct || !(o->f = fopen(o->part, "r+b"))) o->f = fopen(o->part, direct ? "wb" : "w+b");
+    if (!o->f) cannot(e, o->part, "write");
+    else if (!direct && is_locked(o)) {
         fclose(o->f);
         fail(e, "%s: is being written by another process", path);
-        return NULL;
+    } else {
+        o->next = e->outs; e->outs = o;
+        if (!direct && !resume && ftruncate(fileno(o->f), 0) != 0) cannot(e, o->part, "write");
     }
-    o->next = e->outs; e->outs = o;
-    if (o->part != o->path && !resume && ftruncate(fileno(o->f), 0) != 0) {
-        fail(e, "%s: cannot write: %s", o->part, strerror(errno));
-        return NULL;
-    }
-    return o;
+    return e->error[0] ? NULL : o;
 }
 
 static Out *open_out(Env *e, const char *path) { return open_part(e, path, 0); }
 
+static int cannot_write(Env *e, const Out *o) { return cannot(e, o->path ? o->path : "standard output", "write"); }
+
 static int write_out(Env *e, Out *o, const void *data, size_t n) {
     if (e->error[0]) return -1;
-    if (n && fwrite(data, 1, n, o->f) != n)
-        return fail(e, "%s: cannot write: %s", o->path ? o->path : "standard output", strerror(errno));
-    return 0;
+    return n && fwrite(data, 1, n, o->f) != n ? cannot_write(e, o) : 0;
 }
 
 static int write_buf(Env *e, Out *o, Buf *b) {
-    int r = write_out(e, o, b->s, b->n);
+    size_t n = b->n;
     b->n = 0;
-    return r;
+    return write_out(e, o, b->s, n);
 }
 
 static int close_out(Env *e, Out *o) {
-    Out **at = &e->outs;
-    int bad = fflush(o->f) != 0;
-    if (!o->path) return bad ? fail(e, "standard output: cannot write: %s", strerror(errno)) : 0;
+    int direct = o->part == o->path, bad = fflush(o->f) != 0;
+    if (!o->path) return bad ? cannot_write(e, o) : 0;
     if (e->error[0]) return -1;
-#ifndef _WIN32
-    bad |= o->part != o->path && fsync(fileno(o->f)) != 0;
+#ifdef _WIN32
+    if (!direct) remove(o->path);
 #else
-    if (o->part != o->path) remove(o->path);
+    bad |= !direct && fsync(fileno(o->f)) != 0;
 #endif
     bad |= fclose(o->f) != 0;
+    Out **at = &e->outs;
     while (*at && *at != o) at = &(*at)->next;
     if (*at) *at = o->next;
-    if (bad || (o->part != o->path && rename(o->part, o->path) != 0)) {
-        fail(e, "%s: cannot write: %s", o->path, strerror(errno));
-        if (o->part != o->path) remove(o->part);
+    if (bad || (!direct && rename(o->part, o->path) != 0)) {
+        cannot_write(e, o);
+        if (!direct) remove(o->part);
         return -1;
     }
     e->draft = NULL;                                /* a part of the result stands: its draft tells whose it is */
@@ -491,9 +456,7 @@ static int close_out(Env *e, Out *o) {
 
 static int save_file(Env *e, const char *path, Span text) {
     Out *o = open_out(e, path);
-    if (!o) return -1;
-    TRY(write_out(e, o, text.s, text.n));
-    return close_out(e, o);
+    return o && write_out(e, o, text.s, text.n) == 0 ? close_out(e, o) : -1;
 }
 
 static int copy_file(Env *e, const char *from, const char *to) {
@@ -507,12 +470,10 @@ static int copy_file(Env *e, const char *from, const char *to) {
 /* Frees what the environment owns and removes outputs that were not finished, but for those that a later run can go on
  * with. The message stays. */
 static void env_free(Env *e) {
-    while (e->outs) {
-        Out *o = e->outs;
+    for (Out *o; (o = e->outs); e->outs = o->next) {
         fclose(o->f);
         if (o->keep) e->draft = NULL;
         else if (o->part != o->path) remove(o->part);
-        e->outs = o->next;
     }
     if (e->draft) remove(e->draft);
     release(e, NULL);
@@ -522,27 +483,28 @@ static void env_free(Env *e) {
 typedef struct { const char *what; double start, shown; size_t from; } Progress;
 
 static double now(void) {
-    struct timespec t;
 #ifdef _WIN32
     return (double)clock() / CLOCKS_PER_SEC;
-#endif
+#else
+    struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#endif
 }
 
 static void progress(Env *e, Progress *p, const char *what, size_t done, size_t all, const char *more) {
-    double t = now(), rate;
+    double t = now();
     if (e->quiet || !isatty(2)) return;
-    if (!p->what) { p->what = what; p->start = t; p->from = done; }         /* a resumed run begins with some done */
+    if (!p->what) *p = (Progress){ what, t, 0, done };                 /* a resumed run begins with some done */
     if (t - p->shown < 0.2 && done < all) return;
     p->shown = t;
-    rate = (double)(done - p->from) / (t - p->start + 1e-9);
+    double rate = (double)(done - p->from) / (t - p->start + 1e-9);
     fprintf(stderr, "\r%s %zu/%zu%s%s, %.0f s left   ", what, done, all, *more ? ", " : "", more,
-            rate > 0 ? (double)(all - done) / rate : 0.0);
+        rate > 0 ? (double)(all - done) / rate : 0.0);
     if (done >= all) fprintf(stderr, "\r%*s\r", 78, "");
 }
 
-/* ============================================ Exact arithmetic ========================================================
+/* ============================================ Exact arithmetic =======================================================
  * + - * / and sqrt are the same on every processor that follows IEEE-754. exp, log, sin are not: they come from the C
  * library, and glibc, musl and Microsoft's differ in the last bit. So they are written here from the exact operations.
  * Each names its greatest error in units in the last place (ulp), measured by test/test.c against the C library's long
@@ -562,18 +524,16 @@ static uint64_t bits64(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
 static double from_bits64(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
 
 /* e^x in binary64. x = n ln2 + r, |r| <= ln2/2; the series of e^r; times 2^n. Below -708 the result is 0, above 709 the
- * largest finite power is used: no infinity is ever made. Error < 1 ulp. ln2 is split in two so that n*ln2_hi is exact. */
+ * largest finite power: no infinity is ever made. Error < 1 ulp. ln2 is split in two so that n*ln2_hi is exact. */
 static double exp64(double x) {
     const double magic = 6755399441055744.0;                 /* 1.5 * 2^52: adding it rounds to the nearest integer */
-    double n, r, p;
     if (!(x >= -708.0)) return x != x ? x : 0.0;
     if (x > 709.0) x = 709.0;
-    n = (x * 1.4426950408889634 + magic) - magic;
-    r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
-    p = 1.0 / 6227020800.0;
-    p = p * r + 1.0 / 479001600.0; p = p * r + 1.0 / 39916800.0; p = p * r + 1.0 / 3628800.0; p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0; p = p * r + 1.0 / 5040.0; p = p * r + 1.0 / 720.0; p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0; p = p * r + 1.0 / 6.0; p = p * r + 0.5;
+    double n = (x * 1.4426950408889634 + magic) - magic;
+    double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10, p = 1.0 / 6227020800.0;
+    p = p * r + 1.0 / 479001600.0; p = p * r + 1.0 / 39916800.0; p = p * r + 1.0 / 3628800.0;
+    p = p * r + 1.0 / 362880.0; p = p * r + 1.0 / 40320.0; p = p * r + 1.0 / 5040.0; p = p * r + 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0; p = p * r + 1.0 / 24.0; p = p * r + 1.0 / 6.0; p = p * r + 0.5;
     p = 1.0 + (r + r * r * p);
     return p * from_bits64((uint64_t)((int64_t)n + 1023) << 52);
 }
@@ -582,17 +542,15 @@ static double exp64(double x) {
  * below -87 the result is 0. Error < 1.1 ulp. (Under test/pairs.c float is double; then the function above serves.) */
 static inline float exp32(float x) {
     const float magic = 12582912.0f;                         /* 1.5 * 2^23 */
-    float t, n, r, p, scale, clamped = x > 88.0f ? 88.0f : x;
-    uint32_t u;
     if (sizeof(float) == 8) return (float)exp64((double)x);
+    float clamped = x > 88.0f ? 88.0f : x;
     clamped = clamped < -87.0f ? -87.0f : clamped;
-    t = clamped * 1.44269504f + magic;
-    n = t - magic;
-    r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
-    p = 1.0f / 5040.0f;
-    p = p * r + 1.0f / 720.0f; p = p * r + 1.0f / 120.0f; p = p * r + 1.0f / 24.0f; p = p * r + 1.0f / 6.0f; p = p * r + 0.5f;
+    float t = clamped * 1.44269504f + magic, n = t - magic;
+    float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f, p = 1.0f / 5040.0f, scale;
+    p = p * r + 1.0f / 720.0f; p = p * r + 1.0f / 120.0f; p = p * r + 1.0f / 24.0f;
+    p = p * r + 1.0f / 6.0f; p = p * r + 0.5f;
     p = 1.0f + (r + r * r * p);
-    u = (bits32(t) + 127u) << 23;                            /* the low bits of t hold the integer n */
+    uint32_t u = (bits32(t) + 127u) << 23;                   /* the low bits of t hold the integer n */
     memcpy(&scale, &u, 4);
     p = p * scale;
     return x < -87.0f ? 0.0f : p;
@@ -601,20 +559,14 @@ static inline float exp32(float x) {
 /* Natural logarithm of a positive normal number, binary64, error < 1 ulp: x = m 2^n with m near 1, and
  * log m = 2 artanh(s), s = (m-1)/(m+1), by its series in s^2. */
 static double log64(double x) {
+    if (!(x > 0.0)) return x != x ? x : -745.0;              /* log 0 is never wanted; keep it finite */
     uint64_t u = bits64(x);
     int64_t n = (int64_t)(u >> 52) - 1023;
-    double m, f, s, z, half, r, nn;
-    int i;
-    if (!(x > 0.0)) return x != x ? x : -745.0;              /* log 0 is never wanted; keep it finite */
-    m = from_bits64((u & 0xfffffffffffffu) | 0x3ff0000000000000u);
+    double m = from_bits64((u & 0xfffffffffffffu) | 0x3ff0000000000000u);
     if (m > 1.4142135623730951) { m *= 0.5; n++; }
-    f = m - 1.0;                                             /* exact; log(1 + f) = f - f^2/2 + s (f^2/2 + r) */
-    s = f / (2.0 + f);
-    z = s * s;
-    half = 0.5 * f * f;
-    r = 2.0 / 25.0;
-    for (i = 23; i >= 3; i -= 2) r = r * z + 2.0 / (double)i;
-    nn = (double)n;
+    double f = m - 1.0;                                      /* exact; log(1 + f) = f - f^2/2 + s (f^2/2 + r) */
+    double s = f / (2.0 + f), z = s * s, half = 0.5 * f * f, nn = (double)n, r = 2.0 / 25.0;
+    for (int i = 23; i >= 3; i -= 2) r = r * z + 2.0 / (double)i;
     return nn * 6.93147180369123816490e-01 - ((half - (s * (half + r * z) + nn * 1.90821492927058770002e-10)) - f);
 }
 
@@ -624,17 +576,15 @@ static double pow64(double x, double y) { return exp64(y * log64(x)); }
  * Absolute error < 2^-52: the results are rounded to binary32 anyhow. */
 static void sincos64(double x, double *sine, double *cosine) {
     const double magic = 6755399441055744.0;
-    double n = (x * 0.63661977236758134308 + magic) - magic, r, z, s, c;
+    double n = (x * 0.63661977236758134308 + magic) - magic;
     int64_t quarter = (int64_t)n & 3;
-    r = ((x - n * 1.57079632673412561417e+00) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
-    z = r * r;
-    s = -1.0 / 1307674368000.0;
+    double r = ((x - n * 1.57079632673412561417e+00) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
+    double z = r * r, s = -1.0 / 1307674368000.0, c = 1.0 / 20922789888000.0;
     s = s * z + 1.0 / 6227020800.0; s = s * z - 1.0 / 39916800.0; s = s * z + 1.0 / 362880.0; s = s * z - 1.0 / 5040.0;
     s = s * z + 1.0 / 120.0; s = s * z - 1.0 / 6.0;
     s = r + r * z * s;
-    c = 1.0 / 20922789888000.0;
-    c = c * z - 1.0 / 87178291200.0; c = c * z + 1.0 / 479001600.0; c = c * z - 1.0 / 3628800.0; c = c * z + 1.0 / 40320.0;
-    c = c * z - 1.0 / 720.0; c = c * z + 1.0 / 24.0; c = c * z - 0.5;
+    c = c * z - 1.0 / 87178291200.0; c = c * z + 1.0 / 479001600.0; c = c * z - 1.0 / 3628800.0;
+    c = c * z + 1.0 / 40320.0; c = c * z - 1.0 / 720.0; c = c * z + 1.0 / 24.0; c = c * z - 0.5;
     c = 1.0 + z * c;
     *sine = quarter == 0 ? s : quarter == 1 ? c : quarter == 2 ? -s : -c;
     *cosine = quarter == 0 ? c : quarter == 1 ? -s : quarter == 2 ? -c : s;
@@ -661,16 +611,14 @@ static size_t below(uint64_t r, size_t n) { return (size_t)((r >> 32) * (uint64_
 /* A standard normal number: the sum of twelve uniforms less six. Its tails end at 6 sigma, which suits weights. */
 static float normal(uint64_t seed, uint64_t a, uint64_t b) {
     float sum = 0.0f;
-    uint64_t i;
-    for (i = 0; i < 12; i++) sum += uniform(draw(seed, DRAW_INIT, a, b, i));
+    for (uint64_t i = 0; i < 12; i++) sum += uniform(draw(seed, DRAW_INIT, a, b, i));
     return sum - 6.0f;
 }
 
 /* A name as a number (64-bit FNV-1a): keys of hash tables, and prompt ids for the random numbers. */
 static uint64_t hash(const char *s, size_t n) {
     uint64_t h = 0xcbf29ce484222325u;
-    size_t i;
-    for (i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
     return h;
 }
 
@@ -679,34 +627,34 @@ typedef struct { uint32_t h[8]; unsigned char block[64]; uint64_t n; } Sha;
 
 static void sha_block(uint32_t *h, const unsigned char *p) {
     static const uint32_t k[64] = {
-        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01,
-        0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
-        0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
-        0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08,
-        0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
-        0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2 };
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+        0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+        0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+        0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+        0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+        0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+        0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2 };
     uint32_t w[64], s[8];
-    int i;
 #define ROT(x, r) ((x) >> (r) | (x) << (32 - (r)))
-    for (i = 0; i < 16; i++) w[i] = (uint32_t)p[4*i] << 24 | (uint32_t)p[4*i+1] << 16 | (uint32_t)p[4*i+2] << 8 | p[4*i+3];
-    for (; i < 64; i++) w[i] = w[i-16] + w[i-7] + (ROT(w[i-15], 7) ^ ROT(w[i-15], 18) ^ w[i-15] >> 3)
-                                               + (ROT(w[i-2], 17) ^ ROT(w[i-2], 19) ^ w[i-2] >> 10);
-    for (i = 0; i < 8; i++) s[i] = h[i];
-    for (i = 0; i < 64; i++) {
-        uint32_t a = s[7] + (ROT(s[4], 6) ^ ROT(s[4], 11) ^ ROT(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
+    for (int i = 0; i < 16; i++, p += 4)
+        w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    for (int i = 16; i < 64; i++) w[i] = w[i-16] + w[i-7] + (ROT(w[i-15], 7) ^ ROT(w[i-15], 18) ^ w[i-15] >> 3)
+                                                    + (ROT(w[i-2], 17) ^ ROT(w[i-2], 19) ^ w[i-2] >> 10);
+    memcpy(s, h, sizeof s);
+    for (int i = 0; i < 64; i++) {
+        uint32_t a = s[7] + (ROT(s[4], 6) ^ ROT(s[4], 11) ^ ROT(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6]))
+                   + k[i] + w[i];
         uint32_t b = (ROT(s[0], 2) ^ ROT(s[0], 13) ^ ROT(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
         s[7] = s[6]; s[6] = s[5]; s[5] = s[4]; s[4] = s[3] + a; s[3] = s[2]; s[2] = s[1]; s[1] = s[0]; s[0] = a + b;
     }
 #undef ROT
-    for (i = 0; i < 8; i++) h[i] += s[i];
+    for (int i = 0; i < 8; i++) h[i] += s[i];
 }
 
 static void sha_start(Sha *c) {
-    static const uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
-        0x1f83d9ab, 0x5be0cd19 };
-    memcpy(c->h, h, sizeof h);
-    c->n = 0;
+    *c = (Sha){ { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 },
+        { 0 }, 0 };
 }
 
 static void sha_add(Sha *c, const void *data, size_t n) {
@@ -722,12 +670,11 @@ static void sha_add(Sha *c, const void *data, size_t n) {
 static void sha_end(Sha *c, char hex[65]) {
     uint64_t n = c->n * 8;
     unsigned char tail[8];
-    int i;
-    for (i = 0; i < 8; i++) tail[i] = (unsigned char)(n >> (56 - 8 * i));
+    for (int i = 0; i < 8; i++) tail[i] = (unsigned char)(n >> (56 - 8 * i));
     sha_add(c, "\x80", 1);
     while (c->n % 64 != 56) sha_add(c, "", 1);
     sha_add(c, tail, 8);
-    for (i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
+    for (int i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
 }
 
 static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
@@ -736,38 +683,38 @@ static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
     Sha sha;
     *bytes = 0;
     TRY(map_file(e, path, &file));
+    *bytes = file.n;
     sha_start(&sha);
     sha_add(&sha, file.s, file.n);
     sha_end(&sha, hex);
-    *bytes = file.n;
     release(e, mark);
     return 0;
 }
 
-/* ============================================= Text and JSON ==========================================================
+/* ============================================= Text and JSON =========================================================
  * UTF-8, numbers, and just enough JSON: a value is a Span of the text it stands in, checked once, never copied into a
  * tree. Numbers are parsed and printed here because C libraries disagree about both (locale, rounding, "1e999").
  */
 
 /* The code point at s (n > 0 bytes) and its length. A byte that is not UTF-8 counts as U+FFFD of length 1. */
 static size_t utf8(const char *s, size_t n, uint32_t *point) {
-    const unsigned char *p = (const unsigned char *)s;
     static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t i, k = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
+    const unsigned char *p = (const unsigned char *)s;
+    size_t k = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
     uint32_t c = k == 1 ? p[0] : k ? p[0] & (0xffu >> (k + 1)) : 0;
-    for (i = 1; i < k; i++) {
+    for (size_t i = 1; i < k; i++) {
         if (i >= n || (p[i] & 0xc0) != 0x80) { k = 0; break; }
         c = c << 6 | (p[i] & 0x3f);
     }
-    if (k == 0 || c < least[k] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) { *point = 0xfffd; return 1; }
-    *point = c;
-    return k;
+    int good = k && c >= least[k] && c <= 0x10ffff && (c < 0xd800 || c >= 0xe000);
+    *point = good ? c : 0xfffd;
+    return good ? k : 1;
 }
 
 static void put_utf8(Env *e, Buf *b, uint32_t c) {
     char s[4];
-    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
-    for (i = n; i-- > 1; c >>= 6) s[i] = (char)(unsigned char)(0x80 | (c & 0x3f));
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = n; i-- > 1; c >>= 6) s[i] = (char)(unsigned char)(0x80 | (c & 0x3f));
     s[0] = (char)(unsigned char)(n == 1 ? c : (0xf00u >> n & 0xf0u) | c);
     put(e, b, s, n);
 }
@@ -786,31 +733,28 @@ static Span trim(Span x) {
 
 /* The text before the first `c`, which is passed; all of it where there is none. */
 static Span upto(Span *rest, char c) {
-    Span part = *rest;
     const char *at = rest->n ? memchr(rest->s, c, rest->n) : NULL;
-    if (at) part.n = (size_t)(at - rest->s);
+    Span part = { rest->s, at ? (size_t)(at - rest->s) : rest->n };
     rest->s += part.n + (at != NULL);
     rest->n -= part.n + (at != NULL);
     return part;
 }
 
 /* A decimal number, correctly rounded to binary64. The digits are one big integer N (32-bit limbs, least first) times
- * 10^x; multiplying or dividing it by ten keeps it exact but for a "sticky" bit, and then one rounding is made. 800 digits
- * decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
+ * 10^x; multiplying or dividing it by ten keeps it exact but for a "sticky" bit, and then one rounding is made. 800
+ * digits decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
 typedef struct { uint32_t limb[256]; size_t used; } Big;
 
 static void times_ten(Big *b, uint64_t plus) {
-    size_t i;
-    for (i = 0; i < b->used; i++, plus >>= 32) { plus += (uint64_t)b->limb[i] * 10; b->limb[i] = (uint32_t)plus; }
+    for (size_t i = 0; i < b->used; i++, plus >>= 32) b->limb[i] = (uint32_t)(plus += (uint64_t)b->limb[i] * 10);
     if (plus) b->limb[b->used++] = (uint32_t)plus;
 }
 
 static size_t parse_number(const char *s, size_t n, double *value) {
     Big b = { { 0 }, 1 };
-    size_t i = 0, j, k, digits = 0, below;
-    int negative = 0, sticky = 0, seen = 0, point = 0, minus = 0, exponent = 63;
-    long x = 0, given = 0;
-    uint64_t top = 0, m;
+    size_t i = 0, digits = 0;
+    int negative = 0, sticky = 0, seen = 0, point = 0;
+    long x = 0;
     if (i < n && (s[i] == '-' || s[i] == '+')) negative = s[i++] == '-';
     for (; i < n && (is_digit(s[i]) || (s[i] == '.' && !point)); i++) {
         if (s[i] == '.') { point = 1; continue; }
@@ -823,46 +767,49 @@ static size_t parse_number(const char *s, size_t n, double *value) {
     }
     if (!seen) return 0;
     if (i < n && lower(s[i]) == 'e') {
-        k = i + 1;
-        if (k < n && (s[k] == '-' || s[k] == '+')) minus = s[k++] == '-';
-        for (j = k; j < n && is_digit(s[j]); j++) if (given < 100000) given = given * 10 + (s[j] - '0');
-        if (j > k) { x += minus ? -given : given; i = j; }
+        size_t from = i + 1, j;
+        long given = 0, sign = 1;
+        if (from < n && (s[from] == '-' || s[from] == '+')) sign = s[from++] == '-' ? -1 : 1;
+        for (j = from; j < n && is_digit(s[j]); j++) if (given < 100000) given = given * 10 + (s[j] - '0');
+        if (j > from) { x += sign * given; i = j; }
     }
     *value = negative ? -0.0 : 0.0;
     if (digits == 0 || x + (long)digits < -330) return i;
     *value = negative ? -HUGE_VAL : HUGE_VAL;
     if (x + (long)digits > 310) return i;
     for (; x > 0; x--) times_ten(&b, 0);
-    below = x < 0 ? (size_t)-x * 107 / 1024 + 3 : 0;         /* limbs of zeros that keep the quotient's leading 64 bits exact: */
-    memmove(b.limb + below, b.limb, b.used * sizeof *b.limb);     /* 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
+    /* limbs of zeros that keep the quotient's leading 64 bits exact: 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
+    size_t below = x < 0 ? (size_t)-x * 107 / 1024 + 3 : 0;
+    memmove(b.limb + below, b.limb, b.used * sizeof *b.limb);
     memset(b.limb, 0, below * sizeof *b.limb);
     for (b.used += below; x < 0; x++) {
         uint64_t rest = 0;
-        for (j = b.used; j-- > 0; rest %= 10) { rest = rest << 32 | b.limb[j]; b.limb[j] = (uint32_t)(rest / 10); }
+        for (size_t j = b.used; j-- > 0; rest %= 10) b.limb[j] = (uint32_t)((rest = rest << 32 | b.limb[j]) / 10);
         sticky |= rest != 0;
     }
-    exponent -= 32 * (int)below;
-    for (j = b.used * 32; j-- > 0;) {            /* the leading 64 bits into top; what is below only sticks */
+    uint64_t top = 0;                            /* the leading 64 bits; what is below only sticks */
+    int exponent = 63 - 32 * (int)below;
+    for (size_t j = b.used * 32; j-- > 0;) {
         uint64_t bit = b.limb[j / 32] >> (j % 32) & 1;
         if (top >> 63) { sticky |= bit != 0; exponent++; } else top = top << 1 | bit;
     }
     for (; !(top >> 63); exponent--) top <<= 1;
     for (; exponent < -1022; exponent++) { sticky |= (int)(top & 1); top >>= 1; }
     if (exponent > 1023) return i;
-    m = top >> 11;                               /* 53 bits, or fewer below 2^-1022; halves to even */
+    uint64_t m = top >> 11;                      /* 53 bits, or fewer below 2^-1022; halves to even */
     m += (top & 2047) > 1024 || ((top & 2047) == 1024 && (sticky || (m & 1)));
     *value = from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
     if (negative) *value = -*value;
     return i;
 }
 
-/* Scores are printed with six decimals: x * 10^6 rounded to binary64, then to the nearest integer, halves away from 0. */
+/* Scores have six decimals: x * 10^6 rounded to binary64, then to the nearest integer, halves away from 0. */
 static void put_fixed(Env *e, Buf *b, double x) {
     double scaled = (x < 0 ? -x : x) * 1e6 + 0.5;
     uint64_t u = scaled < 9e18 ? (uint64_t)scaled : (uint64_t)9e18;
     char text[32];
-    size_t i = sizeof text, k, minus = x < 0 && u;
-    for (k = 0; k < 7 || u; k++, u /= 10) {
+    size_t i = sizeof text, minus = x < 0 && u;
+    for (int k = 0; k < 7 || u; k++, u /= 10) {
         if (k == 6) text[--i] = '.';
         text[--i] = (char)('0' + u % 10);
     }
@@ -876,31 +823,32 @@ static void put_hex(Env *e, Buf *b, double x) {
     int exponent = (int)(u >> 52 & 0x7ff), digits = 13;
     if (exponent == 0) { put_text(e, b, u >> 63 ? "-0x0p+0" : "0x0p+0"); return; }       /* denormals count as 0 here */
     for (; digits > 0 && (m & 15) == 0; digits--) m >>= 4;
-    put_format(e, b, "%s0x1%s", u >> 63 ? "-" : "", digits ? "." : "");
-    if (digits) put_format(e, b, "%0*llx", digits, (unsigned long long)m);
-    put_format(e, b, "p%+d", exponent - 1023);
+    put_format(e, b, "%s0x1%s%.*llxp%+d", u >> 63 ? "-" : "", digits ? "." : "", digits, (unsigned long long)m,
+        exponent - 1023);                                    /* no digits of 0 are no characters */
 }
 
-/* JSON. json_end() checks the value that starts at `s` and returns where it ends; NULL sets what was wrong and where. */
-typedef struct { Span key, value; } Member;                 /* the key without its quotes, as it stands in the text */
+/* JSON. One function reads it: json_element(). What it says of the first fault, and where: */
 typedef struct { const char *what, *where; } Wrong;
+typedef struct { Span key, value; } Member;                 /* the key without its quotes, as it stands in the text */
 
-static const char *json_bad(Wrong *w, const char *what, const char *where) { w->what = what; w->where = where; return NULL; }
+static const char *json_bad(Wrong *w, const char *what, const char *where) { *w = (Wrong){ what, where }; return NULL; }
 
 static const char *skip_space(const char *s, const char *end) {
     while (s < end && (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r')) s++;
     return s;
 }
 
-/* Are these eight bytes neither quotes, backslashes nor control characters? Most of a text is passed over in such steps. (A
- * byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: then they are looked at.) */
+/* Are these eight bytes no quotes, backslashes or control characters? Most of a text is passed in such steps. (A byte
+ * of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: those are looked at.) */
 static int is_plain(const char *s) {
     const uint64_t ones = 0x0101010101010101u;
-    uint64_t x, quote, slash;
+    uint64_t x;
     memcpy(&x, s, 8);
-    quote = x ^ '"' * ones; slash = x ^ '\\' * ones;
+    uint64_t quote = x ^ '"' * ones, slash = x ^ '\\' * ones;
     return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & 0x80 * ones);
 }
+
+static int is_hex(int c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 
 static const char *json_string_end(const char *s, const char *end, Wrong *w) {
     for (s++; s < end && *s != '"'; s++) {
@@ -910,84 +858,70 @@ static const char *json_string_end(const char *s, const char *end, Wrong *w) {
         if (*s != '\\') continue;
         if (++s == end) break;
         if (*s == 'u') {
-            int i;
-            for (i = 1; i <= 4; i++)
-                if (end - s <= i || !(is_digit(s[i]) || (lower(s[i]) >= 'a' && lower(s[i]) <= 'f')))
-                    return json_bad(w, "\\u without four hexadecimal digits", s);
+            for (int i = 1; i <= 4; i++)
+                if (end - s <= i || !is_hex(s[i])) return json_bad(w, "\\u without four hexadecimal digits", s);
             s += 4;
         } else if (!*s || !strchr("\"\\/bfnrt", *s)) return json_bad(w, "an unknown escape in a string", s);
     }
     return s < end ? s + 1 : json_bad(w, "a string without its closing quote", s);
 }
 
-static const char *skip_digits(const char *s, const char *end) {
-    while (s < end && is_digit(*s)) s++;
-    return s;
-}
-
 static const char *json_number_end(const char *s, const char *end, Wrong *w) {
-    const char *from = s, *digits = s + (*s == '-');
-    int good;
-    s = skip_digits(digits, end);
-    good = s == digits + 1 || (s > digits && *digits != '0');
-    if (s < end && *s == '.') { digits = s + 1; s = skip_digits(digits, end); good &= s > digits; }
-    if (s < end && lower(*s) == 'e') {
-        digits = s + 1 + (end - s > 1 && (s[1] == '-' || s[1] == '+'));
-        s = skip_digits(digits, end);
-        good &= s > digits;
+    const char *from = s;
+    int good = 1;
+    for (int part = 0; part < 3; part++) {                   /* before the point, behind it, the exponent */
+        if (part && (s == end || lower(*s) != " .e"[part])) continue;
+        const char *digits = s + (part > 0);
+        if (part != 1 && digits < end && (*digits == '-' || (part && *digits == '+'))) digits++;
+        for (s = digits; s < end && is_digit(*s);) s++;
+        good &= s == digits + 1 || (s > digits && (part || *digits != '0'));
     }
     return good ? s : json_bad(w, "not a JSON value", from);
 }
 
-static const char *json_end(const char *s, const char *end, int depth, Wrong *w) {
+/* The element that begins at s, of an array (open is '[') or an object ('{'): checks it, gives its key and value and
+ * returns where it ends; or NULL and what is wrong. */
+static const char *json_element(const char *s, const char *end, char open, int depth, Wrong *w, Member *m) {
+    *m = (Member){ { s, 0 }, { s, 0 } };
+    if (open == '{') {
+        if (s == end || *s != '"') return json_bad(w, "a field name in quotes was expected", s);
+        if (!(s = json_string_end(s, end, w))) return NULL;
+        m->key = (Span){ m->key.s + 1, (size_t)(s - m->key.s) - 2 };
+        s = skip_space(s, end);
+        if (s == end || *s != ':') return json_bad(w, "':' was expected", s);
+        m->value.s = s = skip_space(s + 1, end);
+    }
     if (s == end) return json_bad(w, "a value is missing", s);
     if (depth >= 100) return json_bad(w, "nested deeper than 100 levels", s);
-    if (*s == '"') return json_string_end(s, end, w);
     if (*s == '{' || *s == '[') {
-        char close = *s == '{' ? '}' : ']';
+        char inner = *s, close = inner == '{' ? '}' : ']';
+        Member part;
         s = skip_space(s + 1, end);
-        if (s < end && *s == close) return s + 1;
-        for (;;) {
-            if (close == '}') {
-                if (s == end || *s != '"') return json_bad(w, "a field name in quotes was expected", s);
-                s = json_string_end(s, end, w);
-                if (!s) return NULL;
-                s = skip_space(s, end);
-                if (s == end || *s != ':') return json_bad(w, "':' was expected", s);
-                s = skip_space(s + 1, end);
-            }
-            s = json_end(s, end, depth + 1, w);
-            if (!s) return NULL;
+        for (int more = s == end || *s != close; more;) {
+            if (!(s = json_element(s, end, inner, depth + 1, w, &part))) return NULL;
             s = skip_space(s, end);
-            if (s < end && *s == close) return s + 1;
-            if (s == end || *s != ',')
-                return json_bad(w, close == '}' ? "',' or '}' was expected" : "',' or ']' was expected", s);
-            s = skip_space(s + 1, end);
+            more = s < end && *s == ',';
+            if (more) s = skip_space(s + 1, end);
+            else if (s == end || *s != close)
+                return json_bad(w, inner == '{' ? "',' or '}' was expected" : "',' or ']' was expected", s);
         }
-    }
-    if (end - s >= 4 && (memcmp(s, "true", 4) == 0 || memcmp(s, "null", 4) == 0)) return s + 4;
-    if (end - s >= 5 && memcmp(s, "false", 5) == 0) return s + 5;
-    return json_number_end(s, end, w);
+        s++;
+    } else if (*s == '"') s = json_string_end(s, end, w);
+    else if (end - s >= 4 && (memcmp(s, "true", 4) == 0 || memcmp(s, "null", 4) == 0)) s += 4;
+    else if (end - s >= 5 && memcmp(s, "false", 5) == 0) s += 5;
+    else s = json_number_end(s, end, w);
+    if (s) m->value.n = (size_t)(s - m->value.s);
+    return s;
 }
 
 /* The next element of the checked array or object `json`: *at is 0 to begin with. Returns 0 at the end. */
 static int json_next(Span json, size_t *at, Member *m) {
-    const char *end, *s, *to;
-    Wrong w;
     if (json.n == 0 || (json.s[0] != '{' && json.s[0] != '[')) return 0;
-    end = json.s + json.n;
-    s = skip_space(json.s + (*at ? *at : 1), end);
+    const char *end = json.s + json.n, *s = skip_space(json.s + (*at ? *at : 1), end);
     if (s < end && *s == ',') s = skip_space(s + 1, end);
     if (s >= end || *s == '}' || *s == ']') return 0;
-    m->key.s = s; m->key.n = 0;
-    if (json.s[0] == '{') {
-        to = json_string_end(s, end, &w);
-        m->key.s = s + 1; m->key.n = (size_t)(to - s) - 2;
-        s = skip_space(skip_space(to, end) + 1, end);
-    }
-    to = json_end(s, end, 0, &w);
-    m->value.s = s; m->value.n = (size_t)(to - s);
-    *at = (size_t)(to - json.s);
+    Wrong w;
+    *at = (size_t)(json_element(s, end, json.s[0], 0, &w, m) - json.s);
     return 1;
 }
 
@@ -995,44 +929,37 @@ static int json_next(Span json, size_t *at, Member *m) {
 static Span json_get(Span json, const char *key) {
     Span found = { NULL, 0 };
     Member m;
-    size_t at = 0;
-    if (json.n && json.s[0] == '{') while (json_next(json, &at, &m)) if (same(m.key, key)) found = m.value;
+    if (!json.n || json.s[0] != '{') return found;
+    for (size_t at = 0; json_next(json, &at, &m);) if (same(m.key, key)) found = m.value;
     return found;
-}
-
-/* Writes ,"key":value as they stand (the comma where *any were before). */
-static void put_member(Env *e, Buf *b, const Member *m, size_t *any) {
-    put_text(e, b, (*any)++ ? ",\"" : "\"");
-    put(e, b, m->key.s, m->key.n);
-    put_text(e, b, "\":");
-    put(e, b, m->value.s, m->value.n);
 }
 
 /* Checks that `text` is one JSON value and nothing else. */
 static int json_check(Env *e, Span text, const char *file, size_t line) {
-    const char *end = text.s + text.n, *s = skip_space(text.s, end), *to;
-    Wrong w = { NULL, NULL };
-    to = json_end(s, end, 0, &w);
-    if (to && skip_space(to, end) != end) to = json_bad(&w, "something behind the end of the value", skip_space(to, end));
-    if (to) return 0;
-    if (line) return fail(e, "%s, line %zu, column %zu: not JSON: %s", file, line, (size_t)(w.where - text.s) + 1, w.what);
-    return fail(e, "%s, byte %zu: not JSON: %s", file, (size_t)(w.where - text.s), w.what);
+    const char *end = text.s + text.n;
+    Member m;
+    Wrong w;
+    const char *to = json_element(skip_space(text.s, end), end, '[', 0, &w, &m);
+    if (to && (to = skip_space(to, end)) == end) return 0;
+    if (to) json_bad(&w, "something behind the end of the value", to);
+    size_t at = (size_t)(w.where - text.s);
+    if (line) return fail(e, "%s, line %zu, column %zu: not JSON: %s", file, line, at + 1, w.what);
+    return fail(e, "%s, byte %zu: not JSON: %s", file, at, w.what);
 }
 
 static uint32_t hex4(const char *s) {
     uint32_t c = 0;
-    int i;
-    for (i = 0; i < 4; i++) c = c << 4 | (uint32_t)(is_digit(s[i]) ? s[i] - '0' : lower(s[i]) - 'a' + 10);
+    for (int i = 0; i < 4; i++) c = c << 4 | (uint32_t)(is_digit(s[i]) ? s[i] - '0' : lower(s[i]) - 'a' + 10);
     return c;
 }
 
 /* The text of a JSON string value: escapes undone, bytes that are not UTF-8 made U+FFFD. */
 static void put_unquoted(Env *e, Buf *b, Span json) {
-    const char *s = json.s + 1, *end = json.s + json.n - 1, *from;
     static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    uint32_t c;
-    while (s < end) {
-        for (from = s; s < end && *s != '\\' && (unsigned char)*s < 0x80; s++) ;
+    for (const char *s = json.s + 1, *end = json.s + json.n - 1; s < end;) {
+        const char *from = s;
+        uint32_t c;
+        while (s < end && *s != '\\' && (unsigned char)*s < 0x80) s++;
         put(e, b, from, (size_t)(s - from));
         if (s == end) break;
         if (*s != '\\') { s += utf8(s, (size_t)(end - s), &c); put_utf8(e, b, c); continue; }
@@ -1048,19 +975,16 @@ static void put_unquoted(Env *e, Buf *b, Span json) {
 }
 
 static void put_quoted(Env *e, Buf *b, Span text) {
-    size_t i = 0, from;
-    uint32_t c;
     put(e, b, "\"", 1);
-    while (i < text.n) {
-        for (from = i; i < text.n && (unsigned char)text.s[i] >= 0x20 && (unsigned char)text.s[i] < 0x7f && text.s[i] != '"'
-            && text.s[i] != '\\'; i++) ;
+    for (size_t i = 0; i < text.n;) {
+        size_t from = i;
+        uint32_t c;
+        while (i < text.n && text.s[i] >= 0x20 && text.s[i] < 0x7f && text.s[i] != '"' && text.s[i] != '\\') i++;
         put(e, b, text.s + from, i - from);
         if (i == text.n) break;
         i += utf8(text.s + i, text.n - i, &c);
-        if (c == '"' || c == '\\') { put(e, b, "\\", 1); put_utf8(e, b, c); }
-        else if (c == '\n') put_text(e, b, "\\n");
-        else if (c == '\t') put_text(e, b, "\\t");
-        else if (c == '\r') put_text(e, b, "\\r");
+        if (c == '"' || c == '\\') put(e, b, c == '"' ? "\\\"" : "\\\\", 2);
+        else if (c == '\n' || c == '\t' || c == '\r') put(e, b, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r", 2);
         else if (c < 0x20 || c == 0x7f) put_format(e, b, "\\u%04x", (unsigned)c);
         else put_utf8(e, b, c);
     }
@@ -1082,13 +1006,20 @@ static void put_json(Env *e, Buf *b, const char *form, ...) {
     va_end(args);
 }
 
+/* Writes ,"key":value as they stand (the comma where *any were before). */
+static void put_member(Env *e, Buf *b, const Member *m, size_t *any) {
+    put_json(e, b, "%s'%r':%r", (*any)++ ? "," : "", m->key, m->value);
+}
+
 /* Number of a JSON value: 1 when it is a finite one. */
 static int json_number(Span json, double *x) {
-    return json.n && (is_digit(json.s[0]) || json.s[0] == '-') && parse_number(json.s, json.n, x) == json.n && *x - *x == 0.0;
+    return json.n && (is_digit(json.s[0]) || json.s[0] == '-') && parse_number(json.s, json.n, x) == json.n
+        && *x - *x == 0.0;
 }
 
 /* The number of field `key`, perhaps a whole one, from low to high: 1, or 0 where there is none. */
-static int json_field(Env *e, const char *file, Span json, const char *key, double low, double high, int is_whole, double *x) {
+static int json_field(Env *e, const char *file, Span json, const char *key, double low, double high, int is_whole,
+        double *x) {
     Span v = json_get(json, key);
     if (v.n == 0 || same(v, "null")) return 0;
     if (json_number(v, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x)) return 1;
@@ -1122,42 +1053,36 @@ static int read_json(Env *e, const char *path, Span *json) {
 typedef struct { char *section, *key, *value; size_t line; } Setting;
 
 static int load_settings(Env *e, const char *path, Setting **list, size_t *n) {
-    Span text, line, key;
-    size_t cap = 0, number = 0;
+    Span text;
+    size_t cap = 0;
     char *section = copy(e, "", 0);
     *list = NULL; *n = 0;
     TRY(load_file(e, path, &text));
-    while (text.n) {
-        line = trim(upto(&text, '\n'));
-        number++;
+    for (size_t number = 1; text.n; number++) {
+        Span line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.s[0] == '#') continue;
         if (line.s[0] == '[' && line.s[line.n - 1] == ']') { section = copy(e, line.s + 1, line.n - 2); continue; }
         if (!memchr(line.s, '=', line.n))
             return fail(e, "%s, line %zu: \"key = value\" was expected, found \"%.*s\"", path, number, SHOWN(line));
         TRY(room(e, list, *n, &cap, sizeof **list));
-        key = trim(upto(&line, '='));
-        line = trim(line);
-        (*list)[*n].section = section;
-        (*list)[*n].key = copy(e, key.s, key.n);
-        (*list)[*n].value = copy(e, line.s, line.n);
-        (*list)[(*n)++].line = number;
+        Span key = trim(upto(&line, '=')), value = trim(line);
+        (*list)[(*n)++] = (Setting){ section, copy(e, key.s, key.n), copy(e, value.s, value.n), number };
     }
     return e->error[0] ? -1 : 0;
 }
 
 /* The value of a setting in its section, or `otherwise`. */
 static const char *setting(const Setting *list, size_t n, const char *section, const char *key, const char *otherwise) {
-    size_t i;
-    for (i = 0; i < n; i++) if (strcmp(list[i].section, section) == 0 && strcmp(list[i].key, key) == 0) return list[i].value;
+    for (; n--; list++) if (strcmp(list->section, section) == 0 && strcmp(list->key, key) == 0) return list->value;
     return otherwise;
 }
 
-/* ------------------------------------------------- records ------------------------------------------------------------
+/* ------------------------------------------------- records -----------------------------------------------------------
  * What flows between the verbs: one JSON object a line. Prompt files, candidates, chosen answers and training text are
  * all records; fields we don't know pass through untouched. A file that begins with '[' is one array of records.
  *
  *     prompt      {"id": "7", "prompt": "..."}  or Alpaca's {"instruction", "input", "output"}  or a conversation:
- *                 {"messages": [{"role": "user", "content": "..."}, ..]}, ShareGPT's {"conversations": [{"from", "value"}, ..]}
+ *                 {"messages": [{"role": "user", "content": ".."}]}, ShareGPT's {"conversations": [{"from", "value"}]}
  *     candidate   {"id": "7", "candidate": 3, "prompt": "...", "completion": "...", "scores": {"words": 33}}
  *     text        {"text": "..."}: trained on as a whole
  */
@@ -1175,39 +1100,34 @@ typedef struct {
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; } Records;         /* unit: what in.line counts, for messages */
+typedef struct { In in; size_t number; const char *unit; } Records;        /* unit: what in.line counts, for messages */
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
-    Span array;
-    Member m;
-    size_t i = 0, at = 0;
-    memset(r, 0, sizeof *r);
-    r->unit = "line";
+    size_t i, at = 0;
+    *r = (Records){ .unit = "line" };
     TRY(open_in(e, in, path));
     do {
         TRY(fill(e, in));
         if (in->n >= 3 && memcmp(in->s, "\xef\xbb\xbf", 3) == 0) memset(in->s, ' ', 3);      /* a byte order mark */
-        for (i = 0; i < in->n && is_space((unsigned char)in->s[i]); i++) continue;
+        for (i = 0; i < in->n && is_space(in->s[i]);) i++;
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
     r->unit = "record";                          /* one array: it is made into lines, an element each */
     while (!in->end) TRY(fill(e, in));
-    array.s = in->s; array.n = in->n;
-    array = trim(array);
+    Span array = trim((Span){ in->s, in->n });
     TRY(json_check(e, array, in->path, 0));
-    for (i = 0; i < in->n; i++) if (in->s[i] == '\n' || in->s[i] == '\r') in->s[i] = ' ';
-    i = (size_t)(array.s - in->s);
-    in->s[i + array.n - 1] = '\n';
-    while (json_next(array, &at, &m)) *strpbrk(in->s + i + at, ",\n") = '\n';
-    in->s[i] = ' ';
+    for (char *c = in->s; c < in->s + in->n; c++) if (*c == '\n' || *c == '\r') *c = ' ';
+    char *from = in->s + i;
+    from[array.n - 1] = '\n';
+    for (Member m; json_next(array, &at, &m);) *strpbrk(from + at, ",\n") = '\n';
+    from[0] = ' ';
     return 0;
 }
 
 /* The same of records that are in memory. */
 static void open_text(Records *r, const char *name, Span text) {
-    memset(r, 0, sizeof *r);
-    r->in.path = name; r->in.s = (char *)(uintptr_t)text.s; r->in.n = text.n; r->in.end = 1;
+    *r = (Records){ .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
 }
 
 /* Decodes the first of several fields of `object` that is there, into the record's text: 1, 0 for none, -1. */
@@ -1227,19 +1147,17 @@ static int take(Env *e, Record *r, Span object, const char *where, const char *c
 }
 
 static int add_turn(Env *e, Record *r, Span prompt, Span system) {
-    Turn turn = { { prompt, prompt, { "", 0 }, system, { "", 0 } } };
-    TRY(room(e, &r->turn, r->n_turns, &r->turn_cap, sizeof turn));
-    r->turn[r->n_turns++] = turn;
+    TRY(room(e, &r->turn, r->n_turns, &r->turn_cap, sizeof *r->turn));
+    r->turn[r->n_turns++] = (Turn){ { prompt, prompt, span(""), system, span("") } };
     return 0;
 }
 
 /* A conversation: perhaps a system message, then user and assistant by turns. 1: the last word is the assistant's. */
 static int take_messages(Env *e, Record *r, Span list, const char *where) {
-    Span role, text, system = { "", 0 };
+    Span role, text, system = span("");
     size_t at = 0;
     int asked = 0;
-    Member m;
-    while (json_next(list, &at, &m)) {
+    for (Member m; json_next(list, &at, &m);) {
         if (take(e, r, m.value, where, NAMES("role", "from"), &role) <= 0
             || take(e, r, m.value, where, NAMES("content", "value"), &text) <= 0)
             return fail(e, "%s: a message {\"role\", \"content\"} was expected, found %.*s", where, SHOWN(m.value));
@@ -1250,31 +1168,30 @@ static int take_messages(Env *e, Record *r, Span list, const char *where) {
         } else if ((same(role, "assistant") || same(role, "gpt")) && asked) {
             r->turn[r->n_turns - 1].field[COMPLETION] = text;
             asked = 0;
-        } else return fail(e, "%s: a message of role \"%.*s\" out of turn: user and assistant alternate, a system message "
-            "may come first", where, SHOWN(role));
+        } else return fail(e, "%s: a message of role \"%.*s\" out of turn: user and assistant alternate, a system "
+            "message may come first", where, SHOWN(role));
     }
     return r->n_turns ? !asked : fail(e, "%s: a conversation without a user's message", where);
 }
 
 /* What a record asks: messages, or instruction and input. A prompt beside them that is not theirs goes before them. */
 static int take_prompt(Env *e, Record *r, const char *where) {
-    Span talk = json_get(r->raw, "messages"), own = { "", 0 }, text = own, none = own;
-    int some;
+    Span talk = json_get(r->raw, "messages"), own = span(""), text;
+    int some = 0;
     if (talk.n == 0) talk = json_get(r->raw, "conversations");
     TRY(r->has_prompt = take(e, r, r->raw, where, NAMES("prompt"), &own));
     if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, where));
-    else {
-        TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
-        if (some) {
-            TRY(add_turn(e, r, text, none));
-            put(e, &r->text, "\n", 1);
-            TRY(take(e, r, r->raw, where, NAMES("input"), &r->turn[0].field[INPUT]));
-            if (r->turn[0].field[INPUT].n) r->turn[0].field[PROMPT].n += 1 + r->turn[0].field[INPUT].n;
-        }
+    else TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
+    if (some) {
+        TRY(add_turn(e, r, text, span("")));
+        put(e, &r->text, "\n", 1);
+        Span *field = r->turn[0].field;
+        TRY(take(e, r, r->raw, where, NAMES("input"), &field[INPUT]));
+        if (field[INPUT].n) field[PROMPT].n += 1 + field[INPUT].n;
     }
     if (r->n_turns && (!r->has_prompt || equal(own, r->turn[r->n_turns - 1].field[PROMPT]))) return r->has_prompt = 1;
     r->n_turns = 0; r->has_completion = 0;
-    return add_turn(e, r, own, none);
+    return add_turn(e, r, own, span(""));
 }
 
 /* The next object: 1, or 0 at the end, or -1. It is valid until the next call. */
@@ -1291,32 +1208,32 @@ static int next_object(Env *e, Records *rs, Span *raw) {
 
 /* The next record, likewise. */
 static int next_record(Env *e, Records *rs, Record *r) {
-    double candidate = 0;
-    Span *answer;
-    char where[360];
     int given, any = next_object(e, rs, &r->raw);
     if (any <= 0) return any;
+    char where[360];
     snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
     if (r->raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(r->raw));
-    if (r->text.cap < 4 * r->raw.n + 64) {       /* the raw bytes, and three for each that is not UTF-8: it never moves */
+    if (r->text.cap < 4 * r->raw.n + 64) {       /* the raw bytes, three for each that is not UTF-8: it never moves */
         drop(e, r->text.s);
         r->text.cap = 8 * r->raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
     }
-    r->text.n = r->n_turns = 0;
-    r->is_text = r->has_completion = 0;
-    r->number = rs->number - 1;
-    r->id.s = r->text.s;
-    if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) { put_format(e, &r->text, "%zu", r->number); r->id.n = r->text.n; }
+    *r = (Record){ .raw = r->raw, .number = rs->number - 1, .id = { r->text.s, 0 }, .turn = r->turn,
+        .turn_cap = r->turn_cap, .text = { r->text.s, 0, r->text.cap } };
+    if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) {
+        put_format(e, &r->text, "%zu", r->number);
+        r->id.n = r->text.n;
+    }
     TRY(take_prompt(e, r, where));
-    answer = &r->turn[r->n_turns - 1].field[COMPLETION];
+    Span *answer = &r->turn[r->n_turns - 1].field[COMPLETION];
     TRY(given = take(e, r, r->raw, where, NAMES("completion", "response", "output", "answer"), answer));
     r->has_completion |= given;
     if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, where, NAMES("text"), answer));
     if (!r->has_prompt && !r->has_completion && !r->is_text)
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
-    TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &candidate));
-    r->candidate = (size_t)candidate;
+    double x = 0;
+    TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &x));
+    r->candidate = (size_t)x;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
     return e->error[0] ? -1 : 1;
@@ -1335,26 +1252,18 @@ typedef struct {
 
 static int next_group(Env *e, Records *rs, Group *g) {
     if (g->ahead) {              /* what was read too far last time comes first now */
-        Record first = g->r[0];
-        g->r[0] = g->r[g->n]; g->r[g->n] = first;
-        g->n = 1; g->ahead = 0;
-    } else g->n = 0;
-    for (;;) {
-        int any;
+        Record first = g->r[g->n];
+        g->r[g->n] = g->r[0]; g->r[0] = first;
+    }
+    for (g->n = g->ahead; ; g->n++) {
         TRY(room(e, &g->r, g->n, &g->cap, sizeof *g->r));
-        any = next_record(e, rs, &g->r[g->n]);
-        if (any < 0) return -1;
-        if (any) {                       /* the line's bytes move when the next one is read: keep them */
-            Record *r = &g->r[g->n];
-            put(e, &r->text, r->raw.s, r->raw.n);
-            r->raw.s = r->text.s + r->text.n - r->raw.n;
-        }
-        if (!any) return g->n > 0;
-        if (g->n && !equal(g->r[g->n].id, g->r[0].id)) {
-            g->ahead = 1;
-            return 1;
-        }
-        g->n++;
+        Record *r = &g->r[g->n];
+        int any = next_record(e, rs, r);
+        g->ahead = any > 0 && g->n && !equal(r->id, g->r[0].id);
+        if (any <= 0) return any < 0 ? -1 : g->n > 0;
+        put(e, &r->text, r->raw.s, r->raw.n);           /* the line's bytes move when the next one is read: keep them */
+        r->raw.s = r->text.s + r->text.n - r->raw.n;
+        if (g->ahead) return 1;
     }
 }
 
@@ -1370,6 +1279,8 @@ static uint32_t le32(const void *at) {
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
+static uint64_t le64(const void *at) { return le32(at) | (uint64_t)le32((const char *)at + 4) << 32; }
+
 static float le_float(const void *at) {
     uint32_t u = le32(at);
     float x = 0;
@@ -1377,34 +1288,31 @@ static float le_float(const void *at) {
     return x;
 }
 
-static uint64_t le64(const void *at) { return le32(at) | (uint64_t)le32((const char *)at + 4) << 32; }
-
 static void put_le32(Env *e, Buf *b, uint32_t u) {
     char s[4] = { (char)(u & 0xff), (char)(u >> 8 & 0xff), (char)(u >> 16 & 0xff), (char)(u >> 24) };
     put(e, b, s, 4);
 }
 
-/* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; then the fields,
+/* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; the fields:
  * a key (u64 length, bytes), u32 type, value each; then names, shapes, types and places of the tensors; then, aligned,
  * their numbers. An array is u32 type, u64 length, values. A Value is read from the front, like a stream. */
-enum { GGUF_TEXT = 8, GGUF_ARRAY = 9 };
-static const unsigned char gguf_bytes[13] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };   /* u8 i8 u16 i16 u32 i32 f32 bool .. u64 i64 f64 */
+enum { GGUF_TEXT = 8, GGUF_ARRAY = 9, GGUF_TYPES = 13 };         /* u8 i8 u16 i16 u32 i32 f32 bool .. u64 i64 f64 */
+static const unsigned char gguf_bytes[GGUF_TYPES] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
 typedef struct { uint32_t type; uint64_t n; const char *s, *end; } Value;          /* n values of a type from s on */
 
 static int take_text(Value *v, Span *text) {
     if (v->n == 0 || v->type != GGUF_TEXT || v->end - v->s < 8 || le64(v->s) > (uint64_t)(v->end - v->s - 8)) return 0;
-    text->s = v->s + 8; text->n = (size_t)le64(v->s);
+    *text = (Span){ v->s + 8, (size_t)le64(v->s) };
     v->s = text->s + text->n;
     v->n--;
     return 1;
 }
 
 static int take_number(Value *v, double *x) {
-    uint64_t u = 0, sign;
-    size_t bytes = v->type < 13 ? gguf_bytes[v->type] : 0, i;
+    size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
     if (v->n == 0 || bytes == 0 || (size_t)(v->end - v->s) < bytes) return 0;
-    for (i = bytes; i-- > 0;) u = u << 8 | (unsigned char)v->s[i];
-    sign = (uint64_t)1 << (8 * bytes - 1);
+    uint64_t u = 0, sign = (uint64_t)1 << (8 * bytes - 1);
+    for (size_t i = bytes; i-- > 0;) u = u << 8 | (unsigned char)v->s[i];
     if (v->type == 6) *x = (double)le_float(v->s);
     else if (v->type == 12) *x = from_bits64(u);
     else if ((v->type == 11 || (v->type < 6 && v->type & 1)) && u & sign) *x = -(double)(sign - (u & (sign - 1)));
@@ -1423,57 +1331,53 @@ static double take_one(Value *v, uint32_t type) {
 
 /* The value of a field: 1, or 0 where there is none. Without a key: where the tensors' names begin. */
 static int gguf_find(Env *e, const char *path, Span file, const char *key, Value *v) {
-    Value name = { GGUF_TEXT, 1, NULL, file.s + file.n };
-    Span field = { NULL, 0 }, text;
-    uint64_t i, fields;
     if (file.n < 24 || memcmp(file.s, "GGUF", 4) || le32(file.s + 4) < 2 || le32(file.s + 4) > 3)
         return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
-    fields = le64(file.s + 16);
-    name.s = file.s + 24;
-    for (i = 0; i < fields; i++) {
-        name.n = 1;
-        if (!take_text(&name, &field) || name.end - name.s < 4) goto cut;
-        v->type = le32(name.s); v->n = 1; v->s = name.s + 4; v->end = name.end;
+    Span field = { NULL, 0 }, text;
+    *v = (Value){ .s = file.s + 24, .end = file.s + file.n };
+    for (uint64_t i = le64(file.s + 16); i-- > 0;) {
+        v->type = GGUF_TEXT; v->n = 1;
+        if (!take_text(v, &field) || v->end - v->s < 4) goto cut;
+        v->type = le32(v->s); v->n = 1; v->s += 4;
         if (v->type == GGUF_ARRAY) {
             if (v->end - v->s < 12) goto cut;
             v->type = le32(v->s); v->n = le64(v->s + 4); v->s += 12;
         }
         if (key && same(field, key)) return 1;
-        if (v->type == GGUF_TEXT) { while (v->n) if (!take_text(v, &text)) goto cut; }
-        else if (v->type > 12 || v->type == GGUF_ARRAY || v->n > (uint64_t)(v->end - v->s) / gguf_bytes[v->type]) goto cut;
-        else v->s += v->n * gguf_bytes[v->type];
-        name.s = v->s;
+        if (v->type == GGUF_TEXT) { while (v->n) if (!take_text(v, &text)) goto cut; continue; }
+        size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
+        if (!bytes || v->n > (uint64_t)(v->end - v->s) / bytes) goto cut;
+        v->s += v->n * bytes;
     }
-    v->s = name.s; v->end = name.end;
     return 0;
 cut:
     return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
- * What an interrupted run left in an output: keeps its whole lines, as many as `group` divides, and with `mark` those up
- * to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
+ * Of what an interrupted run left in an output its whole lines are kept, as many as `group` divides, and with `mark`
+ * those up to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
 static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *lines, Buf *marked) {
-    In in;
-    Span line;
-    Wrong w;
-    size_t n = 0, at = 0, whole_at = 0;
     *lines = 0;
     if (o->f == stdout || o->part == o->path) return 0;
-    memset(&in, 0, sizeof in);
-    in.path = o->part; in.f = o->f;
+    In in = { .path = o->part, .f = o->f };
+    Span line;
+    Member m;
+    Wrong w;
+    size_t n = 0, at = 0, whole_at = 0;
     rewind(o->f);
     while (next_line(e, &in, &line) > 0 && in.s[in.at - 1] == '\n' && line.n
-           && json_end(line.s, line.s + line.n, 0, &w) == line.s + line.n) {
+           && json_element(line.s, line.s + line.n, '[', 0, &w, &m) == line.s + line.n) {
+        Span found = mark ? json_get(line, mark) : line;
         at += line.n + 1;
-        if (++n % group || (mark && !json_get(line, mark).n)) continue;
+        if (++n % group || !found.n) continue;
         *lines = n; whole_at = at;
-        if (mark) { marked->n = 0; put(e, marked, json_get(line, mark).s, json_get(line, mark).n); }
+        if (mark) { marked->n = 0; put(e, marked, found.s, found.n); }
     }
     drop(e, in.s);
     o->keep = whole_at > 0;
-    if (e->error[0] || fflush(o->f) != 0 || ftruncate(fileno(o->f), (off_t)whole_at) != 0 || fseek(o->f, 0, SEEK_END) != 0)
-        return fail(e, "%s: cannot go on with it: %s", o->part, strerror(errno));
+    if (e->error[0] || fflush(o->f) != 0 || ftruncate(fileno(o->f), (off_t)whole_at) != 0
+        || fseek(o->f, 0, SEEK_END) != 0) return cannot(e, o->part, "go on with it");
     return 0;
 }
 
@@ -1481,28 +1385,28 @@ static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *li
 static int write_whole(Env *e, Out *o, Buf *b) {
     if (!b->n) return 0;
     TRY(write_buf(e, o, b));
-    if (fflush(o->f) != 0) return fail(e, "%s: cannot write: %s", o->path ? o->path : "standard output", strerror(errno));
+    if (fflush(o->f) != 0) return cannot_write(e, o);
     o->keep = 1;
     return 0;
 }
 
-/* =============================================== Tokenizer ============================================================
- * SentencePiece's byte-pair encoding as Llama and Mistral use it. A vocabulary is a list of pieces with scores. A text is
- * cut into characters; then, again and again, the two neighbours whose joint text is the best-scored piece are merged,
- * leftmost first among equals. Characters outside the vocabulary become their UTF-8 bytes, so any text has an encoding and
- * decode(encode(x)) = x. Marks (<s>, </s>, what a fine-tune has added) are never found in a text: only a template can
- * put them, so no record can act as one.
+/* =============================================== Tokenizer ===========================================================
+ * SentencePiece's byte-pair encoding as Llama and Mistral use it. A vocabulary is a list of pieces with scores. A text
+ * is cut into characters; then, again and again, the two neighbours whose joint text is the best-scored piece are
+ * merged, leftmost first among equals. Characters outside the vocabulary become their UTF-8 bytes, so any text has an
+ * encoding and decode(encode(x)) = x. Marks (<s>, </s>, what a fine-tune has added) are never found in a text: only a
+ * template can put them, so no record can act as one.
  *
- * Format notes. tokenizer.bin (llama2.c): int32 length of the longest piece; then for each id float score, int32 length,
+ * Format notes. tokenizer.bin (llama2.c): int32 length of the longest piece; for each id float score, int32 length,
  * bytes; little-endian; ids 0, 1, 2 are unknown, begin and end of text, 3 + b is the byte b. tokenizer.model
- * (SentencePiece): a protobuf message; field 1, repeated: {1 piece, 2 score, 3 kind}; 2: the trainer, 3: the normalizer.
- * tokenizer.json (Hugging Face): pieces in "model.vocab", and "model.merges", the pairs that may be merged, best first.
- * Traps: files but tokenizer.bin write U+2581 for a space (one in a text stays three bytes here, or it would come back as
- * a space). A text, and what follows a mark, begins with one made-up space (the "dummy prefix"), which decoding takes off.
- * remove_extra_whitespaces, which tokenizer.model may ask for, would lose text: as in llama2.c and llama.cpp it is not heard.
+ * (SentencePiece): a protobuf message; field 1, repeated: {1 piece, 2 score, 3 kind}; 2 the trainer, 3 the normalizer.
+ * tokenizer.json (Hugging Face): pieces in "model.vocab", and "model.merges", the pairs that may merge, best first.
+ * Traps: files but tokenizer.bin write U+2581 for a space (one in a text stays three bytes here, or it would come back
+ * as a space). A text, and what follows a mark, begins with a made-up space (the "dummy prefix"), which decoding takes
+ * off. remove_extra_whitespaces in tokenizer.model would lose text: as in llama2.c and llama.cpp it is not heard.
  */
-enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };            /* ids where a file does not say otherwise */
-enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };               /* kinds, as SentencePiece and GGUF number them */
+enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };           /* ids where a file does not say otherwise */
+enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };       /* kinds, as SentencePiece and GGUF number them */
 
 typedef struct {
     size_t n, cap;               /* number of pieces */
@@ -1522,76 +1426,65 @@ static uint64_t pair_key(int a, int b) { return (uint64_t)(uint32_t)a << 32 | (u
 /* The id of a piece of text, or with `mark` of a mark; -1 for none. */
 static int find_piece(const Tokenizer *t, const char *s, size_t n, int mark) {
     size_t id = find_number(&t->ids, hash(s, n));
-    Span name = { s, n };
-    return id && id <= t->n && equal(t->piece[id - 1], name) && mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
+    if (!id || id > t->n || !equal(t->piece[id - 1], (Span){ s, n })) return -1;
+    return mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
 }
 
 static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
-    size_t cap = t->cap, again = t->cap, *id;
-    char name[8];
+    size_t cap = t->cap, again = t->cap;
     TRY(room(e, &t->piece, t->n, &cap, sizeof *t->piece));
     TRY(room(e, &t->score, t->n, &again, sizeof *t->score));
     TRY(room(e, &t->kind, t->n, &t->cap, sizeof *t->kind));
     t->piece[t->n] = piece; t->score[t->n] = score; t->kind[t->n] = (unsigned char)kind;
     if (kind == BYTE) {
+        char name[8];
         unsigned b = piece.n == 6 ? hex4(piece.s + 1) & 0xff : 0;          /* of "0x0A" the last two digits remain */
         snprintf(name, sizeof name, "<0x%02X>", b);
         if (same(piece, name)) t->byte[b] = (int)t->n;
     } else {
-        if (!(id = number_for(e, &t->ids, hash(piece.s, piece.n)))) return -1;
+        size_t *id = number_for(e, &t->ids, hash(piece.s, piece.n));
+        if (!id) return -1;
         if (!*id) *id = t->n + 1;                            /* of doubles the first counts */
     }
     t->n++;
     return 0;
 }
 
-/* Files but tokenizer.bin write U+2581 for a space: the text with spaces, in place. */
-static Span with_spaces(char *s, size_t n) {
-    Span text = { s, 0 };
-    size_t i;
-    for (i = 0; i < n; i++, text.n++) {
+/* A text of a file that writes U+2581 for a space, with spaces, in place: its length. */
+static size_t with_spaces(char *s, size_t n) {
+    size_t to = 0;
+    for (size_t i = 0; i < n; i++) {
         int space = n - i >= 3 && memcmp(s + i, "\xe2\x96\x81", 3) == 0;
-        s[text.n] = space ? ' ' : s[i];
+        s[to++] = space ? ' ' : s[i];
         i += space ? 2 : 0;
     }
-    return text;
+    return to;
 }
 
-/* A piece as SentencePiece and GGUF have it. Who has added all calls check_tokenizer(). */
+/* A piece as SentencePiece and GGUF have it. */
 static int add_escaped(Env *e, Tokenizer *t, Span piece, float score, int kind) {
     char *text = copy(e, piece.s, piece.n);
-    return text ? add_piece(e, t, with_spaces(text, piece.n), score, kind) : -1;
-}
-
-static int check_tokenizer(Env *e, const char *path, const Tokenizer *t) {
-    size_t i;
-    for (i = 0; i < 256; i++)
-        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as Llama's "
-            "and Mistral's, was expected", path, t->n, (unsigned)i);
-    for (i = 0; i < t->n; i++)
-        if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
-            return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
-    return 0;
+    return text ? add_piece(e, t, (Span){ text, with_spaces(text, piece.n) }, score, kind) : -1;
 }
 
 static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
-    size_t at = 4;
-    Span piece;
     if (text.n < 4) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
-    while (at < text.n) {
+    for (size_t at = 4; at < text.n;) {
         int kind = t->n == 0 ? UNKNOWN_MARK : t->n < BYTES ? MARK : t->n < PIECES ? BYTE : NORMAL;
         if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8)
-            return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)", path, t->n);
-        piece.s = text.s + at + 8; piece.n = le32(text.s + at + 4);
+            return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)",
+                path, t->n);
+        Span piece = { text.s + at + 8, le32(text.s + at + 4) };
         if (t->n > 2 && piece.n == 0) return fail(e, "%s: piece %zu: is empty", path, t->n);
-        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, le_float(text.s + at), kind));   /* "\n<s>\n" in the file */
+        float score = le_float(text.s + at);
+        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, score, kind));           /* "\n<s>\n" in the file */
         at += 8 + piece.n;
     }
     return 0;
 }
 
-/* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number of seven bits a byte (type 0), 8 bytes
- * (1), a length and bytes (2), or 4 bytes (5). Gives the next field's number; 0 at the end, -1 where it is damaged. */
+/* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number of seven bits a byte (type 0), 8
+ * bytes (1), a length and bytes (2), or 4 bytes (5). The next field's number; 0 at the end, -1 where it is damaged. */
 static int varint(Span *m, uint64_t *x) {
     int shift = 0, c = 128;
     for (*x = 0; m->n && shift < 64 && c >= 128; shift += 7, m->s++, m->n--) {
@@ -1602,25 +1495,27 @@ static int varint(Span *m, uint64_t *x) {
 }
 
 static int next_field(Span *m, uint64_t *x, Span *part) {
-    uint64_t key, n;
+    uint64_t key;
     if (m->n == 0) return 0;
     TRY(varint(m, &key));
-    if ((key & 7) == 0 || (key & 7) == 2) TRY(varint(m, x));
-    n = (key & 7) == 0 ? 0 : (key & 7) == 1 ? 8 : (key & 7) == 2 ? *x : (key & 7) == 5 ? 4 : UINT64_MAX;
+    int type = key & 7;
+    if (type == 0 || type == 2) TRY(varint(m, x));
+    uint64_t n = type == 0 ? 0 : type == 1 ? 8 : type == 2 ? *x : type == 5 ? 4 : UINT64_MAX;
     if (n > m->n || key < 8 || key >> 3 > 1u << 28) return -1;
-    if ((key & 7) == 5) *x = le32(m->s);
-    part->s = m->s; part->n = (size_t)n;
+    if (type == 5) *x = le32(m->s);
+    *part = (Span){ m->s, (size_t)n };
     m->s += n; m->n -= (size_t)n;
     return (int)(key >> 3);
 }
 
 static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t) {
-    Span message, piece, part;
-    uint64_t x = 0, kind, model = 1;
+    Span message, part;
+    uint64_t x = 0, model = 1;
     int field, inner;
-    float score;
     while ((field = next_field(&text, &x, &message)) > 0) {
-        piece.s = ""; piece.n = 0; score = 0; kind = NORMAL;
+        Span piece = span("");
+        float score = 0;
+        uint64_t kind = NORMAL;
         if (field > 3) continue;
         while ((inner = next_field(&message, &x, &part)) > 0) {
             if (field == 1 && inner == 1) piece = part;
@@ -1631,8 +1526,7 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
                 return fail(e, "%s: normalizes the text (its charsmap is not empty), which is not supported", path);
             if (field == 3 && inner == 3) t->no_prefix = !x;
         }
-        if (inner < 0 || kind < NORMAL || kind > BYTE) field = -1;
-        if (field < 0) break;
+        if (inner < 0 || kind < NORMAL || kind > BYTE) { field = -1; break; }
         if (field == 1) TRY(add_escaped(e, t, piece, score, (int)kind));
     }
     if (field < 0) return fail(e, "%s: piece %zu: damaged, or not a SentencePiece file", path, t->n);
@@ -1643,102 +1537,102 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
 /* Of "normalizer" and "pre_tokenizer" only Llama's and Mistral's are known, which do nothing but write spaces. */
 static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
     static const char *const known[] = { "\"Sequence\"", "\"Replace\"", "\"Prepend\"", "\"Metaspace\"" };
-    Span type = json_get(step, "type"), list = json_get(step, "normalizers");
-    size_t at = 0, i;
-    Member m;
+    Span type = json_get(step, "type");
+    size_t i = 0, at = 0;
     if (step.n == 0 || same(step, "null")) return 0;
-    for (i = 0; i < COUNT(known) && !same(type, known[i]); i++) ;
+    while (i < COUNT(known) && !same(type, known[i])) i++;
     if (i == COUNT(known) || (i == 3 && !same(json_get(step, "split"), "false")))
         return fail(e, "%s: prepares its text in a way that is not Llama's or Mistral's: %.*s", path, SHOWN(step));
     if (i == 2 || (i == 3 && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
-    while (json_next(list, &at, &m)) TRY(check_steps(e, path, m.value, t));
+    for (Member m; json_next(json_get(step, "normalizers"), &at, &m);) TRY(check_steps(e, path, m.value, t));
     return 0;
 }
 
 /* The merges, best first: "left right" or ["left", "right"]. A piece's score is the rank of the first that makes it. */
 static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
-    Buf text = { NULL, 0, 0 };
-    size_t at = 0, inner, rank = 1, *r;
-    Member m, side;
-    for (; json_next(merges, &at, &m); rank++, text.n = 0) {
-        Span left, right;
-        int a, b, joint;
-        if (m.value.s[0] == '"') put_unquoted(e, &text, m.value);
-        else for (inner = 0; json_next(m.value, &inner, &side); put_text(e, &text, " "))
-            if (side.value.s[0] == '"') put_unquoted(e, &text, side.value);
-        put_text(e, &text, " ");
-        if (e->error[0]) return -1;
-        right = whole(&text);
-        left = upto(&right, ' ');
-        right = upto(&right, ' ');
-        right = with_spaces(text.s + left.n + 1, right.n);
-        left = with_spaces(text.s, left.n);
-        a = find_piece(t, left.s, left.n, 0); b = find_piece(t, right.s, right.n, 0);
-        memmove(text.s + left.n, right.s, right.n);
-        joint = find_piece(t, text.s, left.n + right.n, 0);
-        if (a < 0 || b < 0 || joint < 0)
+    Buf text = {0};
+    size_t rank = 1, at = 0;
+    for (Member m, part; json_next(merges, &at, &m); rank++) {
+        Span side[2] = { { NULL, 0 }, { NULL, 0 } };
+        const char *gap = m.value.s[0] == '"' ? memchr(m.value.s, ' ', m.value.n) : NULL;
+        size_t inner = 0, *r;
+        int id[2];
+        if (gap) {                                           /* the space ends a text and begins one, as quotes do */
+            side[0] = (Span){ m.value.s, (size_t)(gap - m.value.s) + 1 };
+            side[1] = (Span){ gap, m.value.n - side[0].n + 1 };
+        }
+        for (size_t k = 0; k < 2 && json_next(m.value, &inner, &part); k++) side[k] = part.value;
+        text.n = 0;
+        put_text(e, &text, "");
+        for (size_t k = 0; k < 2; k++) {
+            size_t from = text.n;
+            if (side[k].n && (gap || side[k].s[0] == '"')) put_unquoted(e, &text, side[k]);
+            if (e->error[0]) return -1;
+            text.n = from + with_spaces(text.s + from, text.n - from);
+            id[k] = find_piece(t, text.s + from, text.n - from, 0);
+        }
+        int joint = find_piece(t, text.s, text.n, 0);
+        if (id[0] < 0 || id[1] < 0 || joint < 0)
             return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
-        if (!(r = number_for(e, &t->ranks, pair_key(a, b)))) return -1;
+        if (!(r = number_for(e, &t->ranks, pair_key(id[0], id[1])))) return -1;
         if (!*r) *r = rank;
         if (t->score[joint] == 0) t->score[joint] = -(float)rank;
     }
-    drop(e, text.s);
     return rank > 1 ? 0 : fail(e, "%s, field \"model.merges\": is empty", path);
 }
 
 static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t) {
-    Span model, list[2], *quoted;                            /* quoted: [n] the pieces as they stand in the file */
-    Buf text = { NULL, 0, 0 };
-    size_t n = 0, at, i;
-    Member m;
-    unsigned char *kind;
     TRY(json_check(e, json, path, 0));
-    model = json_get(json, "model"); list[0] = json_get(model, "vocab"); list[1] = json_get(json, "added_tokens");
+    Span model = json_get(json, "model"), list[2] = { json_get(model, "vocab"), json_get(json, "added_tokens") };
+    Span *quoted;                                            /* [n] the pieces as they stand in the file */
+    unsigned char *kind;
+    Buf text = {0};
+    Member m;
+    size_t n = 0;
     if (list[0].n == 0 || list[0].s[0] != '{' || !same(json_get(model, "byte_fallback"), "true"))
-        return fail(e, "%s: \"model\" with a \"vocab\" and \"byte_fallback\": true, as Llama's and Mistral's, was expected",
-            path);
+        return fail(e, "%s: \"model\" with a \"vocab\" and \"byte_fallback\": true, as Llama's and Mistral's, was "
+            "expected", path);
     t->no_prefix = 1;
     TRY(check_steps(e, path, json_get(json, "normalizer"), t));
     TRY(check_steps(e, path, json_get(json, "pre_tokenizer"), t));
-    for (i = 0; i < 2; i++) for (at = 0; json_next(list[i], &at, &m); n++) ;
+    for (int i = 0; i < 2; i++) for (size_t at = 0; json_next(list[i], &at, &m);) n++;
     NEW(quoted, n);
     NEW(kind, n);
-    for (i = 0; i < 2; i++) for (at = 0; json_next(list[i], &at, &m);) {
+    for (int i = 0; i < 2; i++) for (size_t at = 0; json_next(list[i], &at, &m);) {
         Span name = { m.key.s - 1, m.key.n + 2 }, id = m.value;
         double x = -1;
         if (i) { name = json_get(m.value, "content"); id = json_get(m.value, "id"); }
         if (name.n < 3 || name.s[0] != '"' || !json_number(id, &x) || !(x >= 0 && x < (double)n) || x != (double)(int)x)
-            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(name), SHOWN(id));
+            return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(name),
+                SHOWN(id));
         quoted[(int)x] = name;
         kind[(int)x] = !i ? (name.n == 8 && memcmp(name.s, "\"<0x", 4) == 0 ? BYTE : NORMAL)
             : equal(name, json_get(model, "unk_token")) ? UNKNOWN_MARK
             : same(json_get(m.value, "special"), "true") ? MARK : ADDED;
     }
     while (n && !kind[n - 1]) n--;                           /* added ones are often in the vocabulary too */
-    for (i = 0; i < n; i++, text.n = 0) {
+    for (size_t i = 0; i < n; i++, text.n = 0) {
         if (kind[i]) put_unquoted(e, &text, quoted[i]);
         TRY(add_escaped(e, t, whole(&text), 0, kind[i] ? kind[i] : UNUSED));
     }
-    drop(e, text.s);
     return read_merges(e, path, json_get(model, "merges"), t);
 }
 
 static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
-    static const char *const keys[] = { "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.model", "tokenizer.ggml.tokens",
-        "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
+    static const char *const keys[] = { "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.model",
+        "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
     Value v[COUNT(keys)];                                    /* prefix, model, tokens, scores, kinds */
-    Span piece = { "", 0 };
+    Span piece = span("");
     double x = 1, kind = NORMAL;
-    size_t i;
-    int found;
-    for (i = 0; i < COUNT(keys); i++) {
-        TRY(found = gguf_find(e, path, file, keys[i], &v[i]));
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        int found = gguf_find(e, path, file, keys[i], &v[i]);
+        TRY(found);
         if (!found) v[i].n = 0;
         if (!found && i) return fail(e, "%s: no field \"%s\"", path, keys[i]);
     }
     t->no_prefix = take_number(&v[0], &x) && x == 0;
     if (!take_text(&v[1], &piece) || !same(piece, "llama"))
-        return fail(e, "%s, field \"tokenizer.ggml.model\": \"llama\" was expected, found \"%.*s\"", path, SHOWN(piece));
+        return fail(e, "%s, field \"%s\": \"llama\" was expected, found \"%.*s\"", path, keys[1], SHOWN(piece));
     while (take_text(&v[2], &piece) && take_number(&v[3], &x) && take_number(&v[4], &kind))
         TRY(add_escaped(e, t, piece, (float)x, kind >= NORMAL && kind <= BYTE ? (int)kind : UNUSED));
     return v[2].n ? fail(e, "%s: piece %zu of its vocabulary: damaged, or without score or type", path, t->n) : 0;
@@ -1747,15 +1641,20 @@ static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
 /* A vocabulary from tokenizer.bin, .model or .json, or a GGUF file. */
 static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     Span text;
-    size_t i;
-    memset(t, 0, sizeof *t);
+    *t = (Tokenizer){0};
     TRY(map_file(e, path, &text));
-    for (i = 0; i < text.n && is_space((unsigned char)text.s[i]); i++) ;
-    if (text.n < 4 || le32(text.s) < 1u << 16) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
+    int is_bin = text.n < 4 || le32(text.s) < 1u << 16, is_json = trim(text).n && *trim(text).s == '{';
+    if (is_bin) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
     else if (memcmp(text.s, "GGUF", 4) == 0) TRY(read_gguf_pieces(e, path, text, t));
-    else if (i < text.n && text.s[i] == '{') { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, text, t)); }
+    else if (is_json) { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, text, t)); }
     else { t->format = "tokenizer.model"; TRY(read_sentencepiece(e, path, text, t)); }
-    return check_tokenizer(e, path, t);
+    for (unsigned i = 0; i < 256; i++)
+        if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as "
+            "Llama's and Mistral's, was expected", path, t->n, i);
+    for (size_t i = 0; i < t->n; i++)
+        if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
+            return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
+    return 0;
 }
 
 /* Checkpoints of transformers may have a few rows more than pieces (padding to a round number, or pieces that only
@@ -1767,10 +1666,17 @@ static int fit_tokenizer(Env *e, Tokenizer *t, size_t V) {
     return 0;
 }
 
-/* Encoding takes O(n log n): symbols form a linked list, possible merges wait in a heap, and one whose symbols have
- * changed since is recognised by its length and passed over. */
-typedef struct { size_t start, n, left, right; } Symbol;                   /* left, right: neighbours, SIZE_MAX: none */
-typedef struct { float score; size_t at, n; } Merge;                       /* score: of the joint piece, or minus its rank */
+/* Encoding takes O(n log n). A symbol goes by the byte where it begins. Possible merges wait in a heap, and one whose
+ * symbols have changed since is recognised by its length and passed over. */
+typedef struct { float score; size_t at, n; } Merge;         /* score: of the joint piece, or minus its rank */
+
+typedef struct {
+    const Tokenizer *t;
+    char *s;                     /* [bytes] the text */
+    size_t bytes, *n, *left;     /* [bytes] of the symbol that begins there: its length (0: none), and its neighbour */
+    Merge *heap;
+    size_t waiting;
+} Spelling;
 
 static int before(Merge a, Merge b) { return a.score > b.score || (a.score == b.score && a.at < b.at); }
 
@@ -1782,75 +1688,69 @@ static void heap_push(Merge *h, size_t *n, Merge m) {
 
 static Merge heap_pop(Merge *h, size_t *n) {
     Merge top = h[0], last = h[--*n];
-    size_t i = 0, child;
-    while ((child = 2 * i + 1) < *n) {
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < *n; i = child) {
         if (child + 1 < *n && before(h[child + 1], h[child])) child++;
         if (!before(h[child], last)) break;
         h[i] = h[child];
-        i = child;
     }
     h[i] = last;
     return top;
 }
 
-static void offer(const Tokenizer *t, const char *s, const Symbol *symbol, size_t i, Merge *heap, size_t *n) {
-    const Symbol *a, *b;
-    Merge m;
-    int id;
-    if (i == SIZE_MAX || symbol[i].right == SIZE_MAX) return;
-    a = &symbol[i]; b = &symbol[a->right];
-    m.at = i; m.n = a->n + b->n;
-    id = find_piece(t, s + a->start, m.n, 0);
+/* The merge of the symbol at byte i with the one behind it, if there is one. */
+static void offer(Spelling *x, size_t i) {
+    const Tokenizer *t = x->t;
+    size_t right = i + x->n[i];
+    if (right == x->bytes) return;
+    Merge m = { 0, i, x->n[i] + x->n[right] };
+    int id = find_piece(t, x->s + i, m.n, 0);
     if (id < 0) return;
     m.score = t->score[id];
     if (t->ranks.n) {
-        size_t rank = find_number(&t->ranks, pair_key(find_piece(t, s + a->start, a->n, 0), find_piece(t, s + b->start, b->n, 0)));
+        size_t rank = find_number(&t->ranks, pair_key(find_piece(t, x->s + i, x->n[i], 0),
+            find_piece(t, x->s + right, x->n[right], 0)));
         if (!rank) return;
         m.score = -(float)rank;
     }
-    heap_push(heap, n, m);
+    heap_push(x->heap, &x->waiting, m);
 }
 
 /* Ids of a text: *ids [*n] belongs to the environment. `prefix`: the text begins a document (dummy prefix). */
 static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, size_t *n) {
-    size_t bytes = text.n + 1, i, k, symbols = 0, waiting = 0;
-    Symbol *symbol;
-    Merge *heap;
-    char *s;
-    NEW(s, bytes);
-    NEW(symbol, bytes);
-    NEW(heap, bytes * 3);
-    NEW(*ids, bytes);
-    *n = bytes = 0;
-    if (prefix && text.n && !t->no_prefix) s[bytes++] = ' ';
-    if (text.n) memcpy(s + bytes, text.s, text.n);
-    bytes += text.n;
-    for (i = 0; i < bytes; i += symbol[symbols++].n) {
+    size_t space = prefix && text.n && !t->no_prefix;
+    Spelling x = { .t = t, .bytes = text.n + space };
+    NEW(*ids, x.bytes + 1);
+    const Block *mark = e->blocks;
+    NEW(x.s, x.bytes + 1);
+    NEW(x.n, x.bytes + 1);
+    NEW(x.left, x.bytes + 1);
+    NEW(x.heap, x.bytes * 3 + 1);
+    if (space) x.s[0] = ' ';
+    if (text.n) memcpy(x.s + space, text.s, text.n);
+    for (size_t i = 0, last = 0; i < x.bytes; last = i, i += x.n[i]) {
         uint32_t c;
-        symbol[symbols].start = i;
-        symbol[symbols].n = utf8(s + i, bytes - i, &c);
-        symbol[symbols].left = symbols ? symbols - 1 : SIZE_MAX;
-        symbol[symbols].right = i + symbol[symbols].n < bytes ? symbols + 1 : SIZE_MAX;
+        x.n[i] = utf8(x.s + i, x.bytes - i, &c);
+        x.left[i] = last;
     }
-    for (i = 0; i < symbols; i++) offer(t, s, symbol, i, heap, &waiting);
-    while (waiting) {
-        Merge m = heap_pop(heap, &waiting);
-        Symbol *a = &symbol[m.at], *b;
-        if (a->n == 0 || a->right == SIZE_MAX) continue;
-        b = &symbol[a->right];
-        if (a->n + b->n != m.n) continue;
-        a->n = m.n; b->n = 0;
-        a->right = b->right;
-        if (b->right != SIZE_MAX) symbol[b->right].left = m.at;
-        offer(t, s, symbol, a->left, heap, &waiting);
-        offer(t, s, symbol, m.at, heap, &waiting);
+    for (size_t i = 0; i < x.bytes; i += x.n[i]) offer(&x, i);
+    while (x.waiting) {
+        Merge m = heap_pop(x.heap, &x.waiting);
+        size_t right = m.at + x.n[m.at];
+        if (x.n[m.at] == 0 || right == x.bytes || x.n[m.at] + x.n[right] != m.n) continue;
+        x.n[m.at] = m.n;
+        x.n[right] = 0;
+        if (m.at + m.n < x.bytes) x.left[m.at + m.n] = m.at;
+        if (m.at) offer(&x, x.left[m.at]);
+        offer(&x, m.at);
     }
-    for (i = symbols ? 0 : SIZE_MAX; i != SIZE_MAX; i = symbol[i].right) {
-        int id = find_piece(t, s + symbol[i].start, symbol[i].n, 0);
+    *n = 0;
+    for (size_t i = 0; i < x.bytes; i += x.n[i]) {
+        int id = find_piece(t, x.s + i, x.n[i], 0);
         if (id >= 0) (*ids)[(*n)++] = id;
-        else for (k = 0; k < symbol[i].n; k++) (*ids)[(*n)++] = t->byte[(unsigned char)s[symbol[i].start + k]];
+        else for (size_t k = 0; k < x.n[i]; k++) (*ids)[(*n)++] = t->byte[(unsigned char)x.s[i + k]];
     }
-    drop(e, s); drop(e, symbol); drop(e, heap);
+    release(e, mark);
     return 0;
 }
 
@@ -1863,86 +1763,80 @@ static void put_escaped(Env *e, Buf *b, Span s) {
 static int by_score(const void *a, const void *b) { return before(*(const Merge *)a, *(const Merge *)b) ? -1 : 1; }
 
 static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
-    Buf text = { NULL, 0, 0 };
-    size_t i, k, any = 0;
-    uint32_t c;
-    for (i = 0; i < t->n; i++) {
-        Span p = t->piece[order[i].at], left = p, right = p;
+    Buf text = {0};
+    const char *gap = "\n";
+    for (size_t i = 0; i < t->n; i++) {
+        Span p = t->piece[order[i].at];
+        uint32_t c;
         if (t->kind[order[i].at] != NORMAL) continue;
-        for (k = utf8(p.s, p.n, &c); k < p.n; k += utf8(p.s + k, p.n - k, &c)) {
-            left.n = k; right.s = p.s + k; right.n = p.n - k;
-            if (find_piece(t, left.s, left.n, 0) < 0 || find_piece(t, right.s, right.n, 0) < 0) continue;
+        for (size_t k = utf8(p.s, p.n, &c); k < p.n; k += utf8(p.s + k, p.n - k, &c)) {
+            if (find_piece(t, p.s, k, 0) < 0 || find_piece(t, p.s + k, p.n - k, 0) < 0) continue;
             text.n = 0;
-            put_escaped(e, &text, left); put_text(e, &text, " "); put_escaped(e, &text, right);
-            put_text(e, b, any++ ? ",\n" : "\n"); put_quoted(e, b, whole(&text));
+            put_escaped(e, &text, (Span){ p.s, k });
+            put_text(e, &text, " ");
+            put_escaped(e, &text, (Span){ p.s + k, p.n - k });
+            put_json(e, b, "%s%q", gap, whole(&text));
+            gap = ",\n";
         }
     }
-    drop(e, text.s);
 }
 
 static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
-    Buf b = { NULL, 0, 0 }, text = { NULL, 0, 0 }, first = { NULL, 0, 0 };
+    const Block *mark = e->blocks;
+    const char *gap = "";
+    Buf b = {0}, text = {0};
+    Span first = t->piece[BOS];
     Merge *order;
-    size_t i, any = 0;
     NEW(order, t->n);
-    put_quoted(e, &first, t->piece[BOS]);
-    put_text(e, &b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
-    for (i = 0; i < t->n; i++) {
-        order[i].at = i; order[i].score = t->score[i];
+    put_json(e, &b, "{'version':'1.0','truncation':null,'padding':null,'added_tokens':[");
+    for (size_t i = 0; i < t->n; i++) {
+        order[i] = (Merge){ t->score[i], i, 0 };
         if (t->kind[i] == NORMAL || t->kind[i] == BYTE || t->piece[i].n == 0) continue;
-        put_format(e, &b, "%s\n{\"id\":%zu,\"content\":", any++ ? "," : "", i);
-        put_quoted(e, &b, t->piece[i]);
-        put_format(e, &b, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":%s}",
-            t->kind[i] == ADDED ? "false" : "true");
+        put_json(e, &b, "%s\n{'id':%u,'content':%q,'single_word':false,'lstrip':false,'rstrip':false,"
+            "'normalized':false,'special':%s}", gap, i, t->piece[i], t->kind[i] == ADDED ? "false" : "true");
+        gap = ",";
     }
     qsort(order, t->n, sizeof *order, by_score);
-    put_format(e, &b, "],\n\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s{\"type\":\"Replace\","
-        "\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}]},\n\"pre_tokenizer\":null,\n",
+    put_json(e, &b, "],\n'normalizer':{'type':'Sequence','normalizers':[%s{'type':'Replace','pattern':{'String':' '},"
+        "'content':'\xe2\x96\x81'}]},\n'pre_tokenizer':null,\n",
         t->no_prefix ? "" : "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},");
-    put_format(e, &b, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":%s,"
-        "\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
-        "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],", first.s);
-    put_format(e, &b, "\"special_tokens\":{%s:{\"id\":%s,\"ids\":[%d],\"tokens\":[%s]}}},\n", first.s, first.s, BOS, first.s);
-    put_format(e, &b, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\","
-        "\"pattern\":{\"String\":\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}%s]},\n",
+    put_json(e, &b, "'post_processor':{'type':'TemplateProcessing','single':[{'SpecialToken':{'id':%q,'type_id':0}},"
+        "{'Sequence':{'id':'A','type_id':0}}],'pair':[{'Sequence':{'id':'A','type_id':0}},"
+        "{'Sequence':{'id':'B','type_id':1}}],'special_tokens':{%q:{'id':%q,'ids':[%u],'tokens':[%q]}}},\n",
+        first, first, first, (size_t)BOS, first);
+    put_json(e, &b, "'decoder':{'type':'Sequence','decoders':[{'type':'Replace','pattern':{'String':'\xe2\x96\x81'},"
+        "'content':' '},{'type':'ByteFallback'},{'type':'Fuse'}%s]},\n",
         t->no_prefix ? "" : ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
-    put_text(e, &b, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
-    put_quoted(e, &b, t->piece[UNKNOWN]);
-    put_text(e, &b, ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":true,"
-        "\"byte_fallback\":true,\"vocab\":{");
-    for (i = 0; i < t->n; i++) {
+    put_json(e, &b, "'model':{'type':'BPE','dropout':null,'unk_token':%q,'continuing_subword_prefix':null,"
+        "'end_of_word_suffix':null,'fuse_unk':true,'byte_fallback':true,'vocab':{", t->piece[UNKNOWN]);
+    for (size_t i = 0; i < t->n; i++) {
         text.n = 0;
         put_escaped(e, &text, t->piece[i]);
-        if (i && text.n == 0) continue;
-        put_text(e, &b, i ? ",\n" : "\n"); put_quoted(e, &b, whole(&text));
-        put_format(e, &b, ":%zu", i);
+        if (!i || text.n) put_json(e, &b, "%s%q:%u", i ? ",\n" : "\n", whole(&text), i);
     }
     put_text(e, &b, "},\"merges\":[");
     put_merges(e, &b, t, order);
     put_text(e, &b, "]}}\n");
     TRY(save_file(e, path, whole(&b)));
-    drop(e, order); drop(e, b.s); drop(e, text.s); drop(e, first.s);
+    release(e, mark);
     return 0;
 }
 
 /* A model folder's tokenizer: what stands where this one came from, and what is missing of what transformers needs. */
-static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context, const char *dir) {
+static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context,
+        const char *dir) {
     static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "tokenizer.bin", "tokenizer.model",
         "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
     char *folder = copy(e, from, strlen(from) - strlen(base_name(from)));
     int siblings = t->format && strcmp(base_name(from), t->format) == 0;
-    Buf b = { NULL, 0, 0 };
-    size_t i;
-    put_text(e, &b, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"bos_token\":"); put_quoted(e, &b, t->piece[BOS]);
-    put_text(e, &b, ",\"eos_token\":"); put_quoted(e, &b, t->piece[end]);
-    put_text(e, &b, ",\"unk_token\":"); put_quoted(e, &b, t->piece[UNKNOWN]);
-    put_format(e, &b, ",\"clean_up_tokenization_spaces\":false,\"model_max_length\":%zu,"
-        "\"model_input_names\":[\"input_ids\",\"attention_mask\"]}\n", context);
-    if (!folder || e->error[0]) return -1;
-    for (i = 0; i < COUNT(names); i++) {
+    Buf b = {0};
+    put_json(e, &b, "{'tokenizer_class':'PreTrainedTokenizerFast','bos_token':%q,'eos_token':%q,'unk_token':%q,"
+        "'clean_up_tokenization_spaces':false,'model_max_length':%u,'model_input_names':['input_ids',"
+        "'attention_mask']}\n", t->piece[BOS], t->piece[end], t->piece[UNKNOWN], context);
+    for (size_t i = 0; i < COUNT(names); i++) {
         const char *to = join(e, dir, "/", names[i]), *source = siblings ? join(e, folder, names[i], "") : "";
         if (t->format && strcmp(names[i], t->format) == 0) source = from;
-        if (!to || !source) return -1;
+        if (e->error[0]) return -1;
         if (is_file(source)) TRY(copy_file(e, source, to));
         else if (i == 0) TRY(save_tokenizer_json(e, to, t));
         else if (i == 1) TRY(save_file(e, to, whole(&b)));
@@ -1959,9 +1853,10 @@ static void put_token(Env *e, Buf *b, const Tokenizer *t, int id) {
 }
 
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
-    size_t from = b->n, i;
-    for (i = 0; i < n; i++) put_token(e, b, t, ids[i]);
-    if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ') memmove(b->s + from, b->s + from + 1, b->n-- - from);
+    size_t from = b->n;
+    for (size_t i = 0; i < n; i++) put_token(e, b, t, ids[i]);
+    if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ')
+        memmove(b->s + from, b->s + from + 1, b->n-- - from);
     return e->error[0] ? -1 : 0;
 }
 
@@ -1971,20 +1866,19 @@ static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int pref
 #endif
 static int find_data(Env *e, const char *name, const char **path) {
     const char *folders[3] = { "data", getenv("ACTINH_DATA"), ACTINH_DATADIR };
-    size_t i;
     *path = name;
-    if (is_file(name) || is_dir(name)) return 0;
-    for (i = 0; i < 3; i++) {
+    if (mode_of(name)) return 0;
+    for (size_t i = 0; i < 3; i++) {
         if (!folders[i]) continue;
         *path = join(e, folders[i], "/", starts(name, "data/") ? name + 5 : name);
         if (!*path) return -1;
-        if (is_file(*path) || is_dir(*path)) return 0;
+        if (mode_of(*path)) return 0;
     }
     return fail(e, "%s: not found, neither here nor in data/, $ACTINH_DATA or %s", name, ACTINH_DATADIR);
 }
 
-/* A template turns a record into what the model reads. Its file holds one form, or several between lines of "---"; a turn
- * is put in the first form that has a place for all it brings: a system message, an input. In a form {prompt},
+/* A template turns a record into what the model reads. Its file holds one form, or several between lines of "---"; a
+ * turn is put in the first form that has a place for all it brings: a system message, an input. In a form {prompt},
  * {instruction}, {input}, {system} and {completion} stand for the fields, {prompt|trim} for one without the white space
  * around it. A mark written out, such as </s>, is that mark in a form, and mere text in a record. The begin mark comes
  * first by itself. What stands before {completion} is the prompt; a space just before it is the answer's, so that an
@@ -2001,26 +1895,25 @@ static int find_template(Env *e, const char *name, const char **path) {
 static int field_at(Span s, size_t *n, int *trimmed) {
     static const char *const names[FIELDS] = { "prompt", "instruction", "input", "system", "completion" };
     const char *end = s.n && s.s[0] == '{' ? memchr(s.s, '}', s.n) : NULL;
-    int f;
     if (!end) return -1;
     *n = (size_t)(end - s.s) + 1;
     *trimmed = *n > 7 && memcmp(end - 5, "|trim", 5) == 0;
-    s.s++; s.n = *n - (*trimmed ? 7 : 2);
-    for (f = FIELDS; f-- > 0 && !same(s, names[f]);) ;
+    Span name = { s.s + 1, *n - (*trimmed ? 7 : 2) };
+    int f = FIELDS - 1;
+    while (f >= 0 && !same(name, names[f])) f--;
     return f;
 }
 
 static unsigned fields_of(Span form) {
     unsigned set = 0;
     size_t n;
-    int f, trimmed;
-    for (; form.n; form.s++, form.n--) if ((f = field_at(form, &n, &trimmed)) >= 0) set |= 1u << f;
+    for (int f, trimmed; form.n; form.s++, form.n--) if ((f = field_at(form, &n, &trimmed)) >= 0) set |= 1u << f;
     return set;
 }
 
 static int load_template(Env *e, const char *name, Template *t) {
     Span text = span("{prompt}"), line;
-    memset(t, 0, sizeof *t);
+    *t = (Template){0};
     TRY(find_template(e, name, &t->path));
     if (t->path) TRY(load_file(e, t->path, &text));
     do {
@@ -2046,9 +1939,9 @@ static int put_id(Env *e, Ids *x, int id) {
 
 static int put_waiting(Env *e, const Tokenizer *t, Ids *x, int prefix) {
     int *ids;
-    size_t n, i;
+    size_t n;
     TRY(encode(e, t, whole(&x->text), prefix, &ids, &n));
-    for (i = 0; i < n; i++) TRY(put_id(e, x, ids[i]));
+    for (size_t i = 0; i < n; i++) TRY(put_id(e, x, ids[i]));
     x->text.n = 0;
     drop(e, ids);
     return 0;
@@ -2058,31 +1951,30 @@ static int put_waiting(Env *e, const Tokenizer *t, Ids *x, int prefix) {
 static int mark_at(const Tokenizer *t, Span s, size_t *n) {
     const char *end = s.n && (s.s[0] == '<' || s.s[0] == '[') ? memchr(s.s, s.s[0] == '<' ? '>' : ']', s.n) : NULL;
     if (!end) return -1;
-    s.n = *n = (size_t)(end - s.s) + 1;
-    return find_piece(t, s.s, s.n, 1);
+    *n = (size_t)(end - s.s) + 1;
+    return find_piece(t, s.s, *n, 1);
 }
 
 /* One turn in its form; the last one up to the place of its answer. */
 static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn *turn, int last, Ids *x) {
     const char *name = form->path ? form->path : "plain";
-    Span s = { NULL, 0 }, v;
-    size_t i, n;
-    int f, mark, answered = 0;
-    for (i = 0; i < form->n && !s.n; i++) {
+    int system = turn->field[SYSTEM].n > 0, input = turn->field[INPUT].n > 0, mark, answered = 0;
+    Span s = { NULL, 0 };
+    size_t n;
+    for (size_t i = 0; i < form->n && !s.n; i++) {
         unsigned set = fields_of(form->form[i]);
-        if (!(set >> SYSTEM & 1) == !turn->field[SYSTEM].n && (set >> PROMPT & 1 || !(set >> INPUT & 1) == !turn->field[INPUT].n))
+        if ((set >> SYSTEM & 1) == (unsigned)system && (set >> PROMPT & 1 || (set >> INPUT & 1) == (unsigned)input))
             s = form->form[i];
     }
     if (!s.n) return fail(e, "%s: no form of this template has a place for %s", name,
-        turn->field[SYSTEM].n ? "a system message" : "an input");
-    for (; s.n; s.s += n, s.n -= n) {
+        system ? "a system message" : "an input");
+    for (int f; s.n && !(answered && last); s.s += n, s.n -= n) {
         if ((f = field_at(s, &n, &x->trimmed)) >= 0) {
-            v = x->trimmed ? trim(turn->field[f]) : turn->field[f];
+            Span v = x->trimmed ? trim(turn->field[f]) : turn->field[f];
             x->space = f == COMPLETION && x->text.n && x->text.s[x->text.n - 1] == ' ';
             if (x->space && (last || (v.n && v.s[0] == ' '))) x->text.n--;
             answered |= f == COMPLETION;
-            if (answered && last) { s.s += n; s.n -= n; break; }
-            put(e, &x->text, v.s, v.n);
+            if (!answered || !last) put(e, &x->text, v.s, v.n);
         } else if ((mark = mark_at(t, s, &n)) >= 0) {
             TRY(put_waiting(e, t, x, 1));
             TRY(put_id(e, x, mark));
@@ -2091,15 +1983,15 @@ static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn
     for (x->tail.s = s.s; s.n && mark_at(t, s, &n) < 0; s.s++, s.n--) ;
     x->tail.n = (size_t)(s.s - x->tail.s);
     if (!answered) x->space = x->trimmed = 0;
-    return last || answered ? 0 : fail(e, "%s: a template without {completion} has no place for an earlier answer", name);
+    if (last || answered) return 0;
+    return fail(e, "%s: a template without {completion} has no place for an earlier answer", name);
 }
 
 /* Begin mark, the turns of a record, and what of the last one stands before its answer. */
 static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, const Turn *turn, size_t n, Ids *x) {
-    size_t i;
-    memset(x, 0, sizeof *x);
+    *x = (Ids){0};
     TRY(put_id(e, x, BOS));
-    for (i = 0; i < n; i++) TRY(put_turn(e, t, form, &turn[i], i + 1 == n, x));
+    for (size_t i = 0; i < n; i++) TRY(put_turn(e, t, form, &turn[i], i + 1 == n, x));
     TRY(put_waiting(e, t, x, 1));
     return e->error[0] ? -1 : 0;
 }
