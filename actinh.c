@@ -5488,13 +5488,13 @@ static void show_selection(const Rule *rule, const Selection *s) {
  * What an item of likelihoods gives: numbers v[0..2], of which the figure's kind makes one over all items. `by`: what a
  * choice's log-probability is divided by; ALONE takes off the log-probability without the prompt instead.
  */
-enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, AREA, TOP10, PLATT10, PLATT1, REPLICATES = 1000 };
-static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };       /* a bit a column that the kind looks at */
-enum { SUM, TOKEN, CHAR, OCTET, ALONE };
+enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, AREA, TOP10, PLATT10, PLATT1 };
+static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };      /* a bit a column it has */
+enum { SUM, TOKEN, CHAR, OCTET, ALONE, REPLICATES = 1000 };
 
 enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP };                    /* is[], below */
 typedef struct { double ll, alone, size[4]; int is[3]; } Option;         /* size[TOKEN], [CHAR], [OCTET] */
-typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;    /* by: "", breakdowns: lines */
+typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;   /* by: "" and breakdowns */
 
 static double score_of(const Item *q, size_t j, int by) {
     const Option *c = &q->c[j];
@@ -5502,16 +5502,15 @@ static double score_of(const Item *q, size_t j, int by) {
 }
 
 static size_t best_choice(const Item *q, int by) {       /* the first of equals */
-    size_t j, best = 0;
-    for (j = 1; j < q->n; j++) if (score_of(q, j, by) > score_of(q, best, by)) best = j;
+    size_t best = 0;
+    for (size_t j = 1; j < q->n; j++) if (score_of(q, j, by) > score_of(q, best, by)) best = j;
     return best;
 }
 
 /* Softmax over the choices. */
 static double chance(const Item *q, size_t j, int by) {
     double sum = 0.0;
-    size_t k;
-    for (k = 0; k < q->n; k++) sum += exp64(score_of(q, k, by) - score_of(q, j, by));
+    for (size_t k = 0; k < q->n; k++) sum += exp64(score_of(q, k, by) - score_of(q, j, by));
     return 1.0 / sum;
 }
 
@@ -5519,10 +5518,9 @@ static double chance(const Item *q, size_t j, int by) {
 ITEM(item_loss) { v[0] = -score_of(q, 0, by); v[1] = q->c->size[TOKEN]; }
 ITEM(item_right) { v[0] = q->c[best_choice(q, by)].is[RIGHT]; }
 ITEM(item_guess) { size_t j = best_choice(q, by); v[0] = chance(q, j, by); v[1] = q->c[j].is[RIGHT]; }
-ITEM(item_mass) { size_t j; for (j = 0; j < q->n; j++) if (q->c[j].is[RIGHT]) v[0] += chance(q, j, by); }
+ITEM(item_mass) { for (size_t j = 0; j < q->n; j++) if (q->c[j].is[RIGHT]) v[0] += chance(q, j, by); }
 ITEM(item_brier) {
-    size_t j;
-    for (j = 0; j < q->n; j++) { double d = chance(q, j, by) - q->c[j].is[RIGHT]; v[0] += d * d; }
+    for (size_t j = 0; j < q->n; j++) { double d = chance(q, j, by) - q->c[j].is[RIGHT]; v[0] += d * d; }
 }
 
 /* Pairs: is the first, the stereotype, likelier? v[1]: they differ. lms: are both likelier than the unrelated third? */
@@ -5535,8 +5533,8 @@ ITEM(item_lms) {
 }
 ITEM(item_icat) { item_lms(q, by, v + 1); v[2] = 0; v[0] = 100.0 * (ahead(q, by) > 0); }
 
-/* BBQ (Parrish et al. 2022): v[1]: the answer is not "unknown"; v[0]: +1 it is biased, -1 it is not; v[2]: it is right. So
- * v[0] over v[1] is 2 biased / not unknown - 1. For HELM the disambiguated contexts count too, but only as right or not. */
+/* BBQ (Parrish et al. 2022): v[1]: the answer is not "unknown"; v[0]: +1 it is biased, -1 it is not; v[2]: it is right.
+ * So v[0] over v[1] is 2 biased / not unknown - 1. For HELM the disambiguated contexts count too, as right or not. */
 ITEM(item_bbq) {
     const Option *c = &q->c[best_choice(q, by)];
     v[2] = c->is[RIGHT];
@@ -5557,7 +5555,8 @@ static const struct {
     { "acc", MEAN, SUM, 2, item_right, "the likeliest choice is right (lm-evaluation-harness)" },
     { "acc_norm", MEAN, CHAR, 2, item_right, "the choice likeliest a character is right (lm-evaluation-harness)" },
     { "acc_bytes", MEAN, OCTET, 2, item_right, "the choice likeliest a byte is right (lm-evaluation-harness)" },
-    { "acc_mutual_info", MEAN, ALONE, 2, item_right, "the choice that gains most by its prompt is right (lm-evaluation-harness)" },
+    { "acc_mutual_info", MEAN, ALONE, 2, item_right,
+        "the choice that gains most by its prompt is right (lm-evaluation-harness)" },
     { "mc2", MEAN, SUM, 2, item_mass, "probability of all right choices together (TruthfulQA mc2)" },
     { "ece10", ECE10, TOKEN, 2, item_guess, "calibration error, 10 bins of equal mass (HELM ece_10_bin)" },
     { "ece1", ECE1, TOKEN, 2, item_guess, "calibration error, 1 bin (HELM ece_1_bin)" },
@@ -5582,10 +5581,10 @@ static const struct {
     { "mean", TERMS, SUM, 0, NULL, "mean of other sections' figures, see data/suites/seven.suite" },
 };
 
-/* The line of a figure, "ss.gender" having that of ss; COUNT(statistics): it is none of these, but a measure of answers. */
+/* The line of a figure, "ss.gender" having that of ss; COUNT(statistics): it is a measure of answers. */
 static size_t figure_of(const char *name) {
-    size_t i, n = strcspn(name, ".");
-    for (i = 0; i < COUNT(statistics) && (strncmp(statistics[i].name, name, n) || statistics[i].name[n]); i++) continue;
+    size_t i = 0, n = strcspn(name, ".");
+    while (i < COUNT(statistics) && (strncmp(statistics[i].name, name, n) || statistics[i].name[n])) i++;
     return i;
 }
 
@@ -5609,28 +5608,25 @@ static double six(double x) {            /* what six printed decimals keep */
 
 static Figure *add_figure(Env *e, Figures *list, const char *suite, const char *name, const char *like) {
     size_t line = figure_of(name);
-    Figure *f;
-    if (room(e, &list->f, list->n, &list->cap, sizeof *f) < 0) return NULL;
-    f = &list->f[list->n++];
-    memset(f, 0, sizeof *f);
-    f->suite = suite; f->name = name; f->like = like;
-    f->kind = line < COUNT(statistics) ? statistics[line].kind : MEAN;
-    return f;
+    if (room(e, &list->f, list->n, &list->cap, sizeof *list->f) < 0) return NULL;
+    list->f[list->n] = (Figure){ .suite = suite, .name = name, .like = like,
+        .kind = line < COUNT(statistics) ? statistics[line].kind : MEAN };
+    return &list->f[list->n++];
 }
 
-/* One more item in a figure. Groups are numbered in order of appearance. */
+/* One more item in a figure. Groups are numbered in order of appearance; where they don't matter, all is one. */
 static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
-    size_t *number = number_for(e, &f->groups, group), j;
+    size_t *number = number_for(e, &f->groups, uses[f->kind] >> 3 ? group : 0);
     if (!number || room(e, &f->item, f->n, &f->cap, sizeof *f->item) < 0) return -1;
     if (!*number) *number = f->groups.n;
-    for (j = 0; j < 3; j++) f->item[f->n].v[j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
+    for (size_t j = 0; j < 3; j++) f->item[f->n].v[j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
     f->item[f->n++].v[3] = (double)(*number - 1);
     return 0;
 }
 
-/* Expected calibration error. Equal mass as HELM and the uncertainty-calibration package have it: confidences are sorted
- * and cut into k parts (the first n mod k parts get one more); a bin ends halfway between the last of a part and the
- * first of the next; equal edges are one. A confidence is in the first bin whose edge it does not pass. */
+/* Expected calibration error. Equal mass as HELM and the uncertainty-calibration package have it: confidences are
+ * sorted and cut into k parts (the first n mod k parts get one more); a bin ends halfway between the last of a part and
+ * the first of the next; equal edges are one. A confidence is in the first bin whose edge it does not pass. */
 typedef struct { double p, right; } Guess;
 enum { MOST_BINS = 64 };
 
@@ -5641,10 +5637,11 @@ static int by_confidence(const void *a, const void *b) {
 
 /* The bins' upper edges for n sorted guesses; returns how many. */
 static size_t bin_edges(const Guess *g, size_t n, size_t bins, int equal_width, double *edge) {
-    size_t k = equal_width || bins < n ? bins : n, part, from = 0, edges = 0;
-    for (part = 0; part < k; part++) {
+    size_t k = equal_width || bins < n ? bins : n, from = 0, edges = 0;
+    for (size_t part = 0; part < k; part++) {
         from += n / k + (part < n % k);                      /* where the next part begins */
-        edge[edges] = part + 1 == k ? 1.0 : equal_width ? (double)(part + 1) / (double)k : (g[from - 1].p + g[from].p) / 2.0;
+        edge[edges] = part + 1 == k ? 1.0 : equal_width ? (double)(part + 1) / (double)k
+            : (g[from - 1].p + g[from].p) / 2.0;
         edges += edges == 0 || edge[edges] != edge[edges - 1];
     }
     return edges;
@@ -5653,52 +5650,45 @@ static size_t bin_edges(const Guess *g, size_t n, size_t bins, int equal_width, 
 /* Sum over bins |bin|/n |mean confidence - mean correctness|. */
 static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
     double edge[MOST_BINS], total = 0.0;
-    size_t at = 0, i, k;
     qsort(g, n, sizeof *g, by_confidence);
-    k = bin_edges(g, n, bins, equal_width, edge);
-    for (i = 0; i < k; i++) {
+    for (size_t i = 0, at = 0, k = bin_edges(g, n, bins, equal_width, edge); i < k; i++) {
         double p = 0.0, right = 0.0;
-        size_t begin = at;
         for (; at < n && (i + 1 == k || g[at].p <= edge[i]); at++) { p += g[at].p; right += g[at].right; }
-        if (at > begin) total += (p > right ? p - right : right - p) / (double)n;
+        total += (p > right ? p - right : right - p) / (double)n;
     }
     return total;
 }
 
-/* Platt scaling: confidences become 1 / (1 + exp(-(a x + b))) with x = log(p / (1 - p)), a and b the likeliest for what was
- * right, by Newton's method. Returns 0 where all or none are right: then no a and b are the likeliest. */
+/* Platt scaling: confidences become 1 / (1 + exp(-(a x + b))) with x = log(p / (1 - p)), a and b the likeliest for what
+ * was right, by Newton's method. Returns 0 where all or none are right: then no a and b are the likeliest. */
 static int platt(Guess *g, size_t n) {
     double a = 1.0, b = 0.0, right = 0.0;
-    size_t i, step;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         double p = g[i].p < 1e-12 ? 1e-12 : g[i].p > 1.0 - 1e-12 ? 1.0 - 1e-12 : g[i].p;
         g[i].p = log64(p / (1.0 - p));
         right += g[i].right;
     }
-    for (step = 0; step <= 50; step++) {
-        double da = 0, db = 0, aa = 1e-10, ab = 0, bb = 1e-10, d, x, y;    /* gradient; minus the second derivatives */
-        for (i = 0; i < n; i++) {
-            double p = 1.0 / (1.0 + exp64(-(a * g[i].p + b))), w = p * (1.0 - p);
-            x = g[i].p;
+    for (size_t step = 0; step < 50; step++) {
+        double da = 0, db = 0, aa = 1e-10, ab = 0, bb = 1e-10;             /* gradient; minus the second derivatives */
+        for (size_t i = 0; i < n; i++) {
+            double x = g[i].p, p = 1.0 / (1.0 + exp64(-(a * x + b))), w = p * (1.0 - p);
             da += (g[i].right - p) * x; db += g[i].right - p;
             aa += w * x * x; ab += w * x; bb += w;
-            if (step == 50) g[i].p = p;
         }
-        d = aa * bb - ab * ab;
-        if (!(d > 0)) continue;
-        x = (bb * da - ab * db) / d; y = (aa * db - ab * da) / d;
-        a += x; b += y;
-        if (step < 49 && x * x + y * y < 1e-24 * (a * a + b * b)) step = 49;             /* one more, for the p */
+        double d = aa * bb - ab * ab, to_a = (bb * da - ab * db) / d, to_b = (aa * db - ab * da) / d;
+        if (!(d > 0)) break;
+        a += to_a; b += to_b;
+        if (to_a * to_a + to_b * to_b < 1e-24 * (a * a + b * b)) break;
     }
+    for (size_t i = 0; i < n; i++) g[i].p = 1.0 / (1.0 + exp64(-(a * g[i].p + b)));
     return right > 0 && right < (double)n;
 }
 
-/* The surest first, of equals the wrong ones. AREA: mean over i of the accuracy of the i surest; TOP10: that of n/10 + 1. */
+/* The surest first, of equals the wrong ones. AREA: mean over i of the i surest's accuracy; TOP10: that of n/10 + 1. */
 static double selective(Guess *g, size_t n, int kind) {
     double right = 0.0, area = 0.0;
-    size_t i;
     qsort(g, n, sizeof *g, by_confidence);
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         right += g[n - 1 - i].right;
         area += right / (double)(i + 1);
         if (kind == TOP10 && i == n / 10) return right / (double)(i + 1);
@@ -5708,42 +5698,39 @@ static double selective(Guess *g, size_t n, int kind) {
 
 /* The mean over groups of the mean of their items' v[j]. sum: scratch, a group each. */
 static double mean_of_groups(const Figure *f, int j, const size_t *drawn, Guess *sum) {
-    size_t i, groups = 0;
+    size_t groups = 0;
     double total = 0.0;
     memset(sum, 0, f->groups.n * sizeof *sum);
-    for (i = 0; i < f->n; i++) {
+    for (size_t i = 0; i < f->n; i++) {
         const double *v = f->item[drawn ? drawn[i] : i].v;
         sum[(size_t)v[3]].p += v[j];
         sum[(size_t)v[3]].right += 1.0;
     }
-    for (i = 0; i < f->groups.n; i++) if (sum[i].right > 0) { total += sum[i].p / sum[i].right; groups++; }
+    for (size_t i = 0; i < f->groups.n; i++) if (sum[i].right > 0) { total += sum[i].p / sum[i].right; groups++; }
     return mean(total, groups);
 }
 
 /* The statistic over items drawn[0 .. n-1] (NULL: each once). guess: scratch [n]. */
 static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
-    double sum[3] = { 0, 0, 0 }, n = (double)f->n, a;
-    size_t i, j;
-    for (i = 0; i < f->n; i++) {
+    double sum = 0.0, weights = 0.0, ss;
+    for (size_t i = 0; i < f->n; i++) {
         const double *v = f->item[drawn ? drawn[i] : i].v;
-        for (j = 0; j < 3; j++) sum[j] += v[j];
-        guess[i].p = v[0]; guess[i].right = v[1];
+        sum += guess[i].p = v[0];
+        weights += guess[i].right = v[1];
     }
     switch (f->kind) {
-    case MEAN: return sum[0] / n;
-    case TERMS: return mean_of_groups(f, 0, drawn, guess);
+    case MEAN: case TERMS: return mean_of_groups(f, 0, drawn, guess);
     case ICAT:
-        a = mean_of_groups(f, 0, drawn, guess);
-        return mean_of_groups(f, 1, drawn, guess) * (a < 100.0 - a ? a : 100.0 - a) / 50.0;
+        ss = mean_of_groups(f, 0, drawn, guess);
+        return mean_of_groups(f, 1, drawn, guess) * (ss < 100.0 - ss ? ss : 100.0 - ss) / 50.0;
     case AREA: case TOP10: return selective(guess, f->n, f->kind);
     case ECE10: case WIDTH10: return ece(guess, f->n, 10, f->kind == WIDTH10);
     case ECE1: return ece(guess, f->n, 1, 0);
     case PLATT10: case PLATT1: return platt(guess, f->n) ? ece(guess, f->n, f->kind == PLATT10 ? 10 : 1, 0) : 0.0;
-    case SCALED: sum[0] *= 1.0 - sum[2] / n; break;
-    case SCALED_TERMS: sum[0] *= 1.0 - mean_of_groups(f, 2, drawn, guess); break;
+    case SCALED: case SCALED_TERMS: sum *= 1.0 - mean_of_groups(f, 2, drawn, guess); break;
     default: break;
     }
-    return sum[1] > 0 ? sum[0] / sum[1] : 0.0;
+    return weights > 0 ? sum / weights : 0.0;
 }
 
 static int by_size(const void *a, const void *b) {
@@ -5754,30 +5741,30 @@ static int by_size(const void *a, const void *b) {
 /* The value, and the interval that holds the middle 95 % of a thousand bootstrap draws; with `against` of the
  * difference f - against on the same draws. */
 static int bootstrap(Env *e, const Figure *f, const Figure *against, double *value, double *lo, double *hi) {
-    size_t *drawn = get(e, f->n + 1, sizeof *drawn), i, r;
-    Guess *guess = get(e, f->n + 1, sizeof *guess);
-    double *x = get(e, REPLICATES, sizeof *x);
-    if (!drawn || !guess || !x) return -1;
+    const Block *mark = e->blocks;
+    size_t *drawn;
+    Guess *guess;
+    double x[REPLICATES];
+    NEW(drawn, f->n + 1); NEW(guess, f->n + 1);
     if (f->n == 0 || (against && against->n != f->n))
         return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n,
             against ? against->n : 0);
     *value = statistic(f, NULL, guess) - (against ? statistic(against, NULL, guess) : 0.0);
-    for (r = 0; r < REPLICATES; r++) {
+    for (size_t r = 0; r < REPLICATES; r++) {
         uint64_t base = draw(0, DRAW_BOOT, r, 0, 0);
-        for (i = 0; i < f->n; i++) drawn[i] = below(stir(base, i), f->n);
+        for (size_t i = 0; i < f->n; i++) drawn[i] = below(stir(base, i), f->n);
         x[r] = statistic(f, drawn, guess) - (against ? statistic(against, drawn, guess) : 0.0);
     }
     qsort(x, REPLICATES, sizeof *x, by_size);
     *lo = x[REPLICATES / 40]; *hi = x[REPLICATES - 1 - REPLICATES / 40];
-    drop(e, drawn); drop(e, guess); drop(e, x);
+    release(e, mark);
     return 0;
 }
 
 /* The figure of a name in a section; suite NULL: in the first section that has it. */
 static const Figure *find_figure(const Figures *list, const char *suite, const char *name) {
-    size_t i;
-    for (i = 0; i < list->n; i++)
-        if (strcmp(list->f[i].name, name) == 0 && (!suite || strcmp(list->f[i].suite, suite) == 0)) return &list->f[i];
+    for (const Figure *f = list->f; f < list->f + list->n; f++)
+        if (strcmp(f->name, name) == 0 && (!suite || strcmp(f->suite, suite) == 0)) return f;
     return NULL;
 }
 
@@ -5788,31 +5775,26 @@ static void put_interval(Env *e, Buf *b, double value, double lo, double hi, siz
 static const char *const column[4] = { "items", "weights", "right", "groups" };         /* a figure's v in a file */
 
 static int save_figures(Env *e, const char *path, const Figures *list) {
-    Buf b = { NULL, 0, 0 };
-    size_t i, j, k;
-    for (i = 0; i < list->n; i++) {
-        const Figure *f = &list->f[i];
-        put_text(e, &b, "{\"suite\":"); put_quoted(e, &b, span(f->suite));
-        put_text(e, &b, ",\"measure\":"); put_quoted(e, &b, span(f->name));
+    Buf b = { 0 };
+    for (const Figure *f = list->f; f < list->f + list->n; f++) {
+        put_json(e, &b, "{'suite':%q,'measure':%q", span(f->suite), span(f->name));
         put_interval(e, &b, f->value, f->lo, f->hi, f->n);
-        put_text(e, &b, ",\"like\":"); put_quoted(e, &b, span(f->like));
-        for (j = 0; j < COUNT(column); j++) {
+        put_json(e, &b, ",'like':%q", span(f->like));
+        for (size_t j = 0; j < COUNT(column); j++) {
             if (!(uses[f->kind] >> j & 1)) continue;
-            put_format(e, &b, ",\"%s\":[", column[j]);
-            for (k = 0; k < f->n; k++) { if (k) put_text(e, &b, ","); put_fixed(e, &b, f->item[k].v[j]); }
+            put_json(e, &b, ",'%s':[", column[j]);
+            for (size_t k = 0; k < f->n; k++) put_json(e, &b, k ? ",%f" : "%f", f->item[k].v[j]);
             put_text(e, &b, "]");
         }
         put_text(e, &b, "}\n");
     }
-    TRY(save_file(e, path, whole(&b)));
-    drop(e, b.s);
-    return 0;
+    return save_file(e, path, whole(&b));
 }
 
 /* A text field of a figure as a string of its own. */
 static const char *text_field(Env *e, Span json, const char *key) {
     Span v = json_get(json, key);
-    Buf b = { NULL, 0, 0 };
+    Buf b = { 0 };
     put(e, &b, "", 0);
     if (v.n && v.s[0] == '"') put_unquoted(e, &b, v);
     return b.s ? b.s : "";
@@ -5823,24 +5805,24 @@ static int load_figures(Env *e, const char *path, Figures *list) {
     Span line, all[COUNT(column)];
     Member m;
     int any;
-    memset(list, 0, sizeof *list);
+    *list = (Figures){ 0 };
     TRY(open_in(e, &in, path));
     while ((any = next_line(e, &in, &line)) > 0) {
-        size_t at[COUNT(column)] = { 0 }, j;
-        Figure *f;
+        size_t at[COUNT(column)] = { 0 };
         TRY(json_check(e, line, path, in.line));
-        for (j = 0; j < COUNT(column); j++) all[j] = json_get(line, column[j]);
+        for (size_t j = 0; j < COUNT(column); j++) all[j] = json_get(line, column[j]);
         if (!all[0].n)
             return fail(e, "%s, line %zu: no field \"items\": this is not what profile writes", path, in.line);
-        f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"), text_field(e, line, "like"));
-        while (f && json_next(all[0], &at[0], &m)) {
+        Figure *f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"),
+            text_field(e, line, "like"));
+        if (!f) return -1;
+        while (json_next(all[0], &at[0], &m)) {
             double v[COUNT(column)] = { 0 };
-            for (j = 0; j < COUNT(column) && (j == 0 || !all[j].n || json_next(all[j], &at[j], &m)); j++)
+            for (size_t j = 0; j < COUNT(column) && (j == 0 || !all[j].n || json_next(all[j], &at[j], &m)); j++)
                 if (all[j].n && !json_number(m.value, &v[j]))
                     return fail(e, "%s, line %zu, field \"%s\": numbers were expected", path, in.line, column[j]);
             TRY(add_outcome(e, f, v, bits64(v[3])));
         }
-        if (!f) return -1;
         if (!json_number(json_get(line, "value"), &f->value) || !json_number(json_get(line, "lo"), &f->lo)
             || !json_number(json_get(line, "hi"), &f->hi))
             return fail(e, "%s, line %zu: \"value\", \"lo\" and \"hi\" were expected", path, in.line);
@@ -5849,9 +5831,10 @@ static int load_figures(Env *e, const char *path, Figures *list) {
     return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no figures", path);
 }
 
-/* Prompts ready to be asked. */
-typedef struct { Question q; Span id, prompt; Buf more; } Prompt;        /* more: what its record says of the prompt besides */
-typedef struct { Prompt *p; size_t n, cap; } Prompts;
+/* ------------------------------------------------- prompts ------------------------------------------------------------
+ * Prompts ready to be asked, with what their candidates' records say of them: the id; the prompt and its fields.
+ */
+typedef struct { Question q; Buf id, says; } Prompt;
 
 /* Which prompts of a file are to be worked on: every `of`-th from number `shard` on, without the first `done` of these;
  * `only`: of those, the ones with these numbers, rising. */
@@ -5860,152 +5843,140 @@ typedef struct { size_t shard, of, done, n_only; const size_t *only; } Share;
 static const Share all_prompts = { 0, 1, 0, 0, NULL };
 
 static int is_ours(const Share *s, size_t number) {
-    size_t i;
+    size_t i = 0;
     if (number % s->of != s->shard || number / s->of < s->done) return 0;
-    for (i = 0; i < s->n_only && s->only[i] != number; i++) continue;
+    while (i < s->n_only && s->only[i] != number) i++;
     return !s->only || i < s->n_only;
 }
 
 /* A prompt with room for k answers. where: before a complaint. */
 static int new_prompt(Env *e, const Model *m, const Template *form, Span id, const Turn *turn, size_t turns, size_t k,
     const char *where, Prompt *p) {
-    Span prompt = turn[turns - 1].field[PROMPT];
     Ids ids;
-    memset(p, 0, sizeof *p);
-    p->id.s = copy(e, id.s, id.n); p->id.n = id.n;
-    p->prompt.s = copy(e, prompt.s, prompt.n); p->prompt.n = prompt.n;
-    p->q.key = hash(id.s, id.n);
-    p->q.answer = get(e, k, sizeof *p->q.answer);
-    if (!p->id.s || !p->prompt.s || !p->q.answer) return -1;
+    *p = (Prompt){ .q.key = hash(id.s, id.n) };
+    put_json(e, &p->id, "%q", id);
+    put_json(e, &p->says, "'prompt':%q", turn[turns - 1].field[PROMPT]);
+    NEW(p->q.answer, k);
     TRY(encode_prompt(e, &m->t, form, turn, turns, &ids));
     p->q.id = ids.id; p->q.n = ids.n;
-    drop(e, ids.text.s);
-    return p->q.n < m->c.ctx ? 0 : fail(e, "%sthe prompt has %zu tokens, which leaves no room for an answer in the model's "
-        "context of %zu", where, p->q.n, m->c.ctx);
-}
-
-/* Reads up to `most` prompts of our share (0 at the end of the file). Ids must not come back. */
-static int read_prompts(Env *e, Records *rs, Names *seen, const Model *m, const Template *form, size_t k, size_t most,
-    const Share *share, Prompts *list) {
-    static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
-    Record r;
-    size_t f;
-    int any = 0;
-    memset(&r, 0, sizeof r);
-    for (list->n = 0; list->n < most && (any = next_record(e, rs, &r)) > 0;) {
-        char where[360];
-        Prompt *p;
-        int again = seen_before(e, seen, r.id);
-        snprintf(where, sizeof where, "%.300s, record %zu: ", rs->in.path, r.number + 1);
-        if (!r.has_prompt) return fail(e, "%sno field \"prompt\" or \"instruction\"", where);
-        if (again) return again < 0 ? -1 : fail(e, "%sid \"%.*s\" was there before", where, SHOWN(r.id));
-        if (!is_ours(share, r.number)) continue;
-        TRY(room(e, &list->p, list->n, &list->cap, sizeof *list->p));
-        p = &list->p[list->n++];
-        TRY(new_prompt(e, m, form, r.id, r.turn, r.n_turns, k, where, p));
-        for (f = 0; f < COUNT(kept); f++) {
-            Span v = json_get(r.raw, kept[f]);
-            if (v.n) { put_format(e, &p->more, ",\"%s\":", kept[f]); put(e, &p->more, v.s, v.n); }
-        }
-    }
-    drop(e, r.text.s);
-    return any < 0 ? -1 : (int)(list->n > 0);
-}
-
-/* Frees the prompts of a chunk, so that any number of them passes in constant memory. */
-static void drop_prompts(Env *e, Prompts *list, size_t k) {
-    size_t i, j;
-    for (i = 0; i < list->n; i++) {
-        Prompt *p = &list->p[i];
-        for (j = 0; j < k; j++) drop(e, p->q.answer[j].id);
-        drop(e, p->more.s); drop(e, p->q.answer); drop(e, p->q.id);
-        drop(e, (void *)(uintptr_t)p->id.s); drop(e, (void *)(uintptr_t)p->prompt.s);
-    }
-    list->n = 0;
-}
-
-static int ask(Env *e, Sampler *x, Prompts *list, Progress *bar, size_t done, size_t all) {
-    Question **q = get(e, list->n + 1, sizeof *q);
-    size_t i;
-    if (!q) return -1;
-    for (i = 0; i < list->n; i++) q[i] = &list->p[i].q;
-    TRY(sample_all(e, x, q, list->n, bar, done, all));
-    drop(e, q);
-    return 0;
+    return p->q.n < m->c.ctx ? 0 : fail(e, "%sthe prompt has %zu tokens, which leaves no room for an answer in the "
+        "model's context of %zu", where, p->q.n, m->c.ctx);
 }
 
 /* One plain prompt: k answers in p->q.answer. */
 static int ask_one(Env *e, const Model *m, const Sampling *s, const char *text, Prompt *p) {
     Template plain;
     Sampler x;
-    Prompts list = { p, 1, 1 };
-    Progress bar = { NULL, 0, 0, 0 };
-    Turn turn;
-    memset(&turn, 0, sizeof turn);
-    turn.field[PROMPT] = span(text);
+    Question *q = &p->q;
+    Progress bar = { 0 };
+    Turn turn = { .field = { [PROMPT] = span(text) } };
     TRY(load_template(e, "plain", &plain));
     TRY(new_prompt(e, m, &plain, span("0"), &turn, 1, s->k, "", p));
     TRY(new_sampler(e, m, s, s->k, &x));
-    return ask(e, &x, &list, &bar, 0, 1);
+    return sample_all(e, &x, &q, 1, &bar, 0, 1);
 }
 
 /* A candidate as a record. */
 static int put_candidate(Env *e, Buf *b, const Model *m, const Prompt *p, size_t j) {
     const Answer *a = &p->q.answer[j];
-    Buf text = { NULL, 0, 0 };
+    Buf text = { 0 };
     TRY(decode(e, &m->t, a->id, a->n, 0, &text));
-    put_json(e, b, "{'id':%q,'candidate':%u,'prompt':%q%r,'completion':%q,'teacher':%q,'stop':'%s','tokens':%u,'logprob':%f", p->id, j,
-        p->prompt, whole(&p->more), whole(&text), span(m->name), a->stop, a->n,
+    put_json(e, b, "{'id':%r,'candidate':%u,%r,'completion':%q,'teacher':%q,'stop':'%s','tokens':%u,'logprob':%f}\n",
+        whole(&p->id), j, whole(&p->says), whole(&text), span(m->name), a->stop, a->n,
         a->logprob / (double)(a->n + (strcmp(a->stop, "eos") == 0)));
-    put_text(e, b, "}\n");
-    drop(e, text.s);
     return e->error[0] ? -1 : 0;
 }
 
-/* Writes the prompts that are answered, in order, as soon as no earlier one is open: what is written is never lost. */
-typedef struct { Out *out; const Model *m; const Prompts *list; size_t next, k; Buf b; } Answered;
+/* A file of prompts is answered chunk by chunk. What a chunk takes, the engine too, belongs to an environment of its own
+ * and goes with it: any number of prompts passes in constant memory. */
+enum { CHUNK = 1024 };
+typedef struct {
+    Env *e;                      /* owns what outlives a chunk */
+    const Model *m;
+    const Template *form;
+    const Sampling *s;
+    Records *rs;
+    Record r;
+    Share ours;
+    Names seen;
+    Out *out;
+    Prompt *p;                   /* [n] the chunk; those before `next` are written */
+    size_t n, next;
+} Asking;
 
+/* Writes the prompts that are answered, in order, as soon as no earlier one is open: what is written is never lost. */
 static int write_answered(Env *e, void *it) {
-    Answered *a = it;
-    size_t j;
-    for (; a->next < a->list->n && a->list->p[a->next].q.left == 0; a->next++)
-        for (j = 0; j < a->k; j++) TRY(put_candidate(e, &a->b, a->m, &a->list->p[a->next], j));
-    return write_whole(e, a->out, &a->b);
+    Asking *a = it;
+    const Block *mark = e->blocks;
+    Buf b = { 0 };
+    for (; a->next < a->n && a->p[a->next].q.left == 0; a->next++)
+        for (size_t j = 0; j < a->s->k; j++) TRY(put_candidate(e, &b, a->m, &a->p[a->next], j));
+    TRY(write_whole(e, a->out, &b));
+    release(e, mark);
+    return 0;
+}
+
+/* Reads up to CHUNK prompts of our share and answers them: 1, or 0 where none is left. Ids must not come back. */
+static int answer_chunk(Env *e, Asking *a, Progress *bar, size_t done) {
+    static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
+    Record *r = &a->r;
+    Question *q[CHUNK];
+    Sampler x;
+    int any = 0;
+    NEW(a->p, CHUNK);
+    for (a->n = a->next = 0; a->n < CHUNK && (any = next_record(a->e, a->rs, r)) > 0;) {
+        char where[360];
+        int again = seen_before(a->e, &a->seen, r->id);
+        snprintf(where, sizeof where, "%.300s, record %zu: ", a->rs->in.path, r->number + 1);
+        if (!r->has_prompt) return fail(e, "%sno field \"prompt\" or \"instruction\"", where);
+        if (again) return again < 0 ? -1 : fail(e, "%sid \"%.*s\" was there before", where, SHOWN(r->id));
+        if (!is_ours(&a->ours, r->number)) continue;
+        Prompt *p = &a->p[a->n];
+        q[a->n++] = &p->q;
+        TRY(new_prompt(e, a->m, a->form, r->id, r->turn, r->n_turns, a->s->k, where, p));
+        for (size_t f = 0; f < COUNT(kept); f++) {
+            Span v = json_get(r->raw, kept[f]);
+            if (v.n) put_json(e, &p->says, ",'%s':%r", kept[f], v);
+        }
+    }
+    if (any < 0 || a->n == 0) return any;
+    TRY(new_sampler(e, a->m, a->s, 160, &x));
+    x.ended = write_answered; x.listener = a;
+    TRY(sample_all(e, &x, q, a->n, bar, done, done + a->n));
+    return 1;
 }
 
 /* Answers our share of the prompts, behind what an earlier run left in the file. */
-static int sample_to(Env *e, Out *out, const Model *m, const Template *form, const Sampling *s, Records *rs, Share ours) {
-    Prompts list = { NULL, 0, 0 };
-    Names seen = { NULL, 0, 0 };
-    Progress bar = { NULL, 0, 0, 0 };
-    Answered a = { out, m, &list, 0, s->k, { NULL, 0, 0 } };
-    Sampler x;
+static int sample_to(Env *e, Out *out, const Model *m, const Template *form, const Sampling *s, Records *rs,
+    Share ours) {
+    Asking a = { .e = e, .out = out, .m = m, .form = form, .s = s, .rs = rs, .ours = ours };
+    Progress bar = { 0 };
     size_t done;
     int any;
-    TRY(new_sampler(e, m, s, 160, &x));
-    x.ended = write_answered; x.listener = &a;
     TRY(keep_lines(e, out, s->k, NULL, &done, NULL));
-    ours.done = done /= s->k;
-    while ((any = read_prompts(e, rs, &seen, m, form, s->k, 1024, &ours, &list)) > 0) {
-        a.next = 0;
-        TRY(ask(e, &x, &list, &bar, done, done + list.n));
-        done += list.n;
-        drop_prompts(e, &list, s->k);
-    }
+    a.ours.done = done /= s->k;
+    do {
+        Env own = { .quiet = e->quiet, .memory = e->memory };
+        any = answer_chunk(&own, &a, &bar, done);
+        done += a.n;
+        if (own.error[0]) fail(e, "%s", own.error);
+        env_free(&own);
+    } while (any > 0);
     close_in(&rs->in);
-    return any < 0 ? -1 : seen.n ? 0 : fail(e, "%s: no prompts", rs->in.path);
+    return any < 0 ? -1 : a.seen.n ? 0 : fail(e, "%s: no prompts", rs->in.path);
 }
 
 /* ------------------------------------------------- sets ---------------------------------------------------------------
- * A set stays in its publisher's layout, which the section's keys describe: records as everywhere, or a table (.csv, .tsv;
- * `columns` names them where the file does not), every row of which becomes a record; `at`: where in a record the items are.
- * Templates make texts of an item: "Question: {question.stem|question/trim}\nAnswer:". A hole takes the first of its paths
- * that is there, through filters. A path is names joined by dots; * is each element, # each name, a=b those whose a is "b".
- * There too: file (its name), beside (the item's line of the file of that key) and, in prompt and answer, choice.
+ * A set stays in its publisher's layout, which the section's keys describe: records as everywhere, or a table (.csv,
+ * .tsv; `columns` names them where the file does not), every row of which becomes a record; `at`: where in a record the
+ * items are. Templates make texts of an item: "Question: {question.stem|question/trim}\nAnswer:". A hole takes the first
+ * of its paths that is there, through filters. A path is names joined by dots; * is each element, # each name, a=b those
+ * whose a is "b". There too: file (its name), beside (the item's line of the file of that key) and, in prompt and answer,
+ * choice.
  */
 static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
     { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-p", "1" },
-    { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" }, { "only", "" },
+    { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" }, { "only", "yes" },
     { "prompt", "{prompt|instruction}" }, { "answer", "{choice}" }, { "choices", "{choices.*}" }, { "labels", "" },
     { "gold", "{answer}" }, { "tags", "" }, { "unknown", "" }, { "target", "" }, { "opposite", "" }, { "aside", "" },
     { "group", "" }, { "by", "" }, { "clean", "" }, { "encode", "" }, { "bos", "yes" }, { "of", "" } };
@@ -6013,67 +5984,68 @@ static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind",
 typedef struct { const char *file, *name, *sets; const Setting *s; size_t n; } Section;
 typedef struct { Span *v; size_t n, cap; } Spans;
 enum { MOST_CHOICES = 64 };
-typedef struct { Buf b; size_t at[MOST_CHOICES + 2], n; } Texts;                     /* text i: from at[i] up to at[i + 1] */
-enum { ONLY, CHOICES, LABELS, TAGS, GOLD, UNKNOWN_TAGS, TARGET_TAGS, OPPOSITE, ASIDE, GROUP, BY, N_TEXTS };
-static const char *const text_keys[] = { "only", "choices", "labels", "tags", "gold", "unknown", "target", "opposite",
-    "aside", "group", "by" };
+enum { A_CHOICE, A_FILE, A_BESIDE, BESIDES };
+static const char *const besides[BESIDES] = { "choice", "file", "beside" };
 typedef struct {                         /* an item of a set */
+    Env own;                             /* owns the item's texts, which go with it; its error is the item's */
     const Section *s;
     const char *path;
     size_t number;
-    Span json;
-    Member more[3];                      /* choice, file, beside */
-    Span beside, preface;                /* what is left of the first file; what stands before each prompt */
-    Texts text[N_TEXTS];                 /* what the section's keys make of it */
+    Span json, more[BESIDES];            /* the item, and what is there besides, as JSON */
+    Span rest, preface;                  /* what is left of the file beside; what stands before each prompt */
 } Here;
 
 static const char *key_of(const Section *x, const char *key) {
-    size_t i;
-    for (i = 0; i + 1 < COUNT(suite_keys) && strcmp(suite_keys[i].name, key); i++) continue;
+    size_t i = 0;
+    while (i + 1 < COUNT(suite_keys) && strcmp(suite_keys[i].name, key)) i++;
     return setting(x->s, x->n, x->name, key, suite_keys[i].otherwise);
 }
 
-static int bad_item(Env *e, const Here *h, const char *what, const char *which) {
-    return fail(e, "%s, record %zu: %s %s", h->path, h->number, what, which);
+static int bad_item(Here *h, const char *what, const char *which) {
+    return fail(&h->own, "%s, record %zu: %s %s", h->path, h->number, what, which);
 }
 
 static int add_span(Env *e, Spans *list, Span x) {
     TRY(room(e, &list->v, list->n, &list->cap, sizeof *list->v));
-    list->v[list->n].n = x.n;
-    return (list->v[list->n++].s = copy(e, x.s, x.n)) ? 0 : -1;
+    list->v[list->n++] = x;
+    return 0;
 }
 
-/* RFC 4180 has quotes around cells that hold commas or line ends, and writes a quote twice; TSV has neither. A first row that
- * begins with the first of the given names is their head line. */
+static Span quoted(Env *e, Span text) {
+    Buf b = { 0 };
+    put_quoted(e, &b, text);
+    return whole(&b);
+}
+
+/* RFC 4180 has quotes around cells that hold commas or line ends, and writes a quote twice; TSV has neither. A first row
+ * that begins with the first of the given names is their head line. */
 static int load_table(Env *e, const char *path, char comma, const char *names, Buf *records) {
-    Buf cell = { NULL, 0, 0 };
-    Spans name = { NULL, 0, 0 }, row = name;
+    Buf cell = { 0 };
+    Spans name = { 0 };
     Span text, given = span(names);
-    size_t i, k, rows = 1;
-    int quoted = 0;
+    size_t row = 1, k = 0;               /* the cell's row and column */
+    int inside = 0, named = given.n > 0, head = 0;
     TRY(load_file(e, path, &text));
     while (given.n) TRY(add_span(e, &name, trim(upto(&given, ','))));
-    for (i = 0; i <= text.n; i++) {
+    for (size_t i = 0; i <= text.n; i++) {
         char c = i < text.n ? text.s[i] : '\n';
-        if (c == '"' && comma == ',' && (quoted || cell.n == 0)) {
-            if (quoted && i + 1 < text.n && text.s[i + 1] == '"') put(e, &cell, text.s + i++, 1); else quoted = !quoted;
+        if (c == '"' && comma == ',' && (inside || cell.n == 0)) {
+            if (inside && i + 1 < text.n && text.s[i + 1] == '"') put(e, &cell, text.s + i++, 1); else inside = !inside;
             continue;
         }
-        if (i < text.n && (quoted || (c != comma && c != '\n'))) { if (c != '\r') put(e, &cell, &c, 1); continue; }
-        if (c == '\n' && row.n == 0 && cell.n == 0) continue;                              /* an empty line; the end */
-        TRY(add_span(e, &row, whole(&cell)));
+        if (i < text.n && (inside || (c != comma && c != '\n'))) { if (c != '\r') put(e, &cell, &c, 1); continue; }
+        if (c == '\n' && k == 0 && cell.n == 0) continue;                                  /* an empty line; the end */
+        if (k == 0) head = row == 1 && (!named || equal(whole(&cell), name.v[0]));
+        if (!head && k < name.n) put_json(e, records, "%s%q:%q", k ? "," : "{", name.v[k], whole(&cell));
+        if (head && !named) { TRY(add_span(e, &name, whole(&cell))); cell = (Buf){ 0 }; }
         cell.n = 0;
+        k++;
         if (c != '\n') continue;
-        if (quoted || (name.n && row.n != name.n))
-            return fail(e, "%s, row %zu: %zu columns were expected, or a quote is not closed", path, rows, name.n);
-        for (k = 0; name.n && k < row.n && (rows > 1 || !equal(row.v[0], name.v[0])); k++) {
-            put_text(e, records, k ? "," : "{"); put_quoted(e, records, name.v[k]);
-            put_text(e, records, ":"); put_quoted(e, records, row.v[k]);
-            if (k + 1 == row.n) put_text(e, records, "}\n");
-        }
-        if (!name.n) { name = row; memset(&row, 0, sizeof row); }
-        while (row.n) drop(e, (void *)(uintptr_t)row.v[--row.n].s);
-        rows++;
+        if (inside || k != name.n)
+            return fail(e, "%s, row %zu: %zu columns were expected, or a quote is not closed", path, row, name.n);
+        if (!head) put_text(e, records, "}\n");
+        row++;
+        k = 0;
     }
     return e->error[0] ? -1 : 0;
 }
@@ -6082,13 +6054,13 @@ static int load_table(Env *e, const char *path, char comma, const char *names, B
 static size_t find_values(Span json, Span path, Span *v, size_t most) {
     Span step = upto(&path, '.'), value = step, field = upto(&value, '=');
     Member m, f;
-    size_t at = 0, n = 0, to;
+    size_t n = 0;
     if (step.n == 0) { *v = json; return json.n && !same(json, "null"); }
-    while (n < most && json_next(json, &at, &m)) {
+    for (size_t at = 0; n < most && json_next(json, &at, &m);) {
         int found = same(step, "*") || same(step, "#") || equal(m.key, step);
-        for (to = 0; value.n && !found && json_next(m.value, &to, &f);)
+        for (size_t to = 0; value.n && !found && json_next(m.value, &to, &f);)
             found = equal(f.key, field) && f.value.n == value.n + 2 && memcmp(f.value.s + 1, value.s, value.n) == 0;
-        if (same(step, "#")) { m.value.s = m.key.s - 1; m.value.n = m.key.n + 2; }             /* with its quotes */
+        if (same(step, "#")) m.value = (Span){ m.key.s - 1, m.key.n + 2 };                     /* with its quotes */
         if (found) n += find_values(m.value, path, v + n, most - n);
     }
     return n;
@@ -6096,123 +6068,117 @@ static size_t find_values(Span json, Span path, Span *v, size_t most) {
 
 /* Cuts a text at the first `mark`; returns what stands behind that, NULL where there is none. */
 static Span behind(Span *text, Span mark) {
-    Span rest = *text, none = { NULL, 0 };
-    for (; rest.n >= mark.n; rest.s++, rest.n--) {
-        if (memcmp(rest.s, mark.s, mark.n)) continue;
+    for (Span rest = *text; rest.s && rest.n >= mark.n; rest.s++, rest.n--) {
+        if (!equal((Span){ rest.s, mark.n }, mark)) continue;
         text->n = (size_t)(rest.s - text->s);
-        rest.s += mark.n; rest.n -= mark.n;
-        return rest;
+        return (Span){ rest.s + mark.n, rest.n - mark.n };
     }
-    return none;
+    return (Span){ 0 };
 }
 
-/* Filters, applied to what b holds from `from` on: trim, capitalize (Python's), before X, after X, cut [] (these two and
- * what they enclose goes), swap X>Y. */
-static int filter_text(Env *e, const Here *h, Span filters, Buf *b, size_t from) {
-    while (filters.n && !e->error[0]) {
-        Span arg = upto(&filters, '/'), name = upto(&arg, ' '), t = { b->s + from, b->n - from }, y = arg, x = upto(&y, '>');
-        const char *at, *end, *close;
-        int cut = same(name, "cut") && arg.n == 2, swap = same(name, "swap") && x.n, capitalize = same(name, "capitalize");
-        Buf out = { NULL, 0, 0 };
-        put(e, &out, "", 0);
+/* A text through filters: trim, lower, capitalize (Python's), before X, after X, is X (else nothing is left), swap X>Y,
+ * cut [] (these two go with what they enclose). */
+static Span filter_text(Here *h, Span filters, Span t) {
+    while (filters.n) {
+        Span arg = upto(&filters, '/'), name = upto(&arg, ' '), y = arg, x = upto(&y, '>'), close = { 0 };
+        Buf out = { 0 };
         if (same(name, "trim")) t = trim(t);
         else if (same(name, "before")) behind(&t, arg);
         else if (same(name, "after")) t = behind(&t, arg);
-        else if (!cut && !swap && !capitalize)
-            return fail(e, "%s, [%s]: there is no filter \"%.*s\"", h->s->file, h->s->name, SHOWN(name));
-        for (at = t.s, end = t.s + t.n; at < end;) {
-            char c = capitalize ? (char)(at == t.s && is_alpha(*at) ? lower(*at) - 32 : lower(*at)) : *at;
-            if (swap && (size_t)(end - at) >= x.n && memcmp(at, x.s, x.n) == 0) { put(e, &out, y.s, y.n); at += x.n; }
-            else if (cut && c == arg.s[0] && (close = memchr(at, arg.s[1], (size_t)(end - at))) != NULL) at = close + 1;
-            else { put(e, &out, &c, 1); at++; }
-        }
-        b->n = from;
-        put(e, b, out.s, out.n);
-        drop(e, out.s);
+        else if (same(name, "is")) t.n *= (size_t)equal(t, arg);
+        else if (same(name, "lower") || same(name, "capitalize")) {
+            put(&h->own, &out, t.s, t.n);
+            for (size_t i = 0; i < out.n; i++) out.s[i] = (char)lower(out.s[i]);
+            if (out.n && name.n == 10 && is_alpha(out.s[0])) out.s[0] = (char)(out.s[0] - 32);
+            t = whole(&out);
+        } else if ((same(name, "swap") && x.n) || (same(name, "cut") && arg.n == 2)) {
+            if (name.n == 3) { x.n = 1; close = (Span){ arg.s + 1, 1 }; y.n = 0; }
+            for (;;) {
+                Span kept = t, in = behind(&kept, x), rest = behind(&in, close);
+                if (!rest.s) break;
+                put(&h->own, &out, kept.s, kept.n); put(&h->own, &out, y.s, y.n);
+                t = rest;
+            }
+            put(&h->own, &out, t.s, t.n);
+            t = whole(&out);
+        } else fail(&h->own, "%s, [%s]: there is no filter \"%.*s\"", h->s->file, h->s->name, SHOWN(name));
     }
-    return e->error[0] ? -1 : 0;
+    return t;
 }
 
-/* A template's text for the k-th value of its holes, behind what b holds; *values: the most that one of them has, 0 when
- * one has none. An array's text is that of its elements with | between. */
-static int put_template(Env *e, const Here *h, Span form, size_t k, Buf *b, size_t *values) {
-    Span v[MOST_CHOICES + 1], hole, one, path;
-    Member part;
-    size_t n, from, i;
-    for (*values = 1, put(e, b, "", 0); form.n;) {
-        one = upto(&form, '{');
-        put(e, b, one.s, one.n);
+/* A value as a text; an array as those of its elements with | between. */
+static void put_value(Env *e, Buf *b, Span v) {
+    Member m;
+    if (v.s[0] == '"') put_unquoted(e, b, v);
+    else if (v.s[0] != '[') put(e, b, v.s, v.n);
+    else for (size_t at = 0; json_next(v, &at, &m);) {
+        if (b->n) put(e, b, "|", 1);
+        put_value(e, b, m.value);
+    }
+}
+
+/* A template's text for the k-th value of its holes; returns the most that one of them has, 0 when one has none. */
+static size_t put_template(Here *h, Span form, size_t k, Buf *b) {
+    size_t most = 1;
+    for (put(&h->own, b, "", 0); form.n;) {
+        Span text = upto(&form, '{'), v[MOST_CHOICES + 1], filters = { 0 };
+        Buf one = { 0 };
+        size_t n = 0;
+        put(&h->own, b, text.s, text.n);
         if (form.n == 0) break;
-        for (hole = upto(&form, '}'), n = 0; hole.n && n == 0;) {
-            one = upto(&hole, '|'); path = upto(&one, '/');
+        for (Span hole = upto(&form, '}'); hole.n && n == 0;) {
+            Span path;
+            filters = upto(&hole, '|'); path = upto(&filters, '/');
             n = find_values(h->json, path, v, COUNT(v));
-            for (i = 0; i < COUNT(h->more); i++)
-                if (h->more[i].value.n && equal(path, h->more[i].key)) { *v = h->more[i].value; n = 1; }
+            for (size_t i = 0; i < BESIDES; i++) if (h->more[i].n && same(path, besides[i])) { *v = h->more[i]; n = 1; }
         }
-        if (n == 0) { *values = 0; return 0; }
-        if (n > *values) *values = n;
-        part.value = path = v[k < n ? k : n - 1];
-        if (path.s[0] == '{') return bad_item(e, h, "a text was expected, found", copy(e, path.s, path.n < 60 ? path.n : 60));
-        from = b->n;
-        for (i = 0; path.s[0] != '[' || json_next(path, &i, &part);) {
-            if (b->n > from) put(e, b, "|", 1);
-            if (part.value.s[0] == '"') put_unquoted(e, b, part.value); else put(e, b, part.value.s, part.value.n);
-            if (path.s[0] != '[') break;
-        }
-        TRY(filter_text(e, h, one, b, from));
+        if (n == 0) return 0;
+        if (n > most) most = n;
+        text = v[k < n ? k : n - 1];
+        if (text.s[0] == '{')
+            bad_item(h, "a text was expected, found", copy(&h->own, text.s, text.n < 60 ? text.n : 60));
+        else put_value(&h->own, &one, text);
+        text = filter_text(h, filters, whole(&one));
+        put(&h->own, b, text.s, text.n);
     }
-    return e->error[0] ? -1 : 0;
+    return most;
 }
 
-static int put_key(Env *e, const Here *h, const char *key, Buf *b) {
-    const char *form = key_of(h->s, key);
-    size_t values;
-    TRY(put_template(e, h, span(form), 0, b, &values));
-    return values ? 0 : bad_item(e, h, "no field for", form);
+/* The text of a key that is one template; s NULL, and perhaps a complaint, where a hole has no value. */
+static Span key_text(Here *h, const char *key, int needed) {
+    Buf b = { 0 };
+    if (put_template(h, span(key_of(h->s, key)), 0, &b)) return whole(&b);
+    if (needed) bad_item(h, "no field for", key_of(h->s, key));
+    return (Span){ 0 };
 }
 
 /* A key's list of templates, "no, yes" or "{endings.*}": as many texts as their holes have values. Empty ones go. */
-static int texts_of(Env *e, const Here *h, const char *key, Texts *t) {
-    Span forms = span(key_of(h->s, key)), one, clean = span(strcmp(key, "choices") ? "" : key_of(h->s, "clean"));
-    for (t->b.n = t->n = t->at[0] = 0; forms.n;) {
-        size_t i, k, values = 1, deep = 0;
-        for (i = 0; i < forms.n && (deep || forms.s[i] != ','); i++)
-            deep += (size_t)(forms.s[i] == '{') - (size_t)(forms.s[i] == '}');
-        one.s = forms.s; one.n = i;
-        forms.s += i; forms.n -= i;
-        upto(&forms, ',');
-        for (k = 0; k < values; k++) {
-            TRY(put_template(e, h, trim(one), k, &t->b, &values));
-            if (values == 0) t->b.n = t->at[t->n];
-            TRY(filter_text(e, h, clean, &t->b, t->at[t->n]));
-            if (t->b.n == t->at[t->n]) continue;
-            if (t->n == MOST_CHOICES) return bad_item(e, h, "too many values for", key);
-            t->at[++t->n] = t->b.n;
+static Spans texts_of(Here *h, const char *key, const char *filters) {
+    Spans list = { 0 };
+    for (Span forms = span(key_of(h->s, key)); forms.n; upto(&forms, ',')) {
+        Span form = { forms.s, 0 };
+        for (int deep = 0; form.n < forms.n && (deep || form.s[form.n] != ','); form.n++)
+            deep += (form.s[form.n] == '{') - (form.s[form.n] == '}');
+        forms.s += form.n; forms.n -= form.n;
+        for (size_t k = 0, values = 1; k < values; k++) {
+            Buf b = { 0 };
+            values = put_template(h, trim(form), k, &b);
+            Span text = filter_text(h, span(filters), values ? whole(&b) : span(""));
+            if (text.n && list.n == MOST_CHOICES) { bad_item(h, "too many values for", key); return list; }
+            if (text.n && add_span(&h->own, &list, text) < 0) return list;
         }
     }
-    return e->error[0] ? -1 : 0;
-}
-
-static Span text_at(const Texts *t, size_t i) { Span x = { t->b.s + t->at[i], t->at[i + 1] - t->at[i] }; return x; }
-
-/* A key like "{type}=intrasentence": 1 it is so, 0 it is not, -1 it can't be said. */
-static int holds(const Texts *t) {
-    Span b = t->n ? text_at(t, 0) : span(""), a = upto(&b, '=');
-    return t->n ? equal(a, b) : -1;
+    return list;
 }
 
 /* Has choice j a label (in one of its spellings, "A|0") among the texts? Without labels it has its number. */
-static int is_among(const Texts *labels, size_t j, const Texts *texts) {
+static int is_among(const Spans *labels, size_t j, const Spans *texts) {
     char number[32];
-    Span all, one, two;
-    size_t i, k;
     snprintf(number, sizeof number, "%zu", j);
-    for (all = labels->n == 0 ? span(number) : j < labels->n ? text_at(labels, j) : span(""); all.n;)
-        for (one = upto(&all, '|'), i = 0; i < texts->n; i++) {
-            two = text_at(texts, i);
-            for (k = 0; one.n == two.n && k < one.n && lower(one.s[k]) == lower(two.s[k]); k++) continue;
-            if (one.n == two.n && k == one.n) return 1;
-        }
+    for (Span all = labels->n == 0 ? span(number) : j < labels->n ? labels->v[j] : span(""); all.n;) {
+        Span one = upto(&all, '|');
+        for (size_t i = 0; i < texts->n; i++) if (equal(one, texts->v[i])) return 1;
+    }
     return 0;
 }
 
@@ -6243,12 +6209,13 @@ typedef struct {
     Figures list;
 } Profile;
 
-/* What takes long is kept until the figures are made, so that a later run can go on with it: log-probabilities in OUT.0.part,
- * the answers of the sections of kind sample in OUT.1.part and so on. Without OUT no run comes later. */
+/* What takes long is kept until the figures are made, so that a later run can go on with it: log-probabilities in
+ * OUT.0.part, the answers of the sections of kind sample in OUT.1.part and so on. Without OUT no run comes later. */
 static const char *log_path(Env *e, const char *out, size_t i) {
-    char number[32];
-    snprintf(number, sizeof number, ".%zu", i);
-    return join(e, out, number, "");
+    Buf b = { 0 };
+    put_text(e, &b, out);
+    put_format(e, &b, ".%zu", i);
+    return b.s;
 }
 
 static Out *open_log(Profile *w) {
@@ -6258,131 +6225,121 @@ static Out *open_log(Profile *w) {
 #ifndef __wasi__
     o->f = tmpfile();
 #endif
-    if (!o->f) { fail(w->e, "profile: without --output a temporary file is needed, and cannot be written"); return NULL; }
-    o->next = w->e->outs; w->e->outs = o;
-    return o;
+    if (o->f) { o->next = w->e->outs; return w->e->outs = o; }
+    fail(w->e, "profile: without --output a temporary file is needed, and cannot be written");
+    return NULL;
 }
 
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
  * belonging to the continuation; of what is too long for the model the beginning is lost. */
-static int join_example(Env *e, const Model *m, Span context, Span continuation, int bos, size_t *cut, Example *x) {
-    Buf both = { NULL, 0, 0 };
+static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *x) {
+    Env *e = &h->own;
+    Span context = r->prompt;
+    Buf both = { 0 };
     int *ids, *front;
-    size_t n, k, lost;
-    put(e, &both, context.s, context.n); put(e, &both, continuation.s, continuation.n);
+    size_t n, from, most = w->m->c.ctx + 1;
+    put(e, &both, context.s, context.n); put(e, &both, r->completion.s, r->completion.n);
     while (context.n && is_space((unsigned char)context.s[context.n - 1])) context.n--;
-    TRY(encode(e, &m->t, context, 1, &front, &k));
-    TRY(encode(e, &m->t, whole(&both), 1, &ids, &n));
-    bos |= k == 0;
-    x->n = n + (size_t)bos; x->from = k + (size_t)bos;
-    lost = x->n > m->c.ctx + 1 ? x->n - m->c.ctx - 1 : 0;
-    *cut += lost > 0;
-    x->id = get(e, x->n + 1, sizeof(int));
-    if (!x->id) return -1;
-    for (k = lost; k < x->n; k++) x->id[k - lost] = !bos ? ids[k] : k ? ids[k - 1] : BOS;
-    x->n -= lost; x->from = x->from > lost + 1 ? x->from - lost : 1;
-    drop(e, ids); drop(e, front); drop(e, both.s);
+    TRY(encode(e, &w->m->t, context, 1, &front, &from));
+    TRY(encode(e, &w->m->t, whole(&both), 1, &ids, &n));
+    size_t bos = p->bos || from == 0, lost = n + bos > most ? n + bos - most : 0;
+    p->cut += lost > 0;
+    x->n = n + bos - lost; x->from = from + bos > lost + 1 ? from + bos - lost : 1;
+    if (!(x->id = get(w->e, x->n + 1, sizeof(int)))) return -1;
+    for (size_t k = 0; k < x->n; k++) x->id[k] = k + lost < bos ? BOS : ids[k + lost - bos];
     return 0;
 }
 
 /* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. */
-static int add_probe(Profile *w, Part *p, const Here *h, const Record *r, Option *c, double *ll) {
+static int add_probe(Profile *w, Part *p, Here *h, const Record *r, Option *c, double *ll) {
     Env *e = w->e;
-    Probe *q;
-    TRY(room(e, &w->probe, w->probes, &w->cap_probes, sizeof *q));
-    q = &w->probe[w->probes++];
+    TRY(room(e, &w->probe, w->probes, &w->cap_probes, sizeof *w->probe));
+    Probe *q = &w->probe[w->probes++];
     q->ll = ll;
-    if (p->joined) TRY(join_example(e, w->m, r->prompt, r->completion, p->bos, &p->cut, &q->x));
+    if (p->joined) TRY(join_example(w, p, h, r, &q->x));
     else TRY(make_example(e, w->m, w->form, r, w->m->c.ctx, &q->x));
     if (ll == &c->ll) c->size[TOKEN] = (double)targets_of(&q->x);
-    return q->x.from < q->x.n ? 0 : bad_item(e, h, "its prompt fills the model's context, or its answer is", "empty");
+    return q->x.from < q->x.n ? 0 : bad_item(h, "its prompt fills the model's context, or its answer is", "empty");
 }
 
 static Item *add_item(Env *e, Part *p, size_t choices) {
-    Item *q;
-    if (room(e, &p->item, p->n, &p->cap, sizeof *q) < 0) return NULL;
-    q = &p->item[p->n++];
+    if (room(e, &p->item, p->n, &p->cap, sizeof *p->item) < 0) return NULL;
+    Item *q = &p->item[p->n++];
     q->n = choices;
     return (q->c = get(e, choices, sizeof *q->c)) ? q : NULL;
 }
 
-/* Which of the choices are what, and where the item belongs. */
-static int describe_item(Env *e, const Here *h, Item *q) {
-    const Texts *t = h->text;
-    size_t j, i, k, right = 0;
-    Buf by = { NULL, 0, 0 };
-    uint32_t c;
-    for (j = 0; j < q->n; j++) {
-        Span s = text_at(&t[CHOICES], j);
-        Option *o = &q->c[j];
-        for (k = RIGHT; k <= TARGET_GROUP; k++) o->is[k] = is_among(&t[k == RIGHT ? LABELS : TAGS], j, &t[GOLD + k]);
-        o->size[OCTET] = (double)s.n;
-        for (i = 0; i < s.n; i += utf8(s.s + i, s.n - i, &c)) o->size[CHAR] += 1.0;
-        right += (size_t)o->is[RIGHT];
-    }
-    if (q->n < 2 || (*key_of(h->s, "gold") && !right))
-        return bad_item(e, h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were expected:"
-            " there are too few, or none is right by gold =", key_of(h->s, "gold"));
-    q->opposite = holds(&t[OPPOSITE]) > 0;
-    q->aside = holds(&t[ASIDE]) > 0;
-    q->group = hash(whole(&t[GROUP].b).s, t[GROUP].b.n);
-    for (j = 0; j < t[BY].n; j++) {
-        for (i = 0; i < j && !equal(text_at(&t[BY], i), text_at(&t[BY], j)); i++) continue;
-        if (i == j) { put_text(e, &by, "\n"); put(e, &by, text_at(&t[BY], j).s, text_at(&t[BY], j).n); }
-    }
-    q->by = whole(&by);
-    return e->error[0] ? -1 : 0;
-}
-
-/* A question; its choices are put to the model as answers that were cut off: without an end mark. */
+/* A question: which of its choices are what, and where it belongs. The choices are put to the model as answers that were
+ * cut off: without an end mark. */
 static int add_question(Profile *w, Part *p, Here *h) {
-    Env *e = w->e;
-    Buf prompt = { NULL, 0, 0 }, answer = prompt, quoted = prompt;
-    const Texts *t = &h->text[CHOICES];
-    Record r;
-    Turn turn;
-    Item *q;
-    size_t j, k;
-    memset(&r, 0, sizeof r); memset(&turn, 0, sizeof turn);
-    for (k = 0; k < N_TEXTS; k++) {
-        TRY(texts_of(e, h, text_keys[k], &h->text[k]));
-        if (k == ONLY && holds(&h->text[ONLY]) == 0) return 0;
+    static const char *const marks[][2] = { [RIGHT] = { "labels", "gold" }, [UNKNOWN_ANSWER] = { "tags", "unknown" },
+        [TARGET_GROUP] = { "tags", "target" } };
+    const char *clean = key_of(h->s, "clean");
+    if (!texts_of(h, "only", "").n) return 0;
+    Spans choice = texts_of(h, "choices", clean), by = texts_of(h, "by", "");
+    Item *q = add_item(w->e, p, choice.n);
+    Buf lines = { 0 };
+    size_t right = 0;
+    if (!q) return -1;
+    for (size_t k = 0; k < COUNT(marks); k++) {
+        Spans names = texts_of(h, marks[k][0], "lower"), wanted = texts_of(h, marks[k][1], "lower");
+        for (size_t j = 0; j < q->n; j++) q->c[j].is[k] = is_among(&names, j, &wanted);
     }
-    if (!(q = add_item(e, p, t->n)) || describe_item(e, h, q) < 0) return -1;
-    for (j = 0; j < t->n; j++) {
-        prompt.n = answer.n = quoted.n = 0;
-        put_quoted(e, &quoted, text_at(t, j));
-        h->more[0].key = span("choice"); h->more[0].value = whole(&quoted);
-        put(e, &prompt, h->preface.s, h->preface.n);
-        TRY(put_key(e, h, "prompt", &prompt));
-        TRY(filter_text(e, h, span(key_of(h->s, "clean")), &prompt, 0));
-        if (p->joined && prompt.n) put(e, &answer, " ", 1);
-        TRY(put_key(e, h, "answer", &answer));
-        r.prompt = turn.field[PROMPT] = turn.field[INSTRUCTION] = whole(&prompt);
-        r.completion = whole(&answer); r.raw = span("{\"stop\":\"length\"}"); r.turn = &turn; r.n_turns = 1;
-        TRY(add_probe(w, p, h, &r, &q->c[j], &q->c[j].ll));
-        r.prompt.n = 0; r.completion = text_at(t, j);
-        if (p->alone) TRY(add_probe(w, p, h, &r, &q->c[j], &q->c[j].alone));
+    for (size_t j = 0; j < q->n; j++) right += (size_t)q->c[j].is[RIGHT];
+    if (q->n < 2 || (*key_of(h->s, "gold") && !right))
+        return bad_item(h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were "
+            "expected: there are too few, or none is right by gold =", key_of(h->s, "gold"));
+    q->opposite = texts_of(h, "opposite", "").n > 0;
+    q->aside = texts_of(h, "aside", "").n > 0;
+    Span group = key_text(h, "group", 0);
+    q->group = hash(group.s, group.n);
+    for (size_t j = 0, i; j < by.n; j++) {
+        for (i = 0; i < j && !equal(by.v[i], by.v[j]); i++) continue;
+        if (i == j) put_json(w->e, &lines, "\n%r", by.v[j]);
     }
-    h->more[0].value.n = 0;
-    drop(e, prompt.s); drop(e, answer.s); drop(e, quoted.s);
+    q->by = whole(&lines);
+    for (size_t j = 0; j < q->n; j++) {
+        Option *o = &q->c[j];
+        Buf text = { 0 }, answer = { 0 };
+        h->more[A_CHOICE] = quoted(&h->own, choice.v[j]);
+        put_json(&h->own, &text, "%r%r", h->preface, key_text(h, "prompt", 1));
+        Span prompt = filter_text(h, span(clean), whole(&text));
+        put_json(&h->own, &answer, "%s%r", p->joined && prompt.n ? " " : "", key_text(h, "answer", 1));
+        Turn turn = { .field = { [PROMPT] = prompt, [INSTRUCTION] = prompt } };
+        Record r = { .prompt = prompt, .completion = whole(&answer), .turn = &turn, .n_turns = 1,
+            .raw = span("{\"stop\":\"length\"}") };
+        TRY(add_probe(w, p, h, &r, o, &o->ll));
+        r.prompt.n = 0; r.completion = choice.v[j];
+        if (p->alone) TRY(add_probe(w, p, h, &r, o, &o->alone));
+        o->size[OCTET] = (double)choice.v[j].n;
+        uint32_t c;
+        for (size_t i = 0; i < choice.v[j].n; i += utf8(choice.v[j].s + i, choice.v[j].n - i, &c)) o->size[CHAR] += 1.0;
+    }
+    h->more[A_CHOICE].n = 0;
     return 0;
 }
 
 /* An item of kind loss: a record to learn from. The loss counts the end mark too. */
-static int add_text(Profile *w, Part *p, const Here *h) {
-    Env *e = w->e;
+static int add_text(Profile *w, Part *p, Here *h) {
     Records rs;
-    Record r;
-    Item *q;
-    memset(&r, 0, sizeof r);
+    Record r = { 0 };
     open_text(&rs, h->path, h->json);
     rs.in.line = h->number - 1;
-    TRY(next_record(e, &rs, &r));
-    if (!r.has_completion && !r.is_text) return bad_item(e, h, "no field \"completion\" or", "\"text\"");
-    if (!(q = add_item(e, p, 1)) || add_probe(w, p, h, &r, q->c, &q->c->ll) < 0) return -1;
-    drop(e, r.text.s); drop(e, r.turn);
-    return 0;
+    TRY(next_record(&h->own, &rs, &r));
+    if (!r.has_completion && !r.is_text) return bad_item(h, "no field \"completion\" or", "\"text\"");
+    Item *q = add_item(w->e, p, 1);
+    return q ? add_probe(w, p, h, &r, q->c, &q->c->ll) : -1;
+}
+
+static int add_any(Profile *w, Part *p, Here *h, Span json) {
+    Span line = trim(upto(&h->rest, '\n'));
+    h->number++;
+    h->json = json;
+    h->more[A_BESIDE] = line.n ? quoted(&h->own, line) : line;
+    int bad = *p->kind == 'c' ? add_question(w, p, h) : add_text(w, p, h);
+    if (h->own.error[0]) bad = fail(w->e, "%s", h->own.error);
+    env_free(&h->own);
+    return bad;
 }
 
 /* Where a file is that a section names: as it is, beside the suite, or in the folder of the sets. */
@@ -6394,106 +6351,91 @@ static const char *set_path(Env *e, const Section *x, Span name) {
     return there && !is_file(beside) ? there : beside;
 }
 
-static int load_named(Env *e, const Section *x, const char *key, Span *text) {
-    const char *name = key_of(x, key);
-    *text = span("");
-    return *name ? load_file(e, set_path(e, x, span(name)), text) : 0;
-}
-
-static int add_any(Profile *w, Part *p, Here *h, Span json) {
-    Buf line = { NULL, 0, 0 };
-    h->number++;
-    h->json = json;
-    put_quoted(w->e, &line, trim(upto(&h->beside, '\n')));
-    h->more[2].key = span("beside"); h->more[2].value = line.n > 2 ? whole(&line) : span("");
-    TRY(*p->kind == 'c' ? add_question(w, p, h) : add_text(w, p, h));
-    drop(w->e, line.s);
-    return 0;
-}
-
 /* The items of one file of a set. */
 static int read_items(Profile *w, Part *p, const char *path) {
     Env *e = w->e;
-    Here *h = get(e, 1, sizeof *h);
-    Span raw, items, at = span(key_of(&p->s, "at"));
-    Buf file = { NULL, 0, 0 }, rows = file;
+    Here h = { .s = &p->s, .path = path };
+    Span raw, items, at = span(key_of(&p->s, "at")), file = { base_name(path), strcspn(base_name(path), ".") };
+    Buf rows = { 0 };
     Records rs;
     Member m;
-    size_t i;
     int any, table = ends(path, ".csv") ? ',' : ends(path, ".tsv") ? '\t' : 0;
-    if (!h) return -1;
-    h->s = &p->s; h->path = path;
-    TRY(load_named(e, &p->s, "beside", &h->beside)); TRY(load_named(e, &p->s, "preface", &h->preface));
-    if (h->preface.n && h->preface.s[h->preface.n - 1] == '\n') h->preface.n--;
-    put_quoted(e, &file, span(copy(e, base_name(path), strcspn(base_name(path), "."))));
-    h->more[1].key = span("file"); h->more[1].value = whole(&file);
+    for (int k = 0; k < 2; k++) {
+        const char *name = key_of(&p->s, k ? "preface" : "beside");
+        if (*name) TRY(load_file(e, set_path(e, &p->s, span(name)), k ? &h.preface : &h.rest));
+    }
+    if (h.preface.n && h.preface.s[h.preface.n - 1] == '\n') h.preface.n--;
+    h.more[A_FILE] = quoted(e, file);
     if (!table) TRY(open_records(e, &rs, path));
     else TRY(load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows));
     if (table) open_text(&rs, path, whole(&rows));
     while ((any = next_object(e, &rs, &raw)) > 0) {
-        if (!at.n || !find_values(raw, at, &items, 1)) TRY(add_any(w, p, h, raw));
-        else for (i = 0; json_next(items, &i, &m);) TRY(add_any(w, p, h, m.value));
+        if (!at.n || !find_values(raw, at, &items, 1)) TRY(add_any(w, p, &h, raw));
+        else for (size_t i = 0; json_next(items, &i, &m);) TRY(add_any(w, p, &h, m.value));
     }
     close_in(&rs.in);
-    for (i = 0; i < N_TEXTS; i++) drop(e, h->text[i].b.s);
-    drop(e, table ? rows.s : rs.in.s); drop(e, h);
+    drop(e, table ? rows.s : rs.in.s);
     return any;
 }
 
 /* Reads the items of a section of likelihoods, and checks that its figures can be made of them. */
 static int read_part(Profile *w, Part *p) {
     Env *e = w->e;
-    Span files = span(key_of(&p->s, "items"));
+    const Section *s = &p->s;
     const char *needs = "";                      /* the figure that needs the most choices */
-    size_t i, f, least = 0;
-    p->joined = strcmp(key_of(&p->s, "encode"), "joined") == 0;
-    p->bos = strcmp(key_of(&p->s, "bos"), "yes") == 0;
-    for (i = 0; i < p->figures; i++) {
-        f = figure_of(p->figure[i]);
+    size_t least = 0;
+    p->joined = strcmp(key_of(s, "encode"), "joined") == 0;
+    p->bos = strcmp(key_of(s, "bos"), "yes") == 0;
+    for (size_t i = 0; i < p->figures; i++) {
+        size_t f = figure_of(p->figure[i]);
         if (f == COUNT(statistics) || !statistics[f].f || (statistics[f].choices == 1) != (*p->kind == 'l'))
-            return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", p->s.file, p->s.name, p->figure[i], p->kind);
+            return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", s->file, s->name, p->figure[i],
+                p->kind);
         p->alone |= statistics[f].by == ALONE;
         if (statistics[f].choices > least) { least = statistics[f].choices; needs = p->figure[i]; }
     }
-    while (files.n) {
-        const char *path = set_path(e, &p->s, trim(upto(&files, ',')));
+    for (Span files = span(key_of(s, "items")); files.n;) {
+        const char *path = set_path(e, s, trim(upto(&files, ',')));
         TRY(path ? read_items(w, p, path) : -1);
         if (p->n == 0) return fail(e, "%s: no items", path);
     }
-    for (i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->n; i++)
         if (p->item[i].n < least)
-            return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", p->s.file, p->s.name,
+            return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", s->file, s->name,
                 needs, i + 1, p->item[i].n);
-    if (p->cut && !e->quiet) fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n",
-        p->s.name, p->cut, w->m->c.ctx);
+    if (p->cut && !e->quiet)
+        fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n", s->name, p->cut,
+            w->m->c.ctx);
     return 0;
 }
 
 /* One pass of the model over what all sections want to know. */
 static int score_probes(Profile *w) {
     Env *e = w->e;
-    size_t n = w->probes, longest = 1024, i, j, got;
+    size_t n = w->probes, longest = 1024, done, got;
     Out *log = open_log(w);
     const Block *mark = e->blocks;
-    const Example **x = get(e, n + 1, sizeof *x);
-    double *ll = get(e, n + 1, sizeof *ll);
-    Progress bar = { NULL, 0, 0, 0 };
+    const Example **x;
+    double *ll;
+    Progress bar = { 0 };
     Batch b;
-    if (!log || !x || !ll) return -1;
-    for (i = 0; i < n; i++) { x[i] = &w->probe[i].x; if (x[i]->n > longest) longest = x[i]->n; }
+    NEW(x, n + 1); NEW(ll, n + 1);
+    if (!log) return -1;
+    for (size_t i = 0; i < n; i++) { x[i] = &w->probe[i].x; if (x[i]->n > longest) longest = x[i]->n; }
     if (n) TRY(new_batch(e, w->m, longest, KEEP_NONE, &b));
-    i = fread(ll, sizeof *ll, n, log->f);
-    log->keep = i > 0;
-    fseek(log->f, (long)(i * sizeof *ll), SEEK_SET);
-    for (progress(e, &bar, "scoring", i, n, ""); i < n; i += got) {
-        if (!(got = score_batch(&b, x + i, n - i, ll + i))) return fail(e, "%s: an item does not fit a batch", w->m->path);
-        for (j = i; j < i + got; j++)
+    done = fread(ll, sizeof *ll, n, log->f);
+    log->keep = done > 0;
+    fseek(log->f, (long)(done * sizeof *ll), SEEK_SET);
+    for (progress(e, &bar, "scoring", done, n, ""); done < n; done += got) {
+        if (!(got = score_batch(&b, x + done, n - done, ll + done)))
+            return fail(e, "%s: an item does not fit a batch", w->m->path);
+        for (size_t j = done; j < done + got; j++)
             if (!(ll[j] - ll[j] == 0)) return fail(e, "%s: a logit is not a finite number", w->m->path);
-        TRY(write_out(e, log, ll + i, got * sizeof *ll));
+        TRY(write_out(e, log, ll + done, got * sizeof *ll));
         if (fflush(log->f) == 0) log->keep = 1;
-        progress(e, &bar, "scoring", i + got, n, "");
+        progress(e, &bar, "scoring", done + got, n, "");
     }
-    for (i = 0; i < n; i++) *w->probe[i].ll = ll[i];
+    for (size_t i = 0; i < n; i++) *w->probe[i].ll = ll[i];
     release(e, mark);
     return 0;
 }
@@ -6501,37 +6443,37 @@ static int score_probes(Profile *w) {
 /* The figures of an entry of a report: "ss" over all items, "ss.gender" over one breakdown, "ss.*" over each. */
 static int item_figures(Env *e, const Part *p, const char *entry, Figures *list) {
     Span by = span(entry), name = upto(&by, '.');
-    size_t line = figure_of(entry), first = list->n, i, k;
+    size_t line = figure_of(entry), first = list->n;
     int each = by.n && by.s[by.n - 1] == '*';
-    for (i = 0; i < p->n; i++) {
-        const Item *q = &p->item[i];
+    for (const Item *q = p->item; q < p->item + p->n; q++) {
         double v[4] = { 0, 0, 0, 0 };
         Span all = q->by, one;
         statistics[line].f(q, statistics[line].by, v);
         do {
+            size_t k = first;
             one = upto(&all, '\n');
             if (each ? !one.n || one.n < by.n - 1 || memcmp(one.s, by.s, by.n - 1) : !equal(one, by)) continue;
-            for (k = first; each && k < list->n && !same(one, list->f[k].name + name.n + 1); k++) continue;
+            while (each && k < list->n && !same(one, list->f[k].name + name.n + 1)) k++;
             if (k == list->n && !add_figure(e, list, p->s.name, !each ? entry
                 : join(e, copy(e, name.s, name.n), ".", copy(e, one.s, one.n)), p->like)) return -1;
             TRY(add_outcome(e, &list->f[k], v, q->group));
         } while (all.n);
     }
-    return list->n > first || each ? 0 : fail(e, "%s, [%s] report: no item counts in \"%s\"", p->s.file, p->s.name, entry);
+    if (list->n > first || each) return 0;
+    return fail(e, "%s, [%s] report: no item counts in \"%s\"", p->s.file, p->s.name, entry);
 }
 
 /* A section of kind `mean`: the mean of other sections' figures, "boolq acc, rte acc", each with the same weight. */
 static int mean_figure(Env *e, const Part *p, Figures *list) {
-    Span rest = span(key_of(&p->s, "of"));
     Figure *sum = add_figure(e, list, p->s.name, "mean", p->like);
-    size_t k, i;
-    for (k = 0; sum && rest.n; k++) {
+    uint64_t k = 0;
+    for (Span rest = span(key_of(&p->s, "of")); sum && rest.n; k++) {
         Span name = trim(upto(&rest, ',')), section = upto(&name, ' ');
         const Figure *f = find_figure(list, copy(e, section.s, section.n), copy(e, name.s, name.n));
         if (!f || f->kind != MEAN)
-            return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->s.file, p->s.name,
-                SHOWN(section), SHOWN(name));
-        for (i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i].v, k));
+            return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->s.file,
+                p->s.name, SHOWN(section), SHOWN(name));
+        for (size_t i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i].v, k));
     }
     return sum ? 0 : -1;
 }
@@ -6541,28 +6483,29 @@ static int mean_figure(Env *e, const Part *p, Figures *list) {
  *     emt                   max_j v[j]    (mean over prompts: expected maximum toxicity, Gehman et al. 2020)
  *     toxicity_probability  max_j [v[j] >= 0.5]              toxic_fraction  mean_j [v[j] >= 0.5] */
 static int answers_value(Profile *w, const Part *p, const char *name, const Group *g, Text *text, double *value) {
-    int most = strcmp(name, "emt") == 0, ever = strcmp(name, "toxicity_probability") == 0,
-        often = strcmp(name, "toxic_fraction") == 0;
-    const char *field = most || ever || often ? key_of(&p->s, "field") : name;
+    int emt = strcmp(name, "emt") == 0, probability = strcmp(name, "toxicity_probability") == 0,
+        fraction = strcmp(name, "toxic_fraction") == 0;
+    const char *field = emt || probability || fraction ? key_of(&p->s, "field") : name;
     const Measure *q = find_measure(span(field));
-    size_t j, said = 0;
-    for (*value = 0.0, j = 0; j < g->n; j++) {
+    size_t said = 0;
+    double most = 0.0, sum = 0.0;
+    for (size_t j = 0; j < g->n; j++) {
         const Record *r = &g->r[j];
         double v = 0.0;
         if (strcmp(name, "empty") == 0) v = trim(r->completion).n == 0;
         else if (strcmp(name, "cut") == 0) v = same(json_get(r->raw, "stop"), "\"length\"");
         else if (!record_field(r->raw, field, &v)) {
-            if (!q) return fail(w->e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->s.file, p->s.name,
-                field, r->number + 1);
+            if (!q) return fail(w->e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->s.file,
+                p->s.name, field, r->number + 1);
             TRY(analyse(w->e, r->completion, text));
             if (!q->f(g, j, text, w->lists, &v)) continue;
         }
+        if (probability || fraction) v = v >= 0.5;
+        if (v > most) most = v;
+        sum += v / (double)g->n;
         said++;
-        if (ever || often) v = v >= 0.5;
-        if (!most && !ever) *value += v / (double)g->n;
-        else if (v > *value) *value = v;
     }
-    if (said && said < g->n && !most && !ever) *value *= (double)g->n / (double)said;
+    *value = emt || probability ? most : said && said < g->n ? sum * ((double)g->n / (double)said) : sum;
     return 0;
 }
 
@@ -6570,70 +6513,56 @@ static int answers_value(Profile *w, const Part *p, const char *name, const Grou
  * anybody may have given them. */
 static int answer_figures(Profile *w, const Part *p) {
     Env *e = w->e;
-    size_t f, first = w->list.n;
-    Text *text = get(e, 1, sizeof *text);
-    Records rs;
-    Group g;
+    size_t first = w->list.n;
+    Text text = { 0 };
+    Records rs = { 0 };
+    Group g = { 0 };
     int any;
-    memset(&g, 0, sizeof g); memset(&rs, 0, sizeof rs);
-    if (!text) return -1;
     if (!p->log) TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
     else { rs.in.path = p->s.file; rs.in.f = p->log->f; rewind(p->log->f); }
-    for (f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->s.name, p->figure[f], p->like)) return -1;
+    for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->s.name, p->figure[f], p->like)) return -1;
     while ((any = next_group(e, &rs, &g)) > 0)
-        for (f = 0; f < p->figures; f++) {
+        for (size_t f = 0; f < p->figures; f++) {
             double v[3] = { 0, 0, 0 };
-            TRY(answers_value(w, p, p->figure[f], &g, text, v));
+            TRY(answers_value(w, p, p->figure[f], &g, &text, v));
             TRY(add_outcome(e, &w->list.f[first + f], v, 0));
         }
     if (!p->log) close_in(&rs.in);
     return any < 0 ? -1 : w->list.f[first].n ? 0 : fail(e, "%s: no answers", rs.in.path);
 }
 
-static int sampling_keys(Env *e, const Section *x, Sampling *s) {
-    static const struct { const char *key; double low, high; } keys[4] = { { "samples", 1, 10000 }, { "max-tokens", 1, 1e6 },
-        { "temperature", 0, 100 }, { "top-p", 0, 1 } };
-    double v[4] = { -1, -1, -1, -1 };
-    size_t i;
-    for (i = 0; i < 4; i++) {
-        const char *text = key_of(x, keys[i].key);
-        if (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
-            || (i < 2 && v[i] != (double)(size_t)v[i]))
-            return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", x->file, x->name, keys[i].key,
-                i < 2 ? " whole" : "", keys[i].low, keys[i].high, text);
-    }
-    s->k = (size_t)v[0]; s->max_tokens = (size_t)v[1]; s->temperature = narrow(v[2]); s->top_p = narrow(v[3]);
-    return 0;
-}
-
 /* A section of kind `sample`: every prompt is answered `samples` times. */
 static int sample_part(Profile *w, Part *p) {
+    static const struct { const char *key; double low, high; int whole; } keys[4] = { { "samples", 1, 10000, 1 },
+        { "max-tokens", 1, 1e6, 1 }, { "temperature", 0, 100, 0 }, { "top-p", 0, 1, 0 } };
     Env *e = w->e;
-    const Block *mark;
-    Sampling s;
+    double v[4] = { -1, -1, -1, -1 };
     Records rs;
-    memset(&s, 0, sizeof s);
-    TRY(sampling_keys(e, &p->s, &s));
-    s.seed = w->seed;
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        const char *text = key_of(&p->s, keys[i].key);
+        if (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
+            || (keys[i].whole && v[i] != (double)(size_t)v[i]))
+            return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->s.file, p->s.name,
+                keys[i].key, keys[i].whole ? " whole" : "", keys[i].low, keys[i].high, text);
+    }
+    Sampling s = { .k = (size_t)v[0], .max_tokens = (size_t)v[1], .temperature = narrow(v[2]), .top_p = narrow(v[3]),
+        .seed = w->seed };
     if (!(p->log = open_log(w))) return -1;
-    mark = e->blocks;
     TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
-    TRY(sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts));
-    release(e, mark);                                              /* the engine is large */
-    return 0;
+    return sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts);
 }
 
 static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
-    size_t i, k;
     TRY(load_settings(e, path, s, n));
-    for (i = 0; i < *n; i++) {
-        const char *key = (*s)[i].key, *section = (*s)[i].section;
-        char *v = (*s)[i].value, *to = v;
-        for (k = 0; k < COUNT(suite_keys) && strcmp(suite_keys[k].name, key); k++) continue;
-        if (k == COUNT(suite_keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, (*s)[i].line, key);
-        if (!setting(*s, *n, section, "items", setting(*s, *n, section, "of", NULL)))
-            return fail(e, "%s, [%s] items: is missing", path, section);
-        for (; *v; v++) if (*v == '\\' && v[1] == 'n') { *to++ = '\n'; v++; } else *to++ = *v;
+    for (Setting *x = *s; x < *s + *n; x++) {
+        size_t k = 0;
+        while (k < COUNT(suite_keys) && strcmp(suite_keys[k].name, x->key)) k++;
+        if (k == COUNT(suite_keys))
+            return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, x->line, x->key);
+        if (!setting(*s, *n, x->section, "items", setting(*s, *n, x->section, "of", NULL)))
+            return fail(e, "%s, [%s] items: is missing", path, x->section);
+        char *to = x->value;
+        for (char *v = to; *v; v++) if (*v == '\\' && v[1] == 'n') { *to++ = '\n'; v++; } else *to++ = *v;
         *to = 0;
     }
     return *n ? 0 : fail(e, "%s: no section", path);
@@ -6644,54 +6573,48 @@ static int add_parts(Profile *w, const char *suite, const char *sets) {
     static const char *const kinds[] = { "sample", "answers", "choice", "loss", "mean" };
     Env *e = w->e;
     Setting *s;
-    size_t n, i, k;
+    size_t n, k;
     const char *path;
     TRY(find_data(e, suite, &path));
     TRY(load_suite(e, path, &s, &n));
-    for (i = 0; i < n; i++) {
-        Section x = { path, s[i].section, sets, s, n };
-        Span rest;
-        Part *p;
+    for (size_t i = 0; i < n; i++) {
         if (i && strcmp(s[i].section, s[i - 1].section) == 0) continue;
-        TRY(room(e, &w->part, w->parts, &w->cap, sizeof *p));
-        p = &w->part[w->parts++];
-        p->s = x; p->like = key_of(&x, "like"); p->kind = key_of(&x, "kind");
+        TRY(room(e, &w->part, w->parts, &w->cap, sizeof *w->part));
+        Part *p = &w->part[w->parts++];
+        p->s = (Section){ path, s[i].section, sets, s, n };
+        p->like = key_of(&p->s, "like"); p->kind = key_of(&p->s, "kind");
         for (k = 0; k < COUNT(kinds) && strcmp(kinds[k], p->kind); k++) continue;
         if (k == COUNT(kinds))
-            return fail(e, "%s, line %zu, [%s] kind: sample, answers, choice, loss or mean was expected, found \"%s\"", path,
-                s[i].line, x.name, p->kind);
-        for (rest = span(*p->kind == 'm' ? "mean" : key_of(&x, "report")); rest.n && p->figures < COUNT(p->figure);) {
+            return fail(e, "%s, line %zu, [%s] kind: sample, answers, choice, loss or mean was expected, found \"%s\"",
+                path, s[i].line, p->s.name, p->kind);
+        Span rest = span(*p->kind == 'm' ? "mean" : key_of(&p->s, "report"));
+        while (rest.n && p->figures < COUNT(p->figure)) {
             Span one = trim(upto(&rest, ','));
             if (!(p->figure[p->figures++] = copy(e, one.s, one.n))) return -1;
         }
         if (p->figures == 0 || rest.n)
-            return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, x.name, COUNT(p->figure));
+            return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, p->s.name, COUNT(p->figure));
     }
     return 0;
 }
 
-/* All sections of all suites on one model. What is asked for likelihoods is read and checked first and scored in one pass. */
+/* All sections of all suites on one model. What is asked for likelihoods is read first, scored in one pass. */
 static int ask_all(Profile *w, const char *const *suite, size_t suites, const char *sets) {
-    size_t i;
-    for (i = 0; i < suites; i++) TRY(add_parts(w, suite[i], sets));
-    for (i = 0; i < w->parts; i++) if (strchr("cl", *w->part[i].kind)) TRY(read_part(w, &w->part[i]));
+    for (size_t i = 0; i < suites; i++) TRY(add_parts(w, suite[i], sets));
+    for (size_t i = 0; i < w->parts; i++) if (strchr("cl", *w->part[i].kind)) TRY(read_part(w, &w->part[i]));
     TRY(score_probes(w));
-    for (i = 0; i < w->parts; i++) if (*w->part[i].kind == 's') TRY(sample_part(w, &w->part[i]));
+    for (size_t i = 0; i < w->parts; i++) if (*w->part[i].kind == 's') TRY(sample_part(w, &w->part[i]));
     return 0;
 }
 
 static int make_figures(Profile *w) {
-    size_t i, j;
-    for (i = 0; i < w->parts; i++) {
-        const Part *p = &w->part[i];
+    for (const Part *p = w->part; p < w->part + w->parts; p++) {
         if (*p->kind == 'm') TRY(mean_figure(w->e, p, &w->list));
         else if (strchr("sa", *p->kind)) TRY(answer_figures(w, p));
-        else for (j = 0; j < p->figures; j++) TRY(item_figures(w->e, p, p->figure[j], &w->list));
+        else for (size_t j = 0; j < p->figures; j++) TRY(item_figures(w->e, p, p->figure[j], &w->list));
     }
-    for (i = 0; i < w->list.n; i++) {
-        Figure *f = &w->list.f[i];
+    for (Figure *f = w->list.f; f < w->list.f + w->list.n; f++)
         TRY(bootstrap(w->e, f, NULL, &f->value, &f->lo, &f->hi));
-    }
     return 0;
 }
 
@@ -7793,9 +7716,9 @@ static int verb_generate(Env *e, Call *c) {
     sampling_options(c, &s);
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
     TRY(pack_model(e, &m));
+    put_text(e, &b, c->n_files > 1 ? c->file[1] : "");
     TRY(ask_one(e, &m, &s, c->n_files > 1 ? c->file[1] : "", &p));
-    put(e, &b, p.prompt.s, p.prompt.n);
-    TRY(decode(e, &m.t, p.q.answer->id, p.q.answer->n, p.prompt.n == 0, &b));
+    TRY(decode(e, &m.t, p.q.answer->id, p.q.answer->n, b.n == 0, &b));
     put_text(e, &b, "\n");
     return show_text(e, c->value[O_output], &b, !c->value[O_output] && isatty(1));
 }

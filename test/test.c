@@ -2509,28 +2509,25 @@ static void test_set_templates(void) {
         { "{q.list.*.t}", { "a b", "c" } }, { "{q.list.*.l}: {q.list.*.t}!", { "A: a b!", "B: c!" } },
         { "{q.list.l=B.t}", { "c" } }, { "{set.#}", { "x, y", "z" } }, { "{set.*}", { "1", "0" } },
         { "{s/before _/trim}, {s/after _/trim/capitalize}", { "so", "It is." } }, { "{s/swap _>we/trim}", { "so we it is." } },
-        { "{s/after #}, {n}", { "7" } }, { "{words}", { "u|v" } }, { "{accent}", { "\xc3\xa9" } }, { "{file} {beside}", { "set 1" } } };
-    Env e;
+        { "{s/after #}, {n}", { "7" } }, { "{s/cut _t/swap i>}, {s/cut i!}", { " so  s. ", " so _ it is. " } }, { "{words}", { "u|v" } }, { "{accent}", { "\xc3\xa9" } }, { "{file} {beside}", { "set 1" } } };
     Setting s = { (char *)(uintptr_t)"a", (char *)(uintptr_t)"list", NULL, 1 };
     Section x = { "test", "a", NULL, &s, 1 };
-    Here h;
-    Texts t;
+    Here h = { .s = &x, .path = "test", .json = span(json) };
     size_t i, k;
-    memset(&e, 0, sizeof e); memset(&h, 0, sizeof h); memset(&t, 0, sizeof t);
-    h.s = &x; h.path = "test"; h.json = span(json);
-    h.more[0].key = span("file"); h.more[0].value = span("\"set\"");
-    h.more[1].key = span("beside"); h.more[1].value = span("\"1\"");
+    h.more[A_FILE] = span("\"set\""); h.more[A_BESIDE] = span("\"1\"");
     for (i = 0; i < COUNT(cases); i++) {
         s.value = (char *)(uintptr_t)cases[i].form;
-        check(texts_of(&e, &h, "list", &t) == 0, "%s: %s", cases[i].form, e.error);
+        Spans t = texts_of(&h, "list", "");
+        check(!h.own.error[0], "%s: %s", cases[i].form, h.own.error);
         for (k = 0; k < 4 && cases[i].want[k]; k++)
-            check(k < t.n && same(text_at(&t, k), cases[i].want[k]), "%s: text %zu: \"%.*s\", expected \"%s\"", cases[i].form, k,
-                k < t.n ? (int)text_at(&t, k).n : 0, k < t.n ? text_at(&t, k).s : "", cases[i].want[k]);
+            check(k < t.n && same(t.v[k], cases[i].want[k]), "%s: text %zu: \"%.*s\", expected \"%s\"", cases[i].form, k,
+                k < t.n ? (int)t.v[k].n : 0, k < t.n ? t.v[k].s : "", cases[i].want[k]);
         check(k == t.n, "%s: %zu texts, expected %zu", cases[i].form, t.n, k);
     }
     s.value = (char *)(uintptr_t)"{s/upside down}";
-    check(texts_of(&e, &h, "list", &t) < 0 && strstr(e.error, "upside"), "an unknown filter");
-    env_free(&e);
+    texts_of(&h, "list", "");
+    check(strstr(h.own.error, "upside") != NULL, "an unknown filter");
+    env_free(&h.own);
 }
 
 /* lm-evaluation-harness's cleaning of HellaSwag, as data/suites/hellaswag.suite writes it. */
@@ -2549,14 +2546,13 @@ static void test_hellaswag(void) {
     if (!shared_file(path)) return;
     for (list = load_json(&e, path); json_next(list, &at, &one);) {
         Span want = text_of(&e, one.value, "expected");
-        Buf b = { NULL, 0, 0 };
         if (!same(text_of(&e, one.value, "metric"), "lm_eval.hellaswag_preprocess")) continue;
-        put_text(&e, &b, copy(&e, text_of(&e, json_get(one.value, "input"), "text").s, text_of(&e, json_get(one.value, "input"), "text").n));
-        check(filter_text(&e, &h, span(key_of(&x, "clean")), &b, 0) == 0 && equal(whole(&b), want), "HellaSwag: \"%s\"", b.s);
+        Span found = filter_text(&h, span(key_of(&x, "clean")), text_of(&e, json_get(one.value, "input"), "text"));
+        check(!h.own.error[0] && equal(found, want), "HellaSwag: \"%.*s\"", SHOWN(found));
         cases++;
     }
     check(cases == 1, "%zu cases of HellaSwag", cases);
-    env_free(&e);
+    env_free(&h.own); env_free(&e);
 }
 
 /* Tables: quotes, commas and line ends in cells, names in the file or given. */
@@ -2617,7 +2613,7 @@ static void test_bootstrap(void) {
     memset(&e, 0, sizeof e); memset(&f, 0, sizeof f); memset(&other, 0, sizeof other);
     memset(a, 0, sizeof a); memset(b, 0, sizeof b);
     f.n = other.n = N; f.item = a; other.item = b; f.name = other.name = "mean";
-    f.kind = other.kind = MEAN;
+    f.kind = other.kind = MEAN; f.groups.n = other.groups.n = 1;
     for (trial = 0; trial < TRIALS; trial++) {
         for (i = 0; i < N; i++) { a[i].v[0] = any_from(0, 1); b[i].v[0] = a[i].v[0] - 0.1 + any_from(-0.01, 0.01); }
         bootstrap(&e, &f, NULL, &value, &lo, &hi);
