@@ -3452,49 +3452,30 @@ static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, flo
     }
 }
 
-/* u = scale A x, [R][rank]; or on the way `back` du = scale B' dy */
-static void lower_rank(const Param *p, const float *x, size_t R, int back, float *u) {
-    const Param *q = back ? p->b : p->a;
-    size_t n = p->a->rows, K = back ? p->rows : p->cols;
-    product_of(x, K, 1, back ? q->back : q->panel, q, back, u, n, R, n, K, 0);
-    for (size_t i = 0; i < R * n; i++) u[i] *= p->scale;
-}
-
-/* y = Wx; x [R][cols], y [R][rows]. With LoRA each sum goes on: + B u, u = scale A x. low: scratch, see Acts */
+/* y = Wx; x [R][cols], y [R][rows]. With LoRA each sum goes on: + B u, u = scale A x, two linear layers themselves.
+ * low: scratch for u, see Acts */
 static void linear(const Param *p, const float *x, size_t R, float *y, float *low) {
     product_of(x, p->cols, 1, p->panel, p, 0, y, p->rows, R, p->rows, p->cols, 0);
     if (!p->a) return;
-    lower_rank(p, x, R, 0, low);
+    linear(p->a, x, R, low, NULL);
+    for (size_t i = 0; i < R * p->a->rows; i++) low[i] *= p->scale;
     product_of(low, p->b->cols, 1, p->b->panel, p->b, 0, y, p->rows, R, p->rows, p->b->cols, 1);
 }
 
-/* dx (+)= W' dy, and with LoRA A' du; dy [R][rows], dx [R][cols] */
-static void linear_dx(const Param *p, const float *dy, size_t R, float *dx, int add, float *low) {
-    product_of(dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add);
-    if (!p->a) return;
-    lower_rank(p, dy, R, 1, low);
-    product_of(low, p->b->cols, 1, p->a->back, p->a, 1, dx, p->cols, R, p->cols, p->a->rows, 1);
-}
-
-/* dW += dy' x, rows in order; x comes in panels too (pack_straight), for it often serves several matrices. With LoRA
- * dB += dy' u and dA += du' x. */
-static void linear_dw(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *low) {
-    if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
-    if (p->a && p->a->g) {
-        size_t n = p->a->rows;
-        lower_rank(p, x, R, 0, low);
-        pack_straight(low, R, n, low + R * n);
-        product(dy, 1, p->rows, low + R * n, p->b->g, n, p->rows, n, R, 1);
-        lower_rank(p, dy, R, 1, low);
-        product(low, 1, n, x_panels, p->a->g, p->cols, n, p->cols, R, 1);
-    }
-}
-
-/* Both: what a linear layer sends back, and learns. */
+/* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several matrices.
+ * With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du. */
 static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx, int add,
     float *low) {
-    linear_dw(p, x, x_panels, R, dy, low);
-    linear_dx(p, dy, R, dx, add, low);
+    if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
+    product_of(dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add);
+    if (!p->a) return;
+    size_t n = R * p->a->rows;
+    linear(p->a, x, R, low, NULL);
+    for (size_t i = 0; i < n; i++) low[i] *= p->scale;
+    pack_straight(low, R, p->a->rows, low + n);
+    linear_back(p->b, low, low + n, R, dy, low, 0, NULL);      /* low: now du */
+    for (size_t i = 0; i < n; i++) low[i] *= p->scale;
+    linear_back(p->a, x, x_panels, R, low, dx, 1, NULL);
 }
 
 /* Positions as rotations: the pair (x[i], x[i + D/2]) of each head turns by position * theta^(-2i/D); x [R][heads][D].
@@ -3803,14 +3784,13 @@ static void route_back(const Config *c, const float *prob, const int *pick, cons
     }
 }
 
-/* The rows of each expert, gathered: expert e has places begin[e] .. begin[e+1] - 1, place i is of row from[i], and
- * place[r * top + j] is where row r's j-th pick went. Rows keep their order. pick, place, from [R top], begin [E + 1] */
+/* The rows of each expert, gathered: expert e has places begin[e] .. begin[e+1] - 1, and row r's j-th pick, whose number
+ * is r * top + j, went to place[that]; from[] is the way back. Rows keep their order. pick, place, from [R top], begin [E+1] */
 static void group_rows(const Config *c, const int *pick, size_t R, size_t *begin, int *from, int *place) {
     size_t n = 0;
     for (size_t k = 0; k < c->E; k++) {
         begin[k] = n;
-        for (size_t i = 0; i < R * c->top; i++)
-            if (pick[i] == (int)k) { from[n] = (int)(i / c->top); place[i] = (int)n++; }
+        for (size_t i = 0; i < R * c->top; i++) if (pick[i] == (int)k) { from[n] = (int)i; place[i] = (int)n++; }
     }
     begin[c->E] = n;
 }
@@ -3821,9 +3801,9 @@ static void embed_rows(const Param *p, const int *token, size_t R, float *y) {
         read_row(p, (size_t)token[r], k, p->cols - k < 32 ? p->cols - k : 32, y + r * p->cols + k);
 }
 
-/* y [n][H]: the rows from[n] of x */
-static void gather_rows(const float *x, const int *from, size_t n, size_t H, float *y) {
-    for (size_t i = 0; i < n; i++) memcpy(y + i * H, x + (size_t)from[i] * H, H * sizeof *x);
+/* y [n][H]: the rows of x that the picks from[n] are of, `top` a row */
+static void gather_rows(const float *x, const int *from, size_t top, size_t n, size_t H, float *y) {
+    for (size_t i = 0; i < n; i++) memcpy(y + i * H, x + (size_t)from[i] / top * H, H * sizeof *x);
 }
 
 /* y[r] = sum_j weight[j] out[place of j], experts rising; weight NULL: all 1. out [R top][H], place [R top], y [R][H] */
@@ -3933,7 +3913,7 @@ static void add_rows(const float *a, const float *b, size_t n, float *y) {
 static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
     route(c, &w->router, a->n, R, a->prob, a->pick, a->weight, a->low);
     group_rows(c, a->pick, R, a->begin, a->from, a->place);
-    gather_rows(a->n, a->from, R * c->top, c->H, a->in);
+    gather_rows(a->n, a->from, c->top, R * c->top, c->H, a->in);
     for (size_t x = 0; x < c->E; x++) {
         size_t at = a->begin[x], n = a->begin[x + 1] - at;
         float *in = a->in + at * c->H, *gate = a->gate + at * c->F, *up = a->up + at * c->F, *h = a->h + at * c->F;
@@ -3945,15 +3925,19 @@ static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
     mix(c, a->out, a->place, a->weight, R, a->y);
 }
 
-/* An expert's n places from `at` on: dw = u . h; then u and h [n][F] times w. */
-static void weigh_back(const Config *c, const Acts *a, size_t at, size_t n, float *u, float *h) {
-    PARALLEL(n * c->F) for (size_t i = 0; i < n; i++) {
-        size_t j = (size_t)a->from[at + i] * c->top;
-        float sum = 0.0f, *dh = u + i * c->F, *v = h + i * c->F;
-        while (a->place[j] != (int)(at + i)) j++;
-        for (size_t f = 0; f < c->F; f++) sum += dh[f] * v[f];
-        a->dweight[j] = sum;
-        for (size_t f = 0; f < c->F; f++) { dh[f] *= a->weight[j]; v[f] *= a->weight[j]; }
+/* y[i] = weight[from[i]] x[i], and dweight[from[i]] = x[i] . y[i]; x, y [n][F] */
+static void weigh_rows(const float *x, const int *from, const float *weight, size_t n, size_t F, float *y) {
+    PARALLEL(n * F) for (size_t i = 0; i < n; i++) {
+        float w = weight[from[i]];
+        for (size_t f = i * F; f < (i + 1) * F; f++) y[f] = x[f] * w;
+    }
+}
+
+static void dot_rows(const float *x, const float *y, const int *from, size_t n, size_t F, float *dweight) {
+    PARALLEL(n * F) for (size_t i = 0; i < n; i++) {
+        float sum = 0.0f;
+        for (size_t f = i * F; f < (i + 1) * F; f++) sum += x[f] * y[f];
+        dweight[from[i]] = sum;
     }
 }
 
@@ -3967,18 +3951,20 @@ static void weigh_back(const Config *c, const Acts *a, size_t at, size_t n, floa
 static void mixture_back(const Config *c, const Layer *w, const Acts *a, const Rows *rows, float balance, const float *dy,
     float *dn, double *aux) {
     size_t R = rows->n;
-    gather_rows(dy, a->from, R * c->top, c->H, a->out);
-    gather_rows(a->n, a->from, R * c->top, c->H, a->in);
+    gather_rows(dy, a->from, c->top, R * c->top, c->H, a->out);
+    gather_rows(a->n, a->from, c->top, R * c->top, c->H, a->in);
     for (size_t x = 0; x < c->E; x++) {
         const Expert *p = &w->expert[x];
         size_t at = a->begin[x], n = a->begin[x + 1] - at;
         float *gate = a->gate + at * c->F, *up = a->up + at * c->F, *h = a->h + at * c->F, *dgate = a->dgate + at * c->F,
-            *dup = a->dup + at * c->F, *dh = a->dh + at * c->F, *in = a->in + at * c->H, *out = a->out + at * c->H;
+            *dup = a->dup + at * c->F, *dh = a->dh + at * c->F, *in = a->in + at * c->H, *out = a->out + at * c->H,
+            *wh = c->E > 1 ? dup : h;                          /* one expert alone has weight 1 */
         swiglu(gate, up, n * c->F, h);
-        linear_dx(&p->down, out, n, dh, 0, a->low);
-        if (c->E > 1) weigh_back(c, a, at, n, dh, h);          /* one expert alone has weight 1 */
-        pack_straight(h, n, c->F, a->packed);
-        linear_dw(&p->down, h, a->packed, n, out, a->low);
+        if (c->E > 1) weigh_rows(h, a->from + at, a->weight, n, c->F, wh);
+        pack_straight(wh, n, c->F, a->packed);
+        linear_back(&p->down, wh, a->packed, n, out, dh, 0, a->low);       /* dh: for now u */
+        if (c->E > 1) dot_rows(h, dh, a->from + at, n, c->F, a->dweight);
+        if (c->E > 1) weigh_rows(dh, a->from + at, a->weight, n, c->F, dh);
         swiglu_back(gate, up, n * c->F, dh, dgate, dup);
         pack_straight(in, n, c->H, a->packed);
         linear_back(&p->gate, in, a->packed, n, dgate, out, 0, a->low);    /* out: now dn of each place */
@@ -4045,7 +4031,7 @@ static void forward(Batch *b) {
     for (size_t l = 0; l < c->L; l++) layer_forward(b, l);
     b->n_wanted = 0;
     for (size_t r = 0; r < b->rows.n; r++) if (b->rows.want[r]) b->wanted[b->n_wanted++] = (int)r;
-    gather_rows(last->x, b->wanted, b->n_wanted, c->H, a->y);
+    gather_rows(last->x, b->wanted, 1, b->n_wanted, c->H, a->y);
     rmsnorm(a->y, m->norm.w, b->n_wanted, c->H, c->eps, b->final);
     linear(&m->head, b->final, b->n_wanted, b->logits, a->low);
 }
@@ -4059,7 +4045,7 @@ static void backward(const Batch *b, float balance) {
     size_t H = c->H, n = b->n_wanted;
     pack_straight(b->final, n, H, a->packed);
     linear_back(&m->head, b->final, a->packed, n, b->logits, a->dy, 0, a->low);
-    gather_rows(last->x, b->wanted, n, H, a->y);
+    gather_rows(last->x, b->wanted, 1, n, H, a->y);
     memset(a->n, 0, n * H * sizeof *a->n);
     rmsnorm_back(a->y, &m->norm, n, H, c->eps, a->dy, a->n);
     memset(a->dx, 0, b->rows.n * H * sizeof *a->dx);
