@@ -3462,10 +3462,10 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
     product_of(low, p->b->cols, 1, p->b->panel, p->b, 0, y, p->rows, R, p->rows, p->b->cols, 1);
 }
 
-/* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several matrices.
- * With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du. */
-static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx, int add,
-    float *low) {
+/* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several
+ * matrices. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du. */
+static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx,
+    int add, float *low) {
     if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
     product_of(dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add);
     if (!p->a) return;
@@ -3529,7 +3529,7 @@ static void softmax_back(const float *p, float *dp, size_t apart, size_t rows, c
  *
  *     slots:  | answer 0: 41 42 .. | answer 1: 41 42 .. | ..        | prompt: 0 1 2 .. 40 |
  *               its `slot`           its `slot`                       `slot` of both's parent; shared = 41 */
-typedef struct { size_t slot, shared, parent; } Seq;     /* slots begin at multiples of 32; a parent shares nothing itself */
+typedef struct { size_t slot, shared, parent; } Seq;   /* slots begin at multiples of 32; a parent shares nothing */
 
 typedef struct {
     size_t n, most;                  /* rows in flight, and that there is room for */
@@ -3540,7 +3540,7 @@ typedef struct {
     size_t n_runs;
 } Rows;
 
-typedef struct { float *k, *v; size_t slots, layers; } Cache;  /* k [layers][slots/32][K][D][32], v [layers][slots][K][D] */
+typedef struct { float *k, *v; size_t slots, layers; } Cache; /* [layers][slots/32][K][D][32], [layers][slots][K][D] */
 
 static int new_rows(Env *e, size_t most, size_t sequences, Rows *rows) {
     *rows = (Rows){ .most = most };
@@ -3657,7 +3657,8 @@ static void attention(const Config *c, const Rows *rows, const Cache *kv, size_t
     PARALLEL_TASKS(rows->n * c->Q * D * 8) for (size_t task = 0; task < rows->n_runs * c->K; task++) {
         size_t head = task % c->K, row = (size_t)rows->run[task / c->K], m = (size_t)rows->run[task / c->K + 1] - row,
             n[QUERIES];
-        float *p = scratch + (size_t)THREAD * attention_room(c, 0), *x = p + rows_together(c) * G * T, *out = x + m * G * D;
+        float *p = scratch + (size_t)THREAD * attention_room(c, 0), *x = p + rows_together(c) * G * T,
+            *out = x + m * G * D;
         gather_queries(c, q, row, m, head, x);
         size_t common = attention_weights(c, rows, kv, l, head, row, m, x, n, p);
         strip(p, T, 1, value_row(c, kv, l, stem_of(rows, row)->slot, head), KD, out, D, m * G, D, common, 0);
@@ -3676,8 +3677,8 @@ static void attention(const Config *c, const Rows *rows, const Cache *kv, size_t
  * The weights p are computed again rather than kept: [Q][T][T] floats a sequence would be the largest thing in memory.
  * Sequences are whole here (nothing shared) and their rows stand together.
  * q, dy, dq [R][Q][D], dk, dv [R][K][D]; dq may lie where dy is. scratch [threads][attention_room] */
-static void attention_back(const Config *c, const Rows *rows, const Cache *kv, size_t l, const float *q, const float *dy,
-    float *dq, float *dk, float *dv, float *scratch) {
+static void attention_back(const Config *c, const Rows *rows, const Cache *kv, size_t l, const float *q,
+    const float *dy, float *dq, float *dk, float *dv, float *scratch) {
     size_t D = c->D, KD = c->K * D, G = c->Q / c->K, T = weights_apart(c), most = rows_together(c);
     float scale = 1.0f / sqrtf((float)D);
     PARALLEL_TASKS(rows->n * c->Q * D * 8) for (size_t task = 0; task < rows->n_seq * c->K; task++) {
@@ -3686,7 +3687,7 @@ static void attention_back(const Config *c, const Rows *rows, const Cache *kv, s
         float *keys = scratch + (size_t)THREAD * attention_room(c, 1), *values = keys + T * D, *p = values + T * D,
             *ds = p + most * G * T, *x = ds + most * G * T, *y = x + most * G * D, *dx = y + most * G * D,
             *dk0 = dk + first * KD + head * D, *dv0 = dv + first * KD + head * D;
-        for (size_t t = 0; t < end - first; t++) {   /* keys by rows, values by panels: the other way round than the cache */
+        for (size_t t = 0; t < end - first; t++) {     /* keys by rows, values by panels: the cache turned round */
             size_t slot = rows->sequence[s].slot + t;
             const float *k = key_block(c, kv, l, slot, head), *v = value_row(c, kv, l, slot, head);
             for (size_t d = 0; d < D; d++) {
@@ -3700,7 +3701,8 @@ static void attention_back(const Config *c, const Rows *rows, const Cache *kv, s
             gather_queries(c, q, row, m, head, x);
             gather_queries(c, dy, row, m, head, y);
             size_t all = attention_weights(c, rows, kv, l, head, row, m, x, n, p);
-            for (size_t t = 0; t < all; t += PANEL) strip(y, D, 1, values + t * D, PANEL, ds + t, T, m * G, PANEL, D, 0);
+            for (size_t t = 0; t < all; t += PANEL)
+                strip(y, D, 1, values + t * D, PANEL, ds + t, T, m * G, PANEL, D, 0);
             for (size_t i = 0; i < m * G; i += ABREAST) {
                 size_t few = abreast(m * G, i);
                 for (size_t r = 0; r < few; r++) length[r] = n[(i + r) / G];
@@ -3756,7 +3758,7 @@ static void route(const Config *c, const Param *router, const float *x, size_t R
 /* Where a token's gradient reaches the router: through the weights w, for picking has no derivative. Forward was
  * w[j] = p[e_j] / sum of the picked p. So now dp[e_j] = (dw[j] - sum_i dw[i] w[i]) / sum; experts that were not picked
  * get nothing, which is why routers need the load-balancing loss:
- *     per sequence of T rows and per layer  E sum_e f[e] P[e],  f[e] = times picked / T (a constant),  P[e] = mean prob,
+ *     per sequence of T rows and per layer  E sum_e f[e] P[e],  f[e] = times picked / T (a constant),  P[e] = mean p,
  * averaged over sequences and layers. `balance` = weight * targets of the batch / (sequences * layers), since the step
  * divides everything by the targets. prob, dz [R][E], pick, weight, dweight [R][top]; the loss is added to *aux. */
 static void route_back(const Config *c, const float *prob, const int *pick, const float *weight, const float *dweight,
@@ -3784,8 +3786,8 @@ static void route_back(const Config *c, const float *prob, const int *pick, cons
     }
 }
 
-/* The rows of each expert, gathered: expert e has places begin[e] .. begin[e+1] - 1, and row r's j-th pick, whose number
- * is r * top + j, went to place[that]; from[] is the way back. Rows keep their order. pick, place, from [R top], begin [E+1] */
+/* The rows of each expert, gathered: expert e has places begin[e] .. begin[e+1] - 1; pick r * top + j, row r's j-th,
+ * went to place[that], and from[] tells the pick of a place. Rows keep their order. pick, place, from [R top] */
 static void group_rows(const Config *c, const int *pick, size_t R, size_t *begin, int *from, int *place) {
     size_t n = 0;
     for (size_t k = 0; k < c->E; k++) {
@@ -3806,7 +3808,7 @@ static void gather_rows(const float *x, const int *from, size_t top, size_t n, s
     for (size_t i = 0; i < n; i++) memcpy(y + i * H, x + (size_t)from[i] / top * H, H * sizeof *x);
 }
 
-/* y[r] = sum_j weight[j] out[place of j], experts rising; weight NULL: all 1. out [R top][H], place [R top], y [R][H] */
+/* y[r] = sum_j weight[j] out[place of j], experts rising; weight NULL: all 1. out [R top][H], y [R][H] */
 static void mix(const Config *c, const float *out, const int *place, const float *weight, size_t R, float *y) {
     PARALLEL(R * c->H) for (size_t r = 0; r < R; r++) {
         float *to = y + r * c->H;
@@ -3819,8 +3821,8 @@ static void mix(const Config *c, const float *out, const int *place, const float
     }
 }
 
-/* Cross-entropy of up to 8 rows of logits x [rows][V]: the losses -log softmax(x)[target]. x becomes exp(x - its largest);
- * with `back` it becomes the gradient, softmax(x) - [target]. */
+/* Cross-entropy of up to 8 rows of logits x [rows][V]: the losses -log softmax(x)[target]. x becomes exp(x - its
+ * largest); with `back` it becomes the gradient, softmax(x) - [target]. */
 static void cross_entropy(float *x, size_t V, size_t rows, const int *target, int back, double *loss) {
     float top[ABREAST], sum[ABREAST], at[ABREAST];
     size_t n[ABREAST];
@@ -3847,7 +3849,7 @@ typedef struct {                 /* numbers of a layer: those that its backward 
     float *prob, *weight;        /* [R][E] [R top] the router's */
     int *pick, *place, *from;    /* [R top] see route, group_rows */
     size_t *begin;               /* [E + 1] */
-    float *n, *k, *v, *y;        /* .. and scratch from here on, the same for all layers: [R][H] [R][K D] [R][K D] [R][H] */
+    float *n, *k, *v, *y;        /* .. and scratch, the same for all layers: [R][H] [R][K D] [R][K D] [R][H] */
     float *in, *h, *out;         /* [R top][H] [R top][F] [R top][H] */
     float *scratch;              /* for attention, a part a thread */
     float *low;                  /* LoRA's: [R top][rank], and as much again in panels */
@@ -3855,15 +3857,15 @@ typedef struct {                 /* numbers of a layer: those that its backward 
     float *packed;               /* the widest of all in panels, while training */
 } Acts;
 
-enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };   /* for the backward: what each layer needs, or its x, the rest made again */
+enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };   /* for the backward: all that it needs, or x (the rest made again) */
 typedef struct {                 /* the rows in flight, and all that a forward makes of them */
     const Model *m;
     Rows rows;
     Cache kv;
-    Acts *acts;                  /* [L + 1] the last one's x is the stream behind all layers; what isn't kept is shared by all */
+    Acts *acts;                  /* [L + 1], the last of x alone, the stream behind all; what isn't kept all share */
     int keep, *wanted;           /* [n_wanted] numbers of the rows that want logits */
     size_t n_wanted;
-    float *final, *logits;       /* [n_wanted][H] the last norm's output; [n_wanted][V], on the way back their gradients */
+    float *final, *logits;       /* [n_wanted][H] the last norm's output; [n_wanted][V], or then their gradients */
     int *target;                 /* [R] the token behind each row, where one is learnt or scored */
     double *loss;                /* [n_wanted] */
     double *aux;                 /* [L] balance losses of a step: one sum a layer, which micro-batches go on with */
@@ -3948,17 +3950,17 @@ static void dot_rows(const float *x, const float *y, const int *from, size_t n, 
  *                  |                                        ^
  *                  +--> dw = u . h --> route_back: dz ------+ += Wrouter' dz
  *                                                   +--> dWrouter += dz' n */
-static void mixture_back(const Config *c, const Layer *w, const Acts *a, const Rows *rows, float balance, const float *dy,
-    float *dn, double *aux) {
+static void mixture_back(const Config *c, const Layer *w, const Acts *a, const Rows *rows, float balance,
+    const float *dy, float *dn, double *aux) {
     size_t R = rows->n;
     gather_rows(dy, a->from, c->top, R * c->top, c->H, a->out);
     gather_rows(a->n, a->from, c->top, R * c->top, c->H, a->in);
     for (size_t x = 0; x < c->E; x++) {
         const Expert *p = &w->expert[x];
         size_t at = a->begin[x], n = a->begin[x + 1] - at;
-        float *gate = a->gate + at * c->F, *up = a->up + at * c->F, *h = a->h + at * c->F, *dgate = a->dgate + at * c->F,
-            *dup = a->dup + at * c->F, *dh = a->dh + at * c->F, *in = a->in + at * c->H, *out = a->out + at * c->H,
-            *wh = c->E > 1 ? dup : h;                          /* one expert alone has weight 1 */
+        float *in = a->in + at * c->H, *gate = a->gate + at * c->F, *up = a->up + at * c->F, *h = a->h + at * c->F,
+            *dgate = a->dgate + at * c->F, *dup = a->dup + at * c->F, *dh = a->dh + at * c->F,
+            *out = a->out + at * c->H, *wh = c->E > 1 ? dup : h;     /* one expert alone has weight 1 */
         swiglu(gate, up, n * c->F, h);
         if (c->E > 1) weigh_rows(h, a->from + at, a->weight, n, c->F, wh);
         pack_straight(wh, n, c->F, a->packed);
@@ -4036,8 +4038,8 @@ static void forward(Batch *b) {
     linear(&m->head, b->final, b->n_wanted, b->logits, a->low);
 }
 
-/* The gradients of the logits, in their place, in; those of all weights out, added to their g, and the balance losses of
- * the batch's sequences to b->aux. `balance`: see route_back. */
+/* The gradients of the logits, in their place, in; those of all weights out, added to their g. The sequences' balance
+ * losses are added to b->aux. `balance`: see route_back. */
 static void backward(const Batch *b, float balance) {
     const Model *m = b->m;
     const Config *c = &m->c;
@@ -4067,13 +4069,13 @@ typedef struct {
 } Sampling;
 
 typedef struct { int *id; size_t n; double logprob; const char *stop; } Answer;           /* stop: "eos" or "length" */
-typedef struct { int *id; size_t n; uint64_t key; Answer *answer; size_t left; } Question;   /* answer [k]; left: in flight */
+typedef struct { int *id; size_t n; uint64_t key; Answer *answer; size_t left; } Question;   /* [k]; left: in flight */
 
 typedef struct { float p; int id; } Likely;
 
 static int likelier(Likely a, Likely b) { return a.p > b.p || (a.p == b.p && a.id < b.id); }
 
-/* Sorts by falling probability, then rising id: a merge sort, for qsort's order of equals differs between C libraries. */
+/* Sorts by falling probability, then rising id: a merge sort; qsort's order of equals differs by C library. */
 static void sort_likely(Likely *x, Likely *spare, size_t n) {
     size_t half = n / 2, i = 0, j = half;
     if (n < 2) return;
@@ -4088,7 +4090,8 @@ static void sort_likely(Likely *x, Likely *spare, size_t n) {
  * fewest whose probabilities (over those) reach top_p. The fewest are the likeliest: hence the sorting. u in
  * [0, 1) points into the sums of what is left, in order of id when nothing was cut, else of falling
  * probability. p [V]: exp of the logits over the temperature, less the largest; sum: its sum. list: [2 V]. */
-static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, float sum, Likely *list) {
+static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, float sum,
+    Likely *list) {
     size_t n = s->top_k && s->top_k < V ? s->top_k : V, i;
     float acc = 0.0f;
     if (s->temperature <= 0) {
@@ -4115,7 +4118,7 @@ static int draw_token(const Sampling *s, const float *logits, size_t V, float u,
 
 /* The engine. Answers in flight sit in places, their prompts in rooms; an answer's own keys and values begin where its
  * prompt's end. */
-typedef struct { Question *q; size_t answer, pos, room, line; int token; } Place;     /* q NULL: free; line: of its logits */
+typedef struct { Question *q; size_t answer, pos, room, line; int token; } Place;   /* q NULL: free; line: of logits */
 
 typedef struct {
     const Model *m;
@@ -4148,22 +4151,17 @@ static int size_sampler(Env *e, Sampler *x, size_t longest) {
     size_t most = x->s.max_tokens < c->ctx ? x->s.max_tokens : c->ctx, own = (most + PANEL) / PANEL * PANEL,
         prompt = (longest + PANEL) / PANEL * PANEL, slots, lines;
     for (;; x->places = x->places / 2 < x->s.k ? x->s.k : x->places / 2) {
-        x->rooms = 3 * x->places / x->s.k + 1;   /* the longest of k answers lives about three times as long as the mean */
+        x->rooms = 3 * x->places / x->s.k + 1;   /* the longest of k answers lives about three times the mean */
         slots = own * x->places + prompt * x->rooms;
         if (x->places == x->s.k || 8.0 * (double)slots * (double)(c->L * c->K * c->D) < memory_for_panels(e) / 2) break;
     }
     lines = x->places + x->rooms;
     x->longest = longest;
     TRY(make_batch(e, x->m, x->places + (longest > 512 ? longest : 512), lines, slots, lines, KEEP_NONE, &x->b));
-    NEW(x->p, lines * c->V);
-    x->tempered = x->p;
-    if (x->s.temperature != 1.0f && x->s.temperature > 0) NEW(x->tempered, lines * c->V);
-    NEW(x->top, 3 * lines);
-    NEW(x->list, max_threads() * 2 * c->V);
-    NEW(x->place, x->places);
-    NEW(x->room, x->rooms);
-    x->sum = x->top + lines;
-    x->tempered_sum = x->tempered == x->p ? x->sum : x->sum + lines;
+    NEW(x->p, lines * c->V); NEW(x->top, lines); NEW(x->sum, lines);
+    x->tempered = x->p; x->tempered_sum = x->sum;
+    if (x->s.temperature > 0 && x->s.temperature != 1) { NEW(x->tempered, lines * c->V); NEW(x->tempered_sum, lines); }
+    NEW(x->list, max_threads() * 2 * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
     for (size_t i = 0; i < lines; i++)
         x->b.rows.sequence[i].slot = i < x->places ? i * own : x->places * own + (i - x->places) * prompt;
     return 0;
@@ -4247,7 +4245,7 @@ static int step_all(Env *e, Sampler *x, Question *const *question, size_t n, siz
     return 0;
 }
 
-/* Answers all n questions; each one's `answer` has room for k. `done` of `all` were answered before, for the progress. */
+/* Answers all n questions; each one's `answer` has room for k. Of `all`, `done` were answered before: for progress. */
 static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, Progress *bar, size_t done, size_t all) {
     size_t next = 0, open = n, longest = 0;
     for (size_t i = 0; i < n; i++) {
@@ -4280,18 +4278,18 @@ static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, P
 }
 
 /* =============================================== Learning =============================================================
- * Fine-tuning: cross-entropy on the answers' tokens, AdamW. Sequences of different lengths are packed row behind row into
- * one batch, without padding; attention never crosses from one to the next. A batch may be cut into micro-batches to
- * save memory: gradients are sums over tokens in token order that go on from one micro-batch to the next and are divided
- * once, by the number of target tokens of the whole batch, so the cut cannot change a bit.
+ * Fine-tuning: cross-entropy on the answers' tokens, AdamW. Sequences of different lengths are packed row behind row
+ * into one batch, without padding; attention never crosses from one to the next. A batch may be cut into micro-batches
+ * to save memory: gradients are sums over tokens in token order that go on from one micro-batch to the next and are
+ * divided once, by the number of target tokens of the whole batch, so the cut cannot change a bit.
  */
-typedef struct { int *id; size_t n, from, record; } Example; /* tokens; those from `from` on are targets; record: from 1 */
+typedef struct { int *id; size_t n, from, record; } Example;   /* n tokens, targets from `from` on; record: from 1 */
 
 static size_t rows_of(const Example *x) { return x->n - 1; }            /* the last token is only a target */
 static size_t targets_of(const Example *x) { return x->n - x->from; }
 
 static int new_batch(Env *e, const Model *m, size_t rows, int keep, Batch *b) {
-    TRY(make_batch(e, m, rows, rows, rows * 2 + 16 * PANEL, rows, keep, b));     /* each sequence begins at a multiple of 32 */
+    TRY(make_batch(e, m, rows, rows, rows * 2 + 16 * PANEL, rows, keep, b));     /* each begins at a multiple of 32 */
     NEW(b->target, rows); NEW(b->loss, rows); NEW(b->aux, m->c.L);
     return 0;
 }
@@ -4366,7 +4364,7 @@ static double learning_rate(const Tuning *t, size_t step, size_t warm, size_t st
 }
 
 /* AdamW (Loshchilov & Hutter 2019) as PyTorch orders it:
- *     m = b1 m + (1-b1) g    v = b2 v + (1-b2) g g    w = w (1 - lr decay) - lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
+ *     m = b1 m + (1-b1) g   v = b2 v + (1-b2) g g   w = w (1 - lr decay) - lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
  * Norms are not decayed. g is multiplied by `factor` first, and cleared. */
 static void adamw(Param *p, const Tuning *t, float factor, double lr, double power1, double power2) {
     float b1 = t->beta1, b2 = t->beta2, c1 = 1.0f - b1, c2 = 1.0f - b2, eps = t->eps, root = (float)sqrt(1.0 - power2),
@@ -4418,7 +4416,7 @@ static int make_trainable(Env *e, Model *m) {
 
 typedef struct { double loss, aux, norm, lr, power1, power2; size_t step, targets; } Step;
 
-/* One step over n examples: gradients, clipping, AdamW. On return `s` says what happened; powers are carried on in it. */
+/* One step over n examples: gradients, clipping, AdamW. `s` says afterwards what happened; it carries the powers on. */
 static int train_step(Env *e, Model *m, Batch *b, const Tuning *t, const Example *const *x, size_t n, Step *s) {
     s->targets = 0; s->loss = s->aux = 0.0;
     memset(b->aux, 0, m->c.L * sizeof *b->aux);
@@ -4431,8 +4429,9 @@ static int train_step(Env *e, Model *m, Batch *b, const Tuning *t, const Example
         losses(b, 1);
         for (size_t i = 0; i < b->n_wanted; i++) {
             s->loss += b->loss[i];
-            if (!(b->loss[i] - b->loss[i] == 0.0)) return fail(e, "step %zu, record %zu: the loss is not a finite number",
-                s->step, x[done + (size_t)b->rows.seq[b->wanted[i]]]->record);
+            if (!(b->loss[i] - b->loss[i] == 0.0))
+                return fail(e, "step %zu, record %zu: the loss is not a finite number", s->step,
+                    x[done + (size_t)b->rows.seq[b->wanted[i]]]->record);
         }
         backward(b, balance);
     }
@@ -4445,7 +4444,8 @@ static int train_step(Env *e, Model *m, Batch *b, const Tuning *t, const Example
     }
     s->norm = sqrt(squared_norm(m)) / (double)s->targets;
     if (!(s->norm - s->norm == 0.0)) return fail(e, "step %zu: the gradient is not a finite number", s->step);
-    float factor = narrow((t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0) / (double)s->targets);
+    double clip = t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0;
+    float factor = narrow(clip / (double)s->targets);
     s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2;
     for (size_t i = 0; i < m->n_train; i++) adamw(m->train[i], t, factor, s->lr, s->power1, s->power2);
     return pack_model(e, m);
@@ -4472,7 +4472,8 @@ static int make_example(Env *e, const Model *m, const Template *form, const Reco
 
 typedef struct { Example *x; size_t n, cap, dropped; } Examples;
 
-static int load_examples(Env *e, const Model *m, const Template *form, const char *path, size_t max_length, Examples *list) {
+static int load_examples(Env *e, const Model *m, const Template *form, const char *path, size_t max_length,
+    Examples *list) {
     Records rs;
     Record r = { 0 };
     Example x;
@@ -4507,7 +4508,13 @@ static void shuffle(const Examples *list, uint64_t seed, size_t epoch, Keyed *or
 
 /* Where tune leaves its tracks: a line a step in `log`, the state every so many steps. For verify it leaves none but
  * the last step's line: it does steps `from` + 1 to `last`, from the file `state`. */
-typedef struct { const char *dir; Out *log; size_t every, from, last; int keep, resume; const char *state; Buf line; } Trail;
+typedef struct {
+    const char *dir, *state;
+    Out *log;
+    size_t every, from, last;
+    int keep, resume;
+    Buf line;
+} Trail;
 
 static const char *state_path(Env *e, const Trail *w, size_t step) {
     char name[40];
@@ -4516,8 +4523,8 @@ static const char *state_path(Env *e, const Trail *w, size_t step) {
 }
 
 /* The state of training behind a step, as binary32: weights and both moments of all that is learnt. With the number of
- * the step it is all there is: the order of an epoch is a function of the seed, AdamW's powers are of the step. Its parts
- * 0, 1, ..: each one's numbers, *n of them; NULL behind the last. */
+ * the step it is all there is: the order of an epoch is a function of the seed, AdamW's powers are of the step. Writing
+ * and reading walk its parts 0, 1, .. of *n numbers each; NULL is behind the last. */
 static float *state_part(const Model *m, size_t i, size_t *n) {
     if (i == 3 * m->n_train) return NULL;
     const Param *p = m->train[i / 3];
@@ -4560,8 +4567,8 @@ static int leave_track(Env *e, const Model *m, Trail *w, const Step *s) {
     Out *state = NULL;
     int due = w->every && s->step % w->every == 0;
     w->line.n = 0;
-    put_json(e, &w->line, "{'step':%u,'targets':%u,'loss':'%h','norm':'%h','lr':'%h','balance':'%h'", s->step, s->targets,
-        s->loss, s->norm, s->lr, s->aux);
+    put_json(e, &w->line, "{'step':%u,'targets':%u,'loss':'%h','norm':'%h','lr':'%h','balance':'%h'", s->step,
+        s->targets, s->loss, s->norm, s->lr, s->aux);
     if (due) {
         if (w->log && !(state = open_out(e, state_path(e, w, s->step)))) return -1;
         TRY(save_state(e, m, state, hex));
@@ -4588,7 +4595,8 @@ static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
     }
     *step = 0;
     rewind(w->log->f);
-    return ftruncate(fileno(w->log->f), 0) == 0 ? 0 : fail(e, "%s: cannot go on with it: %s", w->log->part, strerror(errno));
+    if (ftruncate(fileno(w->log->f), 0) == 0) return 0;
+    return fail(e, "%s: cannot go on with it: %s", w->log->part, strerror(errno));
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
@@ -4601,7 +4609,8 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     const Example **batch;
     TRY(load_examples(e, m, form, data, max_length, &list));
     *dropped = list.dropped;
-    if (t->lora && m->c.rank) return fail(e, "tune: option --lora: the model has an adapter already, which would learn on");
+    if (t->lora && m->c.rank)
+        return fail(e, "tune: option --lora: the model has an adapter already, which would learn on");
     if (t->lora) TRY(add_lora(e, m, t->targets, t->lora, (float)t->alpha, t->rslora, t->seed));
     TRY(make_trainable(e, m));
     TRY(new_batch(e, m, max_length > 1024 ? max_length : 1024, t->recompute ? KEEP_INPUTS : KEEP_ALL, &b));
@@ -5427,7 +5436,7 @@ static int eligible(const Rule *rule, const Record *r, int full) {
     return 1;
 }
 
-/* The place of the chosen answer in the group, or SIZE_MAX. *ties: how many shared the best value of the first field. */
+/* The chosen answer's place in the group, or SIZE_MAX. *ties: how many shared the best value of the first field. */
 static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
     size_t best = SIZE_MAX, n = 0;
     int full = 0;
@@ -5439,7 +5448,8 @@ static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ti
         double value[COUNT(rule->order)] = { 0 };
         size_t k = 0;
         if (!eligible(rule, r, full)) continue;
-        while (k < rule->n && record_field(r->raw, rule->order[k].field, &value[k])) { value[k] *= rule->order[k].sign; k++; }
+        for (; k < rule->n && record_field(r->raw, rule->order[k].field, &value[k]); k++)
+            value[k] *= rule->order[k].sign;
         if (k < rule->n) continue;
         n++;
         *ties = rule->n && best != SIZE_MAX && value[0] <= top[0] ? *ties + (value[0] == top[0]) : 1;
@@ -5450,7 +5460,7 @@ static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ti
     }
     if (rule->kind != RANDOM || n < 2) return best;
     size_t nth = below(draw(seed, DRAW_PICK, hash(g->r[0].id.s, g->r[0].id.n), 0, 0), n);
-    for (size_t i = 0; i < g->n; i++) {      /* the nth eligible one by candidate number, whatever the order of the file */
+    for (size_t i = 0; i < g->n; i++) {      /* the nth eligible one by candidate number, whatever the file's order */
         size_t before = 0, mine = g->r[i].candidate;
         for (size_t k = 0; k < g->n; k++) {
             size_t other = g->r[k].candidate;
@@ -5497,13 +5507,13 @@ static double percent(size_t part, size_t all) { return all ? 100.0 * (double)pa
 
 static void show_selection(const Rule *rule, const Selection *s) {
     size_t kept = s->prompts - s->dropped;
-    fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied (%.1f %%), %zu empty, %zu cut off\n", s->prompts,
-        s->candidates, s->dropped, s->tied, percent(s->tied, kept), s->empty, s->cut);
+    fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied (%.1f %%), %zu empty, %zu cut off\n",
+        s->prompts, s->candidates, s->dropped, s->tied, percent(s->tied, kept), s->empty, s->cut);
     if (s->n_all) fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule->order[0].field,
         mean(s->all, s->n_all), mean(s->first, s->n_first), mean(s->chosen, s->n_chosen));
     for (size_t k = 0; s->teachers > 1 && k < s->teachers; k++)
-        fprintf(stderr, "actinh: teacher %s gave %.1f %% of the candidates and %.1f %% of the chosen\n", s->teacher[k].name,
-            percent(s->teacher[k].gave, s->candidates), percent(s->teacher[k].chosen, kept));
+        fprintf(stderr, "actinh: teacher %s gave %.1f %% of the candidates and %.1f %% of the chosen\n",
+            s->teacher[k].name, percent(s->teacher[k].gave, s->candidates), percent(s->teacher[k].chosen, kept));
 }
 
 /* ========================================== Measuring models ==========================================================
