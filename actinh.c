@@ -81,9 +81,11 @@
 #ifdef _OPENMP
 #include <omp.h>
 #define THREAD omp_get_thread_num()
+#define THREADS omp_get_max_threads()
 #define PRAGMA(text) _Pragma(#text)
 #else
 #define THREAD 0
+#define THREADS 1
 #define PRAGMA(text)
 #endif
 /* Threads are worth waking for some 5 microseconds of work, 20000 easy operations. */
@@ -992,7 +994,7 @@ static void put_quoted(Env *e, Buf *b, Span text) {
 }
 
 /* Writes JSON by a pattern, ' for ": %q a Span as a quoted text, %r a Span as it stands, %s a C text as it stands, %u a
- * size_t, %f a number with six decimals. */
+ * size_t, %f a number with six decimals, %h one with all its bits. */
 static void put_json(Env *e, Buf *b, const char *form, ...) {
     va_list args;
     va_start(args, form);
@@ -1002,6 +1004,7 @@ static void put_json(Env *e, Buf *b, const char *form, ...) {
         else if (*form == 'r') { Span raw = va_arg(args, Span); put(e, b, raw.s, raw.n); }
         else if (*form == 's') put_text(e, b, va_arg(args, const char *));
         else if (*form == 'u') put_format(e, b, "%zu", va_arg(args, size_t));
+        else if (*form == 'h') put_hex(e, b, va_arg(args, double));
         else put_fixed(e, b, va_arg(args, double));
     va_end(args);
 }
@@ -3317,95 +3320,80 @@ static void sums(const float *x, const float *y, size_t apart, size_t rows, cons
  * too. test/pairs.c checks each pair by finite differences.
  */
 
-/* y[i] = x[i] inv w[i], inv = 1 / sqrt(mean(x^2) + eps); x, y [R][H], w [H] */
-static void rms_inverse(const float *x, size_t rows, size_t H, float eps, float *inv) {      /* up to 8 rows */
-    size_t n[ABREAST], r;
-    for (r = 0; r < ABREAST; r++) n[r] = H;
-    sums(x, x, H, rows, n, inv);
-    for (r = 0; r < rows; r++) inv[r] = 1.0f / sqrtf(inv[r] / (float)H + eps);
-}
-
 static size_t abreast(size_t n, size_t r) { return n - r < ABREAST ? n - r : ABREAST; }
 
+/* 1 / sqrt(mean(x^2) + eps) of up to 8 rows; x [rows][H], inv [rows] */
+static void rms_inverse(const float *x, size_t rows, size_t H, float eps, float *inv) {
+    size_t n[ABREAST];
+    for (size_t r = 0; r < ABREAST; r++) n[r] = H;
+    sums(x, x, H, rows, n, inv);
+    for (size_t r = 0; r < rows; r++) inv[r] = 1.0f / sqrtf(inv[r] / (float)H + eps);
+}
+
+/* y[i] = x[i] inv w[i], inv = 1 / sqrt(mean(x^2) + eps); x, y [R][H], w [H] */
 static void rmsnorm(const float *x, const float *w, size_t R, size_t H, float eps, float *y) {
-    long first;
-    PARALLEL(R * H) for (first = 0; first < (long)R; first += ABREAST) {
-        size_t at = (size_t)first, rows = abreast(R, at), r, i;
+    PARALLEL(R * H) for (size_t at = 0; at < R; at += ABREAST) {
+        size_t rows = abreast(R, at);
         float inv[ABREAST];
         rms_inverse(x + at * H, rows, H, eps, inv);
-        for (r = 0; r < rows; r++) for (i = 0; i < H; i++) y[(at + r) * H + i] = x[(at + r) * H + i] * inv[r] * w[i];
+        for (size_t r = 0; r < rows; r++)
+            for (size_t i = 0; i < H; i++) y[(at + r) * H + i] = x[(at + r) * H + i] * inv[r] * w[i];
     }
 }
 
 /* With n = dy w:  dx[i] += inv n[i] - x[i] inv^3 (sum n x) / H;   dw[i] += dy[i] x[i] inv, rows in order */
 static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, float eps, const float *dy, float *dx) {
-    long r;
-    size_t i, t, at;
-    float inverse[ABREAST];
-    PARALLEL(R * H) for (r = 0; r < (long)R; r++) {
-        const float *from = x + (size_t)r * H, *d = dy + (size_t)r * H;
-        float inv, sum = 0.0f, back, *to = dx + (size_t)r * H;
-        size_t j;
+    PARALLEL(R * H) for (size_t r = 0; r < R; r++) {
+        const float *from = x + r * H, *d = dy + r * H;
+        float inv, sum = 0.0f, *to = dx + r * H;
         rms_inverse(from, 1, H, eps, &inv);
-        for (j = 0; j < H; j++) sum += d[j] * p->w[j] * from[j];
-        back = inv * inv * inv * sum / (float)H;
-        for (j = 0; j < H; j++) to[j] += inv * (d[j] * p->w[j]) - from[j] * back;
+        for (size_t i = 0; i < H; i++) sum += d[i] * p->w[i] * from[i];
+        float back = inv * inv * inv * sum / (float)H;
+        for (size_t i = 0; i < H; i++) to[i] += inv * (d[i] * p->w[i]) - from[i] * back;
     }
-    if (p->g) for (at = 0; at < R; at += ABREAST) {
-        rms_inverse(x + at * H, abreast(R, at), H, eps, inverse);
-        for (t = at; t < at + abreast(R, at); t++)
-            for (i = 0; i < H; i++) p->g[i] += dy[t * H + i] * x[t * H + i] * inverse[t - at];
+    if (p->g) for (size_t at = 0; at < R; at += ABREAST) {
+        float inv[ABREAST];
+        rms_inverse(x + at * H, abreast(R, at), H, eps, inv);
+        for (size_t r = at; r < at + abreast(R, at); r++)
+            for (size_t i = 0; i < H; i++) p->g[i] += dy[r * H + i] * x[r * H + i] * inv[r - at];
     }
 }
 
-/* u = scale A x, [R][rank]; or on the way `back` du = scale B' dy */
-static void lower_rank(const Param *p, const float *x, size_t R, int back, float *u) {
-    const Param *q = back ? p->b : p->a;
-    size_t i, n = p->a->rows, K = back ? p->rows : p->cols;
-    product_of(x, K, 1, back ? q->back : q->panel, q, back, u, n, R, n, K, 0);
-    for (i = 0; i < R * n; i++) u[i] *= p->scale;
-}
-
-/* y = Wx; x [R][cols], y [R][rows]. With LoRA each sum goes on: + B u, u = scale A x. low: scratch, see new_acts */
+/* y = Wx; x [R][cols], y [R][rows]. With LoRA each sum goes on: + B u, u = scale A x, two linear layers themselves.
+ * low: scratch for u, see Acts */
 static void linear(const Param *p, const float *x, size_t R, float *y, float *low) {
     product_of(x, p->cols, 1, p->panel, p, 0, y, p->rows, R, p->rows, p->cols, 0);
     if (!p->a) return;
-    lower_rank(p, x, R, 0, low);
+    linear(p->a, x, R, low, NULL);
+    for (size_t i = 0; i < R * p->a->rows; i++) low[i] *= p->scale;
     product_of(low, p->b->cols, 1, p->b->panel, p->b, 0, y, p->rows, R, p->rows, p->b->cols, 1);
 }
 
-/* dx (+)= W' dy, and with LoRA A' du */
-static void linear_dx(const Param *p, const float *dy, size_t R, float *dx, int add, float *low) {
+/* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several
+ * matrices. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du. */
+static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx,
+    int add, float *low) {
+    if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
     product_of(dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add);
     if (!p->a) return;
-    lower_rank(p, dy, R, 1, low);
-    product_of(low, p->b->cols, 1, p->a->back, p->a, 1, dx, p->cols, R, p->cols, p->a->rows, 1);
+    size_t n = R * p->a->rows;
+    linear(p->a, x, R, low, NULL);
+    for (size_t i = 0; i < n; i++) low[i] *= p->scale;
+    pack_straight(low, R, p->a->rows, low + n);
+    linear_back(p->b, low, low + n, R, dy, low, 0, NULL);      /* low: now du */
+    for (size_t i = 0; i < n; i++) low[i] *= p->scale;
+    linear_back(p->a, x, x_panels, R, low, dx, 1, NULL);
 }
 
-/* dW += dy' x, rows in order; x comes in panels too (pack_straight), for it often serves several matrices. With LoRA
- * dB += dy' u and dA += du' x. */
-static void linear_dw(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *low) {
-    if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
-    if (p->a && p->a->g) {
-        size_t n = p->a->rows;
-        lower_rank(p, x, R, 0, low);
-        pack_straight(low, R, n, low + R * n);
-        product(dy, 1, p->rows, low + R * n, p->b->g, n, p->rows, n, R, 1);
-        lower_rank(p, dy, R, 1, low);
-        product(low, 1, n, x_panels, p->a->g, p->cols, n, p->cols, R, 1);
-    }
-}
-
-/* Positions as rotations: the pair (x[i], x[i + D/2]) of each head turns by position * theta^(-2i/D). */
+/* Positions as rotations: the pair (x[i], x[i + D/2]) of each head turns by position * theta^(-2i/D); x [R][heads][D].
+ * Its backward is the rotation the other way: direction -1. */
 static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *x, float direction) {
     size_t half = m->c.D / 2, D = m->c.D;
-    long r;
-    PARALLEL(R * heads * D) for (r = 0; r < (long)R; r++) {
+    PARALLEL(R * heads * D) for (size_t r = 0; r < R; r++) {
         const float *c = m->cosine + (size_t)pos[r] * half, *s = m->sine + (size_t)pos[r] * half;
-        size_t h, i;
-        for (h = 0; h < heads; h++) {
-            float *a = x + ((size_t)r * heads + h) * D, *b = a + half;
-            for (i = 0; i < half; i++) {
+        for (size_t h = 0; h < heads; h++) {
+            float *a = x + (r * heads + h) * D, *b = a + half;
+            for (size_t i = 0; i < half; i++) {
                 float x0 = a[i], x1 = b[i], sine = direction * s[i];
                 a[i] = x0 * c[i] - x1 * sine;
                 b[i] = x1 * c[i] + x0 * sine;
@@ -3413,16 +3401,16 @@ static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *
         }
     }
 }
-/* Its backward is the rotation the other way: direction -1. */
 
-/* Up to 8 rows in place: exp((x - top) / temperature), top the row's largest number, and their sum in order of index. */
-static void exponentials(float *x, size_t apart, size_t rows, const size_t *n, float temperature, float *top, float *sum) {
-    size_t r, i;
-    for (r = 0; r < rows; r++) {
+/* Up to 8 rows in place: exp((x - top) / temperature), top the row's largest number, and their sum in order of index.
+ * Rows are `apart` from one another, row r has n[r] numbers; so it is below. */
+static void exponentials(float *x, size_t apart, size_t rows, const size_t *n, float temperature, float *top,
+    float *sum) {
+    for (size_t r = 0; r < rows; r++) {
         float *s = x + r * apart;
         top[r] = largest(s, n[r]);
-        if (temperature == 1.0f) for (i = 0; i < n[r]; i++) s[i] = exp32(s[i] - top[r]);
-        else for (i = 0; i < n[r]; i++) s[i] = exp32((s[i] - top[r]) / temperature);
+        if (temperature == 1.0f) for (size_t i = 0; i < n[r]; i++) s[i] = exp32(s[i] - top[r]);
+        else for (size_t i = 0; i < n[r]; i++) s[i] = exp32((s[i] - top[r]) / temperature);
     }
     sums(x, NULL, apart, rows, n, sum);
 }
@@ -3430,18 +3418,16 @@ static void exponentials(float *x, size_t apart, size_t rows, const size_t *n, f
 /* p = softmax(s) in place, up to 8 rows. */
 static void softmax(float *s, size_t apart, size_t rows, const size_t *n) {
     float top[ABREAST], sum[ABREAST];
-    size_t r, i;
     exponentials(s, apart, rows, n, 1.0f, top, sum);
-    for (r = 0; r < rows; r++) for (i = 0; i < n[r]; i++) s[r * apart + i] = s[r * apart + i] / sum[r];
+    for (size_t r = 0; r < rows; r++) for (size_t i = 0; i < n[r]; i++) s[r * apart + i] = s[r * apart + i] / sum[r];
 }
 
 /* ds[i] = p[i] (dp[i] - sum_j p[j] dp[j]); in place of dp, up to 8 rows */
 static void softmax_back(const float *p, float *dp, size_t apart, size_t rows, const size_t *n) {
     float sum[ABREAST];
-    size_t r, i;
     sums(p, dp, apart, rows, n, sum);
-    for (r = 0; r < rows; r++)
-        for (i = 0; i < n[r]; i++) dp[r * apart + i] = p[r * apart + i] * (dp[r * apart + i] - sum[r]);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < n[r]; i++) dp[r * apart + i] = p[r * apart + i] * (dp[r * apart + i] - sum[r]);
 }
 
 /* Rows in flight. A row is one token of one sequence. Its keys and values go into the cache, a pool of slots: position
@@ -3450,17 +3436,44 @@ static void softmax_back(const float *p, float *dp, size_t apart, size_t rows, c
  *
  *     slots:  | answer 0: 41 42 .. | answer 1: 41 42 .. | ..        | prompt: 0 1 2 .. 40 |
  *               its `slot`           its `slot`                       `slot` of both's parent; shared = 41 */
-typedef struct { size_t slot, shared, parent; } Seq;       /* slots begin at multiples of 32; a parent shares nothing itself */
-typedef struct { size_t n; int *token, *pos, *seq; int *want; } Rows;     /* [n] each; want: logits of this row? */
-typedef struct { float *k, *v; size_t slots, layers; } Cache;             /* k [layers][slots/32][K][D][32], v [layers][slots][K][D] */
+typedef struct { size_t slot, shared, parent; } Seq;   /* slots begin at multiples of 32; a parent shares nothing */
+
+typedef struct {
+    size_t n, most;                  /* rows in flight, and that there is room for */
+    int *token, *pos, *seq, *want;   /* [n] each; seq: number of the row's sequence; want: logits of this row? */
+    Seq *sequence;
+    size_t *first, n_seq;            /* [n_seq + 1] where sequences are whole: i has rows first[i] .. first[i+1] - 1 */
+    int *run;                        /* [n_runs + 1] see find_runs */
+    size_t n_runs;
+} Rows;
+
+typedef struct { float *k, *v; size_t slots, layers; } Cache; /* [layers][slots/32][K][D][32], [layers][slots][K][D] */
+
+static int new_rows(Env *e, size_t most, size_t sequences, Rows *rows) {
+    *rows = (Rows){ .most = most };
+    NEW(rows->token, most); NEW(rows->pos, most); NEW(rows->seq, most); NEW(rows->want, most);
+    NEW(rows->sequence, sequences); NEW(rows->first, sequences + 1); NEW(rows->run, most + 1);
+    return 0;
+}
+
+static void add_row(Rows *rows, int token, size_t pos, size_t seq, int want) {
+    size_t r = rows->n++;
+    rows->token[r] = token; rows->pos[r] = (int)pos; rows->seq[r] = (int)seq; rows->want[r] = want;
+}
+
+/* The sequence of row r; and the one whose slots hold its first positions, which is its parent where there is one. */
+static const Seq *seq_of(const Rows *rows, size_t r) { return &rows->sequence[rows->seq[r]]; }
+static const Seq *stem_of(const Rows *rows, size_t r) {
+    return seq_of(rows, r)->shared ? &rows->sequence[seq_of(rows, r)->parent] : seq_of(rows, r);
+}
 
 /* layers: all of them; or 1, which each uses in its turn (when what a layer did is computed again on the way back). */
 static int new_cache(Env *e, const Config *c, size_t slots, size_t layers, Cache *kv) {
     kv->layers = layers;
     kv->slots = (slots + PANEL - 1) / PANEL * PANEL;
-    kv->k = get(e, kv->slots * layers, c->K * c->D * sizeof(float));
-    kv->v = get(e, kv->slots * layers * c->K * c->D + PANEL, sizeof(float));          /* see strip: read behind its end */
-    return kv->k && kv->v ? 0 : -1;
+    NEW(kv->k, kv->slots * layers * c->K * c->D);
+    NEW(kv->v, kv->slots * layers * c->K * c->D + PANEL);      /* see strip: read behind its end */
+    return 0;
 }
 
 static float *key_block(const Config *c, const Cache *kv, size_t l, size_t slot, size_t head) {
@@ -3471,17 +3484,15 @@ static float *value_row(const Config *c, const Cache *kv, size_t l, size_t slot,
     return kv->v + ((l % kv->layers * kv->slots + slot) * c->K + head) * c->D;
 }
 
-static void store_keys(const Config *c, const Rows *rows, const Seq *seq, size_t l, const float *k, const float *v,
-    const Cache *kv) {
-    long r;
-    PARALLEL(rows->n * c->K * c->D) for (r = 0; r < (long)rows->n; r++) {
-        const Seq *s = &seq[rows->seq[r]];
-        size_t slot = s->slot + (size_t)rows->pos[r] - s->shared, h, d;
-        for (h = 0; h < c->K; h++) {
+/* The rows' keys and values k, v [R][K][D] to their slots. */
+static void store_keys(const Config *c, const Rows *rows, const Cache *kv, size_t l, const float *k, const float *v) {
+    PARALLEL(rows->n * c->K * c->D) for (size_t r = 0; r < rows->n; r++) {
+        size_t slot = seq_of(rows, r)->slot + (size_t)rows->pos[r] - seq_of(rows, r)->shared;
+        for (size_t h = 0; h < c->K; h++) {
             float *block = key_block(c, kv, l, slot, h);
-            for (d = 0; d < c->D; d++) block[d * PANEL + slot % PANEL] = k[((size_t)r * c->K + h) * c->D + d];
+            for (size_t d = 0; d < c->D; d++) block[d * PANEL + slot % PANEL] = k[(r * c->K + h) * c->D + d];
         }
-        memcpy(value_row(c, kv, l, slot, 0), v + (size_t)r * c->K * c->D, c->K * c->D * sizeof(float));
+        memcpy(value_row(c, kv, l, slot, 0), v + r * c->K * c->D, c->K * c->D * sizeof *v);
     }
 }
 
@@ -3492,77 +3503,75 @@ static void store_keys(const Config *c, const Rows *rows, const Seq *seq, size_t
 enum { QUERIES = 32 };
 static size_t rows_together(const Config *c) { return c->Q / c->K < QUERIES ? QUERIES / (c->Q / c->K) : 1; }
 
+/* Floats from one query's weights to the next one's: its positions, and the rest of panels at two borders. */
+static size_t weights_apart(const Config *c) { return c->ctx + 2 * PANEL; }
+
 /* Floats of scratch a thread: weights, on the way back two more like them, and keys and values the other way round; for
  * each query a row of q, of y, of dy. */
 static size_t attention_room(const Config *c, int train) {
-    size_t T = c->ctx + 2 * PANEL, n = rows_together(c) * (c->Q / c->K);
+    size_t T = weights_apart(c), n = rows_together(c) * (c->Q / c->K);
     return n * (T * (train ? 2 : 1) + 3 * c->D) + (train ? 2 * T * c->D : 0) + PANEL;
 }
 
-/* Rows that go together stand together: their first rows, and behind the last the end; run [R + 1]. */
-static size_t find_runs(const Config *c, const Rows *rows, const Seq *seq, int *run) {
-    size_t n = 0, r;
-    for (r = 0; r < rows->n; r++) {
-        const Seq *s = &seq[rows->seq[r]], *t = r ? &seq[rows->seq[r - 1]] : NULL;
+/* Rows that go together stand together: `run` gets their first rows, and behind the last the end. */
+static void find_runs(const Config *c, Rows *rows) {
+    size_t n = 0;
+    for (size_t r = 0; r < rows->n; r++) {
+        const Seq *s = seq_of(rows, r), *t = r ? seq_of(rows, r - 1) : NULL;
         int joins = t && (s == t || (s->shared && s->shared == t->shared && s->parent == t->parent));
-        if (!joins || r - (size_t)run[n - 1] == rows_together(c)) run[n++] = (int)r;
+        if (!joins || r - (size_t)rows->run[n - 1] == rows_together(c)) rows->run[n++] = (int)r;
     }
-    run[n] = (int)rows->n;
-    return n;
+    rows->run[n] = (int)rows->n;
+    rows->n_runs = n;
 }
 
+/* The G heads of m rows from `row` on that read this key/value head: x [m][G][D] from q [R][Q][D]. */
 static void gather_queries(const Config *c, const float *q, size_t row, size_t m, size_t head, float *x) {
-    size_t G = c->Q / c->K, r;
-    for (r = 0; r < m; r++) memcpy(x + r * G * c->D, q + ((row + r) * c->Q + head * G) * c->D, G * c->D * sizeof *x);
+    size_t n = c->Q / c->K * c->D;
+    for (size_t r = 0; r < m; r++) memcpy(x + r * n, q + (row + r) * c->Q * c->D + head * n, n * sizeof *x);
 }
 
 /* Attention weights of the G queries a row of m rows: p [m G][T] from x [m G][D]. n [m]: positions a row sees; `common`
  * of them, which is returned, may be seen by all (p is 0 there where they are not), those behind are a row's own. */
-static size_t attention_weights(const Config *c, const Rows *rows, const Seq *seq, const Cache *kv, size_t l, size_t head,
-    size_t row, size_t m, const float *x, size_t *n, float *p) {
-    size_t G = c->Q / c->K, D = c->D, T = c->ctx + 2 * PANEL, r, t, i, common = 0, lengths[ABREAST];
-    const Seq *first = &seq[rows->seq[row]];
+static size_t attention_weights(const Config *c, const Rows *rows, const Cache *kv, size_t l, size_t head, size_t row,
+    size_t m, const float *x, size_t *n, float *p) {
+    size_t G = c->Q / c->K, D = c->D, T = weights_apart(c), common = 0, length[ABREAST];
     float scale = 1.0f / sqrtf((float)D);
-    for (r = 0; r < m; r++) { n[r] = (size_t)rows->pos[row + r] + 1; common = n[r] > common ? n[r] : common; }
-    if (first->shared) common = first->shared;
-    for (t = 0; t < common; t += PANEL)
-        strip(x, D, 1, key_block(c, kv, l, seq[first->shared ? first->parent : (size_t)rows->seq[row]].slot + t, head), PANEL,
-            p + t, T, m * G, PANEL, D, 0);
-    for (r = 0; r < m; r++) for (t = common; t < n[r]; t += PANEL)
-        strip(x + r * G * D, D, 1, key_block(c, kv, l, seq[rows->seq[row + r]].slot + t - common, head), PANEL,
+    for (size_t r = 0; r < m; r++) { n[r] = (size_t)rows->pos[row + r] + 1; common = n[r] > common ? n[r] : common; }
+    if (seq_of(rows, row)->shared) common = seq_of(rows, row)->shared;
+    for (size_t t = 0; t < common; t += PANEL)
+        strip(x, D, 1, key_block(c, kv, l, stem_of(rows, row)->slot + t, head), PANEL, p + t, T, m * G, PANEL, D, 0);
+    for (size_t r = 0; r < m; r++) for (size_t t = common; t < n[r]; t += PANEL)
+        strip(x + r * G * D, D, 1, key_block(c, kv, l, seq_of(rows, row + r)->slot + t - common, head), PANEL,
             p + r * G * T + t, T, G, PANEL, D, 0);
-    for (i = 0; i < m * G; i += r) {
-        for (r = 0; r < ABREAST && i + r < m * G; r++) {
-            lengths[r] = n[(i + r) / G];
-            for (t = 0; t < lengths[r]; t++) p[(i + r) * T + t] *= scale;
+    for (size_t i = 0; i < m * G; i += ABREAST) {
+        size_t few = abreast(m * G, i);
+        for (size_t r = 0; r < few; r++) {
+            length[r] = n[(i + r) / G];
+            for (size_t t = 0; t < length[r]; t++) p[(i + r) * T + t] *= scale;
         }
-        softmax(p + i * T, T, r, lengths);
+        softmax(p + i * T, T, few, length);
     }
-    for (i = 0; i < m * G; i++) for (t = n[i / G]; t < common; t++) p[i * T + t] = 0.0f;
+    for (size_t i = 0; i < m * G; i++) for (size_t t = n[i / G]; t < common; t++) p[i * T + t] = 0.0f;
     return common;
 }
 
-/* y [rows][D] (+)= p [rows][T] x, x's n rows `apart` from one another; values weighted by attention. */
-static void weigh(const float *p, size_t T, const float *x, size_t apart, size_t D, size_t n, float *y, size_t rows, int add) {
-    size_t d;
-    for (d = 0; d < D; d += PANEL) strip(p, T, 1, x + d, apart, y + d, D, rows, D - d < PANEL ? D - d : PANEL, n, add);
-}
-
 /* y[r][h] = sum_t softmax_t(q . k[t] / sqrt(D)) v[t] over the positions up to the row's own; q, y [R][Q][D].
- * Query head h reads key/value head h / (Q/K). run, n_runs: see find_runs. scratch [threads][attention_room] */
-static void attention(const Config *c, const Rows *rows, const Seq *seq, const int *run, size_t n_runs, const Cache *kv, size_t l,
-    const float *q, float *y, float *scratch) {
-    long task, tasks = (long)(n_runs * c->K);
-    PARALLEL_TASKS(rows->n * c->Q * c->D * 8) for (task = 0; task < tasks; task++) {
-        size_t row = (size_t)run[(size_t)task / c->K], m = (size_t)run[(size_t)task / c->K + 1] - row, G = c->Q / c->K, r, n[QUERIES],
-            head = (size_t)task % c->K, D = c->D, KD = c->K * D, T = c->ctx + 2 * PANEL, s = (size_t)rows->seq[row], common;
-        float *p = scratch + (size_t)THREAD * attention_room(c, 0), *x = p + rows_together(c) * G * T, *out = x + m * G * D;
+ * Query head h reads key/value head h / (Q/K). scratch [threads][attention_room] */
+static void attention(const Config *c, const Rows *rows, const Cache *kv, size_t l, const float *q, float *y,
+    float *scratch) {
+    size_t G = c->Q / c->K, D = c->D, KD = c->K * D, T = weights_apart(c);
+    PARALLEL_TASKS(rows->n * c->Q * D * 8) for (size_t task = 0; task < rows->n_runs * c->K; task++) {
+        size_t head = task % c->K, row = (size_t)rows->run[task / c->K], m = (size_t)rows->run[task / c->K + 1] - row,
+            n[QUERIES];
+        float *p = scratch + (size_t)THREAD * attention_room(c, 0), *x = p + rows_together(c) * G * T,
+            *out = x + m * G * D;
         gather_queries(c, q, row, m, head, x);
-        common = attention_weights(c, rows, seq, kv, l, head, row, m, x, n, p);
-        weigh(p, T, value_row(c, kv, l, seq[seq[s].shared ? seq[s].parent : s].slot, head), KD, D, common, out, m * G, 0);
-        for (r = 0; r < m; r++) {
-            if (n[r] > common) weigh(p + r * G * T + common, T, value_row(c, kv, l, seq[rows->seq[row + r]].slot, head), KD, D,
-                n[r] - common, out + r * G * D, G, 1);
+        size_t common = attention_weights(c, rows, kv, l, head, row, m, x, n, p);
+        strip(p, T, 1, value_row(c, kv, l, stem_of(rows, row)->slot, head), KD, out, D, m * G, D, common, 0);
+        for (size_t r = 0; r < m; r++) {
+            if (n[r] > common) strip(p + r * G * T + common, T, 1,
+                value_row(c, kv, l, seq_of(rows, row + r)->slot, head), KD, out + r * G * D, D, G, D, n[r] - common, 1);
             memcpy(y + ((row + r) * c->Q + head * G) * D, out + r * G * D, G * D * sizeof *y);
         }
     }
@@ -3573,60 +3582,60 @@ static void attention(const Config *c, const Rows *rows, const Seq *seq, const i
  *     dk[t] += ds[t] q      dv[t] += p[t] dy                        (queries in order, then heads of the group)
  * each a product over the queries that go together; where a query does not see t, p and ds are 0 and add nothing.
  * The weights p are computed again rather than kept: [Q][T][T] floats a sequence would be the largest thing in memory.
- * Sequences are whole here (nothing shared) and their rows stand together; seq i has rows first[i] .. first[i+1] - 1.
- * dq may lie where dy is. scratch [threads][attention_room] */
-static void attention_back(const Config *c, const Rows *rows, const size_t *first, const Seq *seq, size_t n_seq, const Cache *kv,
-    size_t l, const float *q, const float *dy, float *dq, float *dk, float *dv, float *scratch) {
-    long task, tasks = (long)(n_seq * c->K);
-    PARALLEL_TASKS(rows->n * c->Q * c->D * 8) for (task = 0; task < tasks; task++) {
-        size_t s = (size_t)task / c->K, head = (size_t)task % c->K, length = first[s + 1] - first[s], D = c->D, KD = c->K * D,
-            G = c->Q / c->K, T = c->ctx + 2 * PANEL, most = rows_together(c), m, row, i, j, t, d, n[QUERIES], all,
-            lengths[ABREAST];
+ * Sequences are whole here (nothing shared) and their rows stand together.
+ * q, dy, dq [R][Q][D], dk, dv [R][K][D]; dq may lie where dy is. scratch [threads][attention_room] */
+static void attention_back(const Config *c, const Rows *rows, const Cache *kv, size_t l, const float *q,
+    const float *dy, float *dq, float *dk, float *dv, float *scratch) {
+    size_t D = c->D, KD = c->K * D, G = c->Q / c->K, T = weights_apart(c), most = rows_together(c);
+    float scale = 1.0f / sqrtf((float)D);
+    PARALLEL_TASKS(rows->n * c->Q * D * 8) for (size_t task = 0; task < rows->n_seq * c->K; task++) {
+        size_t s = task / c->K, head = task % c->K, first = rows->first[s], end = rows->first[s + 1], m, n[QUERIES],
+            length[ABREAST];
         float *keys = scratch + (size_t)THREAD * attention_room(c, 1), *values = keys + T * D, *p = values + T * D,
             *ds = p + most * G * T, *x = ds + most * G * T, *y = x + most * G * D, *dx = y + most * G * D,
-            *dk0 = dk + first[s] * KD + head * D, *dv0 = dv + first[s] * KD + head * D, scale = 1.0f / sqrtf((float)D);
-        for (t = 0; t < length; t++) {   /* keys by rows, values by panels: the other way round than in the cache */
-            const float *k = key_block(c, kv, l, seq[s].slot + t, head), *v = value_row(c, kv, l, seq[s].slot + t, head);
-            for (d = 0; d < D; d++) {
+            *dk0 = dk + first * KD + head * D, *dv0 = dv + first * KD + head * D;
+        for (size_t t = 0; t < end - first; t++) {     /* keys by rows, values by panels: the cache turned round */
+            size_t slot = rows->sequence[s].slot + t;
+            const float *k = key_block(c, kv, l, slot, head), *v = value_row(c, kv, l, slot, head);
+            for (size_t d = 0; d < D; d++) {
                 keys[t * D + d] = k[d * PANEL + t % PANEL];
                 values[(t / PANEL * D + d) * PANEL + t % PANEL] = v[d];
                 dk0[t * KD + d] = dv0[t * KD + d] = 0.0f;
             }
         }
-        for (row = first[s]; row < first[s + 1]; row += m) {
-            m = first[s + 1] - row < most ? first[s + 1] - row : most;
+        for (size_t row = first; row < end; row += m) {
+            m = end - row < most ? end - row : most;
             gather_queries(c, q, row, m, head, x);
             gather_queries(c, dy, row, m, head, y);
-            all = attention_weights(c, rows, seq, kv, l, head, row, m, x, n, p);
-            for (t = 0; t < all; t += PANEL) strip(y, D, 1, values + t * D, PANEL, ds + t, T, m * G, PANEL, D, 0);
-            for (i = 0; i < m * G; i += j) {
-                for (j = 0; j < ABREAST && i + j < m * G; j++) lengths[j] = n[(i + j) / G];
-                softmax_back(p + i * T, ds + i * T, T, j, lengths);
+            size_t all = attention_weights(c, rows, kv, l, head, row, m, x, n, p);
+            for (size_t t = 0; t < all; t += PANEL)
+                strip(y, D, 1, values + t * D, PANEL, ds + t, T, m * G, PANEL, D, 0);
+            for (size_t i = 0; i < m * G; i += ABREAST) {
+                size_t few = abreast(m * G, i);
+                for (size_t r = 0; r < few; r++) length[r] = n[(i + r) / G];
+                softmax_back(p + i * T, ds + i * T, T, few, length);
             }
-            for (i = 0; i < m * G; i++) {
-                for (t = 0; t < n[i / G]; t++) ds[i * T + t] *= scale;
-                for (; t < all; t++) ds[i * T + t] = 0.0f;
+            for (size_t i = 0; i < m * G; i++) {
+                for (size_t t = 0; t < n[i / G]; t++) ds[i * T + t] *= scale;
+                for (size_t t = n[i / G]; t < all; t++) ds[i * T + t] = 0.0f;
             }
-            for (d = 0; d < D; d += PANEL) {
-                strip(ds, 1, T, x + d, D, dk0 + d, KD, all, D - d < PANEL ? D - d : PANEL, m * G, 1);
-                strip(p, 1, T, y + d, D, dv0 + d, KD, all, D - d < PANEL ? D - d : PANEL, m * G, 1);
-            }
-            weigh(ds, T, keys, D, D, all, dx, m * G, 0);
-            for (i = 0; i < m; i++) memcpy(dq + ((row + i) * c->Q + head * G) * D, dx + i * G * D, G * D * sizeof *dq);
+            strip(ds, 1, T, x, D, dk0, KD, all, D, m * G, 1);
+            strip(p, 1, T, y, D, dv0, KD, all, D, m * G, 1);
+            strip(ds, T, 1, keys, D, dx, D, m * G, D, all, 0);
+            for (size_t r = 0; r < m; r++)
+                memcpy(dq + ((row + r) * c->Q + head * G) * D, dx + r * G * D, G * D * sizeof *dq);
         }
     }
 }
 
-/* h = silu(gate) * up, silu(g) = g / (1 + e^-g) */
+/* h = silu(gate) * up, silu(g) = g / (1 + e^-g); n numbers each */
 static void swiglu(const float *gate, const float *up, size_t n, float *h) {
-    long i;
-    PARALLEL(4 * n) for (i = 0; i < (long)n; i++) h[i] = gate[i] / (1.0f + exp32(-gate[i])) * up[i];
+    PARALLEL(4 * n) for (size_t i = 0; i < n; i++) h[i] = gate[i] / (1.0f + exp32(-gate[i])) * up[i];
 }
 
 /* silu'(g) = s (1 + g (1 - s)), s = 1 / (1 + e^-g). dh comes in; it leaves as dgate in `dgate` and dup in `dup`. */
 static void swiglu_back(const float *gate, const float *up, size_t n, const float *dh, float *dgate, float *dup) {
-    long i;
-    PARALLEL(4 * n) for (i = 0; i < (long)n; i++) {
+    PARALLEL(4 * n) for (size_t i = 0; i < n; i++) {
         float g = gate[i], s = 1.0f / (1.0f + exp32(-g)), d = dh[i];
         dup[i] = d * (g * s);
         dgate[i] = d * up[i] * (s * (1.0f + g * (1.0f - s)));
@@ -3634,111 +3643,102 @@ static void swiglu_back(const float *gate, const float *up, size_t n, const floa
 }
 
 /* Which experts a row goes to. prob [R][E] = softmax of the router's logits; pick [R][top] the best `top` of them (of
- * equals the lower number), in rising order; weight [R][top] their probabilities over their sum. */
+ * equals the lower number), in rising order; weight [R][top] their probabilities over their sum. x [R][H] */
 static void route(const Config *c, const Param *router, const float *x, size_t R, float *prob, int *pick, float *weight,
     float *low) {
-    size_t r, j, k;
-    if (c->E == 1) { for (r = 0; r < R; r++) { prob[r] = weight[r] = 1.0f; pick[r] = 0; } return; }
-    linear(router, x, R, prob, low);
-    for (r = 0; r < R; r++) {
+    if (c->E > 1) linear(router, x, R, prob, low);
+    else memset(prob, 0, R * sizeof *prob);              /* of one expert any logit makes the weight 1 */
+    for (size_t r = 0; r < R; r++) {
         float *p = prob + r * c->E, *w = weight + r * c->top, sum = 0.0f;
         int *e = pick + r * c->top;
         softmax(p, 0, 1, &c->E);
-        for (j = 0; j < c->top; j++) {
-            int best = -1;
-            for (k = 0; k < c->E; k++) {
-                size_t i;
-                for (i = 0; i < j && e[i] != (int)k; i++) ;
-                if (i == j && (best < 0 || p[k] > p[best])) best = (int)k;
-            }
-            e[j] = best;
+        for (size_t k = 0, n = 0; k < c->E && n < c->top; k++) {
+            size_t better = 0;
+            for (size_t i = 0; i < c->E; i++) better += p[i] > p[k] || (p[i] == p[k] && i < k);
+            if (better < c->top) e[n++] = (int)k;
         }
-        for (j = 1; j < c->top; j++) for (k = j; k && e[k] < e[k - 1]; k--) { int t = e[k]; e[k] = e[k - 1]; e[k - 1] = t; }
-        for (j = 0; j < c->top; j++) sum += p[e[j]];
-        for (j = 0; j < c->top; j++) w[j] = p[e[j]] / sum;
+        for (size_t j = 0; j < c->top; j++) sum += p[e[j]];
+        for (size_t j = 0; j < c->top; j++) w[j] = p[e[j]] / sum;
     }
 }
 
-/* Forward was w[j] = p[e_j] / sum of the picked p. So now dp[e_j] = (dw[j] - sum_i dw[i] w[i]) / sum; experts that were
- * not picked get nothing, which is why routers need the load-balancing loss:
- *     per sequence of T rows and per layer  E sum_e f[e] P[e],  f[e] = times picked / T (a constant),  P[e] = mean prob,
+/* Where a token's gradient reaches the router: through the weights w, for picking has no derivative. Forward was
+ * w[j] = p[e_j] / sum of the picked p. So now dp[e_j] = (dw[j] - sum_i dw[i] w[i]) / sum; experts that were not picked
+ * get nothing, which is why routers need the load-balancing loss:
+ *     per sequence of T rows and per layer  E sum_e f[e] P[e],  f[e] = times picked / T (a constant),  P[e] = mean p,
  * averaged over sequences and layers. `balance` = weight * targets of the batch / (sequences * layers), since the step
- * divides everything by the targets. dz [R][E] */
+ * divides everything by the targets. prob, dz [R][E], pick, weight, dweight [R][top]; the loss is added to *aux. */
 static void route_back(const Config *c, const float *prob, const int *pick, const float *weight, const float *dweight,
-                       const size_t *first, size_t n_seq, float balance, float *dz, double *aux) {
-    size_t s, r, j, k;
-    for (s = 0; s < n_seq; s++) {
-        float T = (float)(first[s + 1] - first[s]), share[1024];
-        for (k = 0; k < c->E; k++) {
+    const Rows *rows, float balance, float *dz, double *aux) {
+    for (size_t s = 0; s < rows->n_seq; s++) {
+        size_t first = rows->first[s], end = rows->first[s + 1];
+        float T = (float)(end - first), share[1024];
+        for (size_t k = 0; k < c->E; k++) {
             size_t times = 0;
             float mean = 0.0f;
-            for (r = first[s]; r < first[s + 1]; r++) {
-                for (j = 0; j < c->top; j++) times += pick[r * c->top + j] == (int)k;
-                mean += prob[r * c->E + k];
-            }
+            for (size_t i = first * c->top; i < end * c->top; i++) times += pick[i] == (int)k;
+            for (size_t r = first; r < end; r++) mean += prob[r * c->E + k];
             share[k] = (float)times / T;
             *aux += (double)((float)c->E * share[k] * (mean / T));
         }
-        for (r = first[s]; r < first[s + 1]; r++) {
+        for (size_t r = first; r < end; r++) {
             const float *p = prob + r * c->E, *w = weight + r * c->top, *dw = dweight + r * c->top;
             const int *e = pick + r * c->top;
             float *dp = dz + r * c->E, sum = 0.0f, mean = 0.0f;
-            for (k = 0; k < c->E; k++) dp[k] = balance * ((float)c->E * share[k] / T);
-            for (j = 0; j < c->top; j++) { sum += p[e[j]]; mean += dw[j] * w[j]; }
-            for (j = 0; j < c->top; j++) dp[e[j]] += (dw[j] - mean) / sum;
+            for (size_t k = 0; k < c->E; k++) dp[k] = balance * ((float)c->E * share[k] / T);
+            for (size_t j = 0; j < c->top; j++) { sum += p[e[j]]; mean += dw[j] * w[j]; }
+            for (size_t j = 0; j < c->top; j++) dp[e[j]] += (dw[j] - mean) / sum;
             softmax_back(p, dp, 0, 1, &c->E);
         }
     }
 }
 
-/* The rows of each expert, gathered: expert e has places begin[e] .. begin[e+1] - 1, place i is of row from[i], and
- * place[r * top + j] is where row r's j-th pick went. Rows keep their order. */
+/* The rows of each expert, gathered: expert e has places begin[e] .. begin[e+1] - 1; pick r * top + j, row r's j-th,
+ * went to place[that], and from[] tells the pick of a place. Rows keep their order. pick, place, from [R top] */
 static void group_rows(const Config *c, const int *pick, size_t R, size_t *begin, int *from, int *place) {
-    size_t k, i, n = 0;
-    for (k = 0; k < c->E; k++) {
+    size_t n = 0;
+    for (size_t k = 0; k < c->E; k++) {
         begin[k] = n;
-        for (i = 0; i < R * c->top; i++) if (pick[i] == (int)k) { from[n] = (int)(i / c->top); place[i] = (int)n++; }
+        for (size_t i = 0; i < R * c->top; i++) if (pick[i] == (int)k) { from[n] = (int)i; place[i] = (int)n++; }
     }
     begin[c->E] = n;
 }
 
+/* y [R][H]: the tokens' rows of the embedding p [V][H], widened 32 numbers at a time as blocks of a file want it */
 static void embed_rows(const Param *p, const int *token, size_t R, float *y) {
-    size_t r, k;
-    for (r = 0; r < R; r++) for (k = 0; k < p->cols; k += 32)
+    for (size_t r = 0; r < R; r++) for (size_t k = 0; k < p->cols; k += 32)
         read_row(p, (size_t)token[r], k, p->cols - k < 32 ? p->cols - k : 32, y + r * p->cols + k);
 }
 
-static void gather_rows(const float *x, const int *from, size_t n, size_t H, float *y) {
-    size_t i;
-    for (i = 0; i < n; i++) memcpy(y + i * H, x + (size_t)from[i] * H, H * sizeof(float));
+/* y [n][H]: the rows of x that the picks from[n] are of, `top` a row */
+static void gather_rows(const float *x, const int *from, size_t top, size_t n, size_t H, float *y) {
+    for (size_t i = 0; i < n; i++) memcpy(y + i * H, x + (size_t)from[i] / top * H, H * sizeof *x);
 }
 
-/* y[r] = sum_j weight[j] out[place of j], experts rising; out [R * top][H], y [R][H] */
+/* y[r] = sum_j weight[j] out[place of j], experts rising; weight NULL: all 1. out [R top][H], y [R][H] */
 static void mix(const Config *c, const float *out, const int *place, const float *weight, size_t R, float *y) {
-    long r;
-    PARALLEL(R * c->H) for (r = 0; r < (long)R; r++) {
-        float *to = y + (size_t)r * c->H;
-        size_t i, j;
-        for (i = 0; i < c->H; i++) to[i] = 0.0f;
-        for (j = 0; j < c->top; j++) {
-            const float *o = out + (size_t)place[(size_t)r * c->top + j] * c->H;
-            float w = weight[(size_t)r * c->top + j];
-            for (i = 0; i < c->H; i++) to[i] += w * o[i];
+    PARALLEL(R * c->H) for (size_t r = 0; r < R; r++) {
+        float *to = y + r * c->H;
+        memset(to, 0, c->H * sizeof *to);
+        for (size_t j = r * c->top; j < (r + 1) * c->top; j++) {
+            const float *o = out + (size_t)place[j] * c->H;
+            float w = weight ? weight[j] : 1.0f;
+            for (size_t i = 0; i < c->H; i++) to[i] += w * o[i];
         }
     }
 }
 
-/* Cross-entropy of up to 8 rows of logits x [rows][V]: the losses -log softmax(x)[target]. x becomes exp(x - its largest);
- * with `back` it becomes the gradient, softmax(x) - [target]. */
+/* Cross-entropy of up to 8 rows of logits x [rows][V]: the losses -log softmax(x)[target]. x becomes exp(x - its
+ * largest); with `back` it becomes the gradient, softmax(x) - [target]. */
 static void cross_entropy(float *x, size_t V, size_t rows, const int *target, int back, double *loss) {
     float top[ABREAST], sum[ABREAST], at[ABREAST];
-    size_t n[ABREAST], r, i;
-    for (r = 0; r < rows; r++) { n[r] = V; at[r] = x[r * V + (size_t)target[r]]; }
+    size_t n[ABREAST];
+    for (size_t r = 0; r < rows; r++) { n[r] = V; at[r] = x[r * V + (size_t)target[r]]; }
     exponentials(x, V, rows, n, 1.0f, top, sum);
-    for (r = 0; r < rows; r++) {
+    for (size_t r = 0; r < rows; r++) {
         loss[r] = log64((double)sum[r]) - (double)(at[r] - top[r]);
         if (!back) continue;
-        for (i = 0; i < V; i++) x[r * V + i] = x[r * V + i] / sum[r];
+        for (size_t i = 0; i < V; i++) x[r * V + i] = x[r * V + i] / sum[r];
         x[r * V + (size_t)target[r]] -= 1.0f;
     }
 }
@@ -3749,86 +3749,105 @@ static void cross_entropy(float *x, size_t V, size_t rows, const int *target, in
  * attention's goes over the positions 0, 1, .. whether they came in this batch or long before (those that
  * only its neighbours see come last and weigh 0). The backward is the same list of calls, read from the end.
  */
-enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };
-typedef struct {
-    size_t rows;                 /* that there is room for */
-    int keep;                    /* for the backward: ALL of every layer's numbers, or its KEEP_INPUTS, the rest computed again */
-    float *x, *mid;              /* [L+1][R][H] [L][R][H] the residual stream before each layer, and before its mixture */
-    float *q, *att;              /* [L][R][Q D] queries after rope; the heads' outputs */
-    float *gate, *up;            /* [L][R top][F] */
-    float *prob, *weight;        /* [L][R][E] [L][R top] the router's */
-    int *pick, *place, *from;    /* [L][R top] */
-    size_t *begin;               /* [L][E + 1] */
-    float *n, *k, *v, *y;        /* [R][H] [R][K D] [R][K D] [R][H]: scratch from here on */
+typedef struct {                 /* numbers of a layer: those that its backward needs of its forward, .. */
+    float *x, *mid;              /* [R][H] the residual stream before the layer, and before its mixture */
+    float *q, *att;              /* [R][Q D] queries after rope; the heads' outputs */
+    float *gate, *up;            /* [R top][F] */
+    float *prob, *weight;        /* [R][E] [R top] the router's */
+    int *pick, *place, *from;    /* [R top] see route, group_rows */
+    size_t *begin;               /* [E + 1] */
+    float *n, *k, *v, *y;        /* .. and scratch, the same for all layers: [R][H] [R][K D] [R][K D] [R][H] */
     float *in, *h, *out;         /* [R top][H] [R top][F] [R top][H] */
     float *scratch;              /* for attention, a part a thread */
-    float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight, *packed;         /* gradients, while training */
     float *low;                  /* LoRA's: [R top][rank], and as much again in panels */
-    float *final;                /* [R][H] the last norm's output of the wanted rows */
-    int *wanted, *run;           /* [R] those rows' numbers; [R + 1] see find_runs */
-    size_t n_wanted, n_runs;
+    float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight;      /* gradients, of the shapes above */
+    float *packed;               /* the widest of all in panels, while training */
 } Acts;
 
-static size_t max_threads(void) {
-#ifdef _OPENMP
-    return (size_t)omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
+enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };   /* for the backward: all that it needs, or x (the rest made again) */
+typedef struct {                 /* the rows in flight, and all that a forward makes of them */
+    const Model *m;
+    Rows rows;
+    Cache kv;
+    Acts *acts;                  /* [L + 1], the last of x alone, the stream behind all; what isn't kept all share */
+    int keep, *wanted;           /* [n_wanted] numbers of the rows that want logits */
+    size_t n_wanted;
+    float *final, *logits;       /* [n_wanted][H] the last norm's output; [n_wanted][V], or then their gradients */
+    int *target;                 /* [R] the token behind each row, where one is learnt or scored */
+    double *loss;                /* [n_wanted] */
+    double *aux;                 /* [L] balance losses of a step: one sum a layer, which micro-batches go on with */
+} Batch;
+
+static size_t max_threads(void) { return (size_t)THREADS; }
 
 static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
-    size_t L = keep == KEEP_ALL ? c->L : 1, train = keep != KEEP_NONE, big = c->F > c->H ? c->F : c->H, QD = c->Q * c->D, KD = c->K * c->D, S = R * c->top;
-    struct { float **p; size_t n; } list[] = {
-        { &a->x, (train ? c->L + 1 : 1) * R * c->H }, { &a->mid, L * R * c->H }, { &a->q, L * R * QD }, { &a->att, L * R * QD },
-            { &a->gate, L * S * c->F },
-        { &a->up, L * S * c->F }, { &a->prob, L * R * c->E }, { &a->weight, L * S }, { &a->n, R * c->H }, { &a->k, R * KD },
-            { &a->v, R * KD },
-        { &a->y, R * c->H }, { &a->in, S * c->H }, { &a->h, S * c->F }, { &a->out, S * c->H }, { &a->final, R * c->H },
-            { &a->low, c->rank ? S * (c->rank + (c->rank + PANEL - 1) / PANEL * PANEL) : 0 },
-        { &a->scratch, max_threads() * attention_room(c, (int)train) },
-        { &a->dx, train * R * c->H }, { &a->dy, train * R * c->H }, { &a->dq, train * R * QD }, { &a->dk, train * R * KD },
-            { &a->dv, train * R * KD },
-        { &a->dh, train * S * c->F }, { &a->dgate, train * S * c->F }, { &a->dup, train * S * c->F }, { &a->dprob, train * R * c->E },
-        { &a->dweight, train * S }, { &a->packed, train * S * ((big > QD ? big : QD) + PANEL) } };
-    size_t i;
-    memset(a, 0, sizeof *a);
-    a->rows = R; a->keep = keep;
-    for (i = 0; i < COUNT(list); i++) if (list[i].n && !(*list[i].p = get(e, list[i].n, sizeof(float)))) return -1;
-    a->pick = get(e, L * S, sizeof(int)); a->place = get(e, L * S, sizeof(int)); a->from = get(e, L * S, sizeof(int));
-    a->begin = get(e, L * (c->E + 1), sizeof(size_t)); a->wanted = get(e, R, sizeof(int)); a->run = get(e, R + 1, sizeof(int));
-    return a->run && a->pick && a->place && a->from && a->begin && a->wanted ? 0 : -1;
+    size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H;
+    NEW(a->n, R * c->H); NEW(a->k, R * KD); NEW(a->v, R * KD); NEW(a->y, R * c->H);
+    NEW(a->in, S * c->H); NEW(a->h, S * c->F); NEW(a->out, S * c->H);
+    NEW(a->scratch, max_threads() * attention_room(c, keep != KEEP_NONE));
+    if (c->rank) NEW(a->low, S * (c->rank + (c->rank + PANEL - 1) / PANEL * PANEL));
+    if (keep) {
+        NEW(a->dx, R * c->H); NEW(a->dy, R * c->H); NEW(a->dq, R * QD); NEW(a->dk, R * KD); NEW(a->dv, R * KD);
+        NEW(a->dh, S * c->F); NEW(a->dgate, S * c->F); NEW(a->dup, S * c->F);
+        NEW(a->dprob, R * c->E); NEW(a->dweight, S); NEW(a->packed, S * ((wide > QD ? wide : QD) + PANEL));
+    }
+    for (size_t l = 0; l <= c->L; l++, a++) {
+        if (l) *a = a[-1];
+        if (!l || keep) NEW(a->x, R * c->H);
+        if (l && (l == c->L || keep != KEEP_ALL)) continue;
+        NEW(a->mid, R * c->H); NEW(a->q, R * QD); NEW(a->att, R * QD); NEW(a->gate, S * c->F); NEW(a->up, S * c->F);
+        NEW(a->prob, R * c->E); NEW(a->weight, S);
+        NEW(a->pick, S); NEW(a->place, S); NEW(a->from, S); NEW(a->begin, c->E + 1);
+    }
+    return 0;
 }
 
-/* One layer's part of the kept numbers. */
-static Acts layer_acts(const Acts *all, const Config *c, size_t l, size_t R) {
-    Acts a = *all;
-    size_t i = all->keep == KEEP_ALL ? l : 0, S = R * c->top;
-    a.x += (all->keep ? l : 0) * R * c->H; a.mid += i * R * c->H; a.q += i * R * c->Q * c->D; a.att += i * R * c->Q * c->D;
-    a.gate += i * S * c->F; a.up += i * S * c->F; a.prob += i * R * c->E; a.weight += i * S;
-    a.pick += i * S; a.place += i * S; a.from += i * S; a.begin += i * (c->E + 1);
-    return a;
+/* Room for `most` rows of up to `sequences` sequences, of which `lines` want logits. */
+static int make_batch(Env *e, const Model *m, size_t most, size_t sequences, size_t slots, size_t lines, int keep,
+    Batch *b) {
+    *b = (Batch){ .m = m, .keep = keep };
+    TRY(new_rows(e, most, sequences, &b->rows));
+    TRY(new_cache(e, &m->c, slots, keep == KEEP_INPUTS ? 1 : m->c.L, &b->kv));
+    NEW(b->acts, m->c.L + 1);
+    TRY(new_acts(e, &m->c, most, keep, b->acts));
+    NEW(b->wanted, most); NEW(b->final, most * m->c.H); NEW(b->logits, lines * m->c.V);
+    return 0;
 }
 
 static void add_rows(const float *a, const float *b, size_t n, float *y) {
-    long i;
-    PARALLEL(n) for (i = 0; i < (long)n; i++) y[i] = a[i] + b[i];
+    PARALLEL(n) for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
 /* y = sum_e p_e Wdown_e (silu(Wgate_e n) * (Wup_e n)): each expert sees the rows that the router sent it. */
 static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
-    size_t x;
     route(c, &w->router, a->n, R, a->prob, a->pick, a->weight, a->low);
     group_rows(c, a->pick, R, a->begin, a->from, a->place);
-    gather_rows(a->n, a->from, R * c->top, c->H, a->in);
-    for (x = 0; x < c->E; x++) {
+    gather_rows(a->n, a->from, c->top, R * c->top, c->H, a->in);
+    for (size_t x = 0; x < c->E; x++) {
         size_t at = a->begin[x], n = a->begin[x + 1] - at;
-        linear(&w->expert[x].gate, a->in + at * c->H, n, a->gate + at * c->F, a->low);
-        linear(&w->expert[x].up, a->in + at * c->H, n, a->up + at * c->F, a->low);
-        swiglu(a->gate + at * c->F, a->up + at * c->F, n * c->F, a->h + at * c->F);
-        linear(&w->expert[x].down, a->h + at * c->F, n, a->out + at * c->H, a->low);
+        float *in = a->in + at * c->H, *gate = a->gate + at * c->F, *up = a->up + at * c->F, *h = a->h + at * c->F;
+        linear(&w->expert[x].gate, in, n, gate, a->low);
+        linear(&w->expert[x].up, in, n, up, a->low);
+        swiglu(gate, up, n * c->F, h);
+        linear(&w->expert[x].down, h, n, a->out + at * c->H, a->low);
     }
     mix(c, a->out, a->place, a->weight, R, a->y);
+}
+
+/* y[i] = weight[from[i]] x[i], and dweight[from[i]] = x[i] . y[i]; x, y [n][F] */
+static void weigh_rows(const float *x, const int *from, const float *weight, size_t n, size_t F, float *y) {
+    PARALLEL(n * F) for (size_t i = 0; i < n; i++) {
+        float w = weight[from[i]];
+        for (size_t f = i * F; f < (i + 1) * F; f++) y[f] = x[f] * w;
+    }
+}
+
+static void dot_rows(const float *x, const float *y, const int *from, size_t n, size_t F, float *dweight) {
+    PARALLEL(n * F) for (size_t i = 0; i < n; i++) {
+        float sum = 0.0f;
+        for (size_t f = i * F; f < (i + 1) * F; f++) sum += x[f] * y[f];
+        dweight[from[i]] = sum;
+    }
 }
 
 /* Forward was y[r] = sum_j w[j] Wdown h. With u = Wdown' dy:   dw[j] = u . h,   dh = w[j] u,   dWdown += dy' (w[j] h).
@@ -3838,129 +3857,111 @@ static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
  *                  |                                        ^
  *                  +--> dw = u . h --> route_back: dz ------+ += Wrouter' dz
  *                                                   +--> dWrouter += dz' n */
-static void mixture_back(const Config *c, const Layer *w, const Acts *a, size_t R, const size_t *first, size_t n_seq,
-    float balance, const float *dy, float *dn, double *aux) {
-    size_t x, S = R * c->top;
-    long y;
-    gather_rows(dy, a->from, S, c->H, a->out);                /* a->out: dy of each place */
-    gather_rows(a->n, a->from, S, c->H, a->in);
-    for (x = 0; x < c->E; x++) {
-        size_t at = a->begin[x], n = a->begin[x + 1] - at;
+static void mixture_back(const Config *c, const Layer *w, const Acts *a, const Rows *rows, float balance,
+    const float *dy, float *dn, double *aux) {
+    size_t R = rows->n;
+    gather_rows(dy, a->from, c->top, R * c->top, c->H, a->out);
+    gather_rows(a->n, a->from, c->top, R * c->top, c->H, a->in);
+    for (size_t x = 0; x < c->E; x++) {
         const Expert *p = &w->expert[x];
-        float *h = a->h + at * c->F, *dh = a->dh + at * c->F, *in = a->in + at * c->H;
-        swiglu(a->gate + at * c->F, a->up + at * c->F, n * c->F, h);
-        linear_dx(&p->down, a->out + at * c->H, n, dh, 0, a->low);
-        if (c->E > 1) PARALLEL(n * c->F) for (y = 0; y < (long)n; y++) {           /* one expert alone has weight 1 */
-            size_t r = (size_t)a->from[at + (size_t)y], j, f;
-            float sum = 0.0f, weight, *u = dh + (size_t)y * c->F, *v = h + (size_t)y * c->F;
-            for (j = 0; a->place[r * c->top + j] != (int)at + (int)y; j++) ;
-            weight = a->weight[r * c->top + j];
-            for (f = 0; f < c->F; f++) sum += u[f] * v[f];
-            a->dweight[r * c->top + j] = sum;
-            for (f = 0; f < c->F; f++) { u[f] *= weight; v[f] *= weight; }
-        }
-        pack_straight(h, n, c->F, a->packed);
-        linear_dw(&p->down, h, a->packed, n, a->out + at * c->H, a->low);
-        swiglu_back(a->gate + at * c->F, a->up + at * c->F, n * c->F, dh, a->dgate + at * c->F, a->dup + at * c->F);
+        size_t at = a->begin[x], n = a->begin[x + 1] - at;
+        float *in = a->in + at * c->H, *gate = a->gate + at * c->F, *up = a->up + at * c->F, *h = a->h + at * c->F,
+            *dgate = a->dgate + at * c->F, *dup = a->dup + at * c->F, *dh = a->dh + at * c->F,
+            *out = a->out + at * c->H, *wh = c->E > 1 ? dup : h;     /* one expert alone has weight 1 */
+        swiglu(gate, up, n * c->F, h);
+        if (c->E > 1) weigh_rows(h, a->from + at, a->weight, n, c->F, wh);
+        pack_straight(wh, n, c->F, a->packed);
+        linear_back(&p->down, wh, a->packed, n, out, dh, 0, a->low);       /* dh: for now u */
+        if (c->E > 1) dot_rows(h, dh, a->from + at, n, c->F, a->dweight);
+        if (c->E > 1) weigh_rows(dh, a->from + at, a->weight, n, c->F, dh);
+        swiglu_back(gate, up, n * c->F, dh, dgate, dup);
         pack_straight(in, n, c->H, a->packed);
-        linear_dw(&p->gate, in, a->packed, n, a->dgate + at * c->F, a->low);
-        linear_dw(&p->up, in, a->packed, n, a->dup + at * c->F, a->low);
-        linear_dx(&p->gate, a->dgate + at * c->F, n, in, 0, a->low);      /* in: now dn of each place */
-        linear_dx(&p->up, a->dup + at * c->F, n, in, 1, a->low);
+        linear_back(&p->gate, in, a->packed, n, dgate, out, 0, a->low);    /* out: now dn of each place */
+        linear_back(&p->up, in, a->packed, n, dup, out, 1, a->low);
     }
-    PARALLEL(R * c->H) for (y = 0; y < (long)R; y++) {
-        float *to = dn + (size_t)y * c->H;
-        size_t j, k;
-        for (k = 0; k < c->H; k++) to[k] = 0.0f;
-        for (j = 0; j < c->top; j++) {
-            const float *from = a->in + (size_t)a->place[(size_t)y * c->top + j] * c->H;
-            for (k = 0; k < c->H; k++) to[k] += from[k];
-        }
-    }
+    mix(c, a->out, a->place, NULL, R, dn);
     if (c->E == 1) return;
-    route_back(c, a->prob, a->pick, a->weight, a->dweight, first, n_seq, balance, a->dprob, aux);
+    route_back(c, a->prob, a->pick, a->weight, a->dweight, rows, balance, a->dprob, aux);
     pack_straight(a->n, R, c->H, a->packed);
-    linear_dw(&w->router, a->n, a->packed, R, a->dprob, a->low);
-    linear_dx(&w->router, a->dprob, R, dn, 1, a->low);
+    linear_back(&w->router, a->n, a->packed, R, a->dprob, dn, 1, a->low);
 }
 
-/* One layer: a->x to a->x of the next (or the same place, when nothing is kept). */
-static void layer_forward(const Model *m, size_t l, const Rows *rows, const Seq *seq, const Cache *kv, const Acts *a) {
-    const Config *c = &m->c;
-    const Layer *w = &m->layer[l];
-    size_t R = rows->n;
+/* One layer: its x to the next one's (which is the same place when nothing is kept). */
+static void layer_forward(const Batch *b, size_t l) {
+    const Config *c = &b->m->c;
+    const Layer *w = &b->m->layer[l];
+    const Acts *a = &b->acts[l];
+    size_t R = b->rows.n;
     rmsnorm(a->x, w->norm1.w, R, c->H, c->eps, a->n);
     linear(&w->q, a->n, R, a->q, a->low);
     linear(&w->k, a->n, R, a->k, a->low);
     linear(&w->v, a->n, R, a->v, a->low);
-    rope(m, rows->pos, R, c->Q, a->q, 1.0f);
-    rope(m, rows->pos, R, c->K, a->k, 1.0f);
-    store_keys(c, rows, seq, l, a->k, a->v, kv);
-    attention(c, rows, seq, a->run, a->n_runs, kv, l, a->q, a->att, a->scratch);
+    rope(b->m, b->rows.pos, R, c->Q, a->q, 1.0f);
+    rope(b->m, b->rows.pos, R, c->K, a->k, 1.0f);
+    store_keys(c, &b->rows, &b->kv, l, a->k, a->v);
+    attention(c, &b->rows, &b->kv, l, a->q, a->att, a->scratch);
     linear(&w->o, a->att, R, a->y, a->low);
     add_rows(a->x, a->y, R * c->H, a->mid);
     rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
     mixture(c, w, a, R);
-    add_rows(a->mid, a->y, R * c->H, a->x + (a->keep ? R * c->H : 0));
+    add_rows(a->mid, a->y, R * c->H, a[1].x);
 }
 
-/* Rows in, logits out: logits [n_wanted][V], one line for each row that wants them, in order. */
-static void forward(const Model *m, const Rows *rows, const Seq *seq, const Cache *kv, Acts *acts, float *logits) {
-    const Config *c = &m->c;
-    size_t R = rows->n, l, r;
-    embed_rows(&m->embed, rows->token, R, acts->x);
-    acts->n_runs = find_runs(c, rows, seq, acts->run);
-    for (l = 0; l < c->L; l++) {
-        Acts a = layer_acts(acts, c, l, R);
-        layer_forward(m, l, rows, seq, kv, &a);
-    }
-    for (acts->n_wanted = r = 0; r < R; r++) if (rows->want[r]) acts->wanted[acts->n_wanted++] = (int)r;
-    gather_rows(acts->x + (acts->keep ? c->L * R * c->H : 0), acts->wanted, acts->n_wanted, c->H, acts->y);
-    rmsnorm(acts->y, m->norm.w, acts->n_wanted, c->H, c->eps, acts->final);
-    linear(&m->head, acts->final, acts->n_wanted, logits, acts->low);
+/* The same from its end: a->dx, the gradient of what the layer gave, becomes that of its x. */
+static void layer_backward(const Batch *b, size_t l, float balance) {
+    const Config *c = &b->m->c;
+    const Layer *w = &b->m->layer[l];
+    const Acts *a = &b->acts[l];
+    size_t R = b->rows.n;
+    if (b->keep == KEEP_INPUTS) layer_forward(b, l);
+    rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
+    mixture_back(c, w, a, &b->rows, balance, a->dx, a->dy, &b->aux[l]);
+    rmsnorm_back(a->mid, &w->norm2, R, c->H, c->eps, a->dy, a->dx);
+    pack_straight(a->att, R, c->Q * c->D, a->packed);
+    linear_back(&w->o, a->att, a->packed, R, a->dx, a->dq, 0, a->low);       /* dq: for now the gradient of `att` */
+    attention_back(c, &b->rows, &b->kv, l, a->q, a->dq, a->dq, a->dk, a->dv, a->scratch);
+    rope(b->m, b->rows.pos, R, c->Q, a->dq, -1.0f);
+    rope(b->m, b->rows.pos, R, c->K, a->dk, -1.0f);
+    rmsnorm(a->x, w->norm1.w, R, c->H, c->eps, a->n);
+    pack_straight(a->n, R, c->H, a->packed);
+    linear_back(&w->q, a->n, a->packed, R, a->dq, a->dy, 0, a->low);
+    linear_back(&w->k, a->n, a->packed, R, a->dk, a->dy, 1, a->low);
+    linear_back(&w->v, a->n, a->packed, R, a->dv, a->dy, 1, a->low);
+    rmsnorm_back(a->x, &w->norm1, R, c->H, c->eps, a->dy, a->dx);
 }
 
-/* dlogits in, gradients of all weights out (added to their g). `balance`: see route_back. */
-static void backward(const Model *m, const Rows *rows, const Seq *seq, const size_t *first, size_t n_seq,
-    const Cache *kv, Acts *acts,
-                     const float *dlogits, float balance, double *aux) {
+/* Rows in, logits of those that want them out. */
+static void forward(Batch *b) {
+    const Model *m = b->m;
     const Config *c = &m->c;
-    size_t R = rows->n, l, r, i;                 /* aux [L]: the balance losses of this batch's sequences are added to it */
-    pack_straight(acts->final, acts->n_wanted, c->H, acts->packed);
-    linear_dw(&m->head, acts->final, acts->packed, acts->n_wanted, dlogits, acts->low);
-    linear_dx(&m->head, dlogits, acts->n_wanted, acts->dy, 0, acts->low);
-    gather_rows(acts->x + c->L * R * c->H, acts->wanted, acts->n_wanted, c->H, acts->y);
-    for (i = 0; i < acts->n_wanted * c->H; i++) acts->n[i] = 0.0f;
-    rmsnorm_back(acts->y, &m->norm, acts->n_wanted, c->H, c->eps, acts->dy, acts->n);
-    for (i = 0; i < R * c->H; i++) acts->dx[i] = 0.0f;
-    for (r = 0; r < acts->n_wanted; r++)
-        memcpy(acts->dx + (size_t)acts->wanted[r] * c->H, acts->n + r * c->H, c->H * sizeof(float));
-    for (l = c->L; l-- > 0;) {
-        const Layer *w = &m->layer[l];
-        Acts a = layer_acts(acts, c, l, R);
-        if (acts->keep == KEEP_INPUTS) layer_forward(m, l, rows, seq, kv, &a);
-        rmsnorm(a.mid, w->norm2.w, R, c->H, c->eps, a.n);
-        mixture_back(c, w, &a, R, first, n_seq, balance, a.dx, a.dy, &aux[l]);
-        rmsnorm_back(a.mid, &w->norm2, R, c->H, c->eps, a.dy, a.dx);
-        pack_straight(a.att, R, c->Q * c->D, a.packed);
-        linear_dw(&w->o, a.att, a.packed, R, a.dx, a.low);
-        linear_dx(&w->o, a.dx, R, a.dq, 0, a.low);           /* dq: for now the gradient of the heads' outputs */
-        attention_back(c, rows, first, seq, n_seq, kv, l, a.q, a.dq, a.dq, a.dk, a.dv, a.scratch);
-        rope(m, rows->pos, R, c->Q, a.dq, -1.0f);
-        rope(m, rows->pos, R, c->K, a.dk, -1.0f);
-        rmsnorm(a.x, w->norm1.w, R, c->H, c->eps, a.n);
-        pack_straight(a.n, R, c->H, a.packed);
-        linear_dw(&w->q, a.n, a.packed, R, a.dq, a.low);
-        linear_dw(&w->k, a.n, a.packed, R, a.dk, a.low);
-        linear_dw(&w->v, a.n, a.packed, R, a.dv, a.low);
-        linear_dx(&w->q, a.dq, R, a.dy, 0, a.low);
-        linear_dx(&w->k, a.dk, R, a.dy, 1, a.low);
-        linear_dx(&w->v, a.dv, R, a.dy, 1, a.low);
-        rmsnorm_back(a.x, &w->norm1, R, c->H, c->eps, a.dy, a.dx);
-    }
-    if (m->embed.g)
-        for (r = 0; r < R; r++)
-            for (i = 0; i < c->H; i++) m->embed.g[(size_t)rows->token[r] * c->H + i] += acts->dx[r * c->H + i];
+    const Acts *a = b->acts, *last = a + c->L;
+    embed_rows(&m->embed, b->rows.token, b->rows.n, a->x);
+    find_runs(c, &b->rows);
+    for (size_t l = 0; l < c->L; l++) layer_forward(b, l);
+    b->n_wanted = 0;
+    for (size_t r = 0; r < b->rows.n; r++) if (b->rows.want[r]) b->wanted[b->n_wanted++] = (int)r;
+    gather_rows(last->x, b->wanted, 1, b->n_wanted, c->H, a->y);
+    rmsnorm(a->y, m->norm.w, b->n_wanted, c->H, c->eps, b->final);
+    linear(&m->head, b->final, b->n_wanted, b->logits, a->low);
+}
+
+/* The gradients of the logits, in their place, in; those of all weights out, added to their g. The sequences' balance
+ * losses are added to b->aux. `balance`: see route_back. */
+static void backward(const Batch *b, float balance) {
+    const Model *m = b->m;
+    const Config *c = &m->c;
+    const Acts *a = b->acts, *last = a + c->L;
+    size_t H = c->H, n = b->n_wanted;
+    pack_straight(b->final, n, H, a->packed);
+    linear_back(&m->head, b->final, a->packed, n, b->logits, a->dy, 0, a->low);
+    gather_rows(last->x, b->wanted, 1, n, H, a->y);
+    memset(a->n, 0, n * H * sizeof *a->n);
+    rmsnorm_back(a->y, &m->norm, n, H, c->eps, a->dy, a->n);
+    memset(a->dx, 0, b->rows.n * H * sizeof *a->dx);
+    for (size_t i = 0; i < n; i++) memcpy(a->dx + (size_t)b->wanted[i] * H, a->n + i * H, H * sizeof *a->n);
+    for (size_t l = c->L; l-- > 0;) layer_backward(b, l, balance);
+    if (m->embed.g) for (size_t r = 0; r < b->rows.n; r++)
+        for (size_t i = 0; i < H; i++) m->embed.g[(size_t)b->rows.token[r] * H + i] += a->dx[r * H + i];
 }
 
 /* =============================================== Sampling =============================================================
@@ -3975,38 +3976,43 @@ typedef struct {
 } Sampling;
 
 typedef struct { int *id; size_t n; double logprob; const char *stop; } Answer;           /* stop: "eos" or "length" */
-typedef struct { int *id; size_t n; uint64_t key; Answer *answer; size_t left; } Question;   /* answer [k]; left: still in flight */
+typedef struct { int *id; size_t n; uint64_t key; Answer *answer; size_t left; } Question;   /* [k]; left: in flight */
 
 typedef struct { float p; int id; } Likely;
 
 static int likelier(Likely a, Likely b) { return a.p > b.p || (a.p == b.p && a.id < b.id); }
 
-/* Sorts by falling probability, then rising id: a merge sort, for qsort's order of equals differs between C libraries. */
+/* Sorts by falling probability, then rising id: a merge sort; qsort's order of equals differs by C library. */
 static void sort_likely(Likely *x, Likely *spare, size_t n) {
-    size_t half = n / 2, i = 0, j = half, k;
+    size_t half = n / 2, i = 0, j = half;
     if (n < 2) return;
     sort_likely(x, spare, half);
     sort_likely(x + half, spare, n - half);
     memcpy(spare, x, n * sizeof *x);
-    for (k = 0; k < n; k++) x[k] = j == n || (i < half && !likelier(spare[j], spare[i])) ? spare[i++] : spare[j++];
+    for (size_t k = 0; k < n; k++)
+        x[k] = j == n || (i < half && !likelier(spare[j], spare[i])) ? spare[i++] : spare[j++];
 }
 
 /* Draws one token from a row of logits. Hugging Face's order: temperature, then the top_k likeliest, then the
  * fewest whose probabilities (over those) reach top_p. The fewest are the likeliest: hence the sorting. u in
  * [0, 1) points into the sums of what is left, in order of id when nothing was cut, else of falling
  * probability. p [V]: exp of the logits over the temperature, less the largest; sum: its sum. list: [2 V]. */
-static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, float sum, Likely *list) {
-    size_t i, n = V;
-    float top, acc = 0.0f;
-    int last = 0;
-    if (s->temperature <= 0) { for (top = largest(logits, V), i = 0; i + 1 < V && logits[i] != top; i++) continue; return (int)i; }
+static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, float sum,
+    Likely *list) {
+    size_t n = s->top_k && s->top_k < V ? s->top_k : V, i;
+    float acc = 0.0f;
+    if (s->temperature <= 0) {
+        float top = largest(logits, V);
+        for (i = 0; i + 1 < V && logits[i] != top; i++) continue;
+        return (int)i;
+    }
     if (s->top_k == 0 && s->top_p >= 1) {
-        for (i = 0; i < V; i++) { acc += p[i]; if (p[i] > 0) last = (int)i; if (acc > u * sum) return (int)i; }
+        int last = 0;
+        for (i = 0; i < V && acc <= u * sum; i++) { acc += p[i]; if (p[i] > 0) last = (int)i; }
         return last;
     }
-    for (i = 0; i < V; i++) { list[i].p = p[i]; list[i].id = (int)i; }
+    for (i = 0; i < V; i++) list[i] = (Likely){ p[i], (int)i };
     sort_likely(list, list + V, V);
-    if (s->top_k && s->top_k < n) n = s->top_k;
     for (sum = 0.0f, i = 0; i < n; i++) sum += list[i].p;
     if (s->top_p < 1) {
         for (i = 0; i < n && acc < s->top_p * sum; i++) acc += list[i].p;
@@ -4019,18 +4025,15 @@ static int draw_token(const Sampling *s, const float *logits, size_t V, float u,
 
 /* The engine. Answers in flight sit in places, their prompts in rooms; an answer's own keys and values begin where its
  * prompt's end. */
-typedef struct { Question *q; size_t answer, pos, room, line; int token; } Place;         /* q NULL: free; line: of its logits */
+typedef struct { Question *q; size_t answer, pos, room, line; int token; } Place;   /* q NULL: free; line: of logits */
 
 typedef struct {
     const Model *m;
     Sampling s;
     size_t places, rooms, longest;       /* longest: tokens of a prompt that there is memory for */
-    Cache kv;
-    Acts acts;
-    Seq *seq;                    /* [places + rooms]; the prompt in room i is sequence places + i */
-    Rows rows;
-    float *logits, *p, *tempered;        /* [places + rooms][V] each: logits, their exp less the largest, the same over
-                                  * the temperature (p itself where that is 1) */
+    Batch b;                     /* the answer in place i is sequence i, the prompt in room i is sequence places + i */
+    float *p, *tempered;         /* [places + rooms][V] each: the logits' exp less the largest, the same over the
+                                  * temperature (p itself where that is 1) */
     float *top, *sum, *tempered_sum;     /* [places + rooms] */
     Likely *list;                /* [threads][2 V] */
     Place *place;                /* [places] */
@@ -4044,9 +4047,7 @@ static size_t longest_answer(const Sampler *x, const Question *q) {
 }
 
 static int new_sampler(Env *e, const Model *m, const Sampling *s, size_t width, Sampler *x) {
-    memset(x, 0, sizeof *x);
-    x->m = m; x->s = *s;
-    x->places = width < s->k ? s->k : width;
+    *x = (Sampler){ .m = m, .s = *s, .places = width < s->k ? s->k : width };
     return e->error[0] ? -1 : 0;
 }
 
@@ -4054,59 +4055,46 @@ static int new_sampler(Env *e, const Model *m, const Sampling *s, size_t width, 
  * much: a quarter of the machine's memory. */
 static int size_sampler(Env *e, Sampler *x, size_t longest) {
     const Config *c = &x->m->c;
-    size_t V = c->V, i, threads = max_threads(), most = x->s.max_tokens < c->ctx ? x->s.max_tokens : c->ctx, rows, slots,
-        own = (most + PANEL) / PANEL * PANEL, prompt = (longest + PANEL) / PANEL * PANEL;
+    size_t most = x->s.max_tokens < c->ctx ? x->s.max_tokens : c->ctx, own = (most + PANEL) / PANEL * PANEL,
+        prompt = (longest + PANEL) / PANEL * PANEL, slots, lines;
     for (;; x->places = x->places / 2 < x->s.k ? x->s.k : x->places / 2) {
-        x->rooms = 3 * x->places / x->s.k + 1;   /* the longest of k answers lives about three times as long as the mean */
+        x->rooms = 3 * x->places / x->s.k + 1;   /* the longest of k answers lives about three times the mean */
         slots = own * x->places + prompt * x->rooms;
         if (x->places == x->s.k || 8.0 * (double)slots * (double)(c->L * c->K * c->D) < memory_for_panels(e) / 2) break;
     }
-    rows = x->places + (longest > 512 ? longest : 512);
+    lines = x->places + x->rooms;
     x->longest = longest;
-    TRY(new_cache(e, c, slots, c->L, &x->kv));
-    TRY(new_acts(e, c, rows, KEEP_NONE, &x->acts));
-    x->seq = get(e, x->places + x->rooms, sizeof *x->seq);
-    x->rows.token = get(e, rows, sizeof(int)); x->rows.pos = get(e, rows, sizeof(int));
-    x->rows.seq = get(e, rows, sizeof(int)); x->rows.want = get(e, rows, sizeof(int));
-    x->logits = get(e, (x->places + x->rooms) * V, sizeof(float));
-    x->p = get(e, (x->places + x->rooms) * V, sizeof(float));
-    x->tempered = x->s.temperature == 1.0f || x->s.temperature <= 0 ? x->p : get(e, (x->places + x->rooms) * V, sizeof(float));
-    x->top = get(e, 3 * (x->places + x->rooms), sizeof(float));
-    x->list = get(e, threads * 2 * V, sizeof *x->list);
-    x->place = get(e, x->places, sizeof *x->place);
-    x->room = get(e, x->rooms, sizeof *x->room);
-    if (e->error[0]) return -1;
-    x->sum = x->top + x->places + x->rooms;
-    x->tempered_sum = x->tempered == x->p ? x->sum : x->sum + x->places + x->rooms;
-    for (i = 0; i < x->places; i++) x->seq[i].slot = i * own;
-    for (i = 0; i < x->rooms; i++) x->seq[x->places + i].slot = x->places * own + i * prompt;
+    TRY(make_batch(e, x->m, x->places + (longest > 512 ? longest : 512), lines, slots, lines, KEEP_NONE, &x->b));
+    NEW(x->p, lines * c->V); NEW(x->top, lines); NEW(x->sum, lines);
+    x->tempered = x->p; x->tempered_sum = x->sum;
+    if (x->s.temperature > 0 && x->s.temperature != 1) { NEW(x->tempered, lines * c->V); NEW(x->tempered_sum, lines); }
+    NEW(x->list, max_threads() * 2 * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
+    for (size_t i = 0; i < lines; i++)
+        x->b.rows.sequence[i].slot = i < x->places ? i * own : x->places * own + (i - x->places) * prompt;
     return 0;
-}
-
-static void add_row(Rows *r, int token, size_t pos, size_t seq, int want) {
-    r->token[r->n] = token; r->pos[r->n] = (int)pos; r->seq[r->n] = (int)seq; r->want[r->n++] = want;
 }
 
 /* Lets waiting prompts in while there is a room, k free places, and rows for the prompt in this step. All k answers
  * draw their first token from the one line of logits behind the prompt. */
 static int admit(Env *e, Sampler *x, Question *const *waiting, size_t n, size_t *next, size_t *free_places) {
-    size_t lines = x->rows.n, i, k, p, j;        /* so far every row wants logits: lines = rows */
-    for (i = 0; i < x->rooms && *next < n && *free_places >= x->s.k; i++) {
+    Rows *rows = &x->b.rows;
+    size_t line = rows->n;                       /* so far every row wants logits */
+    for (size_t i = 0; i < x->rooms && *next < n && *free_places >= x->s.k; i++) {
         Question *q = waiting[*next];
         if (x->room[i]) continue;
-        if (x->rows.n + q->n > x->acts.rows) return 0;
+        if (rows->n + q->n > rows->most) return 0;
         x->room[i] = q;
-        x->seq[x->places + i].shared = 0;
-        for (k = 0; k < q->n; k++) add_row(&x->rows, q->id[k], k, x->places + i, k + 1 == q->n);
-        for (p = j = 0; j < x->s.k; p++) {
+        rows->sequence[x->places + i].shared = 0;
+        for (size_t t = 0; t < q->n; t++) add_row(rows, q->id[t], t, x->places + i, t + 1 == q->n);
+        for (size_t p = 0, j = 0; j < x->s.k; p++) {
             if (x->place[p].q) continue;
-            x->place[p].q = q; x->place[p].answer = j; x->place[p].pos = q->n; x->place[p].room = i; x->place[p].line = lines;
-            x->seq[p].shared = q->n; x->seq[p].parent = x->places + i;
-            memset(&q->answer[j], 0, sizeof q->answer[j]);
-            q->answer[j].id = get(e, longest_answer(x, q) + 1, sizeof(int));
-            if (!q->answer[j++].id) return -1;
+            x->place[p] = (Place){ .q = q, .answer = j, .pos = q->n, .room = i, .line = line };
+            rows->sequence[p].shared = q->n; rows->sequence[p].parent = x->places + i;
+            q->answer[j] = (Answer){ 0 };
+            NEW(q->answer[j].id, longest_answer(x, q) + 1);
+            j++;
         }
-        lines++;
+        line++;
         *free_places -= x->s.k;
         ++*next;
     }
@@ -4116,18 +4104,17 @@ static int admit(Env *e, Sampler *x, Question *const *waiting, size_t n, size_t 
 /* What all draws from these lines of logits need: exponentials and their sums, a few lines side by side. */
 static void ready_lines(Sampler *x, size_t lines) {
     size_t V = x->m->c.V, n[ABREAST], few = (lines + max_threads() - 1) / max_threads();
-    long first;
     if (few > ABREAST) few = ABREAST;
-    for (first = 0; first < ABREAST; first++) n[first] = V;
-    PARALLEL(lines * V) for (first = 0; first < (long)lines; first += (long)few) {
-        size_t at = (size_t)first, rows = lines - at < few ? lines - at : few;
-        float top[ABREAST];
-        memcpy(x->p + at * V, x->logits + at * V, rows * V * sizeof(float));
-        if (x->tempered != x->p) {
-            memcpy(x->tempered + at * V, x->logits + at * V, rows * V * sizeof(float));
-            exponentials(x->tempered + at * V, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
+    for (size_t i = 0; i < ABREAST; i++) n[i] = V;
+    PARALLEL(lines * V) for (size_t at = 0; at < lines; at += few) {
+        size_t rows = lines - at < few ? lines - at : few, bytes = rows * V * sizeof(float);
+        float top[ABREAST], *p = x->p + at * V, *tempered = x->tempered + at * V;
+        memcpy(p, x->b.logits + at * V, bytes);
+        if (tempered != p) {
+            memcpy(tempered, p, bytes);
+            exponentials(tempered, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
         }
-        exponentials(x->p + at * V, V, rows, n, 1.0f, x->top + at, x->sum + at);
+        exponentials(p, V, rows, n, 1.0f, x->top + at, x->sum + at);
     }
 }
 
@@ -4135,47 +4122,51 @@ static void ready_lines(Sampler *x, size_t lines) {
 static void advance(Sampler *x, Place *at) {
     Question *q = at->q;
     Answer *a = &q->answer[at->answer];
-    size_t V = x->m->c.V, i;
-    float *logits = x->logits + at->line * V, u = uniform(draw(x->s.seed, DRAW_SAMPLE, q->key, at->answer, a->n));
-    int id = draw_token(&x->s, logits, V, u, x->tempered + at->line * V, x->tempered_sum[at->line], x->list + (size_t)THREAD * 2 * V);
+    size_t V = x->m->c.V;
+    float *logits = x->b.logits + at->line * V, u = uniform(draw(x->s.seed, DRAW_SAMPLE, q->key, at->answer, a->n));
+    int id = draw_token(&x->s, logits, V, u, x->tempered + at->line * V, x->tempered_sum[at->line],
+        x->list + (size_t)THREAD * 2 * V);
     a->logprob -= log64((double)x->sum[at->line]) - (double)(logits[id] - x->top[at->line]);
     at->token = id;
-    for (i = 0; i < x->m->c.n_stops && !x->s.ignore_eos; i++) if (x->m->c.stops[i] == id) { a->stop = "eos"; return; }
+    for (size_t i = 0; i < x->m->c.n_stops && !x->s.ignore_eos; i++)
+        if (x->m->c.stops[i] == id) { a->stop = "eos"; return; }
     a->id[a->n++] = id;
     if (a->n >= longest_answer(x, q)) a->stop = "length";
 }
 
 /* One step of all that is in flight: a row for each answer, whole prompts for those let in, a token drawn for each. */
 static int step_all(Env *e, Sampler *x, Question *const *question, size_t n, size_t *next, size_t *free_places) {
-    long p;
-    size_t i, room;
-    x->rows.n = 0;
-    for (room = 0; room < x->rooms; room++) for (i = 0; x->room[room] && i < x->places; i++) {     /* answers to a prompt together */
-        Place *at = &x->place[i];
-        if (!at->q || at->room != room) continue;
-        at->line = x->rows.n;
-        add_row(&x->rows, at->token, at->pos++, i, 1);
-    }
+    x->b.rows.n = 0;
+    for (size_t room = 0; room < x->rooms; room++)           /* answers to a prompt together */
+        for (size_t i = 0; x->room[room] && i < x->places; i++) {
+            Place *at = &x->place[i];
+            if (!at->q || at->room != room) continue;
+            at->line = x->b.rows.n;
+            add_row(&x->b.rows, at->token, at->pos++, i, 1);
+        }
     TRY(admit(e, x, question, n, next, free_places));
-    forward(x->m, &x->rows, x->seq, &x->kv, &x->acts, x->logits);
-    ready_lines(x, x->acts.n_wanted);
-    PARALLEL(x->acts.n_wanted * x->m->c.V) for (p = 0; p < (long)x->places; p++) if (x->place[p].q) advance(x, &x->place[p]);
+    forward(&x->b);
+    ready_lines(x, x->b.n_wanted);
+    PARALLEL(x->b.n_wanted * x->m->c.V)
+    for (size_t i = 0; i < x->places; i++) if (x->place[i].q) advance(x, &x->place[i]);
     return 0;
 }
 
-/* Answers all n questions; each one's `answer` has room for k. `done` of `all` were answered before, for the progress. */
+/* Answers all n questions; each one's `answer` has room for k. Of `all`, `done` were answered before: for progress. */
 static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, Progress *bar, size_t done, size_t all) {
-    size_t next = 0, open = n, i, free_places, were, longest = 0;
-    for (i = 0; i < n; i++) { question[i]->left = x->s.k; if (question[i]->n > longest) longest = question[i]->n; }
+    size_t next = 0, open = n, longest = 0;
+    for (size_t i = 0; i < n; i++) {
+        question[i]->left = x->s.k;
+        if (question[i]->n > longest) longest = question[i]->n;
+    }
     if (longest > x->longest) {
         longest = longest < 2 * x->longest ? 2 * x->longest : longest;       /* seldom, then */
         TRY(size_sampler(e, x, longest < x->m->c.ctx ? longest : x->m->c.ctx));
     }
-    free_places = x->places;
-    while (open) {
-        were = open;
+    for (size_t free_places = x->places; open;) {
+        size_t were = open;
         TRY(step_all(e, x, question, n, &next, &free_places));
-        for (i = 0; i < x->places; i++) {
+        for (size_t i = 0; i < x->places; i++) {
             Question *q = x->place[i].q;
             const Answer *a = q ? &q->answer[x->place[i].answer] : NULL;
             if (a && !(a->logprob - a->logprob == 0))
@@ -4194,79 +4185,55 @@ static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, P
 }
 
 /* =============================================== Learning =============================================================
- * Fine-tuning: cross-entropy on the answers' tokens, AdamW. Sequences of different lengths are packed row behind row into
- * one batch, without padding; attention never crosses from one to the next. A batch may be cut into micro-batches to
- * save memory: gradients are sums over tokens in token order that go on from one micro-batch to the next and are divided
- * once, by the number of target tokens of the whole batch, so the cut cannot change a bit.
+ * Fine-tuning: cross-entropy on the answers' tokens, AdamW. Sequences of different lengths are packed row behind row
+ * into one batch, without padding; attention never crosses from one to the next. A batch may be cut into micro-batches
+ * to save memory: gradients are sums over tokens in token order that go on from one micro-batch to the next and are
+ * divided once, by the number of target tokens of the whole batch, so the cut cannot change a bit.
  */
-typedef struct { int *id; size_t n, from, record; } Example; /* tokens; those from `from` on are targets; record: its number, from 1 */
+typedef struct { int *id; size_t n, from, record; } Example;   /* n tokens, targets from `from` on; record: from 1 */
 
 static size_t rows_of(const Example *x) { return x->n - 1; }            /* the last token is only a target */
 static size_t targets_of(const Example *x) { return x->n - x->from; }
 
-typedef struct {
-    Model *m;
-    size_t max_rows, max_seqs;
-    Rows rows;
-    int *target;                 /* [max_rows] */
-    Seq *seq;                    /* [max_seqs] */
-    size_t *first, n_seq;        /* [max_seqs + 1] */
-    Cache kv;
-    Acts acts;
-    float *logits;               /* [max_rows][V] */
-    double *loss;                /* [max_rows] of each wanted row */
-    double *aux;                 /* [L] balance losses of a step: one sum a layer, which micro-batches go on with */
-} Batch;
-
-static int new_batch(Env *e, Model *m, size_t max_rows, int keep, Batch *b) {
-    memset(b, 0, sizeof *b);
-    b->m = m; b->max_rows = max_rows; b->max_seqs = max_rows;
-    TRY(new_acts(e, &m->c, max_rows, keep, &b->acts));
-    TRY(new_cache(e, &m->c, max_rows * 2 + 16 * PANEL, keep == KEEP_INPUTS ? 1 : m->c.L, &b->kv));        /* each sequence begins at a multiple of 32 */
-    b->rows.token = get(e, max_rows, sizeof(int)); b->rows.pos = get(e, max_rows, sizeof(int));
-    b->rows.seq = get(e, max_rows, sizeof(int)); b->rows.want = get(e, max_rows, sizeof(int));
-    b->target = get(e, max_rows, sizeof(int));
-    b->seq = get(e, b->max_seqs, sizeof *b->seq);
-    b->first = get(e, b->max_seqs + 1, sizeof *b->first);
-    b->logits = get(e, max_rows, m->c.V * sizeof(float));
-    b->loss = get(e, max_rows, sizeof *b->loss);
-    b->aux = get(e, m->c.L, sizeof *b->aux);
-    return e->error[0] ? -1 : 0;
+static int new_batch(Env *e, const Model *m, size_t rows, int keep, Batch *b) {
+    TRY(make_batch(e, m, rows, rows, rows * 2 + 16 * PANEL, rows, keep, b));     /* each begins at a multiple of 32 */
+    NEW(b->target, rows); NEW(b->loss, rows); NEW(b->aux, m->c.L);
+    return 0;
 }
 
 /* Packs as many of the n examples as there is room for; returns how many. Where nothing is learnt, those that
  * begin as the leading one does (the choices of a question) share its keys and values. */
 static size_t pack(Batch *b, const Example *const *x, size_t n) {
-    size_t i, t, slot = 0, lead = 0;
-    b->rows.n = b->n_seq = 0;
-    for (i = 0; i < n && i < b->max_seqs; i++) {
-        size_t R = rows_of(x[i]), P = 0, slots;
-        if (i && b->acts.keep == KEEP_NONE)
+    Rows *rows = &b->rows;
+    size_t slot = 0, lead = 0, i;
+    rows->n = 0;
+    for (i = 0; i < n && i < rows->most; i++) {
+        size_t R = rows_of(x[i]), P = 0;
+        if (i && b->keep == KEEP_NONE)
             while (P + 1 < x[i]->from && P < rows_of(x[lead]) && x[i]->id[P] == x[lead]->id[P]) P++;
         if (P < PANEL) { P = 0; lead = i; }
-        slots = (R - P + PANEL - 1) / PANEL * PANEL;
-        if (b->rows.n + R - P > b->max_rows || slot + slots > b->kv.slots) break;
-        b->first[i] = b->rows.n;
-        b->seq[i].slot = slot; b->seq[i].shared = P; b->seq[i].parent = lead;
+        size_t slots = (R - P + PANEL - 1) / PANEL * PANEL;
+        if (rows->n + R - P > rows->most || slot + slots > b->kv.slots) break;
+        rows->first[i] = rows->n;
+        rows->sequence[i] = (Seq){ slot, P, lead };
         slot += slots;
-        for (t = P; t < R; t++) {
-            b->target[b->rows.n] = x[i]->id[t + 1];
-            add_row(&b->rows, x[i]->id[t], t, i, t + 1 >= x[i]->from);
+        for (size_t t = P; t < R; t++) {
+            b->target[rows->n] = x[i]->id[t + 1];
+            add_row(rows, x[i]->id[t], t, i, t + 1 >= x[i]->from);
         }
     }
-    b->n_seq = i;
-    b->first[i] = b->rows.n;
+    rows->n_seq = i;
+    rows->first[i] = rows->n;
     return i;
 }
 
 /* Losses of the wanted rows into b->loss, in order; with `back` their gradients take the logits' place. */
 static void losses(Batch *b, int back) {
     size_t V = b->m->c.V;
-    long i;
-    PARALLEL(b->acts.n_wanted * V) for (i = 0; i < (long)b->acts.n_wanted; i += ABREAST) {
-        size_t at = (size_t)i, rows = abreast(b->acts.n_wanted, at), r;
+    PARALLEL(b->n_wanted * V) for (size_t at = 0; at < b->n_wanted; at += ABREAST) {
+        size_t rows = abreast(b->n_wanted, at);
         int target[ABREAST];
-        for (r = 0; r < rows; r++) target[r] = b->target[b->acts.wanted[at + r]];
+        for (size_t r = 0; r < rows; r++) target[r] = b->target[b->wanted[at + r]];
         cross_entropy(b->logits + at * V, V, rows, target, back, b->loss + at);
     }
 }
@@ -4274,13 +4241,11 @@ static void losses(Batch *b, int back) {
 /* Log-probability of the targets of as many of the n examples as one batch holds: total [that many], which is returned.
  * Nothing is learnt. */
 static size_t score_batch(Batch *b, const Example *const *x, size_t n, double *total) {
-    size_t got = pack(b, x, n), i, r, line;
-    forward(b->m, &b->rows, b->seq, &b->kv, &b->acts, b->logits);
+    size_t got = pack(b, x, n);
+    forward(b);
     losses(b, 0);
-    for (line = i = 0; i < got; i++) {
-        total[i] = 0;
-        for (r = b->first[i]; r < b->first[i + 1]; r++) if (b->rows.want[r]) total[i] -= b->loss[line++];
-    }
+    for (size_t i = 0; i < got; i++) total[i] = 0;
+    for (size_t i = 0; i < b->n_wanted; i++) total[b->rows.seq[b->wanted[i]]] -= b->loss[i];
     return got;
 }
 
@@ -4306,15 +4271,13 @@ static double learning_rate(const Tuning *t, size_t step, size_t warm, size_t st
 }
 
 /* AdamW (Loshchilov & Hutter 2019) as PyTorch orders it:
- *     m = b1 m + (1-b1) g    v = b2 v + (1-b2) g g    w = w (1 - lr decay) - lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
+ *     m = b1 m + (1-b1) g   v = b2 v + (1-b2) g g   w = w (1 - lr decay) - lr/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + eps)
  * Norms are not decayed. g is multiplied by `factor` first, and cleared. */
 static void adamw(Param *p, const Tuning *t, float factor, double lr, double power1, double power2) {
-    float b1 = t->beta1, b2 = t->beta2, c1 = 1.0f - b1, c2 = 1.0f - b2, eps = t->eps;
-    float shrink = p->norm ? 1.0f : (float)(1.0 - lr * (double)t->decay), step = (float)(lr / (1.0 - power1)),
-        root = (float)sqrt(1.0 - power2);
+    float b1 = t->beta1, b2 = t->beta2, c1 = 1.0f - b1, c2 = 1.0f - b2, eps = t->eps, root = (float)sqrt(1.0 - power2),
+        shrink = p->norm ? 1.0f : (float)(1.0 - lr * (double)t->decay), step = (float)(lr / (1.0 - power1));
     float *w = p->w, *g = p->g, *m = p->m, *v = p->v;
-    long i;
-    PARALLEL(4 * p->rows * p->cols) for (i = 0; i < (long)(p->rows * p->cols); i++) {
+    PARALLEL(4 * p->rows * p->cols) for (size_t i = 0; i < p->rows * p->cols; i++) {
         float d = g[i] * factor;
         m[i] = b1 * m[i] + c1 * d;
         v[i] = b2 * v[i] + c2 * (d * d);
@@ -4326,17 +4289,17 @@ static void adamw(Param *p, const Tuning *t, float factor, double lr, double pow
 /* Sum of squares of all gradients, in binary64: a partial sum a row, rows in order, tensors in order. */
 static double squared_norm(const Model *m) {
     double total = 0.0;
-    size_t i, j, k, n, r;
-    for (i = 0; i < m->n_train; i++) {
+    for (size_t i = 0; i < m->n_train; i++) {
         const Param *p = m->train[i];
         size_t cols = p->norm ? p->rows : p->cols, rows = p->norm ? 1 : p->rows;
-        for (r = 0; r < rows; r += n) {
+        for (size_t r = 0; r < rows; r += ABREAST) {
+            size_t n = abreast(rows, r);
             double sum[ABREAST] = { 0 };
             const float *g[ABREAST];
-            n = abreast(rows, r);
-            for (j = 0; j < ABREAST; j++) g[j] = p->g + (r + (j < n ? j : 0)) * cols;
-            for (k = 0; k < cols; k++) UNROLL for (j = 0; j < ABREAST; j++) sum[j] += (double)g[j][k] * (double)g[j][k];
-            for (j = 0; j < n; j++) total += sum[j];
+            for (size_t j = 0; j < ABREAST; j++) g[j] = p->g + (r + (j < n ? j : 0)) * cols;
+            for (size_t k = 0; k < cols; k++)
+                UNROLL for (size_t j = 0; j < ABREAST; j++) sum[j] += (double)g[j][k] * (double)g[j][k];
+            for (size_t j = 0; j < n; j++) total += sum[j];
         }
     }
     return total;
@@ -4345,59 +4308,53 @@ static double squared_norm(const Model *m) {
 /* Gradients and moments for every weight that learns: LoRA's where there are such, else all. A tied head has
  * a gradient of its own, which is added at the step: in one sum the two would alternate by micro-batch. */
 static int make_trainable(Env *e, Model *m) {
-    size_t i;
     if (!m->c.rank) for (m->n_train = 0; m->n_train < m->n_all; m->n_train++) m->train[m->n_train] = m->all[m->n_train];
-    for (i = 0; i < m->n_train; i++) {
+    for (size_t i = 0; i < m->n_train; i++) {
         Param *p = m->train[i];
         TRY(own_weights(e, p));
-        p->g = get(e, p->rows * p->cols, sizeof(float));
-        p->m = get(e, p->rows * p->cols, sizeof(float));
-        p->v = get(e, p->rows * p->cols, sizeof(float));
-        if (!p->g || !p->m || !p->v) return -1;
+        NEW(p->g, p->rows * p->cols); NEW(p->m, p->rows * p->cols); NEW(p->v, p->rows * p->cols);
     }
     if (m->c.tied && !m->c.rank) {
         m->head.w = m->embed.w;
-        m->head.g = get(e, m->head.rows * m->head.cols, sizeof(float));
-        if (!m->head.g) return -1;
+        NEW(m->head.g, m->head.rows * m->head.cols);
     }
     return pack_model(e, m);
 }
 
 typedef struct { double loss, aux, norm, lr, power1, power2; size_t step, targets; } Step;
 
-/* One step over n examples: gradients, clipping, AdamW. On return `s` says what happened; powers are carried on in it. */
-static int train_step(Env *e, Batch *b, const Tuning *t, const Example *const *x, size_t n, Step *s) {
-    Model *m = b->m;
-    size_t done, got, i;
-    float balance, factor;
-    double scale;
+/* One step over n examples: gradients, clipping, AdamW. `s` says afterwards what happened; it carries the powers on. */
+static int train_step(Env *e, Model *m, Batch *b, const Tuning *t, const Example *const *x, size_t n, Step *s) {
     s->targets = 0; s->loss = s->aux = 0.0;
-    for (i = 0; i < m->c.L; i++) b->aux[i] = 0.0;
-    for (i = 0; i < n; i++) s->targets += targets_of(x[i]);
-    balance = m->c.aux * (float)s->targets / (float)(n * m->c.L);
-    for (done = 0; done < n; done += got) {
+    memset(b->aux, 0, m->c.L * sizeof *b->aux);
+    for (size_t i = 0; i < n; i++) s->targets += targets_of(x[i]);
+    float balance = m->c.aux * (float)s->targets / (float)(n * m->c.L);
+    for (size_t done = 0, got; done < n; done += got) {
         got = pack(b, x + done, t->micro && t->micro < n - done ? t->micro : n - done);
-        if (got == 0) return fail(e, "an example of %zu tokens does not fit a batch of %zu rows", x[done]->n, b->max_rows);
-        forward(m, &b->rows, b->seq, &b->kv, &b->acts, b->logits);
+        if (!got) return fail(e, "an example of %zu tokens does not fit a batch of %zu rows", x[done]->n, b->rows.most);
+        forward(b);
         losses(b, 1);
-        for (i = 0; i < b->acts.n_wanted; i++) {
+        for (size_t i = 0; i < b->n_wanted; i++) {
             s->loss += b->loss[i];
             if (!(b->loss[i] - b->loss[i] == 0.0))
-                return fail(e, "step %zu, record %zu: the loss is not a finite number", s->step, x[done + (size_t)b->rows.seq[b->acts.wanted[i]]]->record);
+                return fail(e, "step %zu, record %zu: the loss is not a finite number", s->step,
+                    x[done + (size_t)b->rows.seq[b->wanted[i]]]->record);
         }
-        backward(m, &b->rows, b->seq, b->first, b->n_seq, &b->kv, &b->acts, b->logits, balance, b->aux);
+        backward(b, balance);
     }
     s->loss /= (double)s->targets;
-    for (i = 0; i < m->c.L; i++) s->aux += b->aux[i];
+    for (size_t i = 0; i < m->c.L; i++) s->aux += b->aux[i];
     s->aux /= (double)(n * m->c.L);
-    if (m->head.g && m->c.tied)
-        for (i = 0; i < m->head.rows * m->head.cols; i++) { m->embed.g[i] = m->head.g[i] + m->embed.g[i]; m->head.g[i] = 0.0f; }
+    for (size_t i = 0; m->head.g && m->c.tied && i < m->head.rows * m->head.cols; i++) {
+        m->embed.g[i] = m->head.g[i] + m->embed.g[i];
+        m->head.g[i] = 0.0f;
+    }
     s->norm = sqrt(squared_norm(m)) / (double)s->targets;
     if (!(s->norm - s->norm == 0.0)) return fail(e, "step %zu: the gradient is not a finite number", s->step);
-    scale = (t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0) / (double)s->targets;
-    factor = narrow(scale);
+    double clip = t->clip > 0 && s->norm > (double)t->clip ? (double)t->clip / s->norm : 1.0;
+    float factor = narrow(clip / (double)s->targets);
     s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2;
-    for (i = 0; i < m->n_train; i++) adamw(m->train[i], t, factor, s->lr, s->power1, s->power2);
+    for (size_t i = 0; i < m->n_train; i++) adamw(m->train[i], t, factor, s->lr, s->power1, s->power2);
     return pack_model(e, m);
 }
 
@@ -4422,40 +4379,49 @@ static int make_example(Env *e, const Model *m, const Template *form, const Reco
 
 typedef struct { Example *x; size_t n, cap, dropped; } Examples;
 
-static int load_examples(Env *e, const Model *m, const Template *form, const char *path, size_t max_length, Examples *list) {
+static int load_examples(Env *e, const Model *m, const Template *form, const char *path, size_t max_length,
+    Examples *list) {
     Records rs;
     Record r = { 0 };
+    Example x;
     int any;
-    memset(list, 0, sizeof *list);
+    *list = (Examples){ 0 };
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0) {
-        Example x;
-        if (!r.has_completion && !r.is_text)
-            return fail(e, "%s, record %zu: no field \"completion\" or \"text\" to learn from", rs.in.path, r.number + 1);
-        TRY(make_example(e, m, form, &r, max_length, &x));
         x.record = r.number + 1;
+        if (!r.has_completion && !r.is_text)
+            return fail(e, "%s, record %zu: no field \"completion\" or \"text\" to learn from", rs.in.path, x.record);
+        TRY(make_example(e, m, form, &r, max_length, &x));
         if (x.n < 2 || x.from >= x.n) { list->dropped++; continue; }     /* the prompt alone fills max-length */
         TRY(room(e, &list->x, list->n, &list->cap, sizeof x));
         list->x[list->n++] = x;
     }
     close_in(&rs.in);
-    if (any < 0) return -1;
-    if (list->n == 0) return fail(e, "%s: no record to learn from", rs.in.path);
-    return 0;
+    return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no record to learn from", rs.in.path);
 }
 
 /* The order of an epoch: examples sorted by a random key each. */
 typedef struct { uint64_t key; const Example *x; } Keyed;
 
 static int by_key(const void *a, const void *b) {
-    uint64_t x = ((const Keyed *)a)->key, y = ((const Keyed *)b)->key;
-    if (x == y) return ((const Keyed *)a)->x < ((const Keyed *)b)->x ? -1 : 1;
-    return x < y ? -1 : 1;
+    const Keyed *x = a, *y = b;
+    return x->key == y->key ? (x->x < y->x ? -1 : 1) : x->key < y->key ? -1 : 1;
+}
+
+static void shuffle(const Examples *list, uint64_t seed, size_t epoch, Keyed *order) {
+    for (size_t i = 0; i < list->n; i++) order[i] = (Keyed){ draw(seed, DRAW_SHUFFLE, epoch, i, 0), &list->x[i] };
+    qsort(order, list->n, sizeof *order, by_key);
 }
 
 /* Where tune leaves its tracks: a line a step in `log`, the state every so many steps. For verify it leaves none but
  * the last step's line: it does steps `from` + 1 to `last`, from the file `state`. */
-typedef struct { const char *dir; Out *log; size_t every, from, last; int keep, resume; const char *state; Buf line; } Trail;
+typedef struct {
+    const char *dir, *state;
+    Out *log;
+    size_t every, from, last;
+    int keep, resume;
+    Buf line;
+} Trail;
 
 static const char *state_path(Env *e, const Trail *w, size_t step) {
     char name[40];
@@ -4464,16 +4430,22 @@ static const char *state_path(Env *e, const Trail *w, size_t step) {
 }
 
 /* The state of training behind a step, as binary32: weights and both moments of all that is learnt. With the number of
- * the step it is all there is: the order of an epoch is a function of the seed, AdamW's powers are of the step. */
+ * the step it is all there is: the order of an epoch is a function of the seed, AdamW's powers are of the step. Writing
+ * and reading walk its parts 0, 1, .. of *n numbers each; NULL is behind the last. */
+static float *state_part(const Model *m, size_t i, size_t *n) {
+    if (i == 3 * m->n_train) return NULL;
+    const Param *p = m->train[i / 3];
+    *n = p->rows * p->cols;
+    return i % 3 == 0 ? p->w : i % 3 == 1 ? p->m : p->v;
+}
+
 static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
-    Buf b = { NULL, 0, 0 };
+    Buf b = { 0 };
     Sha sha;
-    size_t i, k, part;
+    const float *x;
     sha_start(&sha);
-    for (i = 0; i < m->n_train; i++) for (part = 0; part < 3; part++, b.n = 0) {
-        const Param *p = m->train[i];
-        const float *x = part == 0 ? p->w : part == 1 ? p->m : p->v;
-        for (k = 0; k < p->rows * p->cols; k++) put_le32(e, &b, bits32(x[k]));
+    for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, b.n = 0) {
+        for (size_t k = 0; k < n; k++) put_le32(e, &b, bits32(x[k]));
         sha_add(&sha, b.s, b.n);
         if (o) TRY(write_out(e, o, b.s, b.n));
     }
@@ -4485,15 +4457,11 @@ static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
 static int load_state(Env *e, Model *m, const char *path) {
     const Block *mark = e->blocks;
     Span file;
-    size_t i, k, part;
+    float *x;
     TRY(map_file(e, path, &file));
-    for (i = 0; i < m->n_train; i++) for (part = 0; part < 3; part++) {
-        Param *p = m->train[i];
-        float *x = part == 0 ? p->w : part == 1 ? p->m : p->v;
-        size_t n = p->rows * p->cols;
-        if (file.n < 4 * n) return fail(e, "%s: ends within the state of %s", path, p->name);
-        for (k = 0; k < n; k++) x[k] = le_float(file.s + 4 * k);
-        file.s += 4 * n; file.n -= 4 * n;
+    for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, file.s += 4 * n, file.n -= 4 * n) {
+        if (file.n < 4 * n) return fail(e, "%s: ends within the state of %s", path, m->train[i / 3]->name);
+        for (size_t k = 0; k < n; k++) x[k] = le_float(file.s + 4 * k);
     }
     release(e, mark);
     return pack_model(e, m);
@@ -4502,85 +4470,75 @@ static int load_state(Env *e, Model *m, const char *path) {
 /* Behind a step: its line, and when it is time the state, whose hash stands in the line. The state before is dropped
  * when the line that names this one is written, so there is always one to go on from. */
 static int leave_track(Env *e, const Model *m, Trail *w, const Step *s) {
-    static const char *const names[] = { "loss", "norm", "lr", "balance" };
-    double value[] = { s->loss, s->norm, s->lr, s->aux };
-    Buf *b = &w->line;
-    size_t i;
     char hex[65];
     Out *state = NULL;
     int due = w->every && s->step % w->every == 0;
-    b->n = 0;
-    put_format(e, b, "{\"step\":%zu,\"targets\":%zu", s->step, s->targets);
-    for (i = 0; i < COUNT(names); i++) { put_format(e, b, ",\"%s\":\"", names[i]); put_hex(e, b, value[i]); put_text(e, b, "\""); }
+    w->line.n = 0;
+    put_json(e, &w->line, "{'step':%u,'targets':%u,'loss':'%h','norm':'%h','lr':'%h','balance':'%h'", s->step,
+        s->targets, s->loss, s->norm, s->lr, s->aux);
     if (due) {
         if (w->log && !(state = open_out(e, state_path(e, w, s->step)))) return -1;
         TRY(save_state(e, m, state, hex));
-        put_format(e, b, ",\"state\":\"%s\"", hex);
+        put_json(e, &w->line, ",'state':'%s'", hex);
     }
-    put_text(e, b, "}\n");
+    put_text(e, &w->line, "}\n");
     if (!w->log) return e->error[0] ? -1 : 0;
-    TRY(due ? write_whole(e, w->log, b) : write_buf(e, w->log, b));
+    TRY(due ? write_whole(e, w->log, &w->line) : write_buf(e, w->log, &w->line));
     if (due && !w->keep && s->step > w->every) remove(state_path(e, w, s->step - w->every));
     return 0;
 }
 
 /* The step that an interrupted run got to: the last whose state is there, unharmed; 0: none. */
 static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
-    Buf state = { NULL, 0, 0 };
+    Buf state = { 0 };
     char hex[65];
     uint64_t bytes;
     TRY(keep_lines(e, w->log, 1, "state", step, &state));
-    if (*step && is_file(state_path(e, w, *step))) {
-        TRY(hash_file(e, state_path(e, w, *step), hex, &bytes));
-        if (state.n == 66 && memcmp(state.s + 1, hex, 64) == 0) return load_state(e, m, state_path(e, w, *step));
+    const char *path = state_path(e, w, *step);
+    if (!path) return -1;
+    if (*step && is_file(path)) {
+        TRY(hash_file(e, path, hex, &bytes));
+        if (state.n == 66 && memcmp(state.s + 1, hex, 64) == 0) return load_state(e, m, path);
     }
     *step = 0;
     rewind(w->log->f);
-    return ftruncate(fileno(w->log->f), 0) == 0 ? 0 : fail(e, "%s: cannot go on with it: %s", w->log->part, strerror(errno));
+    if (ftruncate(fileno(w->log->f), 0) == 0) return 0;
+    return fail(e, "%s: cannot go on with it: %s", w->log->part, strerror(errno));
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
 static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, Trail *w, size_t *dropped) {
+    double start = now();
+    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, done = 0, tokens = 0;
     Examples list;
     Batch b;
     Keyed *order;
     const Example **batch;
-    Step s = { 0 };
-    Progress bar = { NULL, 0, 0, 0 };
-    double start = now();
-    size_t tokens = 0, max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, per_epoch, steps, last, warm, i,
-        epoch = SIZE_MAX, done = 0, rows = max_length > 1024 ? max_length : 1024;
     TRY(load_examples(e, m, form, data, max_length, &list));
     *dropped = list.dropped;
-    if (t->lora && m->c.rank) return fail(e, "tune: option --lora: the model has an adapter already, which would learn on");
+    if (t->lora && m->c.rank)
+        return fail(e, "tune: option --lora: the model has an adapter already, which would learn on");
     if (t->lora) TRY(add_lora(e, m, t->targets, t->lora, (float)t->alpha, t->rslora, t->seed));
     TRY(make_trainable(e, m));
-    TRY(new_batch(e, m, rows, t->recompute ? KEEP_INPUTS : KEEP_ALL, &b));
-    order = get(e, list.n, sizeof *order);
-    batch = get(e, t->batch, sizeof *batch);
-    if (!order || !batch) return -1;
-    per_epoch = (list.n + t->batch - 1) / t->batch;
-    steps = per_epoch * t->epochs;
-    last = t->steps && t->steps < steps ? t->steps : steps;
-    if (w->last && w->last < last) last = w->last;
-    warm = (size_t)(t->warmup * (double)steps);
-    s.power1 = s.power2 = 1.0;
+    TRY(new_batch(e, m, max_length > 1024 ? max_length : 1024, t->recompute ? KEEP_INPUTS : KEEP_ALL, &b));
+    NEW(order, list.n);
+    NEW(batch, t->batch);
     if (w->resume) TRY(go_on_from(e, m, w, &done));
     if (w->state) { TRY(load_state(e, m, w->state)); done = w->from; }
-    for (i = 0; i < done; i++) { s.power1 *= (double)t->beta1; s.power2 *= (double)t->beta2; }
+    Step s = { .power1 = 1.0, .power2 = 1.0 };
+    for (size_t i = 0; i < done; i++) { s.power1 *= (double)t->beta1; s.power2 *= (double)t->beta2; }
+    size_t per_epoch = (list.n + t->batch - 1) / t->batch, steps = per_epoch * t->epochs,
+        warm = (size_t)(t->warmup * (double)steps), last = t->steps && t->steps < steps ? t->steps : steps;
+    if (w->last && w->last < last) last = w->last;
+    Progress bar = { 0 };
     for (s.step = done + 1; s.step <= last; s.step++) {
-        size_t n = 0, at = (s.step - 1) % per_epoch * t->batch;
-        char more[64];
-        if ((s.step - 1) / per_epoch != epoch) {
-            epoch = (s.step - 1) / per_epoch;
-            for (i = 0; i < list.n; i++) { order[i].x = &list.x[i]; order[i].key = draw(t->seed, DRAW_SHUFFLE, epoch, i, 0); }
-            qsort(order, list.n, sizeof *order, by_key);
-        }
-        while (n < t->batch && at < list.n) batch[n++] = order[at++].x;
+        size_t epoch = (s.step - 1) / per_epoch, at = (s.step - 1) % per_epoch * t->batch, n = 0;
+        if (at == 0 || s.step == done + 1) shuffle(&list, t->seed, epoch, order);
+        for (; n < t->batch && at < list.n; n++) tokens += rows_of(batch[n] = order[at++].x);
         s.lr = learning_rate(t, s.step, warm, steps);
-        TRY(train_step(e, &b, t, batch, n, &s));
+        TRY(train_step(e, m, &b, t, batch, n, &s));
         TRY(leave_track(e, m, w, &s));
-        for (i = 0; i < n; i++) tokens += rows_of(batch[i]);
+        char more[64];
         snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
         progress(e, &bar, "tuning", s.step, steps, more);
     }
@@ -5352,9 +5310,7 @@ typedef struct { int kind; Order order[4]; size_t n; Filter filter[4]; size_t fi
 
 static int parse_rule(Env *e, const char *text, const char *where, size_t among, Rule *rule) {
     Span rest = span(text), filters = span(where);
-    memset(rule, 0, sizeof *rule);
-    rule->among = among;
-    rule->kind = strcmp(text, "first") == 0 ? FIRST : strcmp(text, "random") == 0 ? RANDOM : BEST;
+    *rule = (Rule){ .kind = same(rest, "first") ? FIRST : same(rest, "random") ? RANDOM : BEST, .among = among };
     while (rule->kind == BEST && (rest.n || !rule->n)) {
         Span one = trim(upto(&rest, ',')), field = upto(&one, ':');
         if (rule->n == COUNT(rule->order) || field.n == 0 || field.n > 60 || !(same(one, "max") || same(one, "min")))
@@ -5378,10 +5334,8 @@ static int parse_rule(Env *e, const char *text, const char *where, size_t among,
 
 /* full: some answer of the group is not empty. */
 static int eligible(const Rule *rule, const Record *r, int full) {
-    size_t i;
     if ((rule->among && r->candidate >= rule->among) || (full && trim(r->completion).n == 0)) return 0;
-    for (i = 0; i < rule->filters; i++) {
-        const Filter *f = &rule->filter[i];
+    for (const Filter *f = rule->filter; f < rule->filter + rule->filters; f++) {
         double x;
         if (!record_field(r->raw, f->field, &x)) return 0;
         if (!strchr(f->op, x < f->bound ? '<' : x > f->bound ? '>' : '=')) return 0;
@@ -5389,18 +5343,20 @@ static int eligible(const Rule *rule, const Record *r, int full) {
     return 1;
 }
 
-/* The place of the chosen answer in the group, or SIZE_MAX. *ties: how many shared the best value of the first field. */
+/* The chosen answer's place in the group, or SIZE_MAX. *ties: how many shared the best value of the first field. */
 static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
-    size_t best = SIZE_MAX, i, k, n = 0, nth;
+    size_t best = SIZE_MAX, n = 0;
     int full = 0;
     double top[COUNT(rule->order)] = { 0 };
     *ties = 0;
-    for (i = 0; i < g->n; i++) full |= trim(g->r[i].completion).n > 0;
-    for (i = 0; i < g->n; i++) {
+    for (size_t i = 0; i < g->n; i++) full |= trim(g->r[i].completion).n > 0;
+    for (size_t i = 0; i < g->n; i++) {
         const Record *r = &g->r[i];
         double value[COUNT(rule->order)] = { 0 };
+        size_t k = 0;
         if (!eligible(rule, r, full)) continue;
-        for (k = 0; k < rule->n && record_field(r->raw, rule->order[k].field, &value[k]); k++) value[k] *= rule->order[k].sign;
+        for (; k < rule->n && record_field(r->raw, rule->order[k].field, &value[k]); k++)
+            value[k] *= rule->order[k].sign;
         if (k < rule->n) continue;
         n++;
         *ties = rule->n && best != SIZE_MAX && value[0] <= top[0] ? *ties + (value[0] == top[0]) : 1;
@@ -5410,12 +5366,12 @@ static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ti
         memcpy(top, value, sizeof top);
     }
     if (rule->kind != RANDOM || n < 2) return best;
-    nth = below(draw(seed, DRAW_PICK, hash(g->r[0].id.s, g->r[0].id.n), 0, 0), n);
-    for (i = 0; i < g->n; i++) {             /* the nth eligible one by candidate number, whatever the order of the file */
+    size_t nth = below(draw(seed, DRAW_PICK, hash(g->r[0].id.s, g->r[0].id.n), 0, 0), n);
+    for (size_t i = 0; i < g->n; i++) {      /* the nth eligible one by candidate number, whatever the file's order */
         size_t before = 0, mine = g->r[i].candidate;
-        for (k = 0; k < g->n; k++) {
+        for (size_t k = 0; k < g->n; k++) {
             size_t other = g->r[k].candidate;
-            before += eligible(rule, &g->r[k], full) && (other < mine || (other == mine && k < i));
+            before += (other < mine || (other == mine && k < i)) && eligible(rule, &g->r[k], full);
         }
         if (before == nth && eligible(rule, &g->r[i], full)) return i;
     }
@@ -5430,23 +5386,23 @@ typedef struct {
 } Selection;
 
 static void count_choice(const Group *g, const Rule *rule, size_t best, size_t ties, Selection *s) {
-    size_t i, k;
-    double x;
     s->prompts++;
     s->candidates += g->n;
     s->dropped += best == SIZE_MAX;
     s->tied += best != SIZE_MAX && ties > 1 && rule->kind == BEST;
-    for (i = 0; i < g->n; i++) {
-        Span teacher = json_get(g->r[i].raw, "teacher");
+    for (size_t i = 0; i < g->n; i++) {
+        Span raw = g->r[i].raw, teacher = json_get(raw, "teacher");
+        double x;
+        size_t k = 0;
         s->empty += trim(g->r[i].completion).n == 0;
-        s->cut += same(json_get(g->r[i].raw, "stop"), "\"length\"") != 0;
-        for (k = 0; k < s->teachers && !same(teacher, s->teacher[k].name); k++) ;
+        s->cut += same(json_get(raw, "stop"), "\"length\"") != 0;
+        while (k < s->teachers && !same(teacher, s->teacher[k].name)) k++;
         if (k < COUNT(s->teacher) && teacher.n && teacher.n < sizeof s->teacher[k].name) {
             if (k == s->teachers) memcpy(s->teacher[s->teachers++].name, teacher.s, teacher.n);
             s->teacher[k].gave++;
             s->teacher[k].chosen += i == best;
         }
-        if (!rule->n || !record_field(g->r[i].raw, rule->order[0].field, &x)) continue;
+        if (!rule->n || !record_field(raw, rule->order[0].field, &x)) continue;
         s->all += x; s->n_all++;
         if (g->r[i].candidate == 0) { s->first += x; s->n_first++; }
         if (i == best) { s->chosen += x; s->n_chosen++; }
@@ -5457,14 +5413,14 @@ static double mean(double sum, size_t n) { return n ? sum / (double)n : 0.0; }
 static double percent(size_t part, size_t all) { return all ? 100.0 * (double)part / (double)all : 0.0; }
 
 static void show_selection(const Rule *rule, const Selection *s) {
-    size_t k, kept = s->prompts - s->dropped;
-    fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied (%.1f %%), %zu empty, %zu cut off\n", s->prompts,
-        s->candidates, s->dropped, s->tied, percent(s->tied, kept), s->empty, s->cut);
+    size_t kept = s->prompts - s->dropped;
+    fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied (%.1f %%), %zu empty, %zu cut off\n",
+        s->prompts, s->candidates, s->dropped, s->tied, percent(s->tied, kept), s->empty, s->cut);
     if (s->n_all) fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule->order[0].field,
         mean(s->all, s->n_all), mean(s->first, s->n_first), mean(s->chosen, s->n_chosen));
-    for (k = 0; s->teachers > 1 && k < s->teachers; k++)
-        fprintf(stderr, "actinh: teacher %s gave %.1f %% of the candidates and %.1f %% of the chosen\n", s->teacher[k].name,
-            percent(s->teacher[k].gave, s->candidates), percent(s->teacher[k].chosen, kept));
+    for (size_t k = 0; s->teachers > 1 && k < s->teachers; k++)
+        fprintf(stderr, "actinh: teacher %s gave %.1f %% of the candidates and %.1f %% of the chosen\n",
+            s->teacher[k].name, percent(s->teacher[k].gave, s->candidates), percent(s->teacher[k].chosen, kept));
 }
 
 /* ========================================== Measuring models ==========================================================

@@ -176,9 +176,9 @@ static int run_sampling(Env *e, const Model *m, const Line *line, Run *run) {
         run->seconds += t0;
         run->tokens += line->part == PREFILL ? (double)line->length : wanted;
         run->bytes += used * weight;
-        run->flops += 2 * used * (double)x.rows.n;
-        if (line->part == PREFILL) run->flops -= 2.0 * (double)(m->c.V * m->c.H * (x.rows.n - 1));
-        if (m->c.E > 1 && x.rows.n * m->c.top >= m->c.E)     /* nearly every expert is read */
+        run->flops += 2 * used * (double)x.b.rows.n;
+        if (line->part == PREFILL) run->flops -= 2.0 * (double)(m->c.V * m->c.H * (x.b.rows.n - 1));
+        if (m->c.E > 1 && x.b.rows.n * m->c.top >= m->c.E)     /* nearly every expert is read */
             run->bytes += (double)((m->c.E - m->c.top) * 3 * m->c.F * m->c.H * m->c.L) * weight;
     }
     release(e, mark);
@@ -207,7 +207,7 @@ static int run_training(Env *e, Model *m, const Line *line, Batch *b, Run *run) 
     t.beta1 = 0.9f; t.beta2 = 0.999f; t.eps = 1e-8f; t.clip = 1.0f;
     s.step = 1; s.lr = 1e-6; s.power1 = s.power2 = 1;
     t0 = seconds();
-    TRY(train_step(e, b, &t, list, line->prompts, &s));
+    TRY(train_step(e, m, b, &t, list, line->prompts, &s));
     run->seconds += seconds() - t0;
     run->tokens += (double)rows;
     run->flops += 6 * used_weights(m) * (double)rows

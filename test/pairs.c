@@ -66,13 +66,10 @@ typedef struct Pair {
     Batch b;
     Example x[8];
     const Example *px[8];
-    size_t n_x, first[9];
-    Seq seq[8];
+    size_t n_x;
     Rows rows;
     Cache kv;
     Number *scratch, *y, *low, balance;
-    int *run;
-    size_t n_runs;
     int lora, keep;
     int *pick;
 } Pair;
@@ -178,9 +175,8 @@ static Number linear_loss(Pair *t) {
 static void linear_gradient(Pair *t) {
     Number *panels = get(&t->e, panel_size(H, R), sizeof *panels);
     if (t->p.back) pack_straight(t->p.w, N, H, t->p.back);
-    linear_dx(&t->p, t->seed, R, t->in[0].g, 1, t->low);     /* added to the zeros there */
     pack_straight(t->in[0].x, R, H, panels);
-    linear_dw(&t->p, t->in[0].x, panels, R, t->seed, t->low);
+    linear_back(&t->p, t->in[0].x, panels, R, t->seed, t->in[0].g, 1, t->low);       /* added to the zeros there */
 }
 
 static void rope_set_up(Pair *t) {
@@ -235,19 +231,18 @@ static void attention_shape(Pair *t, size_t Q, size_t K) {
     static const size_t length[3] = { 20, 1, 7 };
     size_t i, k, slot = 0, n = 28;
     t->c->Q = Q; t->c->K = K; t->c->D = 6; t->c->L = 2; t->c->ctx = 20;
-    t->rows.token = get(&t->e, n, sizeof(int)); t->rows.pos = get(&t->e, n, sizeof(int));
-    t->rows.seq = get(&t->e, n, sizeof(int)); t->rows.want = get(&t->e, n, sizeof(int));
+    new_rows(&t->e, n, 3, &t->rows);
+    t->rows.n_seq = 3;
     for (i = 0; i < 3; i++) {
-        t->first[i] = t->rows.n;
-        t->seq[i].slot = slot;
+        t->rows.first[i] = t->rows.n;
+        t->rows.sequence[i].slot = slot;
         slot += 32;
         for (k = 0; k < length[i]; k++) add_row(&t->rows, 0, k, i, 1);
     }
-    t->first[3] = t->rows.n;
+    t->rows.first[3] = t->rows.n;
     new_cache(&t->e, t->c, slot, t->c->L, &t->kv);
     t->scratch = get(&t->e, max_threads() * attention_room(t->c, 1), sizeof(Number));
-    t->run = get(&t->e, n + 1, sizeof(int));
-    t->n_runs = find_runs(t->c, &t->rows, t->seq, t->run);
+    find_runs(t->c, &t->rows);
     input(t, "q", numbers(&t->e, n * Q * 6, 2), NULL, n * Q * 6);
     input(t, "k", numbers(&t->e, n * K * 6, 2), NULL, n * K * 6);
     input(t, "v", numbers(&t->e, n * K * 6, 1), NULL, n * K * 6);
@@ -257,14 +252,13 @@ static void attention_set_up(Pair *t) { attention_shape(t, 4, 2); }
 static void attention_one_set_up(Pair *t) { attention_shape(t, 3, 1); }
 static void attention_all_set_up(Pair *t) { attention_shape(t, 2, 2); }
 static Number attention_loss(Pair *t) {
-    store_keys(t->c, &t->rows, t->seq, 1, t->in[1].x, t->in[2].x, &t->kv);
-    attention(t->c, &t->rows, t->seq, t->run, t->n_runs, &t->kv, 1, t->in[0].x, t->y, t->scratch);
+    store_keys(t->c, &t->rows, &t->kv, 1, t->in[1].x, t->in[2].x);
+    attention(t->c, &t->rows, &t->kv, 1, t->in[0].x, t->y, t->scratch);
     return seeded(t);
 }
 static void attention_gradient(Pair *t) {        /* dq in the place of dy, as the model's backward has it */
     memcpy(t->in[0].g, t->seed, t->n_seed * sizeof(Number));
-    attention_back(t->c, &t->rows, t->first, t->seq, 3, &t->kv, 1, t->in[0].x, t->in[0].g, t->in[0].g, t->in[1].g,
-        t->in[2].g, t->scratch);
+    attention_back(t->c, &t->rows, &t->kv, 1, t->in[0].x, t->in[0].g, t->in[0].g, t->in[1].g, t->in[2].g, t->scratch);
 }
 
 /* ----------------------------------------------- mixture ------------------------------------------------ */
@@ -294,6 +288,12 @@ static void model_shape(Pair *t, size_t E, size_t top, int tied, size_t Q, size_
     new_batch(&t->e, &t->m, 60, t->keep ? t->keep : KEEP_ALL, &t->b);
 }
 
+static void two_sequences(Pair *t, size_t first) {       /* of `first` rows and the rest */
+    new_rows(&t->e, R, 2, &t->rows);
+    t->rows.n = R; t->rows.n_seq = 2;
+    t->rows.first[1] = first; t->rows.first[2] = R;
+}
+
 /* The load-balancing loss once more, from the router's probabilities and picks of one layer. */
 static Number balance_loss(const Config *c, const Number *prob, const int *pick, const size_t *first,
     size_t n_seq) {
@@ -317,7 +317,7 @@ static void mixture_shape(Pair *t, size_t E, size_t top, Number balance) {
     model_shape(t, E, top, 1, 2, 1);
     w = &t->m.layer[0];
     t->balance = balance;
-    t->first[1] = 5; t->first[2] = R;        /* two sequences, of 5 and 2 rows */
+    two_sequences(t, 5);
     input(t, "n", numbers(&t->e, R * 12, 1.5), NULL, R * 12);
     if (E > 1) input(t, "router", w->router.w, w->router.g, E * 12);
     for (x = 0; x < E; x++) {
@@ -332,18 +332,18 @@ static void mixture_one_set_up(Pair *t) { mixture_shape(t, 4, 1, 0.7); }
 static void mixture_all_set_up(Pair *t) { mixture_shape(t, 3, 3, 0); }
 static void mixture_dense_set_up(Pair *t) { mixture_shape(t, 1, 1, 0); }
 static Number mixture_loss(Pair *t) {
-    Acts *a = &t->b.acts;
+    Acts *a = t->b.acts;
     pack_model(&t->e, &t->m);
     memcpy(a->n, t->in[0].x, R * 12 * sizeof(Number));
     mixture(t->c, &t->m.layer[0], a, R);
     memcpy(t->y, a->y, R * 12 * sizeof(Number));
-    return seeded(t) + (t->c->E > 1 ? t->balance * balance_loss(t->c, a->prob, a->pick, t->first, 2) : 0);
+    return seeded(t) + (t->c->E > 1 ? t->balance * balance_loss(t->c, a->prob, a->pick, t->rows.first, 2) : 0);
 }
 static void mixture_gradient(Pair *t) {
     double aux = 0;
-    Acts *a = &t->b.acts;
-    mixture_back(t->c, &t->m.layer[0], a, R, t->first, 2, t->balance, t->seed, t->in[0].g, &aux);
-    if (t->c->E > 1 && fabs(aux - balance_loss(t->c, a->prob, a->pick, t->first, 2)) > 1e-12) fail(&t->e,
+    Acts *a = t->b.acts;
+    mixture_back(t->c, &t->m.layer[0], a, &t->rows, t->balance, t->seed, t->in[0].g, &aux);
+    if (t->c->E > 1 && fabs(aux - balance_loss(t->c, a->prob, a->pick, t->rows.first, 2)) > 1e-12) fail(&t->e,
         "balance loss %g", aux);
 }
 
@@ -351,7 +351,7 @@ static void mixture_gradient(Pair *t) {
 static void route_set_up(Pair *t) {
     t->c->E = 5; t->c->top = 2;
     t->balance = 0.4;
-    t->first[1] = 3; t->first[2] = R;
+    two_sequences(t, 3);
     weight(t, 5, H);
     t->pick = get(&t->e, R * 2, sizeof(int));
     t->scratch = get(&t->e, R * 5, sizeof(Number));
@@ -365,16 +365,15 @@ static Number route_loss(Pair *t) {
     route(t->c, &t->p, t->in[0].x, R, t->scratch, t->pick, t->y, NULL);
     for (r = 0; r < R; r++) if (fabs(t->y[2 * r] + t->y[2 * r + 1] - 1) > 1e-14
         || t->pick[2 * r] >= t->pick[2 * r + 1]) fail(&t->e, "weights of row %zu", r);
-    return seeded(t) + t->balance * balance_loss(t->c, t->scratch, t->pick, t->first, 2);
+    return seeded(t) + t->balance * balance_loss(t->c, t->scratch, t->pick, t->rows.first, 2);
 }
 static void route_gradient(Pair *t) {
     Number *dz = get(&t->e, R * 5, sizeof *dz), *panels = get(&t->e, panel_size(H, R), sizeof *panels);
     double aux = 0;
-    route_back(t->c, t->scratch, t->pick, t->y, t->seed, t->first, 2, t->balance, dz, &aux);
+    route_back(t->c, t->scratch, t->pick, t->y, t->seed, &t->rows, t->balance, dz, &aux);
     pack_straight(t->p.w, 5, H, t->p.back);
-    linear_dx(&t->p, dz, R, t->in[0].g, 0, NULL);
     pack_straight(t->in[0].x, R, H, panels);
-    linear_dw(&t->p, t->in[0].x, panels, R, dz, NULL);
+    linear_back(&t->p, t->in[0].x, panels, R, dz, t->in[0].g, 0, NULL);
 }
 
 /* ------------------------------------------------ model ------------------------------------------------- */
@@ -404,27 +403,23 @@ static void recompute_set_up(Pair *t) { t->keep = KEEP_INPUTS; whole_shape(t, 3,
 
 static Number whole_loss(Pair *t) {
     Number sum = 0;
-    size_t i, l, R_now;
+    size_t i, l;
     pack_model(&t->e, &t->m);
     if (pack(&t->b, t->px, t->n_x) != t->n_x) fail(&t->e, "does not fit");
-    R_now = t->b.rows.n;
-    forward(&t->m, &t->b.rows, t->b.seq, &t->b.kv, &t->b.acts, t->b.logits);
+    forward(&t->b);
     losses(&t->b, 0);
-    for (i = 0; i < t->b.acts.n_wanted; i++) sum += t->b.loss[i];
+    for (i = 0; i < t->b.n_wanted; i++) sum += t->b.loss[i];
     for (l = 0; l < t->c->L && t->c->E > 1; l++) {
-        Acts a = layer_acts(&t->b.acts, t->c, l, R_now);
-        if (t->keep == KEEP_INPUTS) layer_forward(&t->m, l, &t->b.rows, t->b.seq, &t->b.kv, &a);
-        sum += t->c->aux * balance_loss(t->c, a.prob, a.pick, t->b.first, t->b.n_seq);
+        if (t->keep == KEEP_INPUTS) layer_forward(&t->b, l);
+        sum += t->c->aux * balance_loss(t->c, t->b.acts[l].prob, t->b.acts[l].pick, t->b.rows.first, t->b.rows.n_seq);
     }
     return sum;
 }
 static void whole_gradient(Pair *t) {
-    double per_layer[8] = { 0 };
     size_t i;
-    forward(&t->m, &t->b.rows, t->b.seq, &t->b.kv, &t->b.acts, t->b.logits);     /* the loss's exponentials stand there */
+    forward(&t->b);     /* the loss's exponentials stand there */
     losses(&t->b, 1);
-    backward(&t->m, &t->b.rows, t->b.seq, t->b.first, t->b.n_seq, &t->b.kv, &t->b.acts, t->b.logits,
-        t->c->aux, per_layer);
+    backward(&t->b, t->c->aux);
     for (i = 0; t->m.head.g && t->c->tied && i < t->m.head.rows * t->m.head.cols; i++) t->m.embed.g[i] += t->m.head.g[i];
 }
 

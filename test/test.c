@@ -933,15 +933,14 @@ static void test_attention(void) {
         Config c;
         Rows rows;
         Cache kv;
-        Seq seq[24];
-        int *run;
+        Seq *seq;
         float *q, *k, *v, *y, *scratch, p[200], one[80];
-        size_t n_runs, first_answer, answers = any_of(14), n_seq = 1 + any_of(4), step;
-        memset(&e, 0, sizeof e); memset(&c, 0, sizeof c); memset(&rows, 0, sizeof rows); memset(seq, 0, sizeof seq);
+        size_t first_answer, answers = any_of(14), n_seq = 1 + any_of(4), step;
+        memset(&e, 0, sizeof e); memset(&c, 0, sizeof c);
         c.K = 1 + any_of(3); c.Q = c.K * (1 + any_of(round % 9 ? 4 : 40)); c.D = 2 + any_of(70); c.ctx = 150; c.L = 1;
         new_cache(&e, &c, 24 * 192, 1, &kv);
-        rows.token = get(&e, 2000, 4); rows.pos = get(&e, 2000, 4); rows.seq = get(&e, 2000, 4); rows.want = get(&e, 2000, 4);
-        run = get(&e, 2001, 4);
+        if (new_rows(&e, 2000, 24, &rows) < 0) { check(0, "%s", e.error); return; }
+        seq = rows.sequence;
         for (slot = s = 0; s < 24; s++, slot += 160) seq[s].slot = slot;
         q = get(&e, 2000 * c.Q * c.D, 4); k = get(&e, 2000 * c.K * c.D, 4); v = get(&e, 2000 * c.K * c.D, 4);
         y = get(&e, 2000 * c.Q * c.D, 4); scratch = get(&e, max_threads() * attention_room(&c, 0), 4);
@@ -955,10 +954,10 @@ static void test_attention(void) {
                 if (step) for (rows.n = 0, i = 0; i < answers; i++) add_row(&rows, 0, most + again, first_answer + i, 1);
                 for (i = 0; i < rows.n * c.Q * c.D; i++) q[i] = (float)any_from(-2, 2);
                 for (i = 0; i < rows.n * c.K * c.D; i++) { k[i] = (float)any_from(-2, 2); v[i] = (float)any_from(-1, 1); }
-                store_keys(&c, &rows, seq, 0, k, v, &kv);
+                store_keys(&c, &rows, &kv, 0, k, v);
                 if (step && again + 1 < rounds && again % 8) continue;
-                n_runs = find_runs(&c, &rows, seq, run);
-                attention(&c, &rows, seq, run, n_runs, &kv, 0, q, y, scratch);
+                find_runs(&c, &rows);
+                attention(&c, &rows, &kv, 0, q, y, scratch);
                 for (i = 0; i < rows.n * c.Q; i += 1 + any_of(5)) {
                     size_t r = i / c.Q, h = i % c.Q;
                     attention_textbook(&c, seq, &kv, (size_t)rows.seq[r], (size_t)rows.pos[r], h / (c.Q / c.K), q + i * c.D, p, one);
@@ -1038,7 +1037,7 @@ static void test_vectors(const char *name) {
     Member one;
     Example x[8];
     const Example *px[8];
-    double number[4096], loss = 0, total[8], per_layer[8] = { 0 }, aux = 0, sum = 0;
+    double number[4096], loss = 0, total[8], aux = 0, sum = 0;
     size_t at = 0, n, i, k, line = 0;
     char path[200];
     memset(&e, 0, sizeof e); memset(&t, 0, sizeof t); memset(&s, 0, sizeof s);
@@ -1052,7 +1051,7 @@ static void test_vectors(const char *name) {
     for (i = 0; i < n; i++) { px[i] = &x[i]; sum += (double)targets_of(&x[i]); }
     pack(&b, px, n);
     for (i = 0; i < b.rows.n; i++) b.rows.want[i] = 1;
-    forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+    forward(&b);
     for (list = json_get(text, "logits"), i = 0; json_next(list, &at, &one); i++, line += k) {
         k = numbers(one.value, number, COUNT(number));
         check(worst(b.logits + line, number, k) < 2e-6, "%s: logits of sequence %zu differ by %g", name, i,
@@ -1072,11 +1071,10 @@ static void test_vectors(const char *name) {
     check(fabs(loss / sum - number_of(text, "loss")) < 2e-6, "%s: loss %.8f", name, loss / sum);
     /* the step leaves gradients divided and cleared, so take them from a forward and backward of our own */
     pack(&b, px, n);
-    forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+    forward(&b);
     losses(&b, 1);
-    backward(&m, &b.rows, b.seq, b.first, b.n_seq, &b.kv, &b.acts, b.logits,
-        m.c.aux * (float)sum / (float)(n * m.c.L), per_layer);
-    for (i = 0; i < m.c.L; i++) aux += per_layer[i] / (double)(n * m.c.L);
+    backward(&b, m.c.aux * (float)sum / (float)(n * m.c.L));
+    for (i = 0; i < m.c.L; i++) aux += b.aux[i] / (double)(n * m.c.L);
     check(fabs(aux - number_of(text, "aux")) < 6e-6, "%s: balance loss %.8f", name, aux);
     for (i = 0; i < m.n_all; i++) {
         Param *p = m.all[i];
@@ -1093,7 +1091,7 @@ static void test_vectors(const char *name) {
     }
     t.lr = 0.01; t.beta1 = 0.9f; t.beta2 = 0.95f; t.eps = 1e-8f; t.decay = 0.1f; t.clip = 1.0f;
     s.step = 1; s.lr = 0.01; s.power1 = s.power2 = 1.0;
-    check(train_step(&e, &b, &t, px, n, &s) == 0, "%s: %s", name, e.error);
+    check(train_step(&e, &m, &b, &t, px, n, &s) == 0, "%s: %s", name, e.error);
     check(fabs(s.aux - number_of(text, "aux")) < 6e-6 && fabs(s.loss - number_of(text, "loss")) < 2e-6,
           "%s: a step reports loss %.8f, balance loss %.8f", name, s.loss, s.aux);
     check(fabs(s.norm / number_of(text, "grad_norm") - 1) < 1e-5, "%s: gradient norm %.8f", name, s.norm);
@@ -1223,7 +1221,7 @@ static void test_golden_models(const char *folder, const char *file, const char 
     for (i = 0; i < n; i++) x.id[i] = (int)number[i];
     numbers(json_get(text, "published_signature"), signature, 16);
     pack(&b, px, 1);
-    forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+    forward(&b);
     logits = json_get(json_get(text, "derived"), "logits_float64");
     for (i = 0; json_next(logits, &at, &one) && i < 16; i++) {
         float low = b.logits[i * V], high = low;
@@ -1244,7 +1242,7 @@ static void test_golden_models(const char *folder, const char *file, const char 
     first = get(&e, 16 * V, sizeof *first);
     memcpy(first, b.logits, 16 * V * sizeof *first);
     for (i = 0; i < m.n_all; i++) m.all[i]->panel = NULL, m.all[i]->narrow = NULL;
-    forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+    forward(&b);
     check(memcmp(first, b.logits, 16 * V * sizeof *first) == 0, "%s%s: in place: other bits", folder, file);
     env_free(&e);
 }
@@ -1311,38 +1309,38 @@ static void test_row_independence(const char *name) {
         any_examples(&e, &m, x, px, N);
         check(pack(&train, px, N) == N, "%s: packing", name);
         want_all(&train.rows);
-        forward(&m, &train.rows, train.seq, &train.kv, &train.acts, train.logits);
-        for (i = 0; i <= N; i++) start[i] = train.first[i];
+        forward(&train);
+        for (i = 0; i <= N; i++) start[i] = train.rows.first[i];
         for (i = 0; i < N; i++) {
             size_t T = rows_of(&x[i]), bytes = V * sizeof(float);
             float *want = train.logits + start[i] * V;
             pack(&alone, px + i, 1);
             want_all(&alone.rows);
-            forward(&m, &alone.rows, alone.seq, &alone.kv, &alone.acts, alone.logits);
+            forward(&alone);
             one_of(&one, memcmp(want, alone.logits, T * bytes) == 0, "%s: sequence %zu of %zu rows", name, i,
                 T);
-            b.seq[0].slot = 32 * any_of(4); b.seq[0].shared = 0;
+            b.rows.sequence[0].slot = 32 * any_of(4); b.rows.sequence[0].shared = 0;
             for (t = 0; t < T; t++) {
                 b.rows.n = 0;
                 add_row(&b.rows, x[i].id[t], t, 0, 1);
-                forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+                forward(&b);
                 one_of(&step, memcmp(want + t * V, b.logits, bytes) == 0, "%s: sequence %zu, row %zu", name,
                     i, t);
             }
             if (T < 2) continue;
             P = 1 + any_of(T - 1);           /* P rows in sequence 5; sequences 0 and 1 go on from there */
-            b.seq[5].slot = 96; b.seq[5].shared = 0;
-            b.seq[0].slot = 32; b.seq[1].slot = 0; b.seq[0].shared = b.seq[1].shared = P;
-                b.seq[0].parent = b.seq[1].parent = 5;
+            b.rows.sequence[5].slot = 96; b.rows.sequence[5].shared = 0;
+            b.rows.sequence[0].slot = 32; b.rows.sequence[1].slot = 0; b.rows.sequence[0].shared = b.rows.sequence[1].shared = P;
+                b.rows.sequence[0].parent = b.rows.sequence[1].parent = 5;
             for (b.rows.n = t = 0; t < P; t++) add_row(&b.rows, x[i].id[t], t, 5, 0);
-            forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
+            forward(&b);
             for (b.rows.n = 0; t < T; t++) {
                 /* another answer to the same prompt */
                 add_row(&b.rows, (x[i].id[t] + 1) % (int)V, t, 1, 0);
                 add_row(&b.rows, x[i].id[t], t, 0, 1);
             }
-            forward(&m, &b.rows, b.seq, &b.kv, &b.acts, b.logits);
-            one_of(&shared, b.acts.n_wanted == T - P && memcmp(want + P * V, b.logits, (T - P) * bytes) == 0,
+            forward(&b);
+            one_of(&shared, b.n_wanted == T - P && memcmp(want + P * V, b.logits, (T - P) * bytes) == 0,
                 "%s: %zu of %zu rows shared", name, P, T);
         }
     }
@@ -1457,7 +1455,7 @@ static void train_three(const char *name, size_t micro, size_t rows, char weight
     sha_start(&c); sha_start(&w);
     for (s.step = 1; s.step <= 3; s.step++) {
         any_examples(&e, &m, x, px, N);
-        check(train_step(&e, &b, &t, px, N, &s) == 0, "%s: %s", name, e.error);
+        check(train_step(&e, &m, &b, &t, px, N, &s) == 0, "%s: %s", name, e.error);
         sha_add(&c, &s.loss, sizeof s.loss); sha_add(&c, &s.norm, sizeof s.norm);
             sha_add(&c, &s.aux, sizeof s.aux);
     }
