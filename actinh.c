@@ -776,7 +776,7 @@ static void put_utf8(Env *e, Buf *b, uint32_t c) {
 static int is_space(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 static int is_digit(int c) { return c >= '0' && c <= '9'; }
 static int lower(int c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
-static int is_alpha(int c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
+static int is_alpha(int c) { return ((unsigned)c | 32) - 'a' < 26; }
 
 static Span trim(Span x) {
     while (x.n && is_space((unsigned char)x.s[0])) { x.s++; x.n--; }
@@ -970,6 +970,16 @@ static const char *json_end(const char *s, const char *end, int depth, Wrong *w)
     return json_number_end(s, end, w);
 }
 
+/* Where a string ends that was checked: at the first quote behind an even number of backslashes. */
+static const char *json_string_skip(const char *s, const char *end) {
+    const char *at = s, *from;
+    do {
+        at = memchr(at + 1, '"', (size_t)(end - at - 1));
+        for (from = at; from[-1] == '\\'; from--) continue;
+    } while ((at - from) % 2);
+    return at + 1;
+}
+
 /* The next element of the checked array or object `json`: *at is 0 to begin with. Returns 0 at the end. */
 static int json_next(Span json, size_t *at, Member *m) {
     const char *end, *s, *to;
@@ -981,11 +991,11 @@ static int json_next(Span json, size_t *at, Member *m) {
     if (s >= end || *s == '}' || *s == ']') return 0;
     m->key.s = s; m->key.n = 0;
     if (json.s[0] == '{') {
-        to = json_string_end(s, end, &w);
+        to = json_string_skip(s, end);
         m->key.s = s + 1; m->key.n = (size_t)(to - s) - 2;
         s = skip_space(skip_space(to, end) + 1, end);
     }
-    to = json_end(s, end, 0, &w);
+    to = *s == '"' ? json_string_skip(s, end) : json_end(s, end, 0, &w);
     m->value.s = s; m->value.n = (size_t)(to - s);
     *at = (size_t)(to - json.s);
     return 1;
@@ -1179,6 +1189,7 @@ typedef struct { In in; size_t number; const char *unit; } Records;         /* u
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
+    struct stat is;
     Span array;
     Member m;
     size_t i = 0, at = 0;
@@ -1192,11 +1203,16 @@ static int open_records(Env *e, Records *r, const char *path) {
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
     r->unit = "record";                          /* one array: it is made into lines, an element each */
+    if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2
+        && (size_t)is.st_size >= in->cap) {
+        in->cap = (size_t)is.st_size + 1;
+        if (!(in->s = grow(e, in->s, in->cap, 1))) return -1;
+    }
     while (!in->end) TRY(fill(e, in));
     array.s = in->s; array.n = in->n;
     array = trim(array);
     TRY(json_check(e, array, in->path, 0));
-    for (i = 0; i < in->n; i++) if (in->s[i] == '\n' || in->s[i] == '\r') in->s[i] = ' ';
+    for (char *s = in->s, *end = s + in->n; s < end; s++) *s = *s == '\n' || *s == '\r' ? ' ' : *s;
     i = (size_t)(array.s - in->s);
     in->s[i + array.n - 1] = '\n';
     while (json_next(array, &at, &m)) *strpbrk(in->s + i + at, ",\n") = '\n';
@@ -4690,19 +4706,26 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
  */
 
 /* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. */
-typedef struct { uint32_t *word, *count; size_t n, terms, cap; Names numbers; } Words;   /* [n] [terms] scratch */
+typedef struct { uint32_t *word, *count; size_t n, terms, cap, earlier; Names numbers; } Words;   /* [n] [terms] scratch */
 
 static int add_word(Env *e, Words *w, uint64_t h) {
     size_t *number = number_for(e, &w->numbers, h), cap = w->cap;
     if (!number) return -1;
-    if (!*number) *number = ++w->terms;
+    if (*number <= w->earlier) *number = w->earlier + ++w->terms;
     TRY(room(e, &w->count, w->n, &cap, sizeof *w->count));
     TRY(room(e, &w->word, w->n, &w->cap, sizeof *w->word));
-    w->word[w->n++] = (uint32_t)*number - 1;
+    w->word[w->n++] = (uint32_t)(*number - w->earlier - 1);
     return 0;
 }
 
-static void forget_words(Words *w) { forget_names(&w->numbers); w->n = w->terms = 0; }
+/* Words of earlier texts stay in the table until they fill a sixth of it: no number of theirs passes `earlier`. */
+static void forget_words(Words *w) {
+    w->earlier += w->terms;
+    w->n = w->terms = 0;
+    if (w->numbers.n * 6 < w->numbers.places) return;
+    forget_names(&w->numbers);
+    w->earlier = 0;
+}
 
 /* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, toxic words. Node 0 is the root. */
 typedef struct { Names edges; uint32_t *value; size_t n, cap; } Trie;          /* value[node]: 0 where no word ends */
@@ -4778,16 +4801,20 @@ static unsigned class_of(uint32_t c) {
 static int analyse(Env *e, Span raw, Text *t) {
     size_t i = 0;
     uint64_t h = 0;
+    int letter;
     t->e = e; t->raw = raw; t->cut = 0;
     forget_words(&t->word);
     while (i < raw.n) {
         uint32_t c = (unsigned char)raw.s[i];
         if (c < 0x80) i++; else i += utf8(raw.s + i, raw.n - i, &c);
-        if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
-        if (c < 0x80 ? !is_alpha((int)c) && ((c > 0x1b && c < 0x7f) || is_space((int)c)) : class_of(c) == BLANK) {
-            if (h) TRY(add_word(e, &t->word, h));
-            h = 0;
-        } else h = stir(h, lower_point(c));
+        letter = is_alpha((int)c);
+        if (!letter && (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014)) continue;
+        if (letter || (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK)) {
+            h = (h + 1 + lower_point(c)) * 0x9e3779b97f4a7c15u;              /* quicker than stir() */
+            continue;
+        }
+        if (h) TRY(add_word(e, &t->word, h));
+        h = 0;
     }
     if (h) TRY(add_word(e, &t->word, h));
     return 0;
@@ -5040,7 +5067,7 @@ static int cut_tokens(Text *t, const Hyphens *hyphens) {
 
 /* The word list: severity<TAB>word or phrase; "word*" goes on to the word's end; severity 0 is for an innocent word
  * that looks like one of the others with an ending. A word's value: 2 severity's number, + 1 if it goes on. */
-typedef struct { Trie trie; double *severity; size_t n, cap; } WordList;
+typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t third[32][32]; } WordList;  /* third: see may_begin() */
 
 static int load_words(Env *e, const char *name, WordList *l) {
     Span text, line;
@@ -5066,7 +5093,11 @@ static int load_words(Env *e, const char *name, WordList *l) {
         TRY(room(e, &l->severity, l->n, &l->cap, sizeof *l->severity));
         l->severity[l->n++] = severity;
         used = line.n && line.s[line.n - 1] == '*';
-        TRY(add_path(e, &l->trie, word, line.n - used, (uint32_t)(2 * l->n + used)));
+        line.n -= used;
+        TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
+        for (i = 0; i < 32; i++)
+            if (line.n < 2 || i == word[1] % 32)
+                l->third[word[0] % 32][i] |= line.n < 3 ? ~0u : 1u << word[2] % 32 | (uint32_t)(word[2] == 'y') << 'i' % 32;
     }
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
@@ -5133,6 +5164,14 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
     if (k > i + !(i > 1 && lower((unsigned char)s.s[i - 2]) == last)) hunt(h, node, k, 0, gap, 0);
 }
 
+/* Most words of a text show by three letters (or two and a space) that no listed word begins there: a set of thirds for
+ * each first and second, by their place in the alphabet. What hunt() sees through before the fourth passes as well. */
+static int may_begin(const WordList *l, Span s, size_t i) {
+    const char *c = s.s + i;
+    return s.n - i < 3 || !is_alpha(c[0]) || !is_alpha(c[1]) || !(is_alpha(c[2]) || c[2] == ' ')
+        || (c[0] ^ c[1]) % 32 == 0 || (c[1] ^ c[2]) % 32 == 0 || l->third[c[0] % 32][c[1] % 32] >> c[2] % 32 & 1;
+}
+
 /* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many
  * count much, and no score passes 1. Words are whole words: Scunthorpe is innocent. */
 static double word_list_score(const WordList *l, Span s) {
@@ -5141,7 +5180,7 @@ static double word_list_score(const WordList *l, Span s) {
     while (i < s.n) {
         Hunt h = { l, s, i, 0, 0.0, 0 };
         if (!in_word(s, i) && s.s[i] != '@' && s.s[i] != '$') { i++; continue; }
-        hunt(&h, 0, i, 0, 0, 0);
+        if (may_begin(l, s, i)) hunt(&h, 0, i, 0, 0, 0);
         for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
