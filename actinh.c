@@ -888,23 +888,24 @@ typedef struct { const char *what, *where; } Wrong;
 static const char *json_bad(Wrong *w, const char *what, const char *where) { w->what = what; w->where = where; return NULL; }
 
 static const char *skip_space(const char *s, const char *end) {
-    while (s < end && (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r')) s++;
+    while (s < end && (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r'))
+        s += end - s >= 8 && memcmp(s, "        ", 8) == 0 ? 8 : 1;               /* much of it indents */
     return s;
 }
 
-/* Are these eight bytes neither quotes, backslashes nor control characters? Most of a text is passed over in such steps. (A
+/* Are these eight bytes neither quotes, backslashes nor control characters (nor beyond ASCII, with its high bits)? Most of a text is passed over in such steps. (A
  * byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: then they are looked at.) */
-static int is_plain(const char *s) {
+static int is_plain(const char *s, uint64_t high) {
     const uint64_t ones = 0x0101010101010101u;
     uint64_t x, quote, slash;
     memcpy(&x, s, 8);
     quote = x ^ '"' * ones; slash = x ^ '\\' * ones;
-    return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & 0x80 * ones);
+    return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (x & high)) & 0x80 * ones);
 }
 
 static const char *json_string_end(const char *s, const char *end, Wrong *w) {
     for (s++; s < end && *s != '"'; s++) {
-        while (end - s > 8 && is_plain(s)) s += 8;
+        while (end - s > 8 && is_plain(s, 0)) s += 8;
         if (*s == '"') break;
         if ((unsigned char)*s < 0x20) return json_bad(w, "a control character in a string", s);
         if (*s != '\\') continue;
@@ -1042,7 +1043,8 @@ static void put_unquoted(Env *e, Buf *b, Span json) {
     static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
     uint32_t c;
     while (s < end) {
-        for (from = s; s < end && *s != '\\' && (unsigned char)*s < 0x80; s++) ;
+        for (from = s; end - s > 8 && is_plain(s, ~(uint64_t)0); s += 8) ;
+        while (s < end && *s != '\\' && (unsigned char)*s < 0x80) s++;
         put(e, b, from, (size_t)(s - from));
         if (s == end) break;
         if (*s != '\\') { s += utf8(s, (size_t)(end - s), &c); put_utf8(e, b, c); continue; }
@@ -1185,7 +1187,7 @@ typedef struct {
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; } Records;         /* unit: what in.line counts, for messages */
+typedef struct { In in; size_t number; const char *unit; int checked; } Records;  /* unit: what in.line counts, for messages */
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
@@ -1212,6 +1214,7 @@ static int open_records(Env *e, Records *r, const char *path) {
     array.s = in->s; array.n = in->n;
     array = trim(array);
     TRY(json_check(e, array, in->path, 0));
+    r->checked = 1;
     for (char *s = in->s, *end = s + in->n; s < end; s++) *s = *s == '\n' || *s == '\r' ? ' ' : *s;
     i = (size_t)(array.s - in->s);
     in->s[i + array.n - 1] = '\n';
@@ -1300,7 +1303,7 @@ static int next_object(Env *e, Records *rs, Span *raw) {
         if (any <= 0) return any;
         *raw = trim(*raw);
     } while (raw->n == 0);
-    TRY(json_check(e, *raw, rs->in.path, rs->in.line));
+    if (!rs->checked) TRY(json_check(e, *raw, rs->in.path, rs->in.line));
     rs->number++;
     return 1;
 }
@@ -5129,20 +5132,20 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
     const Trie *t = &h->l->trie;
     Span s = h->s;
     size_t next, k;
-    int c;
     if (!stars || (stars > 1 && (i == s.n || s.s[i] != '*'))) found(h, node, i, 0);
     if (gap && (i + 2 > s.n || s.s[i] != gap || in_word(s, i + 2))) return;
     i += gap != 0;
     if (i >= s.n) return;
-    c = lower((unsigned char)s.s[i]);
-    if (c == last) found(h, node, i + 1, 1);
-    if (c == 'e' || c == 'i' || c == 'y') found(h, step(t, node, 'e'), i, 1);
-    if (c == 'i') found(h, step(t, node, 'y'), i + 1, 1);
+    int c = lower((unsigned char)s.s[i]);
+    if (i > h->from + 1) {                                                     /* endings want three letters */
+        if (c == last) found(h, node, i + 1, 1);
+        if (c == 'e' || c == 'i' || c == 'y') found(h, step(t, node, 'e'), i, 1);
+        if (c == 'i') found(h, step(t, node, 'y'), i + 1, 1);
+    }
     if (c != ' ' && (next = step(t, node, (unsigned char)c))) hunt(h, next, i + 1, c, gap, 0);
     if (!is_alpha(c)) {
-        for (k = 0; leet[k]; k += 2)
-            if (leet[k] == c && (next = step(t, node, (uint32_t)leet[k + 1])))
-                hunt(h, next, i + 1, leet[k + 1], gap, 0);
+        for (const char *sign = leet; *sign; sign += 2)
+            if (*sign == c && (next = step(t, node, (uint32_t)sign[1]))) hunt(h, next, i + 1, sign[1], gap, 0);
         for (k = 'a'; k <= 'z' && i > h->from && (c == '*' || c == '#' || c == '%'); k++)
             if ((next = step(t, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
         if (!in_word(s, i) && (next = step(t, node, ' '))) {
@@ -5304,11 +5307,11 @@ static int has_word(Span s, uint64_t word) {
 static double stereotyped(const Pairs *x, Span text) {
     size_t sentences = 0, found = 0, i;
     while (text.n && x->n) {
-        Span sentence = { text.s, 0 }, first;
-        while (text.n && !among((unsigned char)*text.s, ".!?")) { sentence.n++; text.s++; text.n--; }
-        if (text.n) { text.s++; text.n--; }
-        first = sentence;
-        for (i = 0; i < x->n && !(has_word(sentence, x->v[i][0]) && has_word(sentence, x->v[i][1])); i++) continue;
+        Span s = { text.s, 1 }, first;                         /* perhaps the last one's full stop */
+        while (s.n < text.n && !among((unsigned char)s.s[s.n], ".!?")) s.n++;
+        text.s += s.n; text.n -= s.n;
+        for (i = 0; i < x->n && !(has_word(s, x->v[i][0]) && has_word(s, x->v[i][1])); i++) continue;
+        first = s;
         sentences += next_letters(&first) != 0; found += i < x->n;
     }
     return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
@@ -5401,45 +5404,44 @@ typedef struct {
 static const Measure measures[] = { MEASURES(AS_LINE) };
 
 static const Measure *find_measure(Span name) {
-    size_t i;
-    for (i = 0; i < COUNT(measures); i++) if (same(name, measures[i].name)) return &measures[i];
+    for (size_t i = 0; i < COUNT(measures); i++) if (same(name, measures[i].name)) return &measures[i];
     return NULL;
 }
 
 /* "words,mtld" as a list of measures; "all". */
 static int parse_measures(Env *e, const char *names, const Measure **list, size_t *n) {
     Span rest = span(names);
-    size_t k;
     *n = 0;
     if (same(rest, "all")) for (rest.n = 0; *n < COUNT(measures); ++*n) list[*n] = &measures[*n];
     while (rest.n) {
         Span one = trim(upto(&rest, ','));
         const Measure *q = find_measure(one);
         if (!q) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
-        for (k = 0; k < *n; k++) if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
+        for (size_t k = 0; k < *n; k++)
+            if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
         list[(*n)++] = q;
     }
     return *n ? 0 : fail(e, "no measure was named; score --list shows all");
 }
 
 /* A record with "scores" at its end: ours, and those it already had of other names. */
-static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *const *list, size_t n, Text *t, const Lists *x) {
+static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *const *list, size_t n, Text *t,
+    const Lists *x) {
+    Span raw = g->r[i].raw, old = json_get(raw, "scores");
     Member m;
-    size_t at = 0, k, put_any = 0;
-    Span old = json_get(g->r[i].raw, "scores");
+    size_t any = 0, k;
     TRY(analyse(e, g->r[i].completion, t));
-    put_text(e, b, "{");
-    while (json_next(g->r[i].raw, &at, &m)) if (!same(m.key, "scores")) put_member(e, b, &m, &put_any);
-    put_text(e, b, put_any ? ",\"scores\":{" : "\"scores\":{");
-    for (at = put_any = 0; old.n && old.s[0] == '{' && json_next(old, &at, &m);) {
+    put(e, b, "{", 1);
+    for (size_t at = 0; json_next(raw, &at, &m);) if (!same(m.key, "scores")) put_member(e, b, &m, &any);
+    put_text(e, b, any ? ",\"scores\":{" : "\"scores\":{");
+    any = 0;
+    for (size_t at = 0; old.n && old.s[0] == '{' && json_next(old, &at, &m);) {
         for (k = 0; k < n && !same(m.key, list[k]->name); k++) ;
-        if (k == n) put_member(e, b, &m, &put_any);
+        if (k == n) put_member(e, b, &m, &any);
     }
     for (k = 0; k < n; k++) {
         double v = 0.0;
-        if (!list[k]->f(g, i, t, x, &v)) continue;
-        put_text(e, b, put_any++ ? ",\"" : "\""); put_text(e, b, list[k]->name); put_text(e, b, "\":");
-        put_fixed(e, b, v);
+        if (list[k]->f(g, i, t, x, &v)) put_json(e, b, any++ ? ",'%s':%f" : "'%s':%f", list[k]->name, v);
     }
     put_text(e, b, "}}\n");
     return e->error[0] ? -1 : 0;
