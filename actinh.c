@@ -725,7 +725,7 @@ static void put_utf8(Env *e, Buf *b, uint32_t c) {
 static int is_space(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 static int is_digit(int c) { return c >= '0' && c <= '9'; }
 static int lower(int c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
-static int is_alpha(int c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
+static int is_alpha(int c) { return ((unsigned)c | 32) - 'a' < 26; }
 
 static Span trim(Span x) {
     while (x.n && is_space((unsigned char)x.s[0])) { x.s++; x.n--; }
@@ -836,25 +836,40 @@ typedef struct { Span key, value; } Member;                 /* the key without i
 static const char *json_bad(Wrong *w, const char *what, const char *where) { *w = (Wrong){ what, where }; return NULL; }
 
 static const char *skip_space(const char *s, const char *end) {
-    while (s < end && (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r')) s++;
+    while (s < end && (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r'))
+        s += end - s >= 8 && memcmp(s, "        ", 8) == 0 ? 8 : 1;               /* much of it indents */
     return s;
 }
 
-/* Are these eight bytes no quotes, backslashes or control characters? Most of a text is passed in such steps. (A byte
- * of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: those are looked at.) */
-static int is_plain(const char *s) {
+/* Are these eight bytes no quotes, backslashes or control characters (nor beyond ASCII, with its high bits)? Most of a
+ * text is passed in such steps. (A byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next
+ * one's too: those are looked at.) */
+static int is_plain(const char *s, uint64_t high) {
     const uint64_t ones = 0x0101010101010101u;
     uint64_t x;
     memcpy(&x, s, 8);
     uint64_t quote = x ^ '"' * ones, slash = x ^ '\\' * ones;
-    return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & 0x80 * ones);
+    return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (x & high))
+             & 0x80 * ones);
 }
 
 static int is_hex(int c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 
+/* Where a string ends that was checked: at the first quote behind an even number of backslashes. */
+static const char *json_string_skip(const char *s, const char *end) {
+    const char *at = s, *from;
+    do {
+        at = memchr(at + 1, '"', (size_t)(end - at - 1));
+        for (from = at; from[-1] == '\\'; from--) continue;
+    } while ((at - from) % 2);
+    return at + 1;
+}
+
+/* w NULL: it was. */
 static const char *json_string_end(const char *s, const char *end, Wrong *w) {
+    if (!w) return json_string_skip(s, end);
     for (s++; s < end && *s != '"'; s++) {
-        while (end - s > 8 && is_plain(s)) s += 8;
+        while (end - s > 8 && is_plain(s, 0)) s += 8;
         if (*s == '"') break;
         if ((unsigned char)*s < 0x20) return json_bad(w, "a control character in a string", s);
         if (*s != '\\') continue;
@@ -922,8 +937,7 @@ static int json_next(Span json, size_t *at, Member *m) {
     const char *end = json.s + json.n, *s = skip_space(json.s + (*at ? *at : 1), end);
     if (s < end && *s == ',') s = skip_space(s + 1, end);
     if (s >= end || *s == '}' || *s == ']') return 0;
-    Wrong w;
-    *at = (size_t)(json_element(s, end, json.s[0], 0, &w, m) - json.s);
+    *at = (size_t)(json_element(s, end, json.s[0], 0, NULL, m) - json.s);
     return 1;
 }
 
@@ -961,6 +975,7 @@ static void put_unquoted(Env *e, Buf *b, Span json) {
     for (const char *s = json.s + 1, *end = json.s + json.n - 1; s < end;) {
         const char *from = s;
         uint32_t c;
+        for (; end - s > 8 && is_plain(s, ~(uint64_t)0); s += 8) continue;
         while (s < end && *s != '\\' && (unsigned char)*s < 0x80) s++;
         put(e, b, from, (size_t)(s - from));
         if (s == end) break;
@@ -1103,10 +1118,11 @@ typedef struct {
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; } Records;        /* unit: what in.line counts, for messages */
+typedef struct { In in; size_t number; const char *unit; int checked; } Records;  /* unit: what in.line counts, for messages */
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
+    struct stat is;
     size_t i, at = 0;
     *r = (Records){ .unit = "line" };
     TRY(open_in(e, in, path));
@@ -1117,10 +1133,16 @@ static int open_records(Env *e, Records *r, const char *path) {
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
     r->unit = "record";                          /* one array: it is made into lines, an element each */
+    if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2
+        && (size_t)is.st_size >= in->cap) {
+        in->cap = (size_t)is.st_size + 1;
+        if (!(in->s = grow(e, in->s, in->cap, 1))) return -1;
+    }
     while (!in->end) TRY(fill(e, in));
     Span array = trim((Span){ in->s, in->n });
     TRY(json_check(e, array, in->path, 0));
-    for (char *c = in->s; c < in->s + in->n; c++) if (*c == '\n' || *c == '\r') *c = ' ';
+    r->checked = 1;
+    for (char *c = in->s, *end = c + in->n; c < end; c++) *c = *c == '\n' || *c == '\r' ? ' ' : *c;
     char *from = in->s + i;
     from[array.n - 1] = '\n';
     for (Member m; json_next(array, &at, &m);) *strpbrk(from + at, ",\n") = '\n';
@@ -1204,7 +1226,7 @@ static int next_object(Env *e, Records *rs, Span *raw) {
         if (any <= 0) return any;
         *raw = trim(*raw);
     } while (raw->n == 0);
-    TRY(json_check(e, *raw, rs->in.path, rs->in.line));
+    if (!rs->checked) TRY(json_check(e, *raw, rs->in.path, rs->in.line));
     rs->number++;
     return 1;
 }
@@ -4555,19 +4577,26 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
  */
 
 /* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. */
-typedef struct { uint32_t *word, *count; size_t n, terms, cap; Names numbers; } Words;   /* [n] [terms] scratch */
+typedef struct { uint32_t *word, *count; size_t n, terms, cap, earlier; Names numbers; } Words;   /* [n] [terms] scratch */
 
 static int add_word(Env *e, Words *w, uint64_t h) {
     size_t *number = number_for(e, &w->numbers, h), cap = w->cap;
     if (!number) return -1;
-    if (!*number) *number = ++w->terms;
+    if (*number <= w->earlier) *number = w->earlier + ++w->terms;
     TRY(room(e, &w->count, w->n, &cap, sizeof *w->count));
     TRY(room(e, &w->word, w->n, &w->cap, sizeof *w->word));
-    w->word[w->n++] = (uint32_t)*number - 1;
+    w->word[w->n++] = (uint32_t)(*number - w->earlier - 1);
     return 0;
 }
 
-static void forget_words(Words *w) { forget_names(&w->numbers); w->n = w->terms = 0; }
+/* Words of earlier texts stay in the table until they fill a sixth of it: no number of theirs passes `earlier`. */
+static void forget_words(Words *w) {
+    w->earlier += w->terms;
+    w->n = w->terms = 0;
+    if (w->numbers.n * 6 < w->numbers.places) return;
+    forget_names(&w->numbers);
+    w->earlier = 0;
+}
 
 /* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, toxic words. Node 0 is the root. */
 typedef struct { Names edges; uint32_t *value; size_t n, cap; } Trie;          /* value[node]: 0 where no word ends */
@@ -4576,8 +4605,8 @@ static size_t step(const Trie *t, size_t node, uint32_t c) { return find_number(
 static uint32_t value_of(const Trie *t, size_t node) { return node ? t->value[node] : 0; }
 
 static int add_path(Env *e, Trie *t, const uint32_t *word, size_t n, uint32_t value) {
-    size_t node = 0, k, *to;
-    for (k = 0; k < n; k++, node = *to) {
+    size_t node = 0, *to;
+    for (size_t k = 0; k < n; k++, node = *to) {
         if (!(to = number_for(e, &t->edges, (uint64_t)node << 21 | word[k]))) return -1;
         if (*to) continue;
         TRY(room(e, &t->value, ++t->n, &t->cap, sizeof *t->value));
@@ -4630,32 +4659,32 @@ static unsigned class_of(uint32_t c) {
         { AFFIX, ",:;!?()[]{}<>_#*&'\"`" }, { QUOTE, "'\"`," }, { STOP, ".!?" }, { MONEY, "$" },
         { BLANK, "\t\n\v\f\r \034\035\036\037" } };
     unsigned is = 0;
-    size_t i;
     if (is_alpha((int)c)) return c >= 'a' ? SMALL : CAPITAL;
     if (is_digit((int)c)) return DIGIT;
-    for (i = 0; i < COUNT(narrow); i++) if (among(c, narrow[i].signs)) is |= narrow[i].is;
+    for (size_t i = 0; i < COUNT(narrow); i++) if (among(c, narrow[i].signs)) is |= narrow[i].is;
     if (c < 0x80) return is;
-    for (i = 0; i < COUNT(wide); i++) if (c >= wide[i].from && c <= wide[i].to) return wide[i].is;
+    for (size_t i = 0; i < COUNT(wide); i++) if (c >= wide[i].from && c <= wide[i].to) return wide[i].is;
     return lower_point(c) != c ? CAPITAL : c < 0x530 ? SMALL : LETTER;
 }
 
 /* LexicalRichness 0.5's words: lower case; digits and dashes deleted; other ASCII punctuation made spaces. */
 static int analyse(Env *e, Span raw, Text *t) {
-    size_t i = 0;
     uint64_t h = 0;
     t->e = e; t->raw = raw; t->cut = 0;
     forget_words(&t->word);
-    while (i < raw.n) {
+    for (size_t i = 0; i < raw.n;) {
         uint32_t c = (unsigned char)raw.s[i];
-        if (c < 0x80) i++; else i += utf8(raw.s + i, raw.n - i, &c);
-        if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
-        if (c < 0x80 ? !is_alpha((int)c) && ((c > 0x1b && c < 0x7f) || is_space((int)c)) : class_of(c) == BLANK) {
-            if (h) TRY(add_word(e, &t->word, h));
-            h = 0;
-        } else h = stir(h, lower_point(c));
+        i += c < 0x80 ? 1 : utf8(raw.s + i, raw.n - i, &c);
+        int letter = is_alpha((int)c);
+        if (!letter && (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014)) continue;
+        if (letter || (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK)) {
+            h = (h + 1 + lower_point(c)) * 0x9e3779b97f4a7c15u;              /* quicker than stir() */
+            continue;
+        }
+        if (h) TRY(add_word(e, &t->word, h));
+        h = 0;
     }
-    if (h) TRY(add_word(e, &t->word, h));
-    return 0;
+    return h ? add_word(e, &t->word, h) : 0;
 }
 
 /* Syllables. With hyphenation patterns (a hyph_*.dic file): one more than the places where the word may be broken, two
@@ -4664,21 +4693,20 @@ static int analyse(Env *e, Span raw, Text *t) {
 typedef struct { Trie trie; Buf level; } Hyphens;              /* value of a pattern: where its levels begin, + 1 */
 
 static int load_hyphens(Env *e, const char *path, Hyphens *h) {
-    Span text, line;
-    int wide;
+    Span text;
     memset(h, 0, sizeof *h);
     TRY(load_file(e, path, &text));
-    line = trim(upto(&text, '\n'));
-    wide = same(line, "UTF-8");
+    Span line = trim(upto(&text, '\n'));
+    int wide = same(line, "UTF-8");
     if (!wide && !same(line, "ISO8859-1"))
         return fail(e, "%s, line 1: UTF-8 or ISO8859-1 was expected, found \"%.*s\"", path, SHOWN(line));
     while (text.n) {
         uint32_t letter[64];
         char level[65] = { 0 };
-        size_t n = 0, i;
+        size_t n = 0;
         line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.n > 60 || strchr("%#LRCN", line.s[0])) continue;        /* comments, LEFTHYPHENMIN .. */
-        for (i = 0; i < line.n && line.s[i] != '/';) {         /* behind a slash: how the spelling changes */
+        for (size_t i = 0; i < line.n && line.s[i] != '/';) {         /* behind a slash: how the spelling changes */
             uint32_t c = (unsigned char)line.s[i];
             i += wide ? utf8(line.s + i, line.n - i, &c) : 1;
             if (is_digit((int)c)) level[n] = (char)(c - '0'); else letter[n++] = c;
@@ -4692,11 +4720,11 @@ static int load_hyphens(Env *e, const char *path, Hyphens *h) {
 /* Without patterns: runs of vowels, less the silent e of -e, -ed, -es. */
 static size_t syllables_by_rule(const Point *p, size_t n) {
     const char *mute = "aeiouyl";
-    size_t i, found = 0;
-    int vowel = 0, before = 0;
-    for (i = 0; i < n; i++, before = vowel) {
-        vowel = among(p[i].c, "aeiouy") || (p[i].c > 0xdf && p[i].c < 0xfd && p[i].c != 0xe7);
-        found += vowel && !before;
+    size_t found = 0;
+    for (size_t i = 0, before = 0; i < n; i++) {
+        size_t vowel = among(p[i].c, "aeiouy") || (p[i].c > 0xdf && p[i].c < 0xfd && p[i].c != 0xe7);
+        found += vowel > before;
+        before = vowel;
     }
     if (n > 2 && p[n - 2].c == 'e' && among(p[n - 1].c, "ds")) mute = p[--n].c == 'd' ? "aeiouytd" : "aeiouylsxzcgh";
     found -= found > 1 && p[n - 1].c == 'e' && !among(p[n - 2].c, mute);
@@ -4705,16 +4733,18 @@ static size_t syllables_by_rule(const Point *p, size_t n) {
 
 /* Of a word of lower case; its classes serve as scratch, for the levels. */
 static size_t syllables(const Hyphens *h, Point *p, size_t n) {
-    size_t i, j, q, node, found = 1;
+    size_t found = 1;
     if (!h->trie.n) return syllables_by_rule(p, n);
-    for (i = 0; i < n; i++) p[i].is = 0;
-    for (i = 0; i < n + 2; i++)                                /* in ".word.", whose letter j is p[j - 1] */
-        for (node = 0, j = i; j < n + 2 && (node = step(&h->trie, node, j == 0 || j == n + 1 ? '.' : p[j - 1].c)); j++)
-            for (q = i; h->trie.value[node] && q <= j + 1; q++) {
+    for (size_t i = 0; i < n; i++) p[i].is = 0;
+    for (size_t i = 0; i < n + 2; i++)                         /* in ".word.", whose letter j is p[j - 1] */
+        for (size_t node = 0, j = i; j < n + 2; j++) {
+            if (!(node = step(&h->trie, node, j == 0 || j == n + 1 ? '.' : p[j - 1].c))) break;
+            for (size_t q = i; h->trie.value[node] && q <= j + 1; q++) {
                 unsigned level = (unsigned)h->level.s[h->trie.value[node] - 1 + q - i];
                 if (q > 0 && q <= n && p[q - 1].is < level) p[q - 1].is = level;
             }
-    for (i = 0; i < n; i++) found += (size_t)(p[i].c == '-') + (i >= 2 && i + 2 <= n && (p[i].is & 1));
+        }
+    for (size_t i = 0; i < n; i++) found += (size_t)(p[i].c == '-') + (i >= 2 && i + 2 <= n && (p[i].is & 1));
     return found;
 }
 
@@ -4740,8 +4770,8 @@ static int add_special_cases(Env *e, Trie *t) {
     while (words.n) {
         Span word = upto(&words, ' ');
         uint32_t c[16], cut = 0;
-        size_t n = 0, i;
-        for (i = 0; i < word.n; i++) if (word.s[i] == '|') cut = (uint32_t)i; else c[n++] = (unsigned char)word.s[i];
+        size_t n = 0;
+        for (size_t i = 0; i < word.n; i++) if (word.s[i] == '|') cut = (uint32_t)i; else c[n++] = (unsigned char)word.s[i];
         TRY(add_path(e, t, c, n, cut + 1));
     }
     return 0;
@@ -4749,10 +4779,10 @@ static int add_special_cases(Env *e, Trie *t) {
 
 /* Is p[0..n) a special case, perhaps with a capital or a curly apostrophe? 1 more than where to cut it, or 0. */
 static uint32_t special_case(const Trie *t, const Point *p, size_t n) {
-    size_t node, i, small;
-    for (small = 0; small < 2; small++) {
-        for (node = i = 0; i < n; i++)
-            if (!(node = step(t, node, p[i].c == 0x2019 ? '\'' : i < small ? lower_point(p[i].c) : p[i].c))) break;
+    for (size_t small = 0; small < 2; small++) {
+        size_t node = 0, i = 0;
+        for (; i < n && (i == 0 || node); i++)
+            node = step(t, node, p[i].c == 0x2019 ? '\'' : i < small ? lower_point(p[i].c) : p[i].c);
         if (value_of(t, node)) return t->value[node];
     }
     return 0;
@@ -4793,8 +4823,8 @@ static size_t suffix_of(const Point *p, size_t n) {
 
 /* name@host.org, http://host.org/path: a host whose last label is two or more small letters. */
 static int is_address(const Point *p, size_t n) {
-    size_t i, label = 0, small = 0, dots = 0;
-    for (i = 0; i < n; i++) {
+    size_t i = 0, label = 0, small = 0, dots = 0;
+    for (; i < n; i++) {
         int scheme = i + 2 < n && p[i].c == ':' && p[i + 1].c == '/' && p[i + 2].c == '/', dot = p[i].c == '.';
         if (scheme || dot || p[i].c == '@') {
             if (i == label) return 0;
@@ -4831,10 +4861,10 @@ static int push(Env *e, List *l, size_t v) {
 
 /* Counts one token, which is overwritten. */
 static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
-    size_t i, found, kept = 0, apostrophes = 0;
+    size_t kept = 0, apostrophes = 0;
     int stop = n == 1 && (p[0].is & STOP);
     uint64_t h = 0;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         kept += (p[i].is & PUNCT) == 0;
         apostrophes += p[i].c == '\'';
         p[i].c = lower_point(p[i].c);
@@ -4844,12 +4874,12 @@ static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
     t->stop |= stop;
     t->all++;
     if (!kept || apostrophes) return 0;
-    found = syllables(hyphens, p, n);
+    size_t spoken = syllables(hyphens, p, n);
     t->open++;
-    t->hard += found >= 3;
+    t->hard += spoken >= 3;
     t->big += n > 6;
     TRY(push(t->e, &t->length, n));
-    TRY(push(t->e, &t->syllable, found));
+    TRY(push(t->e, &t->syllable, spoken));
     return add_word(t->e, &t->token, h);
 }
 
@@ -4857,7 +4887,6 @@ static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
 static int add_chunk(Text *t, const Hyphens *hyphens, size_t n) {
     uint32_t special = t->p[0].is & BLANK;
     Point *p = t->p, *end = p + n, *to = end;
-    size_t a, b;
     while (p < to && !special && !(special = special_case(&t->special, p, (size_t)(to - p)))) {
         size_t left = (size_t)(to - p), pre = prefix_of(p, left), post = 0;
         if (!pre || !(special = special_case(&t->special, p + pre, left - pre))) {
@@ -4870,13 +4899,13 @@ static int add_chunk(Text *t, const Hyphens *hyphens, size_t n) {
     }
     if (special) p[special - 1].is |= CUT;
     else if (!is_address(p, (size_t)(to - p)))
-        for (a = 0; p + a < to; a += b ? b : 1) {
+        for (size_t a = 0, b; p + a < to; a += b ? b : 1) {
             b = infix_at(p, a, (size_t)(to - p));
             if (a && b) { p[a].is |= CUT; p[a + b].is |= CUT; }
         }
-    for (p = t->p; p < end; p += b) {
-        for (b = 1; p + b < end && !(p[b].is & CUT); b++) ;
-        TRY(add_token(t, hyphens, p, b));
+    for (size_t k; n; n -= k) {
+        for (p = end - n, k = 1; k < n && !(p[k].is & CUT); k++) ;
+        TRY(add_token(t, hyphens, p, k));
     }
     return 0;
 }
@@ -4905,33 +4934,33 @@ static int cut_tokens(Text *t, const Hyphens *hyphens) {
 
 /* The word list: severity<TAB>word or phrase; "word*" goes on to the word's end; severity 0 is for an innocent word
  * that looks like one of the others with an ending. A word's value: 2 severity's number, + 1 if it goes on. */
-typedef struct { Trie trie; double *severity; size_t n, cap; } WordList;
+typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t third[32][32]; } WordList;  /* third: see may_begin() */
 
 static int load_words(Env *e, const char *name, WordList *l) {
-    Span text, line;
-    size_t number = 0, i;
+    Span text;
     const char *path;
     memset(l, 0, sizeof *l);
     TRY(find_data(e, name, &path));
     TRY(load_file(e, path, &text));
-    while (text.n) {
+    for (size_t number = 1; text.n; number++) {
         double severity = 0;
         uint32_t word[100];
-        size_t used;
-        line = trim(upto(&text, '\n'));
-        number++;
+        Span line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.s[0] == '#') continue;
-        used = parse_number(line.s, line.n, &severity);
+        size_t used = parse_number(line.s, line.n, &severity);
         if (!used || !(severity >= 0 && severity <= 1) || used == line.n || line.s[used] != '\t' || line.n > 100)
             return fail(e, "%s, line %zu: \"severity<TAB>word\", severity from 0 to 1, was expected, found \"%.*s\"",
                 path, number, SHOWN(line));
-        line.s += used; line.n -= used;
-        line = trim(line);
-        for (i = 0; i < line.n; i++) word[i] = (unsigned char)lower((unsigned char)line.s[i]);
+        line = trim((Span){ line.s + used, line.n - used });
+        for (size_t i = 0; i < line.n; i++) word[i] = (unsigned char)lower((unsigned char)line.s[i]);
         TRY(room(e, &l->severity, l->n, &l->cap, sizeof *l->severity));
         l->severity[l->n++] = severity;
         used = line.n && line.s[line.n - 1] == '*';
-        TRY(add_path(e, &l->trie, word, line.n - used, (uint32_t)(2 * l->n + used)));
+        line.n -= used;
+        TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
+        for (size_t i = 0; i < 32; i++)
+            if (line.n < 2 || i == word[1] % 32)
+                l->third[word[0] % 32][i] |= line.n < 3 ? ~0u : 1u << word[2] % 32 | (uint32_t)(word[2] == 'y') << 'i' % 32;
     }
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
@@ -4950,13 +4979,12 @@ typedef struct { const WordList *l; Span s; size_t from, end; double severity; i
 static void found(Hunt *h, size_t node, size_t i, size_t least) {
     static const char *const endings[] = { "", "s", "es", "ed", "er", "ers", "est", "ing", "ings", "ly", "y", "ish" };
     uint32_t v = value_of(&h->l->trie, node);
-    size_t k, n;
-    int exact;
-    for (k = least; v && k < (i > h->from + 2 ? COUNT(endings) : 1); k++) {
+    for (size_t k = least; v && k < (i > h->from + 2 ? COUNT(endings) : 1); k++) {
         double severity = h->l->severity[(v >> 1) - 1];
-        for (n = 0; endings[k][n] && i + n < h->s.n && lower((unsigned char)h->s.s[i + n]) == endings[k][n]; n++) ;
+        size_t n = 0;
+        while (endings[k][n] && i + n < h->s.n && lower((unsigned char)h->s.s[i + n]) == endings[k][n]) n++;
         if (endings[k][n]) continue;
-        exact = k == 0 && !((v & 1) && in_word(h->s, i));
+        int exact = k == 0 && !((v & 1) && in_word(h->s, i));
         while (k == 0 && !exact && in_word(h->s, i + n)) n++;
         if (in_word(h->s, i + n) || i + n < h->end) continue;
         if (i + n == h->end && (h->exact != exact ? h->exact : h->severity >= severity)) continue;
@@ -4972,20 +5000,20 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
     const Trie *t = &h->l->trie;
     Span s = h->s;
     size_t next, k;
-    int c;
     if (!stars || (stars > 1 && (i == s.n || s.s[i] != '*'))) found(h, node, i, 0);
     if (gap && (i + 2 > s.n || s.s[i] != gap || in_word(s, i + 2))) return;
     i += gap != 0;
     if (i >= s.n) return;
-    c = lower((unsigned char)s.s[i]);
-    if (c == last) found(h, node, i + 1, 1);
-    if (c == 'e' || c == 'i' || c == 'y') found(h, step(t, node, 'e'), i, 1);
-    if (c == 'i') found(h, step(t, node, 'y'), i + 1, 1);
+    int c = lower((unsigned char)s.s[i]);
+    if (i > h->from + 1) {                                                     /* endings want three letters */
+        if (c == last) found(h, node, i + 1, 1);
+        if (c == 'e' || c == 'i' || c == 'y') found(h, step(t, node, 'e'), i, 1);
+        if (c == 'i') found(h, step(t, node, 'y'), i + 1, 1);
+    }
     if (c != ' ' && (next = step(t, node, (unsigned char)c))) hunt(h, next, i + 1, c, gap, 0);
     if (!is_alpha(c)) {
-        for (k = 0; leet[k]; k += 2)
-            if (leet[k] == c && (next = step(t, node, (uint32_t)leet[k + 1])))
-                hunt(h, next, i + 1, leet[k + 1], gap, 0);
+        for (const char *sign = leet; *sign; sign += 2)
+            if (*sign == c && (next = step(t, node, (uint32_t)sign[1]))) hunt(h, next, i + 1, sign[1], gap, 0);
         for (k = 'a'; k <= 'z' && i > h->from && (c == '*' || c == '#' || c == '%'); k++)
             if ((next = step(t, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
         if (!in_word(s, i) && (next = step(t, node, ' '))) {
@@ -4998,15 +5026,22 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
     if (k > i + !(i > 1 && lower((unsigned char)s.s[i - 2]) == last)) hunt(h, node, k, 0, gap, 0);
 }
 
+/* Most words of a text show by three letters (or two and a space) that no listed word begins there: a set of thirds for
+ * each first and second, by their place in the alphabet. What hunt() sees through before the fourth passes as well. */
+static int may_begin(const WordList *l, Span s, size_t i) {
+    const char *c = s.s + i;
+    return s.n - i < 3 || !is_alpha(c[0]) || !is_alpha(c[1]) || !(is_alpha(c[2]) || c[2] == ' ')
+        || (c[0] ^ c[1]) % 32 == 0 || (c[1] ^ c[2]) % 32 == 0 || l->third[c[0] % 32][c[1] % 32] >> c[2] % 32 & 1;
+}
+
 /* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many
  * count much, and no score passes 1. Words are whole words: Scunthorpe is innocent. */
 static double word_list_score(const WordList *l, Span s) {
     double innocent = 1.0;
-    size_t i = 0, k;
-    while (i < s.n) {
+    for (size_t i = 0, k; i < s.n;) {
         Hunt h = { l, s, i, 0, 0.0, 0 };
         if (!in_word(s, i) && s.s[i] != '@' && s.s[i] != '$') { i++; continue; }
-        hunt(&h, 0, i, 0, 0, 0);
+        if (may_begin(l, s, i)) hunt(&h, 0, i, 0, 0, 0);
         for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
@@ -5024,11 +5059,11 @@ static uint32_t *fresh_counts(Words *w) {
  * words (of the hypergeometric distribution): 1 - C(n - f, draws) / C(n, draws). */
 static double sum_over_terms(Words *w, size_t draws) {
     uint32_t *f = fresh_counts(w);
-    double sum = 0.0, none;
-    size_t i, k;
-    for (i = 0; i < w->n; i++) f[w->word[i]]++;
-    for (i = 0; i < w->terms; i++) {
-        for (none = 1.0, k = 0; draws && k < f[i]; k++)
+    double sum = 0.0;
+    for (size_t i = 0; i < w->n; i++) f[w->word[i]]++;
+    for (size_t i = 0; i < w->terms; i++) {
+        double none = 1.0;
+        for (size_t k = 0; draws && k < f[i]; k++)
             none *= k + draws < w->n ? (double)(w->n - draws - k) / (double)(w->n - k) : 0.0;
         sum += draws ? 1.0 - none : (double)f[i] * (double)f[i];
     }
@@ -5039,8 +5074,7 @@ static double sum_over_terms(Words *w, size_t draws) {
 static double windows_ttr(Words *w, size_t window, size_t hop, size_t windows) {
     uint32_t *count = fresh_counts(w);
     double sum = 0.0;
-    size_t i, types = 0;
-    for (i = 0; i < (windows - 1) * hop + window; i++) {
+    for (size_t i = 0, types = 0; i < (windows - 1) * hop + window; i++) {
         types += count[w->word[i]]++ == 0;
         if (i >= window) types -= --count[w->word[i - window]] == 0;
         if (i + 1 >= window && (i + 1 - window) % hop == 0) sum += (double)types / (double)window;
@@ -5050,11 +5084,10 @@ static double windows_ttr(Words *w, size_t window, size_t hop, size_t windows) {
 
 /* Distinct n-grams over words (Li et al. 2016). */
 static double distinct(Text *t, size_t n) {
-    size_t i, k;
     forget_words(&t->gram);
-    for (i = 0; i + n <= t->word.n; i++) {
+    for (size_t i = 0; i + n <= t->word.n; i++) {
         uint64_t h = 0;
-        for (k = 0; k < n; k++) h = stir(h, t->word.word[i + k]);
+        for (size_t k = 0; k < n; k++) h = stir(h, t->word.word[i + k]);
         if (add_word(t->e, &t->gram, h) < 0) return 0.0;
     }
     return (double)t->gram.terms / (double)t->word.n;
@@ -5065,19 +5098,17 @@ static double distinct(Text *t, size_t n) {
  * averaged. Traps: <= not <; no shortest factor; a text of all different words has as many as it has words. */
 static double mtld(Words *w) {
     uint32_t *last = fresh_counts(w), factor = 1;                        /* last[word]: the last factor it came in */
-    double sum = 0.0, factors, ratio, overall = (double)w->terms / (double)w->n;
-    size_t i, n, types, back;
-    if (w->n == 0) return 0.0;
-    for (back = 0; back < 2; back++, factor++) {
-        factors = 0.0; ratio = 1.0; n = types = 0;
-        for (i = 0; i < w->n; i++) {
-            uint32_t at = w->word[back ? w->n - 1 - i : i];
-            n++;
-            if (last[at] != factor) { last[at] = factor; types++; }
-            ratio = (double)types / (double)n;
+    double sum = 0.0, overall = (double)w->terms / (double)w->n;
+    for (size_t back = 0; w->n && back < 2; back++, factor++) {
+        double factors = 0.0, ratio = 1.0;
+        for (size_t i = 0, n = 0, types = 0; i < w->n; i++) {
+            uint32_t *at = &last[w->word[back ? w->n - 1 - i : i]];
+            types += *at != factor;
+            *at = factor;
+            ratio = (double)types / (double)++n;
             if (ratio <= 0.72) { factors += 1.0; factor++; n = types = 0; ratio = 1.0; }
         }
-        if (n) factors += (1.0 - ratio) / (1.0 - 0.72);
+        factors += (1.0 - ratio) / (1.0 - 0.72);
         if (factors == 0.0) factors = overall == 1.0 ? 1.0 : (1.0 - overall) / (1.0 - 0.72);
         sum += (double)w->n / factors;
     }
@@ -5097,14 +5128,13 @@ static double median(List *l) {
 
 static double deviation(const List *l) {
     double centre = l->sum / (double)l->n, sum = 0.0;
-    size_t i;
-    for (i = 0; i < l->n; i++) sum += ((double)l->v[i] - centre) * ((double)l->v[i] - centre);
+    for (size_t i = 0; i < l->n; i++) sum += ((double)l->v[i] - centre) * ((double)l->v[i] - centre);
     return sqrt(sum / (double)l->n);
 }
 
 static double share_of_equals(const Group *g, size_t i) {
-    size_t k, n = 0;
-    for (k = 0; k < g->n; k++) n += (size_t)equal(trim(g->r[i].completion), trim(g->r[k].completion));
+    size_t n = 0;
+    for (size_t k = 0; k < g->n; k++) n += (size_t)equal(trim(g->r[i].completion), trim(g->r[k].completion));
     return (double)n / (double)g->n;
 }
 
@@ -5122,36 +5152,34 @@ static uint64_t next_letters(Span *s) {          /* the hash of the next word in
 }
 
 static int load_pairs(Env *e, const char *path, Pairs *x) {
-    Span text, line, group;
-    size_t number;
+    Span text;
     TRY(load_file(e, path, &text));
-    for (number = 1; text.n; number++) {
-        line = trim(upto(&text, '\n'));
+    for (size_t number = 1; text.n; number++) {
+        Span line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.s[0] == '#') continue;
-        group = upto(&line, '\t');
-        TRY(room(e, &x->v, x->n, &x->cap, sizeof *x->v));
-        x->v[x->n][0] = next_letters(&group); x->v[x->n][1] = next_letters(&line);
-        if (!x->v[x->n][0] || !x->v[x->n][1] || trim(group).n || trim(line).n)
+        Span group = upto(&line, '\t');
+        uint64_t a = next_letters(&group), b = next_letters(&line);
+        if (!a || !b || trim(group).n || trim(line).n)
             return fail(e, "%s, line %zu: \"group<TAB>attribute\", a word each, was expected", path, number);
-        x->n++;
+        TRY(room(e, &x->v, x->n, &x->cap, sizeof *x->v));
+        x->v[x->n][0] = a; x->v[x->n++][1] = b;
     }
     return x->n ? 0 : fail(e, "%s: holds no pairs", path);
 }
 
 static int has_word(Span s, uint64_t word) {
-    uint64_t h;
-    while ((h = next_letters(&s)) != 0) if (h == word) return 1;
+    for (uint64_t h; (h = next_letters(&s)) != 0;) if (h == word) return 1;
     return 0;
 }
 
 static double stereotyped(const Pairs *x, Span text) {
     size_t sentences = 0, found = 0, i;
     while (text.n && x->n) {
-        Span sentence = { text.s, 0 }, first;
-        while (text.n && !among((unsigned char)*text.s, ".!?")) { sentence.n++; text.s++; text.n--; }
-        if (text.n) { text.s++; text.n--; }
-        first = sentence;
-        for (i = 0; i < x->n && !(has_word(sentence, x->v[i][0]) && has_word(sentence, x->v[i][1])); i++) continue;
+        Span s = { text.s, 1 }, first;                         /* perhaps the last one's full stop */
+        while (s.n < text.n && !among((unsigned char)s.s[s.n], ".!?")) s.n++;
+        text.s += s.n; text.n -= s.n;
+        for (i = 0; i < x->n && !(has_word(s, x->v[i][0]) && has_word(s, x->v[i][1])); i++) continue;
+        first = s;
         sentences += next_letters(&first) != 0; found += i < x->n;
     }
     return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
@@ -5244,45 +5272,44 @@ typedef struct {
 static const Measure measures[] = { MEASURES(AS_LINE) };
 
 static const Measure *find_measure(Span name) {
-    size_t i;
-    for (i = 0; i < COUNT(measures); i++) if (same(name, measures[i].name)) return &measures[i];
+    for (size_t i = 0; i < COUNT(measures); i++) if (same(name, measures[i].name)) return &measures[i];
     return NULL;
 }
 
 /* "words,mtld" as a list of measures; "all". */
 static int parse_measures(Env *e, const char *names, const Measure **list, size_t *n) {
     Span rest = span(names);
-    size_t k;
     *n = 0;
     if (same(rest, "all")) for (rest.n = 0; *n < COUNT(measures); ++*n) list[*n] = &measures[*n];
     while (rest.n) {
         Span one = trim(upto(&rest, ','));
         const Measure *q = find_measure(one);
         if (!q) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
-        for (k = 0; k < *n; k++) if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
+        for (size_t k = 0; k < *n; k++)
+            if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
         list[(*n)++] = q;
     }
     return *n ? 0 : fail(e, "no measure was named; score --list shows all");
 }
 
 /* A record with "scores" at its end: ours, and those it already had of other names. */
-static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *const *list, size_t n, Text *t, const Lists *x) {
+static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *const *list, size_t n, Text *t,
+    const Lists *x) {
+    Span raw = g->r[i].raw, old = json_get(raw, "scores");
     Member m;
-    size_t at = 0, k, put_any = 0;
-    Span old = json_get(g->r[i].raw, "scores");
+    size_t any = 0, k;
     TRY(analyse(e, g->r[i].completion, t));
-    put_text(e, b, "{");
-    while (json_next(g->r[i].raw, &at, &m)) if (!same(m.key, "scores")) put_member(e, b, &m, &put_any);
-    put_text(e, b, put_any ? ",\"scores\":{" : "\"scores\":{");
-    for (at = put_any = 0; old.n && old.s[0] == '{' && json_next(old, &at, &m);) {
+    put(e, b, "{", 1);
+    for (size_t at = 0; json_next(raw, &at, &m);) if (!same(m.key, "scores")) put_member(e, b, &m, &any);
+    put_text(e, b, any ? ",\"scores\":{" : "\"scores\":{");
+    any = 0;
+    for (size_t at = 0; old.n && old.s[0] == '{' && json_next(old, &at, &m);) {
         for (k = 0; k < n && !same(m.key, list[k]->name); k++) ;
-        if (k == n) put_member(e, b, &m, &put_any);
+        if (k == n) put_member(e, b, &m, &any);
     }
     for (k = 0; k < n; k++) {
         double v = 0.0;
-        if (!list[k]->f(g, i, t, x, &v)) continue;
-        put_text(e, b, put_any++ ? ",\"" : "\""); put_text(e, b, list[k]->name); put_text(e, b, "\":");
-        put_fixed(e, b, v);
+        if (list[k]->f(g, i, t, x, &v)) put_json(e, b, any++ ? ",'%s':%f" : "'%s':%f", list[k]->name, v);
     }
     put_text(e, b, "}}\n");
     return e->error[0] ? -1 : 0;
