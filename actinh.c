@@ -29,7 +29,6 @@
  *     Measuring text      one table of measures of an answer
  *     Choosing            best of N
  *     Measuring models    suites, intervals, calibration
- *     World               the little grammar that stands in for the world
  *     Options             one table: parser, help texts, receipts
  *     Evidence            receipts, and what is wrong with a build
  *     Verbs               from files to files
@@ -6788,283 +6787,20 @@ static int make_figures(Profile *w) {
     return 0;
 }
 
-/* ================================================= World ==============================================================
- * A weighted grammar writes prompts and answers, so that the program can show the method without a download. Because
- * its rates are known, what a selection ought to do can be computed and printed beside what it did. data/world.grammar
- * explains the language; in short:
- *
- *     name: 2* text with <rule> | other text          <x=rule> expand and remember, <!x=rule> silently, <x> again,
- *                                                      <^x> capitalised, <rule-[x]> a name made from what x is
- *     prompt => answer // wrong answer
- */
-typedef struct { double weight; Span text; } Choice;
-typedef struct { Span name; Choice *choice; size_t n, cap; double total; } Production;
-typedef struct { const char *path; Production *rule; size_t n, cap; Names numbers; } Grammar;
-
-/* One line "name: alternative | 2* alternative"; a rule that is there already is replaced when `replace`. */
-static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t number, int replace) {
-    Span name = upto(&line, ':');
-    Production *r;
-    size_t i, *k;
-    for (i = 0; i < name.n; i++)
-        if (!is_alpha(name.s[i]) && !is_digit(name.s[i]) && name.s[i] != '-' && name.s[i] != '_') break;
-    if (name.n == 0 || i < name.n)
-        return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
-    k = number_for(e, &g->numbers, hash(name.s, name.n));
-    if (!k) return -1;
-    if (replace && !*k) return fail(e, "%s: there is no rule \"%.*s\" to replace", where, SHOWN(name));
-    if (!replace && *k) return fail(e, "%s: rule \"%.*s\" is there twice", where, SHOWN(name));
-    if (!*k) { TRY(room(e, &g->rule, g->n, &g->cap, sizeof *r)); *k = ++g->n; }
-    r = &g->rule[*k - 1];
-    memset(r, 0, sizeof *r);
-    for (r->name = name; line.n; r->total += r->choice[r->n++].weight) {
-        Choice c = { 1.0, trim(upto(&line, '|')) };
-        size_t used = parse_number(c.text.s, c.text.n, &c.weight);
-        if (used && used < c.text.n && c.text.s[used] == '*') {
-            c.text.s += used + 1; c.text.n -= used + 1;
-            c.text = trim(c.text);
-        } else c.weight = 1.0;
-        if (!(c.weight > 0 && c.weight < 1e9)) return fail(e, "%s, line %zu: a weight above 0 was expected", where, number);
-        TRY(room(e, &r->choice, r->n, &r->cap, sizeof c));
-        r->choice[r->n] = c;
-    }
-    return r->n ? 0 : fail(e, "%s, line %zu: rule \"%.*s\" has no alternative", where, number, SHOWN(name));
-}
-
-static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
-    Span text, line;
-    size_t number, first;
-    memset(g, 0, sizeof *g);
-    TRY(find_data(e, name, &g->path));
-    TRY(load_file(e, g->path, &text));
-    for (number = 1; text.n; number++) {                     /* a rule is its line and the indented lines below it */
-        Buf rule = { NULL, 0, 0 };
-        line = trim(upto(&text, '\n'));
-        if (line.n == 0 || line.s[0] == '#') continue;
-        put(e, &rule, line.s, line.n);
-        for (first = number; text.n && (text.s[0] == ' ' || text.s[0] == '\t'); number++) {
-            line = trim(upto(&text, '\n'));
-            put_text(e, &rule, " ");
-            put(e, &rule, line.s, line.n);
-        }
-        if (e->error[0]) return -1;
-        TRY(add_rule(e, g, whole(&rule), g->path, first, 0));
-    }
-    for (text = span(set), number = 1; text.n; number++) {
-        line = trim(upto(&text, ';'));
-        if (line.n) TRY(add_rule(e, g, line, "--set", number, 1));
-    }
-    return 0;
-}
-
-/* An expansion at work: what is remembered, and the random numbers of this document. */
-typedef struct { char name[24], text[104]; } Bound;
-typedef struct { Env *e; const Grammar *g; uint64_t key, drawn; Bound bound[32]; size_t n; int depth; } Expansion;
-
-static const char *bound(const Expansion *x, Span name) {
-    size_t i;
-    for (i = x->n; i-- > 0;) if (same(name, x->bound[i].name)) return x->bound[i].text;
-    return NULL;
-}
-
-/* Draws one of a rule's alternatives by weight. */
-static int pick_alternative(Expansion *x, Span name, Span *text) {
-    size_t k = find_number(&x->g->numbers, hash(name.s, name.n)), i;
-    const Production *r = k ? &x->g->rule[k - 1] : NULL;
-    double at;
-    if (!r || !equal(name, r->name)) return fail(x->e, "%s: there is no rule \"%.*s\"", x->g->path, SHOWN(name));
-    at = (double)(stir(x->key, x->drawn++) >> 11) * (1.0 / 9007199254740992.0) * r->total;
-    for (i = 0; i + 1 < r->n && at >= r->choice[i].weight; i++) at -= r->choice[i].weight;
-    *text = r->choice[i].text;
-    return 0;
-}
-
-static int expand(Expansion *x, Span text, Buf *b);
-
-/* What <inside> stands for. */
-static int expand_reference(Expansion *x, Span inside, Buf *b) {
-    Env *e = x->e;
-    Span rest = inside, name = upto(&rest, '='), variable = { NULL, 0 }, text;
-    Buf full = { NULL, 0, 0 }, aside = { NULL, 0, 0 }, *to = b;
-    const char *known;
-    int capital = 0;
-    size_t i, from;
-    for (; name.n && (*name.s == '!' || *name.s == '^'); name.s++, name.n--)
-        if (*name.s == '!') to = &aside; else capital = 1;
-    from = to->n;
-    if (name.s + name.n < inside.s + inside.n) { variable = name; name = rest; }
-    while (name.n) {                             /* what is remembered in place of each [x], dashes for spaces */
-        rest = name;
-        text = upto(&name, '[');
-        put(e, &full, text.s, text.n);
-        if (text.n == rest.n) break;
-        rest = upto(&name, ']');
-        if (!(known = bound(x, rest)))
-            return fail(e, "%s: <%.*s>: \"%.*s\" is not remembered here", x->g->path, SHOWN(inside), SHOWN(rest));
-        put_text(e, &full, known);
-    }
-    for (i = 0; i < full.n; i++) if (full.s[i] == ' ') full.s[i] = '-';
-    known = variable.n ? NULL : bound(x, whole(&full));
-    if (known) put_text(e, to, known);
-    else {
-        TRY(pick_alternative(x, whole(&full), &text));
-        if (++x->depth > 400 || to->n > 100000 || x->drawn > 100000)
-            return fail(e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(whole(&full)));
-        TRY(expand(x, text, to));
-        x->depth--;
-    }
-    if (variable.n) {
-        text.s = to->s + from; text.n = to->n - from;
-        text = trim(text);
-        if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text)
-            return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path, SHOWN(inside),
-                COUNT(x->bound));
-        memset(&x->bound[x->n], 0, sizeof x->bound[0]);
-        memcpy(x->bound[x->n].name, variable.s, variable.n);
-        if (text.n) memcpy(x->bound[x->n].text, text.s, text.n);
-        x->n++;
-    }
-    if (capital && to->n > from && to->s[from] >= 'a' && to->s[from] <= 'z') to->s[from] = (char)(to->s[from] - 32);
-    drop(e, full.s); drop(e, aside.s);
-    return e->error[0] ? -1 : 0;
-}
-
-/* An alternative's text with every <...> expanded. */
-static int expand(Expansion *x, Span text, Buf *b) {
-    const char *end = text.s + text.n;
-    Span rest = text;
-    while (rest.n) {
-        Span plain = upto(&rest, '<'), inside = upto(&rest, '>');
-        put(x->e, b, plain.s, plain.n);
-        if (plain.s + plain.n == end) break;
-        if (inside.s + inside.n == end) return fail(x->e, "%s: '<' without '>' in \"%.*s\"", x->g->path, SHOWN(text));
-        TRY(expand_reference(x, inside, b));
-    }
-    return x->e->error[0] ? -1 : 0;
-}
-
-/* Squeezes runs of spaces and trims. */
-static Span tidy(Buf *b) {
-    size_t i, to = 0;
-    for (i = 0; i < b->n; i++) if (b->s[i] != ' ' || (to && b->s[to - 1] != ' ')) b->s[to++] = b->s[i];
-    b->n = to;
-    return trim(whole(b));
-}
-
-/* A document: the start rule is followed, one reference at a time, to the alternative that holds "=>". */
-typedef struct { Span prompt, answer, wrong; Expansion x; Buf text; } Document;        /* answer, wrong: templates */
-
-static int draw_document(Env *e, const Grammar *g, const char *start, uint64_t key, Document *d) {
-    Span name = span(start), text = { "", 0 };
-    size_t hops = 0;
-    memset(&d->x, 0, sizeof d->x);
-    d->x.e = e; d->x.g = g; d->x.key = key;
-    for (;;) {
-        TRY(pick_alternative(&d->x, name, &text));
-        d->answer = behind(&text, span("=>"));
-        if (d->answer.s) break;
-        if (hops++ > 20 || text.n < 3 || text.s[0] != '<' || text.s[text.n - 1] != '>')
-            return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, found \"%.*s\"",
-                g->path, SHOWN(name), SHOWN(text));
-        name.s = text.s + 1; name.n = text.n - 2;
-    }
-    d->wrong = behind(&d->answer, span("//"));
-    d->text.n = 0;
-    TRY(expand(&d->x, text, &d->text));
-    d->prompt = tidy(&d->text);
-    return 0;
-}
-
-/* The answer that template `form` gives, drawn with its own key; what the prompt remembered is kept. Begins with a space. */
-static int draw_answer(Document *d, Span form, uint64_t key, Buf *b) {
-    Expansion x = d->x;
-    Buf text = { NULL, 0, 0 };
-    Span s;
-    x.key = key; x.drawn = 0;
-    TRY(expand(&x, form, &text));
-    s = tidy(&text);
-    b->n = 0;
-    put_text(x.e, b, " ");
-    put(x.e, b, s.s, s.n);
-    drop(x.e, text.s);
-    return x.e->error[0] ? -1 : 0;
-}
-
-typedef struct { size_t n, answers, choices, fold_from, fold_to, folds, seed; int distinct; const char *start; } Drawing;
-
-/* A question's choices: the answer and wrong ones, all different, in random order. */
-static int put_choices(Env *e, Document *d, const Drawing *w, uint64_t key, Span answer, Buf *b) {
-    Buf *option = get(e, w->choices, sizeof *option);
-    size_t n = 1, tries, i, gold;
-    if (!option) return -1;
-    put(e, &option[0], answer.s, answer.n);
-    for (tries = 0; n < w->choices; tries++) {
-        if (tries == 1000) return fail(e, "%s: not enough different wrong answers to \"%.*s\"", d->x.g->path, SHOWN(d->prompt));
-        TRY(draw_answer(d, d->wrong, stir(key, tries), &option[n]));
-        for (i = 0; i < n && !equal(whole(&option[i]), whole(&option[n])); i++) continue;
-        if (i == n) n++;
-    }
-    gold = below(stir(key, 1000), n);
-    for (i = 0; i < n; i++) {
-        put_text(e, b, i ? "," : ",\"choices\":[");
-        put_quoted(e, b, whole(&option[i == gold ? 0 : i < gold ? i + 1 : i]));
-    }
-    put_format(e, b, "],\"answer\":%zu", gold);
-    for (i = 0; i < n; i++) drop(e, option[i].s);
-    drop(e, option);
-    return 0;
-}
-
-/* n documents as records. `folds`: prompts fall into that many parts by a hash of their text, and only parts fold_from
- * to fold_to are written; so training, tuning and test prompts are disjoint however often they are drawn. */
-static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Progress *bar) {
-    Document d;
-    Names seen = { NULL, 0, 0 };
-    Buf line = { NULL, 0, 0 }, answer = { NULL, 0, 0 };
-    size_t i, j, tries;
-    memset(&d, 0, sizeof d);
-    for (i = tries = 0; i < w->n; tries++) {
-        uint64_t key = draw(w->seed, DRAW_WORLD, tries, 0, 0);
-        size_t part;
-        int again;
-        if (tries > 1000 * (w->n + 1000))
-            return fail(e, "%s: hardly any prompt of %s is left in that fold, or all were drawn before", g->path, w->start);
-        TRY(draw_document(e, g, w->start, key, &d));
-        part = w->folds ? (size_t)(stir(7, hash(d.prompt.s, d.prompt.n)) % w->folds) : 0;
-        if (w->folds && (part < w->fold_from || part > w->fold_to)) continue;
-        TRY(again = w->distinct ? seen_before(e, &seen, d.prompt) : 0);
-        if (again) continue;
-        for (j = 0; j == 0 || j < w->answers; j++) {
-            put_text(e, &line, "{\"id\":\""); put_text(e, &line, w->start); put_format(e, &line, "-%zu\",", i);
-            if (w->answers > 1) put_format(e, &line, "\"candidate\":%zu,", j);
-            put_text(e, &line, "\"prompt\":"); put_quoted(e, &line, d.prompt);
-            if (w->answers) {
-                TRY(draw_answer(&d, d.answer, stir(key, j + 1), &answer));
-                put_text(e, &line, ",\"completion\":"); put_quoted(e, &line, whole(&answer));
-                if (w->choices > 1 && d.wrong.n) TRY(put_choices(e, &d, w, stir(key, ~(uint64_t)0), whole(&answer), &line));
-            }
-            put_text(e, &line, "}\n");
-        }
-        TRY(write_buf(e, out, &line));
-        progress(e, bar, "writing", ++i, w->n, "");
-    }
-    return 0;
-}
-
 /* ================================================ Options =============================================================
  * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
  */
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128,
-       TOKENIZE = 256, CORPUS = 512, INFO = 1024, VERIFY = 2048, CONVERT = 4096, REPORT = 8192, ALL = 16383, MANY = 1 << 24,
+       TOKENIZE = 256, INFO = 1024, VERIFY = 2048, CONVERT = 4096, REPORT = 8192, ALL = 16383, MANY = 1 << 24,
        DRAWS = SAMPLE | GENERATE, SHARDS = SAMPLE | SCORE, LISTS = SCORE | PROFILE, ASKING = SAMPLE | TUNE | PROFILE,
-       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CORPUS | CONVERT | RUN,
-       MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | CORPUS | VERIFY };
+       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN,
+       MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
 /*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
  *    hold it. range: of a number; an N, K, SIZE or RANK is whole */
 #define OPTIONS(X) \
     X(output,      "FILE", NULL,    ALL,    0, 0, 0,     "where the result goes (default: standard output); -o FILE") \
-    X(n,           "N",    "10",    SAMPLE | CORPUS, 1, 1, MANY, "answers a prompt; documents of a corpus; -n N") \
+    X(n,           "N",    "10",    SAMPLE, 1, 1, MANY,  "answers a prompt; -n N") \
     X(prompt,      "TEXT", NULL,    SAMPLE, 1, 0, 0,     "one prompt, instead of a file of them; -p TEXT") \
     X(temperature, "T",    "1",     DRAWS,  1, 0, 100,   "logits are divided by it; 0: always the likeliest token") \
     X(top_k,       "K",    "0",     DRAWS,  1, 0, MANY,  "draw from the K likeliest tokens; 0: from all") \
@@ -7111,12 +6847,6 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(sets,        "DIR",  NULL,    PROFILE, 0, 0, 0,    "where the sets are that suites name") \
     X(against,     "FILE", NULL,    PROFILE, 0, 0, 0,    "another model's figures, to show the paired difference") \
     X(decode,      NULL,   NULL,    TOKENIZE, 1, 0, 0,   "ids in, text out") \
-    X(start,       "RULE", "doc",   CORPUS, 1, 0, 0,     "the grammar's rule to begin with") \
-    X(set,         "RULES", NULL,   CORPUS, 1, 0, 0,     "rules that replace the grammar's: \"name: ..; name: ..\"") \
-    X(fold,        "A-B/N", NULL,   CORPUS, 1, 0, 0,     "only prompts that a hash puts into parts A to B of N, from 0") \
-    X(answers,     "K",    "1",     CORPUS, 1, 0, 10000, "answers a prompt; 0: prompts alone") \
-    X(choices,     "K",    "0",     CORPUS, 1, 0, 100,   "questions get K choices, one of them right") \
-    X(distinct,    NULL,   NULL,    CORPUS, 1, 0, 0,     "no prompt twice") \
     X(seed,        "N",    "1",     SEEDED, 1, 0, 0x1p31, "what random numbers are made from") \
     X(threads,     "N",    NULL,    ALL,    0, 1, 1024,  "threads to use; changes no bit") \
     X(memory,      "GB",   NULL,    MODELS, 0, 1e-9, 1e6, "most for weights laid out for speed (default: half)") \
@@ -7142,7 +6872,7 @@ struct Call {
     const Verb *verb, *verbs;    /* this one; all there are, ended by one without a name: see Command line */
     const char *value[N_OPTIONS], **file;
     double number[N_OPTIONS];    /* of options that are numbers; 0 where none was given */
-    size_t n_files, part[3];     /* part: A, B, N of --fold or --shard */
+    size_t n_files;
     Input *in;                   /* [n_in] files that the result depends on; see Evidence */
     size_t n_in, cap_in;
     Buf receipt;
@@ -7171,20 +6901,16 @@ static const char *dashed(Env *e, const char *name) {
     return text ? text : name;
 }
 
-/* "A/N", or with `range` "A-B/N": whole numbers, A <= B < N. */
-static int parse_part(Span text, int range, size_t part[3]) {
-    Span field[3];
-    double x;
-    size_t i;
-    field[0] = field[1] = upto(&text, '/');
-    field[2] = text;
-    if (range && field[0].n && memchr(field[0].s, '-', field[0].n)) field[0] = upto(&field[1], '-');
-    for (i = 0; i < 3; i++) {
-        if (!field[i].n || !is_digit(field[i].s[0]) || parse_number(field[i].s, field[i].n, &x) != field[i].n
+/* "I/N": whole numbers, I < N. */
+static int parse_part(Span text, size_t part[2]) {
+    for (size_t i = 0; i < 2; i++) {
+        Span field = i == 0 ? upto(&text, '/') : text;
+        double x;
+        if (!field.n || !is_digit(field.s[0]) || parse_number(field.s, field.n, &x) != field.n
             || x > 1e6 || x != (double)(size_t)x) return -1;
         part[i] = (size_t)x;
     }
-    return part[0] <= part[1] && part[1] < part[2] ? 0 : -1;
+    return part[0] < part[1] ? 0 : -1;
 }
 
 /* Gives an option its value, which is checked here. */
@@ -7194,10 +6920,12 @@ static int set_option(Env *e, Call *c, int k, const char *v) {
     size_t n = strlen(v);
     double x = 0;
     c->value[k] = v;
-    if (arg && strchr(arg, '/')) {
-        int bad = parse_part(span(v), k == O_fold, c->part);
-        if (k == O_shard) { c->share.shard = c->part[0]; c->share.of = c->part[2]; }
-        return !bad ? 0 : fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"", c->verb->name, name, arg, v);
+    if (k == O_shard) {
+        size_t part[2];
+        if (parse_part(span(v), part) < 0)
+            return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"",
+                c->verb->name, name, arg, v);
+        c->share.shard = part[0]; c->share.of = part[1];
     }
     if (options[k].most == 0) return 0;
     if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
@@ -7777,7 +7505,7 @@ static int verb_profile(Env *e, Call *c) {
 
 /* A file's receipt says that it is a shard: 1 and which part of the work it is, 0, or -1. plain: the receipt as that of
  * the whole would begin. */
-static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
+static int read_shard(Env *e, const char *path, size_t part[2], Buf *plain) {
     const char *receipt = receipt_path(e, path, 0);
     Span text, option, out;
     Member first;
@@ -7790,7 +7518,7 @@ static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
     option = json_get(json_get(text, "options"), "shard");
     out = json_get(text, "out");
     if (!option.n) return 0;
-    if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, 0, part) < 0
+    if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
         || !json_next(out, &at, &first))
         return fail(e, "%s: is not the receipt of a shard", receipt);
     TRY(hash_file(e, path, hex, &bytes));
@@ -7803,14 +7531,14 @@ static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
 
 /* All files as the shards of one result, whose receipt is begun: their numbers, 1; 0 when they are none, or -1. */
 static int find_shards(Env *e, Call *c, size_t *shard) {
-    size_t f, k, part[3] = { 0, 0, 0 }, of = 0;
+    size_t f, k, part[2] = { 0, 0 }, of = 0;
     for (f = 0; f < c->n_files; f++) {
         Buf plain = { NULL, 0, 0 };
         int any = read_shard(e, c->file[f], part, &plain);
         if (any < 0 || (f == 0 && !any)) return any;
         if (!any) return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", c->file[f], c->file[0]);
-        if (f == 0) { of = part[2]; c->receipt = plain; }
-        if (part[2] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", c->file[f], part[2], c->file[0], of);
+        if (f == 0) { of = part[1]; c->receipt = plain; }
+        if (part[1] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", c->file[f], part[1], c->file[0], of);
         if (!equal(whole(&plain), whole(&c->receipt)))
             return fail(e, "%s: was made by another command, or from other files, than %s", c->file[f], c->file[0]);
         for (k = 0; k < f; k++)
@@ -8069,24 +7797,6 @@ static int verb_info(Env *e, Call *c) {
     return save_file(e, c->value[O_output], whole(&b));
 }
 
-static int verb_corpus(Env *e, Call *c) {
-    Grammar g;
-    Drawing w = { 0 };
-    Progress bar = { NULL, 0, 0, 0 };
-    Out *out;
-    const char *path;
-    int any;
-    w.n = count_of(c, O_n); w.answers = count_of(c, O_answers); w.choices = count_of(c, O_choices); w.seed = count_of(c, O_seed);
-    w.distinct = c->value[O_distinct] != NULL; w.start = c->value[O_start];
-    w.fold_from = c->part[0]; w.fold_to = c->part[1]; w.folds = c->part[2];
-    TRY(depends_on_data(e, c, "grammar", c->file[0], &path));
-    if ((any = begin_result(e, c, NULL)) != 0) return any;
-    TRY(load_grammar(e, path, c->value[O_set], &g));
-    if (!(out = open_result(e, c, c->value[O_output], 0))) return -1;
-    TRY(write_corpus(e, &g, &w, out, &bar));
-    return close_out(e, out);
-}
-
 /* ============================================== Experiment ============================================================
  * The whole grid: teachers x students x choices x seeds. A recipe names them and holds the verbs' own options. Every
  * stage is a verb that writes a file with a receipt, so a run that was stopped goes on where it stopped.
@@ -8097,7 +7807,8 @@ typedef struct {
     const Verb *verbs;
     int force;                   /* stages may overwrite what other recipes left there */
     Setting *s;
-    size_t n, k;                 /* k: answers a prompt */
+    size_t n;
+    Span world;                  /* what is predicted */
     Named teacher[8], student[8], choice[32], seed[32];
     size_t teachers, students, choices, seeds;
 } Recipe;
@@ -8163,7 +7874,6 @@ static int check_recipe(Env *e, Recipe *r) {
         TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
         TRY(parse_call(e, r->verbs, keys[i], word, n, &c));
         if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
-        if (i == 0) r->k = count_of(&c, O_n);
     }
     for (i = 0; i < r->seeds; i++) {
         TRY(set_option(e, &c, O_seed, r->seed[i].name));
@@ -8183,7 +7893,7 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
     TRY(find_data(e, file, &r->file));
     TRY(load_settings(e, r->file, &r->s, &r->n));
     for (i = 0; i < r->n; i++) {
-        for (k = 0; k < COUNT(keys) && strcmp(keys[k], r->s[i].key) && !(starts(r->s[i].key, "world.")); k++) ;
+        for (k = 0; k < COUNT(keys) && strcmp(keys[k], r->s[i].key); k++) ;
         if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, r->s[i].line, r->s[i].key);
     }
     TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher), &r->teachers));
@@ -8291,24 +8001,19 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
     return any;
 }
 
-/* What the world itself predicts for a rule: it answers its own prompts k times, and the best are kept. */
-static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, const char *field, double *value) {
-    const char *teacher = x->teacher->name, *drawn, *scored, *chosen, *world = words_of(r, join(e, "world.", teacher, ""));
-    char *start = copy(e, like, strlen(like) - (size_t)ends(like, "-"));
-    Buf words = { NULL, 0, 0 };
-    if (!*world) world = words_of(r, "world");
-    *value = -1;
-    if (!*world || !*like || !start) return 0;
-    put_text(e, &words, world);
-    put_text(e, &words, " -n 1000 --start "); put_text(e, &words, start);
-    put_format(e, &words, " --answers %zu", r->k);
-    drawn = path_in(e, r, "world-%s-%s.jsonl", teacher, start);
-    scored = path_in(e, r, "world-scored-%s-%s.jsonl", teacher, start);
-    chosen = path_in(e, r, "world-%s-%s-%s.jsonl", teacher, start, x->choice);
-    TRY(stage(e, r, "corpus", words.s, NULL, drawn, NULL, NULL));
-    TRY(stage(e, r, "score", words_of(r, "score"), NULL, scored, drawn, NULL));
-    TRY(stage(e, r, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, scored, NULL));
-    return mean_of_file(e, chosen, "", field, value);
+/* What is known to be in store for a rule, from the file that the recipe calls `world`: 1, or 0 where it says nothing.
+ *
+ *     {"teacher":"dense","like":"talk-","choice":"words:max","value":38.592000}
+ */
+static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
+    const char *const key[] = { "teacher", "like", "choice" }, *const wanted[] = { x->teacher->name, like, x->choice };
+    for (Span rest = r->world; rest.n;) {
+        Span line = upto(&rest, '\n');
+        size_t k = 0;
+        while (k < COUNT(key) && strcmp(text_field(e, line, key[k]), wanted[k]) == 0) k++;
+        if (k == COUNT(key)) return json_number(json_get(line, "value"), value);
+    }
+    return 0;
 }
 
 /* The cells: first the teachers' answers and the base students, which the others share. */
@@ -8396,7 +8101,8 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
  * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
 static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *field) {
     Summary chosen = { 0, 0, 0, 0 }, share = { 0, 0, 0, 0 };
-    double world = -1, mean_chosen;
+    double world = 0, mean_chosen;
+    int known = 0;
     size_t i;
     for (i = 0; i < g->r->seeds; i++) {
         const Cell *x = *cell_at(g, i, t, s, k);
@@ -8405,11 +8111,11 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size
         TRY(mean_of_file(e, x->chosen, f->like, field, &mean_chosen));
         add_value(&chosen, mean_chosen, 0, 0);
         if (mean_chosen != o->value) add_value(&share, (f->value - o->value) / (mean_chosen - o->value), 0, 0);
-        if (i == 0) TRY(predict(e, g->r, x, f->like, field, &world));
+        if (i == 0) known = predict(e, g->r, x, f->like, &world);
     }
     if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
     put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
-    if (world >= 0) put_format(e, b, "  %8.*f", decimals(world), world); else put_text(e, b, "         -");
+    if (known) put_format(e, b, "  %8.*f", decimals(world), world); else put_text(e, b, "         -");
     put_format(e, b, "  %9.2f", share.value);
     return 0;
 }
@@ -8530,6 +8236,17 @@ static int depends_on_stages(Env *e, Call *c, const Grid *g) {
 
 static const char *const run_files[] = { "results.jsonl", NULL };
 
+/* What the recipe's `world` says, if it names one. */
+static int load_world(Env *e, Recipe *r) {
+    const char *path = words_of(r, "world");
+    if (!*path) return 0;
+    TRY(find_data(e, path, &path));
+    TRY(load_file(e, path, &r->world));
+    Span rest = r->world;
+    for (size_t line = 1; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), path, line));
+    return 0;
+}
+
 static int verb_run(Env *e, Call *c) {
     Recipe r;
     Grid g;
@@ -8537,6 +8254,7 @@ static int verb_run(Env *e, Call *c) {
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
     TRY(find_data(e, words_of(&r, "prompts"), &r.prompts));
+    TRY(load_world(e, &r));
     TRY(make_dir(e, r.dir));
     TRY(make_grid(e, &r, &g));
     TRY(run_cells(e, &r, g.cell, g.n_first, "teachers and bases"));
@@ -9160,7 +8878,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
 #define ASKED "\"What do you think of my sailor?\""
 static const Verb verbs[] = {
     { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; alone: the build's sums",
-      "    ./actinh verify\n    ./actinh corpus data/world.grammar -n 9 -o nine.jsonl && ./actinh verify nine.jsonl" },
+      "    ./actinh verify\n    ./actinh sample data/moe -p " ASKED " -o ten.jsonl && ./actinh verify ten.jsonl" },
     { "run", RUN, 1, 1, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds",
       "    ./actinh run data/demo.recipe -o demo" },
     { "sample", SAMPLE, 1, 2, verb_sample, "MODEL [FILE]", "k answers to every prompt",
@@ -9186,8 +8904,6 @@ static const Verb verbs[] = {
       "    ./actinh run data/demo.recipe -o demo && ./actinh report demo" },
     { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]", "what a model is made of; or answers, the chosen marked",
       "    ./actinh info data/moe\n    ./actinh sample data/moe -p " ASKED " | ./actinh score | ./actinh info -" },
-    { "corpus", CORPUS, 1, 1, verb_corpus, "GRAMMAR", "prompts and answers from a grammar",
-      "    ./actinh corpus data/world.grammar --start talk -n 3 --answers 10" },
     { NULL, 0, 0, 0, NULL, NULL, NULL, NULL } };
 
 #ifndef ACTINH_NO_MAIN
