@@ -7808,7 +7808,7 @@ typedef struct {
     int force;                   /* stages may overwrite what other recipes left there */
     Setting *s;
     size_t n;
-    Span world;                  /* what is predicted */
+    Span world;                  /* what is predicted: see predicted() */
     Named teacher[8], student[8], choice[32], seed[32];
     size_t teachers, students, choices, seeds;
 } Recipe;
@@ -7817,20 +7817,19 @@ typedef struct {
 static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, int paths, Named *list, size_t most,
     size_t *n) {
     Span rest = span(setting(r->s, r->n, "", key, otherwise));
-    size_t i;
     for (*n = 0; rest.n; ++*n) {
         Span path = trim(upto(&rest, ',')), name = path;
-        char *text;
+        size_t i = 0;
         if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
         if (paths && path.n && memchr(path.s, ':', path.n)) { name = trim(upto(&path, ':')); path = trim(path); }
         else if (paths) while (name.n && memchr(name.s, '/', name.n)) upto(&name, '/');
-        for (i = 0; paths && i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || strchr("_.", name.s[i])); i++) ;
+        while (i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || strchr("_.", name.s[i]))) i++;
         if (paths && (name.n == 0 || i < name.n))
             return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"", r->file,
                 key, SHOWN(name));
-        list[*n].name = text = copy(e, name.s, name.n);
-        list[*n].path = copy(e, path.s, path.n);
-        if (!text || !list[*n].path) return -1;
+        char *text = copy(e, name.s, name.n);
+        list[*n] = (Named){ text, copy(e, path.s, path.n) };
+        if (e->error[0]) return -1;
         for (; *text; text++) if (*text == '+') *text = ',';
         for (i = 0; i < *n; i++)
             if (strcmp(list[i].name, list[*n].name) == 0)
@@ -7841,19 +7840,18 @@ static int parse_list(Env *e, const Recipe *r, const char *key, const char *othe
 
 /* "dense" alone: the path that the other list has for it. */
 static void share_paths(Named *list, size_t n, const Named *others, size_t m) {
-    size_t i, j;
-    for (i = 0; i < n; i++) for (j = 0; j < m && strcmp(list[i].name, list[i].path) == 0; j++)
+    for (size_t i = 0; i < n; i++) for (size_t j = 0; j < m && strcmp(list[i].name, list[i].path) == 0; j++)
         if (strcmp(others[j].name, list[i].name) == 0) list[i].path = others[j].path;
 }
 
 /* A recipe's words: split at spaces, "..." keeps them together. */
 static int split_words(Env *e, const Recipe *r, const char *text, const char **word, size_t most, size_t *n) {
-    Span rest = trim(span(text)), one;
-    while (rest.n) {
+    for (Span rest = trim(span(text)), one; rest.n; rest = trim(rest)) {
+        int quoted = rest.s[0] == '"';
         if (*n == most) return fail(e, "%s: at most %zu words were expected in \"%.60s..\"", r->file, most, text);
-        if (rest.s[0] == '"') { rest.s++; rest.n--; one = upto(&rest, '"'); } else one = upto(&rest, ' ');
+        if (quoted) upto(&rest, '"');
+        one = upto(&rest, quoted ? '"' : ' ');
         if (!(word[(*n)++] = copy(e, one.s, one.n))) return -1;
-        rest = trim(rest);
     }
     return 0;
 }
@@ -7866,20 +7864,19 @@ static const char *words_of(const Recipe *r, const char *key) {
 static int check_recipe(Env *e, Recipe *r) {
     static const char *const keys[] = { "sample", "score", "tune" };
     const char *word[100];
-    size_t i, n;
     Rule rule;
     Call c;
-    for (i = 0; i < COUNT(keys); i++) {
-        n = 0;
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        size_t n = 0;
         TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
         TRY(parse_call(e, r->verbs, keys[i], word, n, &c));
         if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
     }
-    for (i = 0; i < r->seeds; i++) {
+    for (size_t i = 0; i < r->seeds; i++) {
         TRY(set_option(e, &c, O_seed, r->seed[i].name));
         TRY(json_check(e, span(r->seed[i].name), join(e, "seeds in ", r->file, ""), 0));
     }
-    for (i = 0; i < r->choices; i++)
+    for (size_t i = 0; i < r->choices; i++)
         if (strcmp(r->choice[i].name, "base") != 0) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
     return *words_of(r, "prompts") ? 0 : fail(e, "%s, key prompts: is missing", r->file);
 }
@@ -7887,14 +7884,13 @@ static int check_recipe(Env *e, Recipe *r) {
 static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
     static const char *const keys[] = { "teachers", "students", "seeds", "prompts", "choices", "sample", "score", "tune",
         "profile", "world" };
-    size_t i, k;
-    memset(r, 0, sizeof *r);
-    r->dir = dir; r->verbs = verbs;
+    *r = (Recipe){ .dir = dir, .verbs = verbs };
     TRY(find_data(e, file, &r->file));
     TRY(load_settings(e, r->file, &r->s, &r->n));
-    for (i = 0; i < r->n; i++) {
-        for (k = 0; k < COUNT(keys) && strcmp(keys[k], r->s[i].key); k++) ;
-        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, r->s[i].line, r->s[i].key);
+    for (const Setting *s = r->s; s < r->s + r->n; s++) {
+        size_t k = 0;
+        while (k < COUNT(keys) && strcmp(keys[k], s->key)) k++;
+        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
     }
     TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher), &r->teachers));
     TRY(parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student), &r->students));
@@ -7909,18 +7905,16 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
  * command line; so whatever is there already, whole and made from the same, is not done again. */
 static int stage(Env *e, const Recipe *r, const char *verb, const char *words, const char *seed, const char *out,
     const char *a, const char *b) {
-    const char *word[128];
-    Env inner = { 0 };
+    const char *word[128] = { a };
+    Env inner = { .quiet = 1 };
     Call c;
-    size_t n = 0;
+    size_t n = a != NULL;
     int done = -1;
-    if (a) word[n++] = a;
     TRY(split_words(e, r, words, word, 100, &n));
     if (seed) { word[n++] = "--seed"; word[n++] = seed; }
     word[n++] = "--output"; word[n++] = out;
     if (r->force) word[n++] = "--force";
     if (b) word[n++] = b;
-    inner.quiet = 1;
     if (parse_call(&inner, r->verbs, verb, word, n, &c) == 0) done = perform(&inner, &c);
     env_free(&inner);
     return done < 0 ? fail(e, "%s", inner.error) : 0;
@@ -7936,37 +7930,29 @@ typedef struct Cell {
     Env env;
 } Cell;
 
-/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
-static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
-    char name[400];
-    size_t i;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
-    va_end(args);
-    for (i = 0; name[i]; i++) if (strchr(":,<>", name[i])) name[i] = '_';
-    return join(e, r->dir, "/", name);
-}
-
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. */
 static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
-    const char *by = join(e, "--by \"", x->choice ? x->choice : "", "\""), *tuned = x->tuned;
-    TRY(stage(e, r, "sample", words_of(r, "sample"), x->seed, x->sampled, x->teacher->path, r->prompts));    /* y1 .. yk ~ teacher(x) */
-    TRY(stage(e, r, "score", words_of(r, "score"), NULL, x->scored, x->sampled, NULL));                      /* s1 .. sk */
+    const char *by = join(e, "--by \"", x->choice ? x->choice : "", "\""), *tuned = x->tuned, *seed = x->seed;
+    /* y1 .. yk ~ teacher(x) */
+    TRY(stage(e, r, "sample", words_of(r, "sample"), seed, x->sampled, x->teacher->path, r->prompts));
+    /* s1 .. sk */
+    TRY(stage(e, r, "score", words_of(r, "score"), NULL, x->scored, x->sampled, NULL));
     if (!x->student) return 0;
-    TRY(stage(e, r, "select", by, x->seed, x->chosen, x->scored, NULL));                                     /* y* = the best of k */
-    TRY(stage(e, r, "tune", words_of(r, "tune"), x->seed, x->tuned, x->student->path, x->chosen));           /* the student learns y* */
+    /* y* = the best of k */
+    TRY(stage(e, r, "select", by, seed, x->chosen, x->scored, NULL));
+    /* the student learns y* */
+    TRY(stage(e, r, "tune", words_of(r, "tune"), seed, x->tuned, x->student->path, x->chosen));
     if (is_file(join(e, tuned, "/", "adapter_config.json"))) tuned = join(e, x->student->path, "+", tuned);
-    return stage(e, r, "profile", words_of(r, "profile"), x->seed, x->figures, tuned, NULL);                 /* what has it become? */
+    /* what has it become? */
+    return stage(e, r, "profile", words_of(r, "profile"), seed, x->figures, tuned, NULL);
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
 static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *what) {
-    Progress bar = { NULL, 0, 0, 0 };
-    size_t done = 0, i;
-    long k;
-    PARALLEL_DYNAMIC for (k = 0; k < (long)n; k++) {
+    Progress bar = { 0 };
+    size_t done = 0;
+    PARALLEL_DYNAMIC for (long k = 0; k < (long)n; k++) {
         Cell *x = &cell[k];
         x->env.quiet = 1;
         if (x->teacher) active_inheritance(&x->env, r, x);
@@ -7976,90 +7962,104 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
 #endif
         progress(e, &bar, what, ++done, n, "");
     }
-    for (i = 0; i < n; i++) env_free(&cell[i].env);
-    for (i = 0; i < n; i++) if (cell[i].env.error[0]) return fail(e, "%s", cell[i].env.error);
+    for (size_t i = 0; i < n; i++) env_free(&cell[i].env);
+    for (size_t i = 0; i < n; i++) if (cell[i].env.error[0]) return fail(e, "%s", cell[i].env.error);
     return 0;
 }
 
-/* Mean of a field over the records of a file whose ids begin with `like`. */
-static int mean_of_file(Env *e, const char *path, const char *like, const char *field, double *value) {
-    Records rs;
-    Record r = { 0 };
-    double sum = 0, x;
-    size_t n = 0;
-    int any;
-    const Block *mark = e->blocks;
-    TRY(open_records(e, &rs, path));
-    while ((any = next_record(e, &rs, &r)) > 0)
-        if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) {
-            sum += x;
-            n++;
-        }
-    close_in(&rs.in);
-    *value = mean(sum, n);
-    release(e, mark);
-    return any;
-}
-
-/* What is known to be in store for a rule, from the file that the recipe calls `world`: 1, or 0 where it says nothing.
- *
- *     {"teacher":"dense","like":"talk-","choice":"words:max","value":38.592000}
- */
-static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
-    const char *const key[] = { "teacher", "like", "choice" }, *const wanted[] = { x->teacher->name, like, x->choice };
-    for (Span rest = r->world; rest.n;) {
-        Span line = upto(&rest, '\n');
-        size_t k = 0;
-        while (k < COUNT(key) && strcmp(text_field(e, line, key[k]), wanted[k]) == 0) k++;
-        if (k == COUNT(key)) return json_number(json_get(line, "value"), value);
-    }
-    return 0;
-}
-
-/* The cells: first the teachers' answers and the base students, which the others share. */
+/* The cells: first the teachers' answers and the base students, seed by seed, which the others share. */
 typedef struct {
     const Recipe *r;
     Cell *cell, **at;            /* [n]; [seeds][teachers][students][choices] of them: choice "base" is the base student's */
     size_t n_first, n;
 } Grid;
 
-static Cell **cell_at(const Grid *g, size_t seed, size_t t, size_t s, size_t k) {
-    return &g->at[((seed * g->r->teachers + t) * g->r->students + s) * g->r->choices + k];
+static Cell *cell_at(const Grid *g, size_t seed, size_t t, size_t s, size_t k) {
+    return g->at[((seed * g->r->teachers + t) * g->r->students + s) * g->r->choices + k];
 }
 
-/* A figure over the seeds: the mean of its values; for one seed its interval, for several their range. */
+/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
+static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
+    char name[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    for (char *c = name; *c; c++) if (strchr(":,<>", *c)) *c = '_';
+    return join(e, r->dir, "/", name);
+}
+
+static Cell *add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice, const char *seed,
+    const Cell *base) {
+    Cell *x = &g->cell[g->n++];
+    *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed, .base = base ? base : x };
+    if (teacher) {
+        x->sampled = path_in(e, g->r, "sampled-%s-%s.jsonl", teacher->name, seed);
+        x->scored = path_in(e, g->r, "scored-%s-%s.jsonl", teacher->name, seed);
+    } else x->figures = path_in(e, g->r, "base-%s-%s.figures", student->name, seed);
+    if (teacher && student) {
+        x->tuned = path_in(e, g->r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
+        x->chosen = join(e, x->tuned, ".jsonl", "");
+        x->figures = join(e, x->tuned, ".figures", "");
+    }
+    return x;
+}
+
+static int make_grid(Env *e, const Recipe *r, Grid *g) {
+    const size_t shared = r->teachers + r->students, n = r->teachers * r->students * r->choices;
+    *g = (Grid){ .r = r };
+    NEW(g->at, r->seeds * n);
+    NEW(g->cell, r->seeds * (shared + n));
+    for (size_t i = 0; i < r->seeds; i++) {
+        for (size_t t = 0; t < r->teachers; t++) add_cell(e, g, &r->teacher[t], NULL, NULL, r->seed[i].name, NULL);
+        for (size_t s = 0; s < r->students; s++) add_cell(e, g, NULL, &r->student[s], "base", r->seed[i].name, NULL);
+    }
+    g->n_first = g->n;
+    for (size_t i = 0, at = 0; i < r->seeds; i++)
+        for (size_t t = 0; t < r->teachers; t++) for (size_t s = 0; s < r->students; s++)
+            for (size_t k = 0; k < r->choices; k++) {
+                Cell *base = &g->cell[i * shared + r->teachers + s];
+                const char *choice = r->choice[k].name;
+                g->at[at++] = strcmp(choice, "base") == 0 ? base
+                    : add_cell(e, g, &r->teacher[t], &r->student[s], choice, base->seed, base);
+            }
+    return e->error[0] ? -1 : 0;
+}
+
+/* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
+static int collect(Env *e, Grid *g, Buf *b) {
+    for (size_t i = 0; i < g->r->seeds; i++) for (Cell *x = g->cell; x < g->cell + g->n; x++) {
+        if (x->seed != g->r->seed[i].name || !x->figures) continue;
+        TRY(load_figures(e, x->figures, &x->list));
+        for (const Figure *f = x->list.f, *o; f < x->list.f + x->list.n; f++) {
+            Buf teacher = { 0 };
+            if (x->teacher) put_quoted(e, &teacher, span(x->teacher->name)); else put_text(e, &teacher, "null");
+            put_json(e, b, "{'teacher':%r,'student':%q,'choice':%q,'seed':%s,'measure':%q", whole(&teacher),
+                span(x->student->name), span(x->choice), x->seed, span(f->name));
+            put_interval(e, b, f->value, f->lo, f->hi, f->n);
+            if (x->teacher && (o = find_figure(&x->base->list, f->suite, f->name)) != NULL) {
+                double d, lo, hi;
+                TRY(bootstrap(e, f, o, &d, &lo, &hi));
+                put_json(e, b, ",'difference':{'base':%f", o->value);
+                put_interval(e, b, d, lo, hi, f->n);
+                put_text(e, b, "}");
+            }
+            put_text(e, b, "}\n");
+        }
+    }
+    return e->error[0] ? -1 : 0;
+}
+
+/* A number of the table over the seeds: the mean of its values; for one seed its interval, for several their range. */
 typedef struct { double value, lo, hi; size_t n; } Summary;
 
 static void add_value(Summary *c, double value, double lo, double hi) {
-    if (c->n == 0) { c->value = value; c->lo = lo; c->hi = hi; c->n = 1; return; }
+    if (c->n == 0) { *c = (Summary){ value, lo, hi, 1 }; return; }
     if (c->n == 1) c->lo = c->hi = c->value;
     c->lo = value < c->lo ? value : c->lo;
     c->hi = value > c->hi ? value : c->hi;
     c->value = (c->value * (double)c->n + value) / (double)(c->n + 1);
     c->n++;
-}
-
-/* All figures of one model: lines of results.jsonl, each with its paired difference to the base. */
-static int put_results(Env *e, Buf *b, const Cell *x) {
-    size_t i;
-    for (i = 0; i < x->list.n; i++) {
-        const Figure *f = &x->list.f[i], *o = find_figure(&x->base->list, f->suite, f->name);
-        double d, lo, hi;
-        put_text(e, b, "{\"teacher\":");
-        if (x->teacher) put_quoted(e, b, span(x->teacher->name)); else put_text(e, b, "null");
-        put_text(e, b, ",\"student\":"); put_quoted(e, b, span(x->student->name));
-        put_text(e, b, ",\"choice\":"); put_quoted(e, b, span(x->choice));
-        put_format(e, b, ",\"seed\":%s,\"measure\":", x->seed); put_quoted(e, b, span(f->name));
-        put_interval(e, b, f->value, f->lo, f->hi, f->n);
-        if (x->teacher && o) {
-            TRY(bootstrap(e, f, o, &d, &lo, &hi));
-            put_text(e, b, ",\"difference\":{\"base\":"); put_fixed(e, b, o->value);
-            put_interval(e, b, d, lo, hi, f->n);
-            put_text(e, b, "}");
-        }
-        put_text(e, b, "}\n");
-    }
-    return e->error[0] ? -1 : 0;
 }
 
 static int decimals(double x) { return x > -9.9995 && x < 9.9995 ? 3 : 1; }
@@ -8068,17 +8068,14 @@ static int decimals(double x) { return x > -9.9995 && x < 9.9995 ? 3 : 1; }
  * change is in points; cells where it falls by more than 3 are named in `fallen`. */
 static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *name, int width, int interval,
     Buf *fallen) {
-    Summary v = { 0, 0, 0, 0 }, change = { 0, 0, 0, 0 };
-    Buf text = { NULL, 0, 0 };
-    size_t i;
+    Summary v = { 0 }, change = { 0 };
+    Buf text = { 0 };
     int sure = 1, points = strcmp(name, "accuracy") == 0;
     const Cell *x = NULL;
-    for (i = 0; i < g->r->seeds; i++) {
-        const Figure *f, *o;
+    for (size_t i = 0; i < g->r->seeds; i++) {
+        x = cell_at(g, i, t, s, k);
+        const Figure *f = find_figure(&x->list, NULL, name), *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
         double d, lo, hi;
-        x = *cell_at(g, i, t, s, k);
-        f = find_figure(&x->list, NULL, name);
-        o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
         if (!f || !o) continue;
         add_value(&v, f->value, f->lo, f->hi);
         if (x == x->base) continue;
@@ -8093,25 +8090,56 @@ static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k,
     if (points && change.value < -3.0)
         put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", x->teacher->name, x->student->name, x->choice);
     put_format(e, b, "  %*s", width, v.n ? text.s : "-");            /* "-": the suites don't report it */
-    drop(e, text.s);
     return e->error[0] ? -1 : 0;
+}
+
+/* Mean of a field over the records of a file whose ids begin with `like`. */
+static int mean_of_file(Env *e, const char *path, const char *like, const char *field, double *value) {
+    const Block *mark = e->blocks;
+    Records rs;
+    Record r = { 0 };
+    double sum = 0, x;
+    size_t n = 0;
+    int any;
+    TRY(open_records(e, &rs, path));
+    while ((any = next_record(e, &rs, &r)) > 0)
+        if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) {
+            sum += x;
+            n++;
+        }
+    close_in(&rs.in);
+    release(e, mark);
+    *value = mean(sum, n);
+    return any;
+}
+
+/* What can be known of a rule's chosen answers beforehand, from the file that the recipe's key `world` names; lines
+ *
+ *     {"teacher":"dense","like":"talk-","choice":"words:max","value":38.624000}
+ */
+static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
+    for (Span rest = r->world, line; rest.n;) {
+        line = upto(&rest, '\n');
+        if (strcmp(text_field(e, line, "teacher"), x->teacher->name) == 0 && strcmp(text_field(e, line, "like"), like) == 0
+            && strcmp(text_field(e, line, "choice"), x->choice) == 0) return json_number(json_get(line, "value"), value);
+    }
+    return 0;
 }
 
 /* What a rule did in one pairing: the mean of its field over the chosen answers, what the world predicts for it, and
  * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
 static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *field) {
-    Summary chosen = { 0, 0, 0, 0 }, share = { 0, 0, 0, 0 };
-    double world = 0, mean_chosen;
+    Summary chosen = { 0 }, share = { 0 };
+    double world = 0, learnt;
     int known = 0;
-    size_t i;
-    for (i = 0; i < g->r->seeds; i++) {
-        const Cell *x = *cell_at(g, i, t, s, k);
+    for (size_t i = 0; i < g->r->seeds; i++) {
+        const Cell *x = cell_at(g, i, t, s, k);
         const Figure *f = find_figure(&x->list, NULL, field), *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
         if (!f || !o) continue;
-        TRY(mean_of_file(e, x->chosen, f->like, field, &mean_chosen));
-        add_value(&chosen, mean_chosen, 0, 0);
-        if (mean_chosen != o->value) add_value(&share, (f->value - o->value) / (mean_chosen - o->value), 0, 0);
-        if (i == 0) known = predict(e, g->r, x, f->like, &world);
+        TRY(mean_of_file(e, x->chosen, f->like, field, &learnt));
+        add_value(&chosen, learnt, 0, 0);
+        if (learnt != o->value) add_value(&share, (f->value - o->value) / (learnt - o->value), 0, 0);
+        if (i == 0) known = predicted(e, g->r, x, f->like, &world);
     }
     if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
     put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
@@ -8124,18 +8152,17 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size
  * `field`; without one (SIZE_MAX) all choices. */
 static int put_block(Env *e, Buf *b, const Grid *g, const char *name, size_t rule, const char *field, Buf *fallen) {
     const Recipe *r = g->r;
-    size_t k, t, s;
     int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
     put_format(e, b, "\n%-18s", name);
-    for (k = 0; k < r->choices; k++) {
+    for (size_t k = 0; k < r->choices; k++) {
         const char *choice = r->choice[k].name;
         width[k] = !field ? 14 : k != rule && strchr(choice, ':') ? 0 : strcmp(choice, "base") ? 27 : 20;
         if (width[k]) put_format(e, b, "  %*s", width[k], choice);
     }
     if (field) put_format(e, b, "  %8s  %8s  %9s", "chosen", "world", "inherited");
-    for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
+    for (size_t t = 0; t < r->teachers; t++) for (size_t s = 0; s < r->students; s++) {
         put_format(e, b, "\n%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
-        for (k = 0; k < r->choices; k++)
+        for (size_t k = 0; k < r->choices; k++)
             if (width[k]) TRY(put_cell(e, b, g, t, s, k, name, width[k], field != NULL, fallen));
         if (field) TRY(put_inherited(e, b, g, t, s, rule, field));
     }
@@ -8146,87 +8173,32 @@ static int put_block(Env *e, Buf *b, const Grid *g, const char *name, size_t rul
 /* The paper's table: for each rule what it did; then what should have stayed as it was. */
 static int put_table(Env *e, Buf *b, const Grid *g) {
     static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
-    const Recipe *r = g->r;
-    Buf fallen = { NULL, 0, 0 };
-    size_t i, k;
-    for (k = 0; k < r->choices; k++) {
-        const char *colon = strchr(r->choice[k].name, ':'), *field;
-        if (!colon) continue;
-        if (!(field = copy(e, r->choice[k].name, (size_t)(colon - r->choice[k].name)))) return -1;
-        TRY(put_block(e, b, g, strcmp(field, "toxicity") == 0 ? "emt" : field, k, field, &fallen));  /* judged by its expected maximum */
+    Buf fallen = { 0 };
+    for (size_t k = 0; k < g->r->choices; k++) {
+        const char *rule = g->r->choice[k].name, *colon = strchr(rule, ':');
+        const char *field = colon ? copy(e, rule, (size_t)(colon - rule)) : "";
+        if (!field) return -1;
+        /* toxicity is judged by its expected maximum */
+        if (colon) TRY(put_block(e, b, g, strcmp(field, "toxicity") == 0 ? "emt" : field, k, field, &fallen));
     }
-    for (i = 0; i < COUNT(also); i++)
-        if (find_figure(&(*cell_at(g, 0, 0, 0, 0))->base->list, NULL, also[i]))
+    for (size_t i = 0; i < COUNT(also); i++)
+        if (find_figure(&cell_at(g, 0, 0, 0, 0)->base->list, NULL, also[i]))
             TRY(put_block(e, b, g, also[i], SIZE_MAX, NULL, &fallen));
-    if (fallen.n) {
-        put_text(e, b, "\nAccuracy fell by more than 3 points in: ");
-        put(e, b, fallen.s, fallen.n);
-        put_text(e, b, "\n");
-    }
-    put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. Changes are against the base, in percent (accuracy:\n"
-                   "in points); *: the paired difference has an interval without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
-                   "for it; inherited: (student - base) / (chosen - base) of the mean. The method itself: active_inheritance() in actinh.c\n");
-    return 0;
-}
-
-static Cell *add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice, const char *seed) {
-    Cell *x = &g->cell[g->n++];
-    x->teacher = teacher; x->student = student; x->choice = choice; x->seed = seed; x->base = x;
-    if (teacher) {
-        x->sampled = path_in(e, g->r, "sampled-%s-%s.jsonl", teacher->name, seed);
-        x->scored = path_in(e, g->r, "scored-%s-%s.jsonl", teacher->name, seed);
-    } else x->figures = path_in(e, g->r, "base-%s-%s.figures", student->name, seed);
-    if (teacher && student) {
-        x->tuned = path_in(e, g->r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
-        x->chosen = join(e, x->tuned, ".jsonl", "");
-        x->figures = join(e, x->tuned, ".figures", "");
-    }
-    return x;
-}
-
-static int make_grid(Env *e, const Recipe *r, Grid *g) {
-    size_t i, s, t, k, n = r->seeds * r->teachers * r->students * r->choices;
-    Cell *base[COUNT(r->seed)][COUNT(r->student)];
-    memset(g, 0, sizeof *g);
-    g->r = r;
-    g->at = get(e, n, sizeof *g->at);
-    g->cell = get(e, n + r->seeds * (r->teachers + r->students), sizeof *g->cell);
-    if (!g->at || !g->cell) return -1;
-    for (i = 0; i < r->seeds; i++) {
-        for (t = 0; t < r->teachers; t++) add_cell(e, g, &r->teacher[t], NULL, NULL, r->seed[i].name);
-        for (s = 0; s < r->students; s++) base[i][s] = add_cell(e, g, NULL, &r->student[s], "base", r->seed[i].name);
-    }
-    g->n_first = g->n;
-    for (i = 0; i < r->seeds; i++) for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++)
-        for (k = 0; k < r->choices; k++) {
-            Cell **at = cell_at(g, i, t, s, k);
-            *at = base[i][s];
-            if (strcmp(r->choice[k].name, "base") == 0) continue;
-            *at = add_cell(e, g, &r->teacher[t], &r->student[s], r->choice[k].name, r->seed[i].name);
-            (*at)->base = base[i][s];
-        }
-    return e->error[0] ? -1 : 0;
-}
-
-/* All figures of the grid, as results.jsonl has them: seed by seed. */
-static int collect(Env *e, Grid *g, Buf *results) {
-    size_t i, k;
-    for (i = 0; i < g->r->seeds; i++) for (k = 0; k < g->n; k++) {
-        Cell *x = &g->cell[k];
-        if (x->seed != g->r->seed[i].name || !x->figures) continue;
-        TRY(load_figures(e, x->figures, &x->list));
-        TRY(put_results(e, results, x));
-    }
+    if (fallen.n) put_json(e, b, "\nAccuracy fell by more than 3 points in: %r\n", whole(&fallen));
+    put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. "
+        "Changes are against the base, in percent (accuracy:\nin points); *: the paired difference has an interval "
+        "without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
+        "for it; inherited: (student - base) / (chosen - base) of the mean. "
+        "The method itself: active_inheritance() in actinh.c\n");
     return 0;
 }
 
 /* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
 static int depends_on_stages(Env *e, Call *c, const Grid *g) {
-    size_t i, k;
-    for (i = 0; i < g->n; i++) {
-        const Cell *x = &g->cell[i];
-        const char *const part[] = { x->sampled, x->scored, x->chosen, x->figures };
-        for (k = i < g->n_first ? 0 : 2; k < COUNT(part); k++) {
+    for (const Cell *x = g->cell; x < g->cell + g->n; x++) {
+        const int shared = x < g->cell + g->n_first;
+        const char *const part[] = { shared ? x->sampled : NULL, shared ? x->scored : NULL, x->chosen, x->figures };
+        for (size_t k = 0; k < COUNT(part); k++) {
             if (k == 3 && x->tuned) TRY(depends_below(e, c, "stage", x->tuned, "receipt.json"));
             if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], 0), NULL));
         }
@@ -8236,25 +8208,20 @@ static int depends_on_stages(Env *e, Call *c, const Grid *g) {
 
 static const char *const run_files[] = { "results.jsonl", NULL };
 
-/* What the recipe's `world` says, if it names one. */
-static int load_world(Env *e, Recipe *r) {
-    const char *path = words_of(r, "world");
-    if (!*path) return 0;
-    TRY(find_data(e, path, &path));
-    TRY(load_file(e, path, &r->world));
-    Span rest = r->world;
-    for (size_t line = 1; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), path, line));
-    return 0;
-}
-
 static int verb_run(Env *e, Call *c) {
     Recipe r;
     Grid g;
-    Buf results = { NULL, 0, 0 }, table = { NULL, 0, 0 };
+    Buf results = { 0 }, table = { 0 };
+    const char *world;
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
     TRY(find_data(e, words_of(&r, "prompts"), &r.prompts));
-    TRY(load_world(e, &r));
+    if (*(world = words_of(&r, "world"))) {
+        TRY(find_data(e, world, &world));
+        TRY(load_file(e, world, &r.world));
+        size_t line = 1;
+        for (Span rest = r.world; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), world, line));
+    }
     TRY(make_dir(e, r.dir));
     TRY(make_grid(e, &r, &g));
     TRY(run_cells(e, &r, g.cell, g.n_first, "teachers and bases"));
@@ -8271,66 +8238,75 @@ static int verb_run(Env *e, Call *c) {
 }
 
 /* The report: data/report.html with the run's table and records put in. These are a stranger's text: none of their bytes
- * can end the element they stand in, or begin another. `kind`: our own page, or a text for markup, JSON, JSON of numbers. */
-enum { OURS, MARKUP, JSON, NUMBERS };
+ * can end the element they stand in, or begin another. `kind`: a text for markup, JSON, JSON of numbers. */
+enum { MARKUP, JSON, NUMBERS };
 static void put_safe(Env *e, Buf *b, Span s, int kind) {
-    for (; s.n; s.s++, s.n--)
-        if (kind && *s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
-        else if (kind && s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40) {        /* U+2028, U+2029 */
-            put_text(e, b, s.s[2] & 1 ? "\\u2029" : "\\u2028"); s.s += 2; s.n -= 2;
-        } else if (kind == NUMBERS && s.n > 6 && memcmp(s.s, ".000000", 7) == 0) { s.s += 6; s.n -= 6; } else put(e, b, s.s, 1);
+    for (size_t n; s.n; s.s += n, s.n -= n) {
+        const int line_end = s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40;       /* U+2028, U+2029 */
+        const int zeros = kind == NUMBERS && s.n > 6 && memcmp(s.s, ".000000", 7) == 0;
+        n = line_end ? 3 : zeros ? 7 : 1;
+        if (line_end) put_text(e, b, s.s[2] & 1 ? "\\u2029" : "\\u2028");
+        else if (*s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
+        else if (!zeros) put(e, b, s.s, 1);
+    }
 }
 
-/* A file's records, whole or some fields. Of more than `most` every N-th stands for all; answers are drawn by the hash of
- * their id, the same ones from every file, and about 240 a file keep their text. */
+/* A file's records: whole, or so many fields. Of more than `most` every N-th stands for all; answers are drawn by the hash
+ * of their id, the same ones from every file, and about 240 a file keep their text. */
 static int put_rows(Env *e, Buf *b, const char *dir, const char *name, size_t fields, size_t most, size_t *every) {
     static const char *const field[] = { "id", "candidate", "loss", "scores", "prompt", "completion" };
     const char *path = join(e, dir, "/", name);
-    size_t n = 0, i, k, key;
+    size_t n = 0, i = 0;
     Span rest, line, v;
     if (!path || !is_file(path) || map_file(e, path, &rest) < 0) return e->error[0] ? -1 : 0;
     for (line = rest; line.n; n++) upto(&line, '\n');
     if (!*every) *every = 1 + n / most;
-    put_text(e, b, ",\n"); put_quoted(e, b, span(name)); put_format(e, b, ":{\"of\":%zu,\"every\":%zu,\"rows\":[0", n, *every);
-    for (i = 0, n = 1 + n / *every / 240; rest.n; i++) {
+    put_json(e, b, ",\n%q:{'of':%u,'every':%u,'rows':[0", span(name), n, *every);
+    for (n = 1 + n / *every / 240; rest.n; i++) {            /* of the answers shown every n-th has its text */
         TRY(json_check(e, line = upto(&rest, '\n'), path, i + 1));
         v = json_get(line, "id");
-        key = v.n ? (size_t)(stir(0, hash(v.s, v.n)) >> 33) : i;
+        size_t key = v.n ? (size_t)(stir(0, hash(v.s, v.n)) >> 33) : i, shown = fields;
         if (key % *every || line.n > 300000) continue;
-        put_text(e, b, fields ? ",\n{\"\":0" : ",\n"); put_safe(e, b, fields ? span("") : line, NUMBERS);
-        for (k = 0; k < (fields < 4 ? fields : key / *every % n == 0 ? 6 : same(json_get(line, "candidate"), "0") ? 5u : 4u); k++)
-            if ((v = json_get(line, field[k])).n) { put_format(e, b, ",\"%s\":", field[k]); put_safe(e, b, v, *v.s == '"' ? JSON : NUMBERS); }
-        if (fields) put_text(e, b, "}");
+        if (fields == 4) shown = key / *every % n == 0 ? 6 : same(json_get(line, "candidate"), "0") ? 5 : 4;
+        put_text(e, b, fields ? ",\n{\"\":0" : ",\n");
+        for (size_t k = 0; k < shown; k++) if ((v = json_get(line, field[k])).n) {
+            put_json(e, b, ",'%s':", field[k]);
+            put_safe(e, b, v, *v.s == '"' ? JSON : NUMBERS);
+        }
+        if (fields) put_text(e, b, "}"); else put_safe(e, b, line, NUMBERS);
     }
     put_text(e, b, "]}");
     return 0;
 }
 
 static int verb_report(Env *e, Call *c) {
-    const char *dir = c->file[0], *page, *name, *receipt_file = join(e, dir, "/receipt.json", "");
-    Span rest, line, table, receipt;
-    size_t at = 0, every = 1, kept = 0;
-    Buf b = { NULL, 0, 0 };
+    const char *dir = c->file[0], *path = join(e, dir, "/table.txt", ""), *file = join(e, dir, "/receipt.json", "");
+    Span page, table, receipt;
+    size_t at = 0, every = 1, drawn = 0;
+    Buf b = { 0 };
     Member m;
-    if (!receipt_file || !is_file(receipt_file) || !is_file(join(e, dir, "/table.txt", "")))
+    if (e->error[0] || !is_file(path) || !is_file(file))
         return fail(e, "%s: not the folder of a finished run: receipt.json or table.txt is missing", dir);
-    if (load_file(e, join(e, dir, "/table.txt", ""), &table) < 0 || load_file(e, receipt_file, &receipt) < 0
-        || json_check(e, receipt, receipt_file, 0) < 0 || find_data(e, "data/report.html", &page) < 0 || load_file(e, page, &rest) < 0) return -1;
-    for (; rest.n; put_text(e, &b, "\n")) {
-        line = upto(&rest, '\n');
-        if (!same(line, "<!-- records -->")) { int t = same(line, "<!-- table -->"); put_safe(e, &b, t ? table : line, t ? MARKUP : OURS); continue; }
-        put_text(e, &b, "{\"receipt.json\":"); put_safe(e, &b, receipt, JSON);
-        TRY(put_rows(e, &b, dir, "results.jsonl", 0, 1, &every));
-        for (line = json_get(receipt, "in"); json_next(line, &at, &m) > 0; every = 0) {
-            int steps = ends(name = text_field(e, m.value, "name"), "/receipt.json"), figures = ends(name, ".figures.receipt");
-            if (*name == '/' || strstr(name, "../")) return fail(e, "%s: names a file elsewhere: %.60s", receipt_file, name);
-            if (starts(name, "sampled-") || !(steps || ends(name, ".receipt"))) continue;
-            name = join(e, copy(e, name, strlen(name) - (steps ? 12 : 8)), steps ? "steps.jsonl" : "", "");
-            TRY(put_rows(e, &b, dir, name, figures ? 0 : steps ? 3 : starts(name, "scored-") ? 4 : 2, steps ? 200 : figures ? SIZE_MAX : 4000,
-                steps || figures ? &every : &kept));
-        }
-        put_text(e, &b, "}");
+    TRY(load_file(e, path, &table));
+    TRY(load_file(e, file, &receipt));
+    TRY(json_check(e, receipt, file, 0));
+    TRY(find_data(e, "data/report.html", &path));
+    TRY(load_file(e, path, &page));
+    Span middle = behind(&page, span("<!-- table -->")), end = behind(&middle, span("<!-- records -->"));
+    put_json(e, &b, "%r", page); put_safe(e, &b, table, MARKUP);
+    put_json(e, &b, "%r{'receipt.json':", middle); put_safe(e, &b, receipt, JSON);
+    TRY(put_rows(e, &b, dir, "results.jsonl", 0, 1, &every));
+    for (; json_next(json_get(receipt, "in"), &at, &m); every = 0) {
+        const char *name = text_field(e, m.value, "name");
+        int steps = ends(name, "/receipt.json"), figures = ends(name, ".figures.receipt"), scores = starts(name, "scored-");
+        if (*name == '/' || strstr(name, "../")) return fail(e, "%s: names a file elsewhere: %.60s", file, name);
+        if (starts(name, "sampled-") || !(steps || ends(name, ".receipt"))) continue;
+        name = join(e, copy(e, name, strlen(name) - (steps ? 12 : 8)), steps ? "steps.jsonl" : "", "");
+        if (steps) TRY(put_rows(e, &b, dir, name, 3, 200, &every));
+        else if (figures) TRY(put_rows(e, &b, dir, name, 0, SIZE_MAX, &every));
+        else TRY(put_rows(e, &b, dir, name, scores ? 4 : 2, 4000, &drawn));
     }
+    put_json(e, &b, "}%r", end);
     if (!c->value[O_output]) c->value[O_output] = join(e, dir, "/report.html", "");
     if (!c->value[O_output] || !file_is(e, c->value[O_output], whole(&b))) TRY(may_write(e, c, c->value[O_output]));
     return save_file(e, c->value[O_output], whole(&b));
