@@ -7810,38 +7810,32 @@ typedef struct {
     size_t n;
     Span world;                  /* what is predicted: see predicted() */
     Named teacher[8], student[8], choice[32], seed[32];
-    size_t teachers, students, choices, seeds;
+    int teachers, students, choices, seeds;      /* how many */
 } Recipe;
 
 /* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
-static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, int paths, Named *list, size_t most,
-    size_t *n) {
-    Span rest = span(setting(r->s, r->n, "", key, otherwise));
-    for (*n = 0; rest.n; ++*n) {
+static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, int paths,
+    Named *list, size_t most) {
+    size_t n = 0;
+    for (Span rest = span(setting(r->s, r->n, "", key, otherwise)); rest.n; n++) {
         Span path = trim(upto(&rest, ',')), name = path;
-        size_t i = 0;
-        if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
+        size_t k = 0;
+        if (n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
         if (paths && path.n && memchr(path.s, ':', path.n)) { name = trim(upto(&path, ':')); path = trim(path); }
         else if (paths) while (name.n && memchr(name.s, '/', name.n)) upto(&name, '/');
-        while (i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || strchr("_.", name.s[i]))) i++;
-        if (paths && (name.n == 0 || i < name.n))
-            return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"", r->file,
-                key, SHOWN(name));
+        while (k < name.n && (is_alpha(name.s[k]) || is_digit(name.s[k]) || strchr("_.", name.s[k]))) k++;
+        if (paths && (!name.n || k < name.n))
+            return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"",
+                r->file, key, SHOWN(name));
         char *text = copy(e, name.s, name.n);
-        list[*n] = (Named){ text, copy(e, path.s, path.n) };
+        list[n] = (Named){ text, copy(e, path.s, path.n) };
         if (e->error[0]) return -1;
         for (; *text; text++) if (*text == '+') *text = ',';
-        for (i = 0; i < *n; i++)
-            if (strcmp(list[i].name, list[*n].name) == 0)
+        for (size_t i = 0; i < n; i++)
+            if (!strcmp(list[i].name, list[n].name))
                 return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, list[i].name);
     }
-    return *n ? 0 : fail(e, "%s, key %s: is missing or empty", r->file, key);
-}
-
-/* "dense" alone: the path that the other list has for it. */
-static void share_paths(Named *list, size_t n, const Named *others, size_t m) {
-    for (size_t i = 0; i < n; i++) for (size_t j = 0; j < m && strcmp(list[i].name, list[i].path) == 0; j++)
-        if (strcmp(others[j].name, list[i].name) == 0) list[i].path = others[j].path;
+    return n ? (int)n : fail(e, "%s, key %s: is missing or empty", r->file, key);
 }
 
 /* A recipe's words: split at spaces, "..." keeps them together. */
@@ -7860,57 +7854,57 @@ static const char *words_of(const Recipe *r, const char *key) {
     return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite");
 }
 
-/* All that can be known to be wrong before the work begins. */
-static int check_recipe(Env *e, Recipe *r) {
-    static const char *const keys[] = { "sample", "score", "tune" };
+/* A recipe, and all that can be known to be wrong with it before the work begins. */
+static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
+    static const char *const keys[] = { "sample", "score", "tune", "profile", "prompts", "world",
+        "teachers", "students", "choices", "seeds" };
     const char *word[100];
     Rule rule;
     Call c;
-    for (size_t i = 0; i < COUNT(keys); i++) {
-        size_t n = 0;
-        TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
-        TRY(parse_call(e, r->verbs, keys[i], word, n, &c));
-        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
-    }
-    for (size_t i = 0; i < r->seeds; i++) {
-        TRY(set_option(e, &c, O_seed, r->seed[i].name));
-        TRY(json_check(e, span(r->seed[i].name), join(e, "seeds in ", r->file, ""), 0));
-    }
-    for (size_t i = 0; i < r->choices; i++)
-        if (strcmp(r->choice[i].name, "base") != 0) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
-    return *words_of(r, "prompts") ? 0 : fail(e, "%s, key prompts: is missing", r->file);
-}
-
-static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
-    static const char *const keys[] = { "teachers", "students", "seeds", "prompts", "choices", "sample", "score", "tune",
-        "profile", "world" };
     *r = (Recipe){ .dir = dir, .verbs = verbs };
     TRY(find_data(e, file, &r->file));
     TRY(load_settings(e, r->file, &r->s, &r->n));
     for (const Setting *s = r->s; s < r->s + r->n; s++) {
         size_t k = 0;
         while (k < COUNT(keys) && strcmp(keys[k], s->key)) k++;
-        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
+        if (k == COUNT(keys))
+            return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
     }
-    TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher), &r->teachers));
-    TRY(parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student), &r->students));
-    TRY(parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice), &r->choices));
-    TRY(parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed), &r->seeds));
-    share_paths(r->teacher, r->teachers, r->student, r->students);
-    share_paths(r->student, r->students, r->teacher, r->teachers);
-    return check_recipe(e, r);
+    TRY(r->teachers = parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher)));
+    TRY(r->students = parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student)));
+    TRY(r->choices = parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice)));
+    TRY(r->seeds = parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed)));
+    for (Named *x = r->teacher; x < r->teacher + r->teachers; x++)      /* "dense" alone: the other list has its path */
+        for (Named *y = r->student; y < r->student + r->students; y++) {
+            if (strcmp(x->name, y->name)) continue;
+            if (!strcmp(x->path, x->name)) x->path = y->path; else if (!strcmp(y->path, y->name)) y->path = x->path;
+        }
+    for (int i = 0; i < 3; i++) {                /* the first three keys hold options alone */
+        size_t n = 0;
+        TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
+        TRY(parse_call(e, verbs, keys[i], word, n, &c));
+        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
+    }
+    for (int i = 0; i < r->seeds; i++) {
+        TRY(set_option(e, &c, O_seed, r->seed[i].name));
+        TRY(json_check(e, span(r->seed[i].name), join(e, "seeds in ", r->file, ""), 0));
+    }
+    for (int i = 0; i < r->choices; i++)
+        if (strcmp(r->choice[i].name, "base")) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
+    return *words_of(r, "prompts") ? 0 : fail(e, "%s, key prompts: is missing", r->file);
 }
 
-/* Runs one verb under an environment of its own: file a, the recipe's words, --seed, --output, file b, just as on the
- * command line; so whatever is there already, whole and made from the same, is not done again. */
-static int stage(Env *e, const Recipe *r, const char *verb, const char *words, const char *seed, const char *out,
-    const char *a, const char *b) {
+/* Runs one verb under an environment of its own: file a, the recipe's words, --by, --seed, --output, file b, just as on
+ * the command line; so whatever is there already, whole and made from the same, is not done again. */
+static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const char *b, const char *by,
+    const char *seed, const char *out) {
     const char *word[128] = { a };
     Env inner = { .quiet = 1 };
     Call c;
-    size_t n = a != NULL;
+    size_t n = 1;
     int done = -1;
-    TRY(split_words(e, r, words, word, 100, &n));
+    TRY(split_words(e, r, words_of(r, verb), word, 100, &n));
+    if (by) { word[n++] = "--by"; word[n++] = by; }
     if (seed) { word[n++] = "--seed"; word[n++] = seed; }
     word[n++] = "--output"; word[n++] = out;
     if (r->force) word[n++] = "--force";
@@ -7933,19 +7927,14 @@ typedef struct Cell {
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. */
 static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
-    const char *by = join(e, "--by \"", x->choice ? x->choice : "", "\""), *tuned = x->tuned, *seed = x->seed;
-    /* y1 .. yk ~ teacher(x) */
-    TRY(stage(e, r, "sample", words_of(r, "sample"), seed, x->sampled, x->teacher->path, r->prompts));
-    /* s1 .. sk */
-    TRY(stage(e, r, "score", words_of(r, "score"), NULL, x->scored, x->sampled, NULL));
+    const char *tuned = x->tuned;
+    TRY(stage(e, r, "sample", x->teacher->path, r->prompts, NULL, x->seed, x->sampled));  /* y1 .. yk ~ teacher(x) */
+    TRY(stage(e, r, "score", x->sampled, NULL, NULL, NULL, x->scored));                   /* s1 .. sk */
     if (!x->student) return 0;
-    /* y* = the best of k */
-    TRY(stage(e, r, "select", by, seed, x->chosen, x->scored, NULL));
-    /* the student learns y* */
-    TRY(stage(e, r, "tune", words_of(r, "tune"), seed, x->tuned, x->student->path, x->chosen));
+    TRY(stage(e, r, "select", x->scored, NULL, x->choice, x->seed, x->chosen));           /* y* = the best of k */
+    TRY(stage(e, r, "tune", x->student->path, x->chosen, NULL, x->seed, x->tuned));       /* the student learns y* */
     if (is_file(join(e, tuned, "/", "adapter_config.json"))) tuned = join(e, x->student->path, "+", tuned);
-    /* what has it become? */
-    return stage(e, r, "profile", words_of(r, "profile"), seed, x->figures, tuned, NULL);
+    return stage(e, r, "profile", tuned, NULL, NULL, x->seed, x->figures);                /* what has it become? */
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
@@ -7956,7 +7945,7 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
         Cell *x = &cell[k];
         x->env.quiet = 1;
         if (x->teacher) active_inheritance(&x->env, r, x);
-        else stage(&x->env, r, "profile", words_of(r, "profile"), x->seed, x->figures, x->student->path, NULL);
+        else stage(&x->env, r, "profile", x->student->path, NULL, NULL, x->seed, x->figures);
 #ifdef _OPENMP
 #pragma omp critical
 #endif
@@ -7967,16 +7956,8 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
     return 0;
 }
 
-/* The cells: first the teachers' answers and the base students, seed by seed, which the others share. */
-typedef struct {
-    const Recipe *r;
-    Cell *cell, **at;            /* [n]; [seeds][teachers][students][choices] of them: choice "base" is the base student's */
-    size_t n_first, n;
-} Grid;
-
-static Cell *cell_at(const Grid *g, size_t seed, size_t t, size_t s, size_t k) {
-    return g->at[((seed * g->r->teachers + t) * g->r->students + s) * g->r->choices + k];
-}
+/* The cells: first the teachers' answers and the base students, which the others share; seed by seed. */
+typedef struct { const Recipe *r; Cell *cell; size_t n_first, n; } Grid;
 
 /* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
 static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
@@ -7989,10 +7970,20 @@ static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
     return join(e, r->dir, "/", name);
 }
 
-static Cell *add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice, const char *seed,
-    const Cell *base) {
+/* The cell of these; choice "base": the student's own, whoever is the teacher. */
+static const Cell *find_cell(const Grid *g, const Named *teacher, const Named *student, const char *choice,
+    const char *seed) {
+    const Cell *x = g->cell;
+    while (x->student != student || x->seed != seed || strcmp(x->choice, choice)
+        || (x->teacher && x->teacher != teacher)) x++;
+    return x;
+}
+
+static void add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice,
+    const char *seed) {
     Cell *x = &g->cell[g->n++];
-    *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed, .base = base ? base : x };
+    *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
+    x->base = student ? find_cell(g, NULL, student, "base", seed) : NULL;
     if (teacher) {
         x->sampled = path_in(e, g->r, "sampled-%s-%s.jsonl", teacher->name, seed);
         x->scored = path_in(e, g->r, "scored-%s-%s.jsonl", teacher->name, seed);
@@ -8002,33 +7993,27 @@ static Cell *add_cell(Env *e, Grid *g, const Named *teacher, const Named *studen
         x->chosen = join(e, x->tuned, ".jsonl", "");
         x->figures = join(e, x->tuned, ".figures", "");
     }
-    return x;
 }
 
 static int make_grid(Env *e, const Recipe *r, Grid *g) {
-    const size_t shared = r->teachers + r->students, n = r->teachers * r->students * r->choices;
+    const Named *teachers = r->teacher + r->teachers, *students = r->student + r->students, *seeds = r->seed + r->seeds;
     *g = (Grid){ .r = r };
-    NEW(g->at, r->seeds * n);
-    NEW(g->cell, r->seeds * (shared + n));
-    for (size_t i = 0; i < r->seeds; i++) {
-        for (size_t t = 0; t < r->teachers; t++) add_cell(e, g, &r->teacher[t], NULL, NULL, r->seed[i].name, NULL);
-        for (size_t s = 0; s < r->students; s++) add_cell(e, g, NULL, &r->student[s], "base", r->seed[i].name, NULL);
+    NEW(g->cell, (size_t)(r->seeds * (r->teachers + r->students + r->teachers * r->students * r->choices)));
+    for (const Named *seed = r->seed; seed < seeds; seed++) {
+        for (const Named *t = r->teacher; t < teachers; t++) add_cell(e, g, t, NULL, NULL, seed->name);
+        for (const Named *s = r->student; s < students; s++) add_cell(e, g, NULL, s, "base", seed->name);
     }
     g->n_first = g->n;
-    for (size_t i = 0, at = 0; i < r->seeds; i++)
-        for (size_t t = 0; t < r->teachers; t++) for (size_t s = 0; s < r->students; s++)
-            for (size_t k = 0; k < r->choices; k++) {
-                Cell *base = &g->cell[i * shared + r->teachers + s];
-                const char *choice = r->choice[k].name;
-                g->at[at++] = strcmp(choice, "base") == 0 ? base
-                    : add_cell(e, g, &r->teacher[t], &r->student[s], choice, base->seed, base);
-            }
+    for (const Named *seed = r->seed; seed < seeds; seed++)
+        for (const Named *t = r->teacher; t < teachers; t++) for (const Named *s = r->student; s < students; s++)
+            for (const Named *choice = r->choice; choice < r->choice + r->choices; choice++)
+                if (strcmp(choice->name, "base")) add_cell(e, g, t, s, choice->name, seed->name);
     return e->error[0] ? -1 : 0;
 }
 
 /* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
 static int collect(Env *e, Grid *g, Buf *b) {
-    for (size_t i = 0; i < g->r->seeds; i++) for (Cell *x = g->cell; x < g->cell + g->n; x++) {
+    for (int i = 0; i < g->r->seeds; i++) for (Cell *x = g->cell; x < g->cell + g->n; x++) {
         if (x->seed != g->r->seed[i].name || !x->figures) continue;
         TRY(load_figures(e, x->figures, &x->list));
         for (const Figure *f = x->list.f, *o; f < x->list.f + x->list.n; f++) {
@@ -8066,36 +8051,35 @@ static int decimals(double x) { return x > -9.9995 && x < 9.9995 ? 3 : 1; }
 
 /* "0.412 [0.350, 0.470] -55%*", padded to `width`; a star where every seed's paired interval leaves out 0. Accuracy's
  * change is in points; cells where it falls by more than 3 are named in `fallen`. */
-static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *name, int width, int interval,
-    Buf *fallen) {
+static int put_cell(Env *e, Buf *b, const Grid *g, const Named *teacher, const Named *student, const char *choice,
+    const char *name, int width, int interval, Buf *fallen) {
     Summary v = { 0 }, change = { 0 };
     Buf text = { 0 };
-    int sure = 1, points = strcmp(name, "accuracy") == 0;
-    const Cell *x = NULL;
-    for (size_t i = 0; i < g->r->seeds; i++) {
-        x = cell_at(g, i, t, s, k);
-        const Figure *f = find_figure(&x->list, NULL, name), *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
+    int sure = 1, base = !strcmp(choice, "base"), points = !strcmp(name, "accuracy");
+    for (int i = 0; i < g->r->seeds; i++) {
+        const Cell *x = find_cell(g, teacher, student, choice, g->r->seed[i].name);
+        const Figure *f = find_figure(&x->list, NULL, name);
+        const Figure *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
         double d, lo, hi;
         if (!f || !o) continue;
         add_value(&v, f->value, f->lo, f->hi);
-        if (x == x->base) continue;
+        if (base) continue;
         TRY(bootstrap(e, f, o, &d, &lo, &hi));
         sure &= lo > 0 || hi < 0;
         add_value(&change, points ? 100.0 * d : o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
     }
     put_format(e, &text, "%.*f", decimals(v.value), v.value);
     if (interval) put_format(e, &text, " [%.*f, %.*f]", decimals(v.lo), v.lo, decimals(v.hi), v.hi);
-    if (x != x->base)
+    if (!base)
         put_format(e, &text, points ? " %+.1f%s%s" : " %+.0f%s%s", change.value, points ? "" : "%", sure ? "*" : "");
     if (points && change.value < -3.0)
-        put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", x->teacher->name, x->student->name, x->choice);
+        put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", teacher->name, student->name, choice);
     put_format(e, b, "  %*s", width, v.n ? text.s : "-");            /* "-": the suites don't report it */
     return e->error[0] ? -1 : 0;
 }
 
 /* Mean of a field over the records of a file whose ids begin with `like`. */
 static int mean_of_file(Env *e, const char *path, const char *like, const char *field, double *value) {
-    const Block *mark = e->blocks;
     Records rs;
     Record r = { 0 };
     double sum = 0, x;
@@ -8108,33 +8092,31 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
             n++;
         }
     close_in(&rs.in);
-    release(e, mark);
     *value = mean(sum, n);
     return any;
 }
 
-/* What can be known of a rule's chosen answers beforehand, from the file that the recipe's key `world` names; lines
- *
- *     {"teacher":"dense","like":"talk-","choice":"words:max","value":38.624000}
- */
+/* What can be known of a rule's choices beforehand, from the file that the recipe's key `world` names; 0: nothing.
+ *     {"teacher":"dense","like":"talk-","choice":"words:max","value":38.624000} */
 static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
-    for (Span rest = r->world, line; rest.n;) {
-        line = upto(&rest, '\n');
-        if (strcmp(text_field(e, line, "teacher"), x->teacher->name) == 0 && strcmp(text_field(e, line, "like"), like) == 0
-            && strcmp(text_field(e, line, "choice"), x->choice) == 0) return json_number(json_get(line, "value"), value);
-    }
+    for (Span rest = r->world, line; rest.n;)
+        if (line = upto(&rest, '\n'), !strcmp(text_field(e, line, "teacher"), x->teacher->name)
+            && !strcmp(text_field(e, line, "like"), like) && !strcmp(text_field(e, line, "choice"), x->choice))
+            return json_number(json_get(line, "value"), value);
     return 0;
 }
 
 /* What a rule did in one pairing: the mean of its field over the chosen answers, what the world predicts for it, and
  * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
-static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *field) {
+static int put_inherited(Env *e, Buf *b, const Grid *g, const Named *teacher, const Named *student, const char *rule,
+    const char *field) {
     Summary chosen = { 0 }, share = { 0 };
     double world = 0, learnt;
     int known = 0;
-    for (size_t i = 0; i < g->r->seeds; i++) {
-        const Cell *x = cell_at(g, i, t, s, k);
-        const Figure *f = find_figure(&x->list, NULL, field), *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
+    for (int i = 0; i < g->r->seeds; i++) {
+        const Cell *x = find_cell(g, teacher, student, rule, g->r->seed[i].name);
+        const Figure *f = find_figure(&x->list, NULL, field);
+        const Figure *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
         if (!f || !o) continue;
         TRY(mean_of_file(e, x->chosen, f->like, field, &learnt));
         add_value(&chosen, learnt, 0, 0);
@@ -8149,41 +8131,43 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size
 }
 
 /* A figure in all pairings. Of a rule: base, first, random and the rule's choice, with intervals, and what it did to
- * `field`; without one (SIZE_MAX) all choices. */
-static int put_block(Env *e, Buf *b, const Grid *g, const char *name, size_t rule, const char *field, Buf *fallen) {
+ * `field`; without one (NULL) all choices. */
+static int put_block(Env *e, Buf *b, const Grid *g, const char *name, const char *rule, const char *field,
+    Buf *fallen) {
     const Recipe *r = g->r;
     int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
     put_format(e, b, "\n%-18s", name);
-    for (size_t k = 0; k < r->choices; k++) {
+    for (int k = 0; k < r->choices; k++) {
         const char *choice = r->choice[k].name;
-        width[k] = !field ? 14 : k != rule && strchr(choice, ':') ? 0 : strcmp(choice, "base") ? 27 : 20;
+        width[k] = !rule ? 14 : choice != rule && strchr(choice, ':') ? 0 : strcmp(choice, "base") ? 27 : 20;
         if (width[k]) put_format(e, b, "  %*s", width[k], choice);
     }
-    if (field) put_format(e, b, "  %8s  %8s  %9s", "chosen", "world", "inherited");
-    for (size_t t = 0; t < r->teachers; t++) for (size_t s = 0; s < r->students; s++) {
-        put_format(e, b, "\n%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
-        for (size_t k = 0; k < r->choices; k++)
-            if (width[k]) TRY(put_cell(e, b, g, t, s, k, name, width[k], field != NULL, fallen));
-        if (field) TRY(put_inherited(e, b, g, t, s, rule, field));
+    if (rule) put_format(e, b, "  %8s  %8s  %9s", "chosen", "world", "inherited");
+    for (int t = 0; t < r->teachers; t++) for (int s = 0; s < r->students; s++) {
+        const Named *teacher = &r->teacher[t], *student = &r->student[s];
+        put_format(e, b, "\n%7.12s -> %-7.12s", teacher->name, student->name);
+        for (int k = 0; k < r->choices; k++)
+            if (width[k])
+                TRY(put_cell(e, b, g, teacher, student, r->choice[k].name, name, width[k], rule != NULL, fallen));
+        if (rule) TRY(put_inherited(e, b, g, teacher, student, rule, field));
     }
     put_text(e, b, "\n");
     return 0;
 }
 
-/* The paper's table: for each rule what it did; then what should have stayed as it was. */
+/* The paper's table: for each rule what it did (toxicity: to its expected maximum); then what should have stayed. */
 static int put_table(Env *e, Buf *b, const Grid *g) {
     static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
     Buf fallen = { 0 };
-    for (size_t k = 0; k < g->r->choices; k++) {
-        const char *rule = g->r->choice[k].name, *colon = strchr(rule, ':');
-        const char *field = colon ? copy(e, rule, (size_t)(colon - rule)) : "";
-        if (!field) return -1;
-        /* toxicity is judged by its expected maximum */
-        if (colon) TRY(put_block(e, b, g, strcmp(field, "toxicity") == 0 ? "emt" : field, k, field, &fallen));
+    for (int k = 0; k < g->r->choices; k++) {
+        const char *rule = g->r->choice[k].name, *colon = strchr(rule, ':'), *field;
+        if (!colon) continue;
+        if (!(field = copy(e, rule, (size_t)(colon - rule)))) return -1;
+        TRY(put_block(e, b, g, strcmp(field, "toxicity") ? field : "emt", rule, field, &fallen));
     }
     for (size_t i = 0; i < COUNT(also); i++)
-        if (find_figure(&cell_at(g, 0, 0, 0, 0)->base->list, NULL, also[i]))
-            TRY(put_block(e, b, g, also[i], SIZE_MAX, NULL, &fallen));
+        if (find_figure(&find_cell(g, NULL, g->r->student, "base", g->r->seed->name)->list, NULL, also[i]))
+            TRY(put_block(e, b, g, also[i], NULL, NULL, &fallen));
     if (fallen.n) put_json(e, b, "\nAccuracy fell by more than 3 points in: %r\n", whole(&fallen));
     put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. "
         "Changes are against the base, in percent (accuracy:\nin points); *: the paired difference has an interval "
@@ -8196,9 +8180,8 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
 /* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
 static int depends_on_stages(Env *e, Call *c, const Grid *g) {
     for (const Cell *x = g->cell; x < g->cell + g->n; x++) {
-        const int shared = x < g->cell + g->n_first;
-        const char *const part[] = { shared ? x->sampled : NULL, shared ? x->scored : NULL, x->chosen, x->figures };
-        for (size_t k = 0; k < COUNT(part); k++) {
+        const char *const part[] = { x->sampled, x->scored, x->chosen, x->figures };
+        for (size_t k = x < g->cell + g->n_first ? 0 : 2; k < COUNT(part); k++) {
             if (k == 3 && x->tuned) TRY(depends_below(e, c, "stage", x->tuned, "receipt.json"));
             if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], 0), NULL));
         }
@@ -8217,9 +8200,9 @@ static int verb_run(Env *e, Call *c) {
     r.force = c->value[O_force] != NULL;
     TRY(find_data(e, words_of(&r, "prompts"), &r.prompts));
     if (*(world = words_of(&r, "world"))) {
+        size_t line = 1;
         TRY(find_data(e, world, &world));
         TRY(load_file(e, world, &r.world));
-        size_t line = 1;
         for (Span rest = r.world; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), world, line));
     }
     TRY(make_dir(e, r.dir));
@@ -8237,12 +8220,12 @@ static int verb_run(Env *e, Call *c) {
     return save_file(e, NULL, whole(&table));
 }
 
-/* The report: data/report.html with the run's table and records put in. These are a stranger's text: none of their bytes
- * can end the element they stand in, or begin another. `kind`: a text for markup, JSON, JSON of numbers. */
+/* The report: data/report.html with the run's table and records put in. These are a stranger's text: none of their
+ * bytes can end the element they stand in, or begin another. `kind`: a text for markup, JSON, JSON of numbers. */
 enum { MARKUP, JSON, NUMBERS };
 static void put_safe(Env *e, Buf *b, Span s, int kind) {
     for (size_t n; s.n; s.s += n, s.n -= n) {
-        const int line_end = s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40;       /* U+2028, U+2029 */
+        const int line_end = s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40;   /* U+2028, U+2029 */
         const int zeros = kind == NUMBERS && s.n > 6 && memcmp(s.s, ".000000", 7) == 0;
         n = line_end ? 3 : zeros ? 7 : 1;
         if (line_end) put_text(e, b, s.s[2] & 1 ? "\\u2029" : "\\u2028");
@@ -8251,8 +8234,8 @@ static void put_safe(Env *e, Buf *b, Span s, int kind) {
     }
 }
 
-/* A file's records: whole, or so many fields. Of more than `most` every N-th stands for all; answers are drawn by the hash
- * of their id, the same ones from every file, and about 240 a file keep their text. */
+/* A file's records: whole, or so many fields. Of more than `most` every N-th stands for all; answers are drawn by the
+ * hash of their id, the same ones from every file, and about 240 a file keep their text. */
 static int put_rows(Env *e, Buf *b, const char *dir, const char *name, size_t fields, size_t most, size_t *every) {
     static const char *const field[] = { "id", "candidate", "loss", "scores", "prompt", "completion" };
     const char *path = join(e, dir, "/", name);
@@ -8298,13 +8281,13 @@ static int verb_report(Env *e, Call *c) {
     TRY(put_rows(e, &b, dir, "results.jsonl", 0, 1, &every));
     for (; json_next(json_get(receipt, "in"), &at, &m); every = 0) {
         const char *name = text_field(e, m.value, "name");
-        int steps = ends(name, "/receipt.json"), figures = ends(name, ".figures.receipt"), scores = starts(name, "scored-");
+        int steps = ends(name, "/receipt.json"), figures = ends(name, ".figures.receipt");
         if (*name == '/' || strstr(name, "../")) return fail(e, "%s: names a file elsewhere: %.60s", file, name);
         if (starts(name, "sampled-") || !(steps || ends(name, ".receipt"))) continue;
         name = join(e, copy(e, name, strlen(name) - (steps ? 12 : 8)), steps ? "steps.jsonl" : "", "");
         if (steps) TRY(put_rows(e, &b, dir, name, 3, 200, &every));
         else if (figures) TRY(put_rows(e, &b, dir, name, 0, SIZE_MAX, &every));
-        else TRY(put_rows(e, &b, dir, name, scores ? 4 : 2, 4000, &drawn));
+        else TRY(put_rows(e, &b, dir, name, starts(name, "scored-") ? 4 : 2, 4000, &drawn));
     }
     put_json(e, &b, "}%r", end);
     if (!c->value[O_output]) c->value[O_output] = join(e, dir, "/report.html", "");

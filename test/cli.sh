@@ -395,6 +395,12 @@ recipe 'an unknown option' 's/--epochs/--epoks/' '--epoks'
 recipe 'a bad seed' '$s/^/seeds = x\n/' '(seed|--seed).*x'
 recipe 'the same seed twice' '$s/^/seeds = 1, 1\n/' 'seeds'
 recipe 'the same name twice' 's/^students.*/students = dense, dense/' 'dense'
+recipe 'a prediction that is not there' '$s/^/world = nothing.jsonl\n/' 'nothing.jsonl: not found'
+say $D/bad.jsonl '{"teacher":"dense"}\n{"teacher":\n'; recipe 'a prediction that is none' "\$s|^|world = $D/bad.jsonl\\n|" 'bad.jsonl, line 2'
+say $D/world.jsonl '{"teacher":"moe","like":"","choice":"words:max","value":7.25}\n{"teacher":"dense","like":"","choice":"words:max","value":12.5}\n'
+sed "\$s|^|world = $D/world.jsonl\\n|" $D/t.recipe > $D/world.recipe
+check 'a prediction stands in the table' 0 '  12\.5  ' "$A" run $D/world.recipe -o $D/run1; grep -q '^    moe -> dense .*  7\.250  ' $D/1 && ok || bad 'a prediction stands in the table' 'not of moe'
+equal 'a prediction changes no figure' $D/run1/results.jsonl $D/results
 [ -e $D/run2 ] || "$A" run $D/t.recipe -o $D/run2 >/dev/null 2>&1
 sed 's/words:max/words:most/' $D/t.recipe > $D/bad.recipe; rm -rf $O
 ran "$A" run $D/bad.recipe -o $O; [ $s = 2 ] && grep -q 'words:most' $D/2 && [ ! -e $O/sampled-dense-1.jsonl ] && ok || bad 'recipe: a bad rule is found before the work' "$(cat $D/2)"

@@ -1,13 +1,13 @@
 /* world GRAMMAR: writes prompts and answers drawn from a weighted grammar, so that the method can be shown without a
- * download. The bundled models, prompts and suites come from data/world.grammar (make models). The same grammar, options
- * and seed give the same bytes everywhere. Because a grammar's rates are known, what a selection ought to do can be
- * computed as well: data/world.jsonl (make items).
+ * download. The bundled models, prompts and suites come from data/world.grammar (make models). The same grammar,
+ * options and seed give the same bytes everywhere. Because a grammar's rates are known, what a selection ought to do
+ * can be computed as well: data/world.jsonl (make items).
  *
- *     -n N            documents (10)                       --seed N       what random numbers are made from (1)
- *     --start RULE    the rule to begin with (doc)         --set RULES    rules that replace others: "name: ..; name: .."
- *     --answers K     answers a prompt (1; 0: prompts)     --choices K    questions get K choices, one of them right
- *     --distinct      no prompt twice                      --fold A-B/N   only prompts that a hash puts into parts A to B
- *     -o FILE         instead of standard output           --quiet        no progress
+ *     -n N            documents (10)                     --seed N       what random numbers are made from (1)
+ *     --start RULE    the rule to begin with (doc)       --set RULES    rules that replace others: "name: ..; name: .."
+ *     --answers K     answers a prompt (1; 0: prompts)   --choices K    questions get K choices, one of them right
+ *     --distinct      no prompt twice                    --fold A-B/N   only prompts that a hash puts into parts A to B
+ *     -o FILE         instead of standard output         --quiet        no progress
  *
  * data/world.grammar explains the language; in short:
  *
@@ -15,7 +15,7 @@
  *                                                      <^x> capitalised, <rule-[x]> a name made from what x is
  *     prompt => answer // wrong answer
  */
-#ifdef WITH_ACTINH              /* a target of portability.sh is compiled once: `world ..` is this tool, all else actinh */
+#ifdef WITH_ACTINH              /* both in one program, for portability.sh: `world ..` is this tool, all else actinh */
 #define main actinh_main
 #include "../actinh.c"
 #undef main
@@ -49,7 +49,8 @@ static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t num
             c.text.s += used + 1; c.text.n -= used + 1;
             c.text = trim(c.text);
         } else c.weight = 1.0;
-        if (!(c.weight > 0 && c.weight < 1e9)) return fail(e, "%s, line %zu: a weight above 0 was expected", where, number);
+        if (!(c.weight > 0 && c.weight < 1e9))
+            return fail(e, "%s, line %zu: a weight above 0 was expected", where, number);
         TRY(room(e, &r->choice, r->n, &r->cap, sizeof c));
         r->choice[r->n] = c;
     }
@@ -140,8 +141,8 @@ static int expand_reference(Expansion *x, Span inside, Buf *b) {
         text.s = to->s + from; text.n = to->n - from;
         text = trim(text);
         if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text)
-            return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path, SHOWN(inside),
-                COUNT(x->bound));
+            return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path,
+                SHOWN(inside), COUNT(x->bound));
         Bound *memory = &x->bound[x->n++];
         *memory = (Bound){ "", "" };
         memcpy(memory->name, variable.s, variable.n);
@@ -184,8 +185,8 @@ static int draw_document(Env *e, const Grammar *g, const char *start, uint64_t k
         d->answer = behind(&text, span("=>"));
         if (d->answer.s) break;
         if (hops > 20 || text.n < 3 || text.s[0] != '<' || text.s[text.n - 1] != '>')
-            return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, found \"%.*s\"",
-                g->path, SHOWN(name), SHOWN(text));
+            return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, "
+                "found \"%.*s\"", g->path, SHOWN(name), SHOWN(text));
         name.s = text.s + 1; name.n = text.n - 2;
     }
     d->wrong = behind(&d->answer, span("//"));
@@ -195,7 +196,8 @@ static int draw_document(Env *e, const Grammar *g, const char *start, uint64_t k
     return 0;
 }
 
-/* The answer that template `form` gives, drawn with its own key; what the prompt remembered is kept. Begins with a space. */
+/* The answer that template `form` gives, drawn with its own key; what the prompt remembered is kept. A space is put
+ * before it. */
 static int draw_answer(Document *d, Span form, uint64_t key, Buf *b) {
     Expansion x = d->x;
     Buf text = { 0 };
@@ -224,7 +226,8 @@ static int put_choices(Env *e, Document *d, const Drawing *w, uint64_t key, Span
     size_t n = 1;
     put(e, &option[0], answer.s, answer.n);
     for (size_t tries = 0, i; n < w->choices; tries++) {
-        if (tries == 1000) return fail(e, "%s: not enough different wrong answers to \"%.*s\"", d->x.g->path, SHOWN(d->prompt));
+        if (tries == 1000)
+            return fail(e, "%s: not enough different wrong answers to \"%.*s\"", d->x.g->path, SHOWN(d->prompt));
         TRY(draw_answer(d, d->wrong, stir(key, tries), &option[n]));
         for (i = 0; i < n && !equal(whole(&option[i]), whole(&option[n])); i++) continue;
         if (i == n) n++;
@@ -247,7 +250,8 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out) {
     for (size_t i = 0, tries = 0; i < w->n; tries++) {
         uint64_t key = draw(w->seed, DRAW_WORLD, tries, 0, 0);
         if (tries > 1000 * (w->n + 1000))
-            return fail(e, "%s: hardly any prompt of %s is left in that fold, or all were drawn before", g->path, w->start);
+            return fail(e, "%s: hardly any prompt of %s is left in that fold, or all were drawn before", g->path,
+                w->start);
         TRY(draw_document(e, g, w->start, key, &d));
         size_t part = w->folds ? (size_t)(stir(7, hash(d.prompt.s, d.prompt.n)) % w->folds) : 0;
         if (w->folds && (part < w->fold_from || part > w->fold_to)) continue;
@@ -261,7 +265,8 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out) {
             if (w->answers) {
                 TRY(draw_answer(&d, d.answer, stir(key, j + 1), &answer));
                 put_json(e, &line, ",'completion':%q", whole(&answer));
-                if (w->choices > 1 && d.wrong.n) TRY(put_choices(e, &d, w, stir(key, ~(uint64_t)0), whole(&answer), &line));
+                if (w->choices > 1 && d.wrong.n)
+                    TRY(put_choices(e, &d, w, stir(key, ~(uint64_t)0), whole(&answer), &line));
             }
             put_text(e, &line, "}\n");
         }
@@ -295,7 +300,8 @@ static int parse_drawing(Env *e, int argc, char **argv, Drawing *w) {
         { "--fold", &w->fold, NULL, 0, 0, NULL }, { "--output", &w->output, NULL, 0, 0, NULL },
         { "--distinct", NULL, NULL, 0, 0, &w->distinct }, { "--quiet", NULL, NULL, 0, 0, &e->quiet } };
     for (int i = 1; i < argc; i++) {
-        const char *word = argv[i], *name = strcmp(word, "-n") == 0 ? "--n" : strcmp(word, "-o") == 0 ? "--output" : word;
+        const char *word = argv[i];
+        const char *name = strcmp(word, "-n") == 0 ? "--n" : strcmp(word, "-o") == 0 ? "--output" : word;
         if (name[0] != '-' && !w->grammar) { w->grammar = word; continue; }
         size_t k = 0;
         while (k < COUNT(option) && strcmp(option[k].name, name)) k++;
@@ -305,14 +311,15 @@ static int parse_drawing(Env *e, int argc, char **argv, Drawing *w) {
         const char *value = argv[++i];
         double x = 0;
         if (option[k].text) { *option[k].text = value; continue; }
-        if (!*value || parse_number(value, strlen(value), &x) != strlen(value) || !(x >= option[k].least && x <= option[k].most)
-            || x != (double)(size_t)x)
+        if (!*value || parse_number(value, strlen(value), &x) != strlen(value)
+            || !(x >= option[k].least && x <= option[k].most) || x != (double)(size_t)x)
             return fail(e, "world: option %s: a whole number from %.10g to %.10g was expected, found \"%s\"", word,
                 option[k].least, option[k].most, value);
         *option[k].number = (size_t)x;
     }
     if (w->fold && parse_fold(span(w->fold), w) < 0)
-        return fail(e, "world: option --fold: A-B/N of whole numbers was expected, each less than N, found \"%s\"", w->fold);
+        return fail(e, "world: option --fold: A-B/N of whole numbers was expected, each less than N, found \"%s\"",
+            w->fold);
     return w->grammar ? 0 : fail(e, "world: GRAMMAR was expected; see test/world.c");
 }
 
