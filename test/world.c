@@ -278,10 +278,11 @@ static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out) {
 
 /* "A-B/N", or "A/N" for "A-A/N": whole numbers, A <= B < N. */
 static int parse_fold(Span text, Drawing *w) {
-    Span to = upto(&text, '/'), from = to;
-    if (to.n && memchr(to.s, '-', to.n)) from = upto(&to, '-');
-    const Span field[] = { from, to, text };
+    Span field[3];
     size_t part[3];
+    field[0] = field[1] = upto(&text, '/');
+    field[2] = text;
+    if (field[0].n && memchr(field[0].s, '-', field[0].n)) field[0] = upto(&field[1], '-');
     for (size_t i = 0; i < 3; i++) {
         double x;
         if (!field[i].n || !is_digit(field[i].s[0]) || parse_number(field[i].s, field[i].n, &x) != field[i].n
