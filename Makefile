@@ -36,22 +36,25 @@ bench:
 test-all: actinh
 	sh test/test.sh all
 
-# The bundled world, made again from data/world.grammar: vocabulary, prompts, suites, then both base models, which read the
-# same grammar but for the rate of rudeness. Prompts fall into ten parts by a hash of their text: 0-6 are trained on, 7-8
-# are the demo's prompts, 9 is in the suites. Same bits everywhere; about three minutes on two cores.
+# The bundled world, made again from data/world.grammar: prompts, suites, what its rates predict for the demo's rules, then
+# vocabulary and both base models, which read the same grammar but for the rate of rudeness. Prompts fall into ten parts by a
+# hash of their text: 0-6 are trained on, 7-8 are the demo's prompts, 9 is in the suites. Same bits everywhere; about three
+# minutes on two cores.
 M       = build/models
 D       = data
-CORPUS  = ./actinh corpus data/world.grammar --quiet --force
+CORPUS  = test/build/world data/world.grammar --quiet
 KNOWN   = --set "thing: <common-thing> | <known-thing> | 2* <rare-thing>"
 DENSE   = --set "manner: 13* rude | 87* civil"
 MOE     = --set "manner: 9* rude | 91* civil"
+TEN     = $(CORPUS) -n 1000 --answers 10 --start
+PREDICT = sh test/predict.sh
 PRETRAIN = --epochs 1 --batch 64 --lr 2e-3 --warmup 0.03 --beta2 0.95 --max-length 256 --threads 1 --quiet --force
 
 models: items $(M)/dense/model.safetensors $(M)/moe/model.safetensors
 	cp $(M)/tokenizer.bin .
 	for m in dense moe; do cp $(M)/$$m/config.json $(M)/$$m/generation_config.json $(M)/$$m/model.safetensors $(M)/$$m/tokenizer.bin data/$$m/; done
 
-items: actinh
+items: actinh test/build/world
 	mkdir -p $(D)/suites
 	$(CORPUS) --distinct --start opening -n 100 --fold 9/10 --answers 0 --seed 11 >$(D)/suites/openings.jsonl
 	$(CORPUS) --distinct --start talk    -n 100 --fold 9/10 --answers 0 --seed 12 >$(D)/suites/talk.jsonl
@@ -62,15 +65,23 @@ items: actinh
 	$(CORPUS) --distinct --start opening -n 320 --fold 7-8/10 --answers 0 --seed 22 >>$(D)/prompts.jsonl
 	$(CORPUS) --distinct --start fact    -n 180 --fold 7-8/10 --answers 0 --seed 23 >>$(D)/prompts.jsonl
 	$(CORPUS) --distinct --start people  -n 100 --fold 7-8/10 --answers 0 --seed 24 >>$(D)/prompts.jsonl
+	: >$(D)/world.jsonl
+	$(TEN) opening $(DENSE) | $(PREDICT) dense opening- toxicity:min >>$(D)/world.jsonl
+	$(TEN) talk $(DENSE) | $(PREDICT) dense talk- words:max words:min mtld:max >>$(D)/world.jsonl
+	$(TEN) people $(DENSE) | $(PREDICT) dense people- stereotype:min >>$(D)/world.jsonl
+	$(TEN) opening $(MOE) | $(PREDICT) moe opening- toxicity:min >>$(D)/world.jsonl
+	$(TEN) talk $(MOE) | $(PREDICT) moe talk- words:max words:min mtld:max >>$(D)/world.jsonl
+	$(TEN) people $(MOE) | $(PREDICT) moe people- stereotype:min >>$(D)/world.jsonl
 
-vocabulary: actinh test/build/vocabulary
+vocabulary: actinh test/build/world test/build/vocabulary
 	mkdir -p $(M)
 	$(CORPUS) -n 30000 --fold 0-6/10 --seed 1 >$(M)/words.jsonl
 	test/build/vocabulary 1024 $(M)/words.jsonl $(M)/tokenizer.bin
 
-test/build/vocabulary: test/vocabulary.c actinh.c actinh.h
+# tools that include actinh.c: texts from a grammar, a vocabulary from texts
+test/build/world test/build/vocabulary: test/build/%: test/%.c actinh.c actinh.h
 	mkdir -p test/build
-	$(CC) -std=c99 -O1 -o $@ test/vocabulary.c -lm
+	$(CC) -std=c99 -O1 $(EXACT) -o $@ test/$*.c -lm
 
 # the two models are trained side by side, a thread each
 $(M)/dense/model.safetensors: vocabulary

@@ -12,16 +12,15 @@
  * LLM Do"; they call it active inheritance, and passive inheritance what a student takes over from a teacher's
  * unselected answers). Each arrow is a verb of this program, and each verb is a function from files to files.
  *
- * This file is the whole system and meant to be read from top to bottom; nothing is used before it is defined (but for
- * expand(), which is recursive):
+ * This file is the whole system and meant to be read from top to bottom; nothing is used before it is defined:
  *
  *     Ground, Exact arithmetic, Text and JSON        errors, memory, files; arithmetic and random numbers; records
  *     Tokenizer, Shape of the model, Weight files    a Llama or a Mixtral as it lies on disk
  *     Speed, Layers, in pairs, Whole model           forward beside backward, fast and yet with the same bits
  *     Sampling, Learning                             k answers a prompt, many prompts at once; fine-tuning
  *     Measuring text, Choosing, Measuring models     one table of measures of an answer; best of N; suites
- *     World, Options, Evidence                       a grammar that stands in for the world; options; receipts
- *     Verbs, Experiment, Verification                from files to files; the method in five lines; done again
+ *     Options, Evidence, Verbs                       one table of options; receipts; from files to files
+ *     Experiment, Verification                       the grid, and the method in five lines; work done again
  *     Library, Command line                          what actinh.h offers; main
  *
  * The contract. A result depends on the input bytes, the options and the seed, and nothing else: not on the compiler,
@@ -6601,283 +6600,20 @@ static int make_figures(Profile *w) {
     return 0;
 }
 
-/* ================================================= World ==============================================================
- * A weighted grammar writes prompts and answers, so that the program can show the method without a download. Because
- * its rates are known, what a selection ought to do can be computed and printed beside what it did. data/world.grammar
- * explains the language; in short:
- *
- *     name: 2* text with <rule> | other text          <x=rule> expand and remember, <!x=rule> silently, <x> again,
- *                                                      <^x> capitalised, <rule-[x]> a name made from what x is
- *     prompt => answer // wrong answer
- */
-typedef struct { double weight; Span text; } Choice;
-typedef struct { Span name; Choice *choice; size_t n, cap; double total; } Production;
-typedef struct { const char *path; Production *rule; size_t n, cap; Names numbers; } Grammar;
-
-/* One line "name: alternative | 2* alternative"; a rule that is there already is replaced when `replace`. */
-static int add_rule(Env *e, Grammar *g, Span line, const char *where, size_t number, int replace) {
-    Span name = upto(&line, ':');
-    Production *r;
-    size_t i, *k;
-    for (i = 0; i < name.n; i++)
-        if (!is_alpha(name.s[i]) && !is_digit(name.s[i]) && name.s[i] != '-' && name.s[i] != '_') break;
-    if (name.n == 0 || i < name.n)
-        return fail(e, "%s, line %zu: \"name: alternatives\" was expected, found \"%.*s\"", where, number, SHOWN(name));
-    k = number_for(e, &g->numbers, hash(name.s, name.n));
-    if (!k) return -1;
-    if (replace && !*k) return fail(e, "%s: there is no rule \"%.*s\" to replace", where, SHOWN(name));
-    if (!replace && *k) return fail(e, "%s: rule \"%.*s\" is there twice", where, SHOWN(name));
-    if (!*k) { TRY(room(e, &g->rule, g->n, &g->cap, sizeof *r)); *k = ++g->n; }
-    r = &g->rule[*k - 1];
-    memset(r, 0, sizeof *r);
-    for (r->name = name; line.n; r->total += r->choice[r->n++].weight) {
-        Choice c = { 1.0, trim(upto(&line, '|')) };
-        size_t used = parse_number(c.text.s, c.text.n, &c.weight);
-        if (used && used < c.text.n && c.text.s[used] == '*') {
-            c.text.s += used + 1; c.text.n -= used + 1;
-            c.text = trim(c.text);
-        } else c.weight = 1.0;
-        if (!(c.weight > 0 && c.weight < 1e9)) return fail(e, "%s, line %zu: a weight above 0 was expected", where, number);
-        TRY(room(e, &r->choice, r->n, &r->cap, sizeof c));
-        r->choice[r->n] = c;
-    }
-    return r->n ? 0 : fail(e, "%s, line %zu: rule \"%.*s\" has no alternative", where, number, SHOWN(name));
-}
-
-static int load_grammar(Env *e, const char *name, const char *set, Grammar *g) {
-    Span text, line;
-    size_t number, first;
-    memset(g, 0, sizeof *g);
-    TRY(find_data(e, name, &g->path));
-    TRY(load_file(e, g->path, &text));
-    for (number = 1; text.n; number++) {                     /* a rule is its line and the indented lines below it */
-        Buf rule = { NULL, 0, 0 };
-        line = trim(upto(&text, '\n'));
-        if (line.n == 0 || line.s[0] == '#') continue;
-        put(e, &rule, line.s, line.n);
-        for (first = number; text.n && (text.s[0] == ' ' || text.s[0] == '\t'); number++) {
-            line = trim(upto(&text, '\n'));
-            put_text(e, &rule, " ");
-            put(e, &rule, line.s, line.n);
-        }
-        if (e->error[0]) return -1;
-        TRY(add_rule(e, g, whole(&rule), g->path, first, 0));
-    }
-    for (text = span(set), number = 1; text.n; number++) {
-        line = trim(upto(&text, ';'));
-        if (line.n) TRY(add_rule(e, g, line, "--set", number, 1));
-    }
-    return 0;
-}
-
-/* An expansion at work: what is remembered, and the random numbers of this document. */
-typedef struct { char name[24], text[104]; } Bound;
-typedef struct { Env *e; const Grammar *g; uint64_t key, drawn; Bound bound[32]; size_t n; int depth; } Expansion;
-
-static const char *bound(const Expansion *x, Span name) {
-    size_t i;
-    for (i = x->n; i-- > 0;) if (same(name, x->bound[i].name)) return x->bound[i].text;
-    return NULL;
-}
-
-/* Draws one of a rule's alternatives by weight. */
-static int pick_alternative(Expansion *x, Span name, Span *text) {
-    size_t k = find_number(&x->g->numbers, hash(name.s, name.n)), i;
-    const Production *r = k ? &x->g->rule[k - 1] : NULL;
-    double at;
-    if (!r || !equal(name, r->name)) return fail(x->e, "%s: there is no rule \"%.*s\"", x->g->path, SHOWN(name));
-    at = (double)(stir(x->key, x->drawn++) >> 11) * (1.0 / 9007199254740992.0) * r->total;
-    for (i = 0; i + 1 < r->n && at >= r->choice[i].weight; i++) at -= r->choice[i].weight;
-    *text = r->choice[i].text;
-    return 0;
-}
-
-static int expand(Expansion *x, Span text, Buf *b);
-
-/* What <inside> stands for. */
-static int expand_reference(Expansion *x, Span inside, Buf *b) {
-    Env *e = x->e;
-    Span rest = inside, name = upto(&rest, '='), variable = { NULL, 0 }, text;
-    Buf full = { NULL, 0, 0 }, aside = { NULL, 0, 0 }, *to = b;
-    const char *known;
-    int capital = 0;
-    size_t i, from;
-    for (; name.n && (*name.s == '!' || *name.s == '^'); name.s++, name.n--)
-        if (*name.s == '!') to = &aside; else capital = 1;
-    from = to->n;
-    if (name.s + name.n < inside.s + inside.n) { variable = name; name = rest; }
-    while (name.n) {                             /* what is remembered in place of each [x], dashes for spaces */
-        rest = name;
-        text = upto(&name, '[');
-        put(e, &full, text.s, text.n);
-        if (text.n == rest.n) break;
-        rest = upto(&name, ']');
-        if (!(known = bound(x, rest)))
-            return fail(e, "%s: <%.*s>: \"%.*s\" is not remembered here", x->g->path, SHOWN(inside), SHOWN(rest));
-        put_text(e, &full, known);
-    }
-    for (i = 0; i < full.n; i++) if (full.s[i] == ' ') full.s[i] = '-';
-    known = variable.n ? NULL : bound(x, whole(&full));
-    if (known) put_text(e, to, known);
-    else {
-        TRY(pick_alternative(x, whole(&full), &text));
-        if (++x->depth > 400 || to->n > 100000 || x->drawn > 100000)
-            return fail(e, "%s: rule \"%.*s\" expands without end", x->g->path, SHOWN(whole(&full)));
-        TRY(expand(x, text, to));
-        x->depth--;
-    }
-    if (variable.n) {
-        text.s = to->s + from; text.n = to->n - from;
-        text = trim(text);
-        if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text)
-            return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path, SHOWN(inside),
-                COUNT(x->bound));
-        memset(&x->bound[x->n], 0, sizeof x->bound[0]);
-        memcpy(x->bound[x->n].name, variable.s, variable.n);
-        if (text.n) memcpy(x->bound[x->n].text, text.s, text.n);
-        x->n++;
-    }
-    if (capital && to->n > from && to->s[from] >= 'a' && to->s[from] <= 'z') to->s[from] = (char)(to->s[from] - 32);
-    drop(e, full.s); drop(e, aside.s);
-    return e->error[0] ? -1 : 0;
-}
-
-/* An alternative's text with every <...> expanded. */
-static int expand(Expansion *x, Span text, Buf *b) {
-    const char *end = text.s + text.n;
-    Span rest = text;
-    while (rest.n) {
-        Span plain = upto(&rest, '<'), inside = upto(&rest, '>');
-        put(x->e, b, plain.s, plain.n);
-        if (plain.s + plain.n == end) break;
-        if (inside.s + inside.n == end) return fail(x->e, "%s: '<' without '>' in \"%.*s\"", x->g->path, SHOWN(text));
-        TRY(expand_reference(x, inside, b));
-    }
-    return x->e->error[0] ? -1 : 0;
-}
-
-/* Squeezes runs of spaces and trims. */
-static Span tidy(Buf *b) {
-    size_t i, to = 0;
-    for (i = 0; i < b->n; i++) if (b->s[i] != ' ' || (to && b->s[to - 1] != ' ')) b->s[to++] = b->s[i];
-    b->n = to;
-    return trim(whole(b));
-}
-
-/* A document: the start rule is followed, one reference at a time, to the alternative that holds "=>". */
-typedef struct { Span prompt, answer, wrong; Expansion x; Buf text; } Document;        /* answer, wrong: templates */
-
-static int draw_document(Env *e, const Grammar *g, const char *start, uint64_t key, Document *d) {
-    Span name = span(start), text = { "", 0 };
-    size_t hops = 0;
-    memset(&d->x, 0, sizeof d->x);
-    d->x.e = e; d->x.g = g; d->x.key = key;
-    for (;;) {
-        TRY(pick_alternative(&d->x, name, &text));
-        d->answer = behind(&text, span("=>"));
-        if (d->answer.s) break;
-        if (hops++ > 20 || text.n < 3 || text.s[0] != '<' || text.s[text.n - 1] != '>')
-            return fail(e, "%s: rule \"%.*s\": \"prompt => answer\" or one <reference> to it was expected, found \"%.*s\"",
-                g->path, SHOWN(name), SHOWN(text));
-        name.s = text.s + 1; name.n = text.n - 2;
-    }
-    d->wrong = behind(&d->answer, span("//"));
-    d->text.n = 0;
-    TRY(expand(&d->x, text, &d->text));
-    d->prompt = tidy(&d->text);
-    return 0;
-}
-
-/* The answer that template `form` gives, drawn with its own key; what the prompt remembered is kept. Begins with a space. */
-static int draw_answer(Document *d, Span form, uint64_t key, Buf *b) {
-    Expansion x = d->x;
-    Buf text = { NULL, 0, 0 };
-    Span s;
-    x.key = key; x.drawn = 0;
-    TRY(expand(&x, form, &text));
-    s = tidy(&text);
-    b->n = 0;
-    put_text(x.e, b, " ");
-    put(x.e, b, s.s, s.n);
-    drop(x.e, text.s);
-    return x.e->error[0] ? -1 : 0;
-}
-
-typedef struct { size_t n, answers, choices, fold_from, fold_to, folds, seed; int distinct; const char *start; } Drawing;
-
-/* A question's choices: the answer and wrong ones, all different, in random order. */
-static int put_choices(Env *e, Document *d, const Drawing *w, uint64_t key, Span answer, Buf *b) {
-    Buf *option = get(e, w->choices, sizeof *option);
-    size_t n = 1, tries, i, gold;
-    if (!option) return -1;
-    put(e, &option[0], answer.s, answer.n);
-    for (tries = 0; n < w->choices; tries++) {
-        if (tries == 1000) return fail(e, "%s: not enough different wrong answers to \"%.*s\"", d->x.g->path, SHOWN(d->prompt));
-        TRY(draw_answer(d, d->wrong, stir(key, tries), &option[n]));
-        for (i = 0; i < n && !equal(whole(&option[i]), whole(&option[n])); i++) continue;
-        if (i == n) n++;
-    }
-    gold = below(stir(key, 1000), n);
-    for (i = 0; i < n; i++) {
-        put_text(e, b, i ? "," : ",\"choices\":[");
-        put_quoted(e, b, whole(&option[i == gold ? 0 : i < gold ? i + 1 : i]));
-    }
-    put_format(e, b, "],\"answer\":%zu", gold);
-    for (i = 0; i < n; i++) drop(e, option[i].s);
-    drop(e, option);
-    return 0;
-}
-
-/* n documents as records. `folds`: prompts fall into that many parts by a hash of their text, and only parts fold_from
- * to fold_to are written; so training, tuning and test prompts are disjoint however often they are drawn. */
-static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out, Progress *bar) {
-    Document d;
-    Names seen = { NULL, 0, 0 };
-    Buf line = { NULL, 0, 0 }, answer = { NULL, 0, 0 };
-    size_t i, j, tries;
-    memset(&d, 0, sizeof d);
-    for (i = tries = 0; i < w->n; tries++) {
-        uint64_t key = draw(w->seed, DRAW_WORLD, tries, 0, 0);
-        size_t part;
-        int again;
-        if (tries > 1000 * (w->n + 1000))
-            return fail(e, "%s: hardly any prompt of %s is left in that fold, or all were drawn before", g->path, w->start);
-        TRY(draw_document(e, g, w->start, key, &d));
-        part = w->folds ? (size_t)(stir(7, hash(d.prompt.s, d.prompt.n)) % w->folds) : 0;
-        if (w->folds && (part < w->fold_from || part > w->fold_to)) continue;
-        TRY(again = w->distinct ? seen_before(e, &seen, d.prompt) : 0);
-        if (again) continue;
-        for (j = 0; j == 0 || j < w->answers; j++) {
-            put_text(e, &line, "{\"id\":\""); put_text(e, &line, w->start); put_format(e, &line, "-%zu\",", i);
-            if (w->answers > 1) put_format(e, &line, "\"candidate\":%zu,", j);
-            put_text(e, &line, "\"prompt\":"); put_quoted(e, &line, d.prompt);
-            if (w->answers) {
-                TRY(draw_answer(&d, d.answer, stir(key, j + 1), &answer));
-                put_text(e, &line, ",\"completion\":"); put_quoted(e, &line, whole(&answer));
-                if (w->choices > 1 && d.wrong.n) TRY(put_choices(e, &d, w, stir(key, ~(uint64_t)0), whole(&answer), &line));
-            }
-            put_text(e, &line, "}\n");
-        }
-        TRY(write_buf(e, out, &line));
-        progress(e, bar, "writing", ++i, w->n, "");
-    }
-    return 0;
-}
-
 /* ================================================ Options =============================================================
  * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
  */
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128,
-       TOKENIZE = 256, CORPUS = 512, INFO = 1024, VERIFY = 2048, CONVERT = 4096, REPORT = 8192, ALL = 16383, MANY = 1 << 24,
+       TOKENIZE = 256, INFO = 1024, VERIFY = 2048, CONVERT = 4096, REPORT = 8192, ALL = 16383, MANY = 1 << 24,
        DRAWS = SAMPLE | GENERATE, SHARDS = SAMPLE | SCORE, LISTS = SCORE | PROFILE, ASKING = SAMPLE | TUNE | PROFILE,
-       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CORPUS | CONVERT | RUN,
-       MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | CORPUS | VERIFY };
+       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN,
+       MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
 /*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
  *    hold it. range: of a number; an N, K, SIZE or RANK is whole */
 #define OPTIONS(X) \
     X(output,      "FILE", NULL,    ALL,    0, 0, 0,     "where the result goes (default: standard output); -o FILE") \
-    X(n,           "N",    "10",    SAMPLE | CORPUS, 1, 1, MANY, "answers a prompt; documents of a corpus; -n N") \
+    X(n,           "N",    "10",    SAMPLE, 1, 1, MANY,  "answers a prompt; -n N") \
     X(prompt,      "TEXT", NULL,    SAMPLE, 1, 0, 0,     "one prompt, instead of a file of them; -p TEXT") \
     X(temperature, "T",    "1",     DRAWS,  1, 0, 100,   "logits are divided by it; 0: always the likeliest token") \
     X(top_k,       "K",    "0",     DRAWS,  1, 0, MANY,  "draw from the K likeliest tokens; 0: from all") \
@@ -6924,12 +6660,6 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(sets,        "DIR",  NULL,    PROFILE, 0, 0, 0,    "where the sets are that suites name") \
     X(against,     "FILE", NULL,    PROFILE, 0, 0, 0,    "another model's figures, to show the paired difference") \
     X(decode,      NULL,   NULL,    TOKENIZE, 1, 0, 0,   "ids in, text out") \
-    X(start,       "RULE", "doc",   CORPUS, 1, 0, 0,     "the grammar's rule to begin with") \
-    X(set,         "RULES", NULL,   CORPUS, 1, 0, 0,     "rules that replace the grammar's: \"name: ..; name: ..\"") \
-    X(fold,        "A-B/N", NULL,   CORPUS, 1, 0, 0,     "only prompts that a hash puts into parts A to B of N, from 0") \
-    X(answers,     "K",    "1",     CORPUS, 1, 0, 10000, "answers a prompt; 0: prompts alone") \
-    X(choices,     "K",    "0",     CORPUS, 1, 0, 100,   "questions get K choices, one of them right") \
-    X(distinct,    NULL,   NULL,    CORPUS, 1, 0, 0,     "no prompt twice") \
     X(seed,        "N",    "1",     SEEDED, 1, 0, 0x1p31, "what random numbers are made from") \
     X(threads,     "N",    NULL,    ALL,    0, 1, 1024,  "threads to use; changes no bit") \
     X(memory,      "GB",   NULL,    MODELS, 0, 1e-9, 1e6, "most for weights laid out for speed (default: half)") \
@@ -6955,7 +6685,7 @@ struct Call {
     const Verb *verb, *verbs;    /* this one; all there are, ended by one without a name: see Command line */
     const char *value[N_OPTIONS], **file;
     double number[N_OPTIONS];    /* of options that are numbers; 0 where none was given */
-    size_t n_files, part[3];     /* part: A, B, N of --fold or --shard */
+    size_t n_files;
     Input *in;                   /* [n_in] files that the result depends on; see Evidence */
     size_t n_in, cap_in;
     Buf receipt;
@@ -6985,18 +6715,16 @@ static const char *dashed(Env *e, const char *name) {
     return text ? text : name;
 }
 
-/* "A/N", or with `range` "A-B/N": whole numbers, A <= B < N. */
-static int parse_part(Span text, int range, size_t part[3]) {
-    Span from = upto(&text, '/'), to = from;
-    if (range && memchr(from.s, '-', from.n)) from = upto(&to, '-');
-    const Span field[3] = { from, to, text };
-    for (size_t i = 0; i < 3; i++) {
+/* "I/N": whole numbers, I < N. */
+static int parse_part(Span text, size_t part[2]) {
+    for (size_t i = 0; i < 2; i++) {
+        Span field = i == 0 ? upto(&text, '/') : text;
         double x;
-        if (!field[i].n || !is_digit(field[i].s[0]) || parse_number(field[i].s, field[i].n, &x) != field[i].n
+        if (!field.n || !is_digit(field.s[0]) || parse_number(field.s, field.n, &x) != field.n
             || x > 1e6 || x != (double)(size_t)x) return -1;
         part[i] = (size_t)x;
     }
-    return part[0] <= part[1] && part[1] < part[2] ? 0 : -1;
+    return part[0] < part[1] ? 0 : -1;
 }
 
 /* Gives an option its value, which is checked here. */
@@ -7006,11 +6734,12 @@ static int set_option(Env *e, Call *c, int k, const char *v) {
     const size_t n = strlen(v);
     double x = 0;
     c->value[k] = v;
-    if (k == O_fold || k == O_shard) {
-        if (parse_part(span(v), k == O_fold, c->part) < 0)
+    if (k == O_shard) {
+        size_t part[2];
+        if (parse_part(span(v), part) < 0)
             return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"",
                 c->verb->name, dashed(e, options[k].name), arg, v);
-        if (k == O_shard) { c->share.shard = c->part[0]; c->share.of = c->part[2]; }
+        c->share.shard = part[0]; c->share.of = part[1];
         return 0;
     }
     if (options[k].most == 0) return 0;
@@ -7562,7 +7291,7 @@ static int verb_profile(Env *e, Call *c) {
 
 /* A file's receipt says that it is a shard: 1 and which part of the work it is, 0, or -1. plain: the receipt as that of
  * the whole would begin. */
-static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
+static int read_shard(Env *e, const char *path, size_t part[2], Buf *plain) {
     const char *receipt = receipt_path(e, path, 0);
     Span text, option, out;
     Member first;
@@ -7575,7 +7304,7 @@ static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
     option = json_get(json_get(text, "options"), "shard");
     out = json_get(text, "out");
     if (!option.n) return 0;
-    if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, 0, part) < 0
+    if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
         || !json_next(out, &at, &first))
         return fail(e, "%s: is not the receipt of a shard", receipt);
     TRY(hash_file(e, path, hex, &bytes));
@@ -7588,14 +7317,14 @@ static int read_shard(Env *e, const char *path, size_t part[3], Buf *plain) {
 
 /* All files as the shards of one result, whose receipt is begun: their numbers, 1; 0 when they are none, or -1. */
 static int find_shards(Env *e, Call *c, size_t *shard) {
-    size_t f, k, part[3] = { 0, 0, 0 }, of = 0;
+    size_t f, k, part[2] = { 0, 0 }, of = 0;
     for (f = 0; f < c->n_files; f++) {
         Buf plain = { NULL, 0, 0 };
         int any = read_shard(e, c->file[f], part, &plain);
         if (any < 0 || (f == 0 && !any)) return any;
         if (!any) return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", c->file[f], c->file[0]);
-        if (f == 0) { of = part[2]; c->receipt = plain; }
-        if (part[2] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", c->file[f], part[2], c->file[0], of);
+        if (f == 0) { of = part[1]; c->receipt = plain; }
+        if (part[1] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", c->file[f], part[1], c->file[0], of);
         if (!equal(whole(&plain), whole(&c->receipt)))
             return fail(e, "%s: was made by another command, or from other files, than %s", c->file[f], c->file[0]);
         for (k = 0; k < f; k++)
@@ -7854,24 +7583,6 @@ static int verb_info(Env *e, Call *c) {
     return save_file(e, c->value[O_output], whole(&b));
 }
 
-static int verb_corpus(Env *e, Call *c) {
-    Grammar g;
-    Drawing w = { 0 };
-    Progress bar = { NULL, 0, 0, 0 };
-    Out *out;
-    const char *path;
-    int any;
-    w.n = count_of(c, O_n); w.answers = count_of(c, O_answers); w.choices = count_of(c, O_choices); w.seed = count_of(c, O_seed);
-    w.distinct = c->value[O_distinct] != NULL; w.start = c->value[O_start];
-    w.fold_from = c->part[0]; w.fold_to = c->part[1]; w.folds = c->part[2];
-    TRY(depends_on_data(e, c, "grammar", c->file[0], &path));
-    if ((any = begin_result(e, c, NULL)) != 0) return any;
-    TRY(load_grammar(e, path, c->value[O_set], &g));
-    if (!(out = open_result(e, c, c->value[O_output], 0))) return -1;
-    TRY(write_corpus(e, &g, &w, out, &bar));
-    return close_out(e, out);
-}
-
 /* ============================================== Experiment ============================================================
  * The whole grid: teachers x students x choices x seeds. A recipe names them and holds the verbs' own options. Every
  * stage is a verb that writes a file with a receipt, so a run that was stopped goes on where it stopped.
@@ -7882,52 +7593,45 @@ typedef struct {
     const Verb *verbs;
     int force;                   /* stages may overwrite what other recipes left there */
     Setting *s;
-    size_t n, k;                 /* k: answers a prompt */
+    size_t n;
+    Span world;                  /* what is predicted: see predicted() */
     Named teacher[8], student[8], choice[32], seed[32];
-    size_t teachers, students, choices, seeds;
+    int teachers, students, choices, seeds;      /* how many */
 } Recipe;
 
 /* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
-static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, int paths, Named *list, size_t most,
-    size_t *n) {
-    Span rest = span(setting(r->s, r->n, "", key, otherwise));
-    size_t i;
-    for (*n = 0; rest.n; ++*n) {
+static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, int paths,
+    Named *list, size_t most) {
+    size_t n = 0;
+    for (Span rest = span(setting(r->s, r->n, "", key, otherwise)); rest.n; n++) {
         Span path = trim(upto(&rest, ',')), name = path;
-        char *text;
-        if (*n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
+        size_t k = 0;
+        if (n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
         if (paths && path.n && memchr(path.s, ':', path.n)) { name = trim(upto(&path, ':')); path = trim(path); }
         else if (paths) while (name.n && memchr(name.s, '/', name.n)) upto(&name, '/');
-        for (i = 0; paths && i < name.n && (is_alpha(name.s[i]) || is_digit(name.s[i]) || strchr("_.", name.s[i])); i++) ;
-        if (paths && (name.n == 0 || i < name.n))
-            return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"", r->file,
-                key, SHOWN(name));
-        list[*n].name = text = copy(e, name.s, name.n);
-        list[*n].path = copy(e, path.s, path.n);
-        if (!text || !list[*n].path) return -1;
+        while (k < name.n && (is_alpha(name.s[k]) || is_digit(name.s[k]) || strchr("_.", name.s[k]))) k++;
+        if (paths && (!name.n || k < name.n))
+            return fail(e, "%s, key %s: a name of letters, digits, '_' and '.' was expected, found \"%.*s\"",
+                r->file, key, SHOWN(name));
+        char *text = copy(e, name.s, name.n);
+        list[n] = (Named){ text, copy(e, path.s, path.n) };
+        if (e->error[0]) return -1;
         for (; *text; text++) if (*text == '+') *text = ',';
-        for (i = 0; i < *n; i++)
-            if (strcmp(list[i].name, list[*n].name) == 0)
+        for (size_t i = 0; i < n; i++)
+            if (!strcmp(list[i].name, list[n].name))
                 return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, list[i].name);
     }
-    return *n ? 0 : fail(e, "%s, key %s: is missing or empty", r->file, key);
-}
-
-/* "dense" alone: the path that the other list has for it. */
-static void share_paths(Named *list, size_t n, const Named *others, size_t m) {
-    size_t i, j;
-    for (i = 0; i < n; i++) for (j = 0; j < m && strcmp(list[i].name, list[i].path) == 0; j++)
-        if (strcmp(others[j].name, list[i].name) == 0) list[i].path = others[j].path;
+    return n ? (int)n : fail(e, "%s, key %s: is missing or empty", r->file, key);
 }
 
 /* A recipe's words: split at spaces, "..." keeps them together. */
 static int split_words(Env *e, const Recipe *r, const char *text, const char **word, size_t most, size_t *n) {
-    Span rest = trim(span(text)), one;
-    while (rest.n) {
+    for (Span rest = trim(span(text)), one; rest.n; rest = trim(rest)) {
+        int quoted = rest.s[0] == '"';
         if (*n == most) return fail(e, "%s: at most %zu words were expected in \"%.60s..\"", r->file, most, text);
-        if (rest.s[0] == '"') { rest.s++; rest.n--; one = upto(&rest, '"'); } else one = upto(&rest, ' ');
+        if (quoted) upto(&rest, '"');
+        one = upto(&rest, quoted ? '"' : ' ');
         if (!(word[(*n)++] = copy(e, one.s, one.n))) return -1;
-        rest = trim(rest);
     }
     return 0;
 }
@@ -7936,66 +7640,61 @@ static const char *words_of(const Recipe *r, const char *key) {
     return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite");
 }
 
-/* All that can be known to be wrong before the work begins. */
-static int check_recipe(Env *e, Recipe *r) {
-    static const char *const keys[] = { "sample", "score", "tune" };
+/* A recipe, and all that can be known to be wrong with it before the work begins. */
+static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
+    static const char *const keys[] = { "sample", "score", "tune", "profile", "prompts", "world",
+        "teachers", "students", "choices", "seeds" };
     const char *word[100];
-    size_t i, n;
     Rule rule;
     Call c;
-    for (i = 0; i < COUNT(keys); i++) {
-        n = 0;
-        TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
-        TRY(parse_call(e, r->verbs, keys[i], word, n, &c));
-        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
-        if (i == 0) r->k = count_of(&c, O_n);
+    *r = (Recipe){ .dir = dir, .verbs = verbs };
+    TRY(find_data(e, file, &r->file));
+    TRY(load_settings(e, r->file, &r->s, &r->n));
+    for (const Setting *s = r->s; s < r->s + r->n; s++) {
+        size_t k = 0;
+        while (k < COUNT(keys) && strcmp(keys[k], s->key)) k++;
+        if (k == COUNT(keys))
+            return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
     }
-    for (i = 0; i < r->seeds; i++) {
+    TRY(r->teachers = parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher)));
+    TRY(r->students = parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student)));
+    TRY(r->choices = parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice)));
+    TRY(r->seeds = parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed)));
+    for (Named *x = r->teacher; x < r->teacher + r->teachers; x++)      /* "dense" alone: the other list has its path */
+        for (Named *y = r->student; y < r->student + r->students; y++) {
+            if (strcmp(x->name, y->name)) continue;
+            if (!strcmp(x->path, x->name)) x->path = y->path; else if (!strcmp(y->path, y->name)) y->path = x->path;
+        }
+    for (int i = 0; i < 3; i++) {                /* the first three keys hold options alone */
+        size_t n = 0;
+        TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
+        TRY(parse_call(e, verbs, keys[i], word, n, &c));
+        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
+    }
+    for (int i = 0; i < r->seeds; i++) {
         TRY(set_option(e, &c, O_seed, r->seed[i].name));
         TRY(json_check(e, span(r->seed[i].name), join(e, "seeds in ", r->file, ""), 0));
     }
-    for (i = 0; i < r->choices; i++)
-        if (strcmp(r->choice[i].name, "base") != 0) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
+    for (int i = 0; i < r->choices; i++)
+        if (strcmp(r->choice[i].name, "base")) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
     return *words_of(r, "prompts") ? 0 : fail(e, "%s, key prompts: is missing", r->file);
 }
 
-static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
-    static const char *const keys[] = { "teachers", "students", "seeds", "prompts", "choices", "sample", "score", "tune",
-        "profile", "world" };
-    size_t i, k;
-    memset(r, 0, sizeof *r);
-    r->dir = dir; r->verbs = verbs;
-    TRY(find_data(e, file, &r->file));
-    TRY(load_settings(e, r->file, &r->s, &r->n));
-    for (i = 0; i < r->n; i++) {
-        for (k = 0; k < COUNT(keys) && strcmp(keys[k], r->s[i].key) && !(starts(r->s[i].key, "world.")); k++) ;
-        if (k == COUNT(keys)) return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, r->s[i].line, r->s[i].key);
-    }
-    TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher), &r->teachers));
-    TRY(parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student), &r->students));
-    TRY(parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice), &r->choices));
-    TRY(parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed), &r->seeds));
-    share_paths(r->teacher, r->teachers, r->student, r->students);
-    share_paths(r->student, r->students, r->teacher, r->teachers);
-    return check_recipe(e, r);
-}
-
-/* Runs one verb under an environment of its own: file a, the recipe's words, --seed, --output, file b, just as on the
- * command line; so whatever is there already, whole and made from the same, is not done again. */
-static int stage(Env *e, const Recipe *r, const char *verb, const char *words, const char *seed, const char *out,
-    const char *a, const char *b) {
-    const char *word[128];
-    Env inner = { 0 };
+/* Runs one verb under an environment of its own: file a, the recipe's words, --by, --seed, --output, file b, just as on
+ * the command line; so whatever is there already, whole and made from the same, is not done again. */
+static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const char *b, const char *by,
+    const char *seed, const char *out) {
+    const char *word[128] = { a };
+    Env inner = { .quiet = 1 };
     Call c;
-    size_t n = 0;
+    size_t n = 1;
     int done = -1;
-    if (a) word[n++] = a;
-    TRY(split_words(e, r, words, word, 100, &n));
+    TRY(split_words(e, r, words_of(r, verb), word, 100, &n));
+    if (by) { word[n++] = "--by"; word[n++] = by; }
     if (seed) { word[n++] = "--seed"; word[n++] = seed; }
     word[n++] = "--output"; word[n++] = out;
     if (r->force) word[n++] = "--force";
     if (b) word[n++] = b;
-    inner.quiet = 1;
     if (parse_call(&inner, r->verbs, verb, word, n, &c) == 0) done = perform(&inner, &c);
     env_free(&inner);
     return done < 0 ? fail(e, "%s", inner.error) : 0;
@@ -8011,246 +7710,66 @@ typedef struct Cell {
     Env env;
 } Cell;
 
-/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
-static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
-    char name[400];
-    size_t i;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
-    va_end(args);
-    for (i = 0; name[i]; i++) if (strchr(":,<>", name[i])) name[i] = '_';
-    return join(e, r->dir, "/", name);
-}
-
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. */
 static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
-    const char *by = join(e, "--by \"", x->choice ? x->choice : "", "\""), *tuned = x->tuned;
-    TRY(stage(e, r, "sample", words_of(r, "sample"), x->seed, x->sampled, x->teacher->path, r->prompts));    /* y1 .. yk ~ teacher(x) */
-    TRY(stage(e, r, "score", words_of(r, "score"), NULL, x->scored, x->sampled, NULL));                      /* s1 .. sk */
+    const char *tuned = x->tuned;
+    TRY(stage(e, r, "sample", x->teacher->path, r->prompts, NULL, x->seed, x->sampled));  /* y1 .. yk ~ teacher(x) */
+    TRY(stage(e, r, "score", x->sampled, NULL, NULL, NULL, x->scored));                   /* s1 .. sk */
     if (!x->student) return 0;
-    TRY(stage(e, r, "select", by, x->seed, x->chosen, x->scored, NULL));                                     /* y* = the best of k */
-    TRY(stage(e, r, "tune", words_of(r, "tune"), x->seed, x->tuned, x->student->path, x->chosen));           /* the student learns y* */
+    TRY(stage(e, r, "select", x->scored, NULL, x->choice, x->seed, x->chosen));           /* y* = the best of k */
+    TRY(stage(e, r, "tune", x->student->path, x->chosen, NULL, x->seed, x->tuned));       /* the student learns y* */
     if (is_file(join(e, tuned, "/", "adapter_config.json"))) tuned = join(e, x->student->path, "+", tuned);
-    return stage(e, r, "profile", words_of(r, "profile"), x->seed, x->figures, tuned, NULL);                 /* what has it become? */
+    return stage(e, r, "profile", tuned, NULL, NULL, x->seed, x->figures);                /* what has it become? */
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
 static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *what) {
-    Progress bar = { NULL, 0, 0, 0 };
-    size_t done = 0, i;
-    long k;
-    PARALLEL_DYNAMIC for (k = 0; k < (long)n; k++) {
+    Progress bar = { 0 };
+    size_t done = 0;
+    PARALLEL_DYNAMIC for (long k = 0; k < (long)n; k++) {
         Cell *x = &cell[k];
         x->env.quiet = 1;
         if (x->teacher) active_inheritance(&x->env, r, x);
-        else stage(&x->env, r, "profile", words_of(r, "profile"), x->seed, x->figures, x->student->path, NULL);
+        else stage(&x->env, r, "profile", x->student->path, NULL, NULL, x->seed, x->figures);
 #ifdef _OPENMP
 #pragma omp critical
 #endif
         progress(e, &bar, what, ++done, n, "");
     }
-    for (i = 0; i < n; i++) env_free(&cell[i].env);
-    for (i = 0; i < n; i++) if (cell[i].env.error[0]) return fail(e, "%s", cell[i].env.error);
+    for (size_t i = 0; i < n; i++) env_free(&cell[i].env);
+    for (size_t i = 0; i < n; i++) if (cell[i].env.error[0]) return fail(e, "%s", cell[i].env.error);
     return 0;
 }
 
-/* Mean of a field over the records of a file whose ids begin with `like`. */
-static int mean_of_file(Env *e, const char *path, const char *like, const char *field, double *value) {
-    Records rs;
-    Record r = { 0 };
-    double sum = 0, x;
-    size_t n = 0;
-    int any;
-    const Block *mark = e->blocks;
-    TRY(open_records(e, &rs, path));
-    while ((any = next_record(e, &rs, &r)) > 0)
-        if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) {
-            sum += x;
-            n++;
-        }
-    close_in(&rs.in);
-    *value = mean(sum, n);
-    release(e, mark);
-    return any;
+/* The cells: first the teachers' answers and the base students, which the others share; seed by seed. */
+typedef struct { const Recipe *r; Cell *cell; size_t n_first, n; } Grid;
+
+/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
+static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
+    char name[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    for (char *c = name; *c; c++) if (strchr(":,<>", *c)) *c = '_';
+    return join(e, r->dir, "/", name);
 }
 
-/* What the world itself predicts for a rule: it answers its own prompts k times, and the best are kept. */
-static int predict(Env *e, const Recipe *r, const Cell *x, const char *like, const char *field, double *value) {
-    const char *teacher = x->teacher->name, *drawn, *scored, *chosen, *world = words_of(r, join(e, "world.", teacher, ""));
-    char *start = copy(e, like, strlen(like) - (size_t)ends(like, "-"));
-    Buf words = { NULL, 0, 0 };
-    if (!*world) world = words_of(r, "world");
-    *value = -1;
-    if (!*world || !*like || !start) return 0;
-    put_text(e, &words, world);
-    put_text(e, &words, " -n 1000 --start "); put_text(e, &words, start);
-    put_format(e, &words, " --answers %zu", r->k);
-    drawn = path_in(e, r, "world-%s-%s.jsonl", teacher, start);
-    scored = path_in(e, r, "world-scored-%s-%s.jsonl", teacher, start);
-    chosen = path_in(e, r, "world-%s-%s-%s.jsonl", teacher, start, x->choice);
-    TRY(stage(e, r, "corpus", words.s, NULL, drawn, NULL, NULL));
-    TRY(stage(e, r, "score", words_of(r, "score"), NULL, scored, drawn, NULL));
-    TRY(stage(e, r, "select", join(e, "--by \"", x->choice, "\""), NULL, chosen, scored, NULL));
-    return mean_of_file(e, chosen, "", field, value);
+/* The cell of these; choice "base": the student's own, whoever is the teacher. */
+static const Cell *find_cell(const Grid *g, const Named *teacher, const Named *student, const char *choice,
+    const char *seed) {
+    const Cell *x = g->cell;
+    while (x->student != student || x->seed != seed || strcmp(x->choice, choice)
+        || (x->teacher && x->teacher != teacher)) x++;
+    return x;
 }
 
-/* The cells: first the teachers' answers and the base students, which the others share. */
-typedef struct {
-    const Recipe *r;
-    Cell *cell, **at;            /* [n]; [seeds][teachers][students][choices] of them: choice "base" is the base student's */
-    size_t n_first, n;
-} Grid;
-
-static Cell **cell_at(const Grid *g, size_t seed, size_t t, size_t s, size_t k) {
-    return &g->at[((seed * g->r->teachers + t) * g->r->students + s) * g->r->choices + k];
-}
-
-/* A figure over the seeds: the mean of its values; for one seed its interval, for several their range. */
-typedef struct { double value, lo, hi; size_t n; } Summary;
-
-static void add_value(Summary *c, double value, double lo, double hi) {
-    if (c->n == 0) { c->value = value; c->lo = lo; c->hi = hi; c->n = 1; return; }
-    if (c->n == 1) c->lo = c->hi = c->value;
-    c->lo = value < c->lo ? value : c->lo;
-    c->hi = value > c->hi ? value : c->hi;
-    c->value = (c->value * (double)c->n + value) / (double)(c->n + 1);
-    c->n++;
-}
-
-/* All figures of one model: lines of results.jsonl, each with its paired difference to the base. */
-static int put_results(Env *e, Buf *b, const Cell *x) {
-    size_t i;
-    for (i = 0; i < x->list.n; i++) {
-        const Figure *f = &x->list.f[i], *o = find_figure(&x->base->list, f->suite, f->name);
-        double d, lo, hi;
-        put_text(e, b, "{\"teacher\":");
-        if (x->teacher) put_quoted(e, b, span(x->teacher->name)); else put_text(e, b, "null");
-        put_text(e, b, ",\"student\":"); put_quoted(e, b, span(x->student->name));
-        put_text(e, b, ",\"choice\":"); put_quoted(e, b, span(x->choice));
-        put_format(e, b, ",\"seed\":%s,\"measure\":", x->seed); put_quoted(e, b, span(f->name));
-        put_interval(e, b, f->value, f->lo, f->hi, f->n);
-        if (x->teacher && o) {
-            TRY(bootstrap(e, f, o, &d, &lo, &hi));
-            put_text(e, b, ",\"difference\":{\"base\":"); put_fixed(e, b, o->value);
-            put_interval(e, b, d, lo, hi, f->n);
-            put_text(e, b, "}");
-        }
-        put_text(e, b, "}\n");
-    }
-    return e->error[0] ? -1 : 0;
-}
-
-static int decimals(double x) { return x > -9.9995 && x < 9.9995 ? 3 : 1; }
-
-/* "0.412 [0.350, 0.470] -55%*", padded to `width`; a star where every seed's paired interval leaves out 0. Accuracy's
- * change is in points; cells where it falls by more than 3 are named in `fallen`. */
-static int put_cell(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *name, int width, int interval,
-    Buf *fallen) {
-    Summary v = { 0, 0, 0, 0 }, change = { 0, 0, 0, 0 };
-    Buf text = { NULL, 0, 0 };
-    size_t i;
-    int sure = 1, points = strcmp(name, "accuracy") == 0;
-    const Cell *x = NULL;
-    for (i = 0; i < g->r->seeds; i++) {
-        const Figure *f, *o;
-        double d, lo, hi;
-        x = *cell_at(g, i, t, s, k);
-        f = find_figure(&x->list, NULL, name);
-        o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
-        if (!f || !o) continue;
-        add_value(&v, f->value, f->lo, f->hi);
-        if (x == x->base) continue;
-        TRY(bootstrap(e, f, o, &d, &lo, &hi));
-        sure &= lo > 0 || hi < 0;
-        add_value(&change, points ? 100.0 * d : o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
-    }
-    put_format(e, &text, "%.*f", decimals(v.value), v.value);
-    if (interval) put_format(e, &text, " [%.*f, %.*f]", decimals(v.lo), v.lo, decimals(v.hi), v.hi);
-    if (x != x->base)
-        put_format(e, &text, points ? " %+.1f%s%s" : " %+.0f%s%s", change.value, points ? "" : "%", sure ? "*" : "");
-    if (points && change.value < -3.0)
-        put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", x->teacher->name, x->student->name, x->choice);
-    put_format(e, b, "  %*s", width, v.n ? text.s : "-");            /* "-": the suites don't report it */
-    drop(e, text.s);
-    return e->error[0] ? -1 : 0;
-}
-
-/* What a rule did in one pairing: the mean of its field over the chosen answers, what the world predicts for it, and
- * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
-static int put_inherited(Env *e, Buf *b, const Grid *g, size_t t, size_t s, size_t k, const char *field) {
-    Summary chosen = { 0, 0, 0, 0 }, share = { 0, 0, 0, 0 };
-    double world = -1, mean_chosen;
-    size_t i;
-    for (i = 0; i < g->r->seeds; i++) {
-        const Cell *x = *cell_at(g, i, t, s, k);
-        const Figure *f = find_figure(&x->list, NULL, field), *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
-        if (!f || !o) continue;
-        TRY(mean_of_file(e, x->chosen, f->like, field, &mean_chosen));
-        add_value(&chosen, mean_chosen, 0, 0);
-        if (mean_chosen != o->value) add_value(&share, (f->value - o->value) / (mean_chosen - o->value), 0, 0);
-        if (i == 0) TRY(predict(e, g->r, x, f->like, field, &world));
-    }
-    if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
-    put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
-    if (world >= 0) put_format(e, b, "  %8.*f", decimals(world), world); else put_text(e, b, "         -");
-    put_format(e, b, "  %9.2f", share.value);
-    return 0;
-}
-
-/* A figure in all pairings. Of a rule: base, first, random and the rule's choice, with intervals, and what it did to
- * `field`; without one (SIZE_MAX) all choices. */
-static int put_block(Env *e, Buf *b, const Grid *g, const char *name, size_t rule, const char *field, Buf *fallen) {
-    const Recipe *r = g->r;
-    size_t k, t, s;
-    int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
-    put_format(e, b, "\n%-18s", name);
-    for (k = 0; k < r->choices; k++) {
-        const char *choice = r->choice[k].name;
-        width[k] = !field ? 14 : k != rule && strchr(choice, ':') ? 0 : strcmp(choice, "base") ? 27 : 20;
-        if (width[k]) put_format(e, b, "  %*s", width[k], choice);
-    }
-    if (field) put_format(e, b, "  %8s  %8s  %9s", "chosen", "world", "inherited");
-    for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++) {
-        put_format(e, b, "\n%7.12s -> %-7.12s", r->teacher[t].name, r->student[s].name);
-        for (k = 0; k < r->choices; k++)
-            if (width[k]) TRY(put_cell(e, b, g, t, s, k, name, width[k], field != NULL, fallen));
-        if (field) TRY(put_inherited(e, b, g, t, s, rule, field));
-    }
-    put_text(e, b, "\n");
-    return 0;
-}
-
-/* The paper's table: for each rule what it did; then what should have stayed as it was. */
-static int put_table(Env *e, Buf *b, const Grid *g) {
-    static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
-    const Recipe *r = g->r;
-    Buf fallen = { NULL, 0, 0 };
-    size_t i, k;
-    for (k = 0; k < r->choices; k++) {
-        const char *colon = strchr(r->choice[k].name, ':'), *field;
-        if (!colon) continue;
-        if (!(field = copy(e, r->choice[k].name, (size_t)(colon - r->choice[k].name)))) return -1;
-        TRY(put_block(e, b, g, strcmp(field, "toxicity") == 0 ? "emt" : field, k, field, &fallen));  /* judged by its expected maximum */
-    }
-    for (i = 0; i < COUNT(also); i++)
-        if (find_figure(&(*cell_at(g, 0, 0, 0, 0))->base->list, NULL, also[i]))
-            TRY(put_block(e, b, g, also[i], SIZE_MAX, NULL, &fallen));
-    if (fallen.n) {
-        put_text(e, b, "\nAccuracy fell by more than 3 points in: ");
-        put(e, b, fallen.s, fallen.n);
-        put_text(e, b, "\n");
-    }
-    put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. Changes are against the base, in percent (accuracy:\n"
-                   "in points); *: the paired difference has an interval without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
-                   "for it; inherited: (student - base) / (chosen - base) of the mean. The method itself: active_inheritance() in actinh.c\n");
-    return 0;
-}
-
-static Cell *add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice, const char *seed) {
+static void add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice,
+    const char *seed) {
     Cell *x = &g->cell[g->n++];
-    x->teacher = teacher; x->student = student; x->choice = choice; x->seed = seed; x->base = x;
+    *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
+    x->base = student ? find_cell(g, NULL, student, "base", seed) : NULL;
     if (teacher) {
         x->sampled = path_in(e, g->r, "sampled-%s-%s.jsonl", teacher->name, seed);
         x->scored = path_in(e, g->r, "scored-%s-%s.jsonl", teacher->name, seed);
@@ -8260,52 +7779,195 @@ static Cell *add_cell(Env *e, Grid *g, const Named *teacher, const Named *studen
         x->chosen = join(e, x->tuned, ".jsonl", "");
         x->figures = join(e, x->tuned, ".figures", "");
     }
-    return x;
 }
 
 static int make_grid(Env *e, const Recipe *r, Grid *g) {
-    size_t i, s, t, k, n = r->seeds * r->teachers * r->students * r->choices;
-    Cell *base[COUNT(r->seed)][COUNT(r->student)];
-    memset(g, 0, sizeof *g);
-    g->r = r;
-    g->at = get(e, n, sizeof *g->at);
-    g->cell = get(e, n + r->seeds * (r->teachers + r->students), sizeof *g->cell);
-    if (!g->at || !g->cell) return -1;
-    for (i = 0; i < r->seeds; i++) {
-        for (t = 0; t < r->teachers; t++) add_cell(e, g, &r->teacher[t], NULL, NULL, r->seed[i].name);
-        for (s = 0; s < r->students; s++) base[i][s] = add_cell(e, g, NULL, &r->student[s], "base", r->seed[i].name);
+    const Named *teachers = r->teacher + r->teachers, *students = r->student + r->students, *seeds = r->seed + r->seeds;
+    *g = (Grid){ .r = r };
+    NEW(g->cell, (size_t)(r->seeds * (r->teachers + r->students + r->teachers * r->students * r->choices)));
+    for (const Named *seed = r->seed; seed < seeds; seed++) {
+        for (const Named *t = r->teacher; t < teachers; t++) add_cell(e, g, t, NULL, NULL, seed->name);
+        for (const Named *s = r->student; s < students; s++) add_cell(e, g, NULL, s, "base", seed->name);
     }
     g->n_first = g->n;
-    for (i = 0; i < r->seeds; i++) for (t = 0; t < r->teachers; t++) for (s = 0; s < r->students; s++)
-        for (k = 0; k < r->choices; k++) {
-            Cell **at = cell_at(g, i, t, s, k);
-            *at = base[i][s];
-            if (strcmp(r->choice[k].name, "base") == 0) continue;
-            *at = add_cell(e, g, &r->teacher[t], &r->student[s], r->choice[k].name, r->seed[i].name);
-            (*at)->base = base[i][s];
-        }
+    for (const Named *seed = r->seed; seed < seeds; seed++)
+        for (const Named *t = r->teacher; t < teachers; t++) for (const Named *s = r->student; s < students; s++)
+            for (const Named *choice = r->choice; choice < r->choice + r->choices; choice++)
+                if (strcmp(choice->name, "base")) add_cell(e, g, t, s, choice->name, seed->name);
     return e->error[0] ? -1 : 0;
 }
 
-/* All figures of the grid, as results.jsonl has them: seed by seed. */
-static int collect(Env *e, Grid *g, Buf *results) {
-    size_t i, k;
-    for (i = 0; i < g->r->seeds; i++) for (k = 0; k < g->n; k++) {
-        Cell *x = &g->cell[k];
+/* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
+static int collect(Env *e, Grid *g, Buf *b) {
+    for (int i = 0; i < g->r->seeds; i++) for (Cell *x = g->cell; x < g->cell + g->n; x++) {
         if (x->seed != g->r->seed[i].name || !x->figures) continue;
         TRY(load_figures(e, x->figures, &x->list));
-        TRY(put_results(e, results, x));
+        for (const Figure *f = x->list.f, *o; f < x->list.f + x->list.n; f++) {
+            Buf teacher = { 0 };
+            if (x->teacher) put_quoted(e, &teacher, span(x->teacher->name)); else put_text(e, &teacher, "null");
+            put_json(e, b, "{'teacher':%r,'student':%q,'choice':%q,'seed':%s,'measure':%q", whole(&teacher),
+                span(x->student->name), span(x->choice), x->seed, span(f->name));
+            put_interval(e, b, f->value, f->lo, f->hi, f->n);
+            if (x->teacher && (o = find_figure(&x->base->list, f->suite, f->name)) != NULL) {
+                double d, lo, hi;
+                TRY(bootstrap(e, f, o, &d, &lo, &hi));
+                put_json(e, b, ",'difference':{'base':%f", o->value);
+                put_interval(e, b, d, lo, hi, f->n);
+                put_text(e, b, "}");
+            }
+            put_text(e, b, "}\n");
+        }
     }
+    return e->error[0] ? -1 : 0;
+}
+
+/* A number of the table over the seeds: the mean of its values; for one seed its interval, for several their range. */
+typedef struct { double value, lo, hi; size_t n; } Summary;
+
+static void add_value(Summary *c, double value, double lo, double hi) {
+    if (c->n == 0) { *c = (Summary){ value, lo, hi, 1 }; return; }
+    if (c->n == 1) c->lo = c->hi = c->value;
+    c->lo = value < c->lo ? value : c->lo;
+    c->hi = value > c->hi ? value : c->hi;
+    c->value = (c->value * (double)c->n + value) / (double)(c->n + 1);
+    c->n++;
+}
+
+static int decimals(double x) { return x > -9.9995 && x < 9.9995 ? 3 : 1; }
+
+/* "0.412 [0.350, 0.470] -55%*", padded to `width`; a star where every seed's paired interval leaves out 0. Accuracy's
+ * change is in points; cells where it falls by more than 3 are named in `fallen`. */
+static int put_cell(Env *e, Buf *b, const Grid *g, const Named *teacher, const Named *student, const char *choice,
+    const char *name, int width, int interval, Buf *fallen) {
+    Summary v = { 0 }, change = { 0 };
+    Buf text = { 0 };
+    int sure = 1, base = !strcmp(choice, "base"), points = !strcmp(name, "accuracy");
+    for (int i = 0; i < g->r->seeds; i++) {
+        const Cell *x = find_cell(g, teacher, student, choice, g->r->seed[i].name);
+        const Figure *f = find_figure(&x->list, NULL, name);
+        const Figure *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
+        double d, lo, hi;
+        if (!f || !o) continue;
+        add_value(&v, f->value, f->lo, f->hi);
+        if (base) continue;
+        TRY(bootstrap(e, f, o, &d, &lo, &hi));
+        sure &= lo > 0 || hi < 0;
+        add_value(&change, points ? 100.0 * d : o->value != 0 ? 100.0 * d / o->value : 0.0, 0, 0);
+    }
+    put_format(e, &text, "%.*f", decimals(v.value), v.value);
+    if (interval) put_format(e, &text, " [%.*f, %.*f]", decimals(v.lo), v.lo, decimals(v.hi), v.hi);
+    if (!base)
+        put_format(e, &text, points ? " %+.1f%s%s" : " %+.0f%s%s", change.value, points ? "" : "%", sure ? "*" : "");
+    if (points && change.value < -3.0)
+        put_format(e, fallen, "%s%s -> %s %s", fallen->n ? ", " : "", teacher->name, student->name, choice);
+    put_format(e, b, "  %*s", width, v.n ? text.s : "-");            /* "-": the suites don't report it */
+    return e->error[0] ? -1 : 0;
+}
+
+/* Mean of a field over the records of a file whose ids begin with `like`. */
+static int mean_of_file(Env *e, const char *path, const char *like, const char *field, double *value) {
+    Records rs;
+    Record r = { 0 };
+    double sum = 0, x;
+    size_t n = 0;
+    int any;
+    TRY(open_records(e, &rs, path));
+    while ((any = next_record(e, &rs, &r)) > 0)
+        if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) {
+            sum += x;
+            n++;
+        }
+    close_in(&rs.in);
+    *value = mean(sum, n);
+    return any;
+}
+
+/* What can be known of a rule's choices beforehand, from the file that the recipe's key `world` names; 0: nothing.
+ *     {"teacher":"dense","like":"talk-","choice":"words:max","value":38.624000} */
+static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
+    for (Span rest = r->world, line; rest.n;)
+        if (line = upto(&rest, '\n'), !strcmp(text_field(e, line, "teacher"), x->teacher->name)
+            && !strcmp(text_field(e, line, "like"), like) && !strcmp(text_field(e, line, "choice"), x->choice))
+            return json_number(json_get(line, "value"), value);
+    return 0;
+}
+
+/* What a rule did in one pairing: the mean of its field over the chosen answers, what the world predicts for it, and
+ * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
+static int put_inherited(Env *e, Buf *b, const Grid *g, const Named *teacher, const Named *student, const char *rule,
+    const char *field) {
+    Summary chosen = { 0 }, share = { 0 };
+    double world = 0, learnt;
+    int known = 0;
+    for (int i = 0; i < g->r->seeds; i++) {
+        const Cell *x = find_cell(g, teacher, student, rule, g->r->seed[i].name);
+        const Figure *f = find_figure(&x->list, NULL, field);
+        const Figure *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
+        if (!f || !o) continue;
+        TRY(mean_of_file(e, x->chosen, f->like, field, &learnt));
+        add_value(&chosen, learnt, 0, 0);
+        if (learnt != o->value) add_value(&share, (f->value - o->value) / (learnt - o->value), 0, 0);
+        if (i == 0) known = predicted(e, g->r, x, f->like, &world);
+    }
+    if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
+    put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
+    if (known) put_format(e, b, "  %8.*f", decimals(world), world); else put_text(e, b, "         -");
+    put_format(e, b, "  %9.2f", share.value);
+    return 0;
+}
+
+/* A figure in all pairings. Of a rule: base, first, random and the rule's choice, with intervals, and what it did to
+ * `field`; without one (NULL) all choices. */
+static int put_block(Env *e, Buf *b, const Grid *g, const char *name, const char *rule, const char *field,
+    Buf *fallen) {
+    const Recipe *r = g->r;
+    int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
+    put_format(e, b, "\n%-18s", name);
+    for (int k = 0; k < r->choices; k++) {
+        const char *choice = r->choice[k].name;
+        width[k] = !rule ? 14 : choice != rule && strchr(choice, ':') ? 0 : strcmp(choice, "base") ? 27 : 20;
+        if (width[k]) put_format(e, b, "  %*s", width[k], choice);
+    }
+    if (rule) put_format(e, b, "  %8s  %8s  %9s", "chosen", "world", "inherited");
+    for (int t = 0; t < r->teachers; t++) for (int s = 0; s < r->students; s++) {
+        const Named *teacher = &r->teacher[t], *student = &r->student[s];
+        put_format(e, b, "\n%7.12s -> %-7.12s", teacher->name, student->name);
+        for (int k = 0; k < r->choices; k++)
+            if (width[k])
+                TRY(put_cell(e, b, g, teacher, student, r->choice[k].name, name, width[k], rule != NULL, fallen));
+        if (rule) TRY(put_inherited(e, b, g, teacher, student, rule, field));
+    }
+    put_text(e, b, "\n");
+    return 0;
+}
+
+/* The paper's table: for each rule what it did (toxicity: to its expected maximum); then what should have stayed. */
+static int put_table(Env *e, Buf *b, const Grid *g) {
+    static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
+    Buf fallen = { 0 };
+    for (int k = 0; k < g->r->choices; k++) {
+        const char *rule = g->r->choice[k].name, *colon = strchr(rule, ':'), *field;
+        if (!colon) continue;
+        if (!(field = copy(e, rule, (size_t)(colon - rule)))) return -1;
+        TRY(put_block(e, b, g, strcmp(field, "toxicity") ? field : "emt", rule, field, &fallen));
+    }
+    for (size_t i = 0; i < COUNT(also); i++)
+        if (find_figure(&find_cell(g, NULL, g->r->student, "base", g->r->seed->name)->list, NULL, also[i]))
+            TRY(put_block(e, b, g, also[i], NULL, NULL, &fallen));
+    if (fallen.n) put_json(e, b, "\nAccuracy fell by more than 3 points in: %r\n", whole(&fallen));
+    put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. "
+        "Changes are against the base, in percent (accuracy:\nin points); *: the paired difference has an interval "
+        "without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
+        "for it; inherited: (student - base) / (chosen - base) of the mean. "
+        "The method itself: active_inheritance() in actinh.c\n");
     return 0;
 }
 
 /* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
 static int depends_on_stages(Env *e, Call *c, const Grid *g) {
-    size_t i, k;
-    for (i = 0; i < g->n; i++) {
-        const Cell *x = &g->cell[i];
+    for (const Cell *x = g->cell; x < g->cell + g->n; x++) {
         const char *const part[] = { x->sampled, x->scored, x->chosen, x->figures };
-        for (k = i < g->n_first ? 0 : 2; k < COUNT(part); k++) {
+        for (size_t k = x < g->cell + g->n_first ? 0 : 2; k < COUNT(part); k++) {
             if (k == 3 && x->tuned) TRY(depends_below(e, c, "stage", x->tuned, "receipt.json"));
             if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], 0), NULL));
         }
@@ -8318,10 +7980,17 @@ static const char *const run_files[] = { "results.jsonl", NULL };
 static int verb_run(Env *e, Call *c) {
     Recipe r;
     Grid g;
-    Buf results = { NULL, 0, 0 }, table = { NULL, 0, 0 };
+    Buf results = { 0 }, table = { 0 };
+    const char *world;
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
     TRY(find_data(e, words_of(&r, "prompts"), &r.prompts));
+    if (*(world = words_of(&r, "world"))) {
+        size_t line = 1;
+        TRY(find_data(e, world, &world));
+        TRY(load_file(e, world, &r.world));
+        for (Span rest = r.world; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), world, line));
+    }
     TRY(make_dir(e, r.dir));
     TRY(make_grid(e, &r, &g));
     TRY(run_cells(e, &r, g.cell, g.n_first, "teachers and bases"));
@@ -8337,67 +8006,76 @@ static int verb_run(Env *e, Call *c) {
     return save_file(e, NULL, whole(&table));
 }
 
-/* The report: data/report.html with the run's table and records put in. These are a stranger's text: none of their bytes
- * can end the element they stand in, or begin another. `kind`: our own page, or a text for markup, JSON, JSON of numbers. */
-enum { OURS, MARKUP, JSON, NUMBERS };
+/* The report: data/report.html with the run's table and records put in. These are a stranger's text: none of their
+ * bytes can end the element they stand in, or begin another. `kind`: a text for markup, JSON, JSON of numbers. */
+enum { MARKUP, JSON, NUMBERS };
 static void put_safe(Env *e, Buf *b, Span s, int kind) {
-    for (; s.n; s.s++, s.n--)
-        if (kind && *s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
-        else if (kind && s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40) {        /* U+2028, U+2029 */
-            put_text(e, b, s.s[2] & 1 ? "\\u2029" : "\\u2028"); s.s += 2; s.n -= 2;
-        } else if (kind == NUMBERS && s.n > 6 && memcmp(s.s, ".000000", 7) == 0) { s.s += 6; s.n -= 6; } else put(e, b, s.s, 1);
+    for (size_t n; s.n; s.s += n, s.n -= n) {
+        const int line_end = s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40;   /* U+2028, U+2029 */
+        const int zeros = kind == NUMBERS && s.n > 6 && memcmp(s.s, ".000000", 7) == 0;
+        n = line_end ? 3 : zeros ? 7 : 1;
+        if (line_end) put_text(e, b, s.s[2] & 1 ? "\\u2029" : "\\u2028");
+        else if (*s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
+        else if (!zeros) put(e, b, s.s, 1);
+    }
 }
 
-/* A file's records, whole or some fields. Of more than `most` every N-th stands for all; answers are drawn by the hash of
- * their id, the same ones from every file, and about 240 a file keep their text. */
+/* A file's records: whole, or so many fields. Of more than `most` every N-th stands for all; answers are drawn by the
+ * hash of their id, the same ones from every file, and about 240 a file keep their text. */
 static int put_rows(Env *e, Buf *b, const char *dir, const char *name, size_t fields, size_t most, size_t *every) {
     static const char *const field[] = { "id", "candidate", "loss", "scores", "prompt", "completion" };
     const char *path = join(e, dir, "/", name);
-    size_t n = 0, i, k, key;
+    size_t n = 0, i = 0;
     Span rest, line, v;
     if (!path || !is_file(path) || map_file(e, path, &rest) < 0) return e->error[0] ? -1 : 0;
     for (line = rest; line.n; n++) upto(&line, '\n');
     if (!*every) *every = 1 + n / most;
-    put_text(e, b, ",\n"); put_quoted(e, b, span(name)); put_format(e, b, ":{\"of\":%zu,\"every\":%zu,\"rows\":[0", n, *every);
-    for (i = 0, n = 1 + n / *every / 240; rest.n; i++) {
+    put_json(e, b, ",\n%q:{'of':%u,'every':%u,'rows':[0", span(name), n, *every);
+    for (n = 1 + n / *every / 240; rest.n; i++) {            /* of the answers shown every n-th has its text */
         TRY(json_check(e, line = upto(&rest, '\n'), path, i + 1));
         v = json_get(line, "id");
-        key = v.n ? (size_t)(stir(0, hash(v.s, v.n)) >> 33) : i;
+        size_t key = v.n ? (size_t)(stir(0, hash(v.s, v.n)) >> 33) : i, shown = fields;
         if (key % *every || line.n > 300000) continue;
-        put_text(e, b, fields ? ",\n{\"\":0" : ",\n"); put_safe(e, b, fields ? span("") : line, NUMBERS);
-        for (k = 0; k < (fields < 4 ? fields : key / *every % n == 0 ? 6 : same(json_get(line, "candidate"), "0") ? 5u : 4u); k++)
-            if ((v = json_get(line, field[k])).n) { put_format(e, b, ",\"%s\":", field[k]); put_safe(e, b, v, *v.s == '"' ? JSON : NUMBERS); }
-        if (fields) put_text(e, b, "}");
+        if (fields == 4) shown = key / *every % n == 0 ? 6 : same(json_get(line, "candidate"), "0") ? 5 : 4;
+        put_text(e, b, fields ? ",\n{\"\":0" : ",\n");
+        for (size_t k = 0; k < shown; k++) if ((v = json_get(line, field[k])).n) {
+            put_json(e, b, ",'%s':", field[k]);
+            put_safe(e, b, v, *v.s == '"' ? JSON : NUMBERS);
+        }
+        if (fields) put_text(e, b, "}"); else put_safe(e, b, line, NUMBERS);
     }
     put_text(e, b, "]}");
     return 0;
 }
 
 static int verb_report(Env *e, Call *c) {
-    const char *dir = c->file[0], *page, *name, *receipt_file = join(e, dir, "/receipt.json", "");
-    Span rest, line, table, receipt;
-    size_t at = 0, every = 1, kept = 0;
-    Buf b = { NULL, 0, 0 };
+    const char *dir = c->file[0], *path = join(e, dir, "/table.txt", ""), *file = join(e, dir, "/receipt.json", "");
+    Span page, table, receipt;
+    size_t at = 0, every = 1, drawn = 0;
+    Buf b = { 0 };
     Member m;
-    if (!receipt_file || !is_file(receipt_file) || !is_file(join(e, dir, "/table.txt", "")))
+    if (e->error[0] || !is_file(path) || !is_file(file))
         return fail(e, "%s: not the folder of a finished run: receipt.json or table.txt is missing", dir);
-    if (load_file(e, join(e, dir, "/table.txt", ""), &table) < 0 || load_file(e, receipt_file, &receipt) < 0
-        || json_check(e, receipt, receipt_file, 0) < 0 || find_data(e, "data/report.html", &page) < 0 || load_file(e, page, &rest) < 0) return -1;
-    for (; rest.n; put_text(e, &b, "\n")) {
-        line = upto(&rest, '\n');
-        if (!same(line, "<!-- records -->")) { int t = same(line, "<!-- table -->"); put_safe(e, &b, t ? table : line, t ? MARKUP : OURS); continue; }
-        put_text(e, &b, "{\"receipt.json\":"); put_safe(e, &b, receipt, JSON);
-        TRY(put_rows(e, &b, dir, "results.jsonl", 0, 1, &every));
-        for (line = json_get(receipt, "in"); json_next(line, &at, &m) > 0; every = 0) {
-            int steps = ends(name = text_field(e, m.value, "name"), "/receipt.json"), figures = ends(name, ".figures.receipt");
-            if (*name == '/' || strstr(name, "../")) return fail(e, "%s: names a file elsewhere: %.60s", receipt_file, name);
-            if (starts(name, "sampled-") || !(steps || ends(name, ".receipt"))) continue;
-            name = join(e, copy(e, name, strlen(name) - (steps ? 12 : 8)), steps ? "steps.jsonl" : "", "");
-            TRY(put_rows(e, &b, dir, name, figures ? 0 : steps ? 3 : starts(name, "scored-") ? 4 : 2, steps ? 200 : figures ? SIZE_MAX : 4000,
-                steps || figures ? &every : &kept));
-        }
-        put_text(e, &b, "}");
+    TRY(load_file(e, path, &table));
+    TRY(load_file(e, file, &receipt));
+    TRY(json_check(e, receipt, file, 0));
+    TRY(find_data(e, "data/report.html", &path));
+    TRY(load_file(e, path, &page));
+    Span middle = behind(&page, span("<!-- table -->")), end = behind(&middle, span("<!-- records -->"));
+    put_json(e, &b, "%r", page); put_safe(e, &b, table, MARKUP);
+    put_json(e, &b, "%r{'receipt.json':", middle); put_safe(e, &b, receipt, JSON);
+    TRY(put_rows(e, &b, dir, "results.jsonl", 0, 1, &every));
+    for (; json_next(json_get(receipt, "in"), &at, &m); every = 0) {
+        const char *name = text_field(e, m.value, "name");
+        int steps = ends(name, "/receipt.json"), figures = ends(name, ".figures.receipt");
+        if (*name == '/' || strstr(name, "../")) return fail(e, "%s: names a file elsewhere: %.60s", file, name);
+        if (starts(name, "sampled-") || !(steps || ends(name, ".receipt"))) continue;
+        name = join(e, copy(e, name, strlen(name) - (steps ? 12 : 8)), steps ? "steps.jsonl" : "", "");
+        if (steps) TRY(put_rows(e, &b, dir, name, 3, 200, &every));
+        else if (figures) TRY(put_rows(e, &b, dir, name, 0, SIZE_MAX, &every));
+        else TRY(put_rows(e, &b, dir, name, starts(name, "scored-") ? 4 : 2, 4000, &drawn));
     }
+    put_json(e, &b, "}%r", end);
     if (!c->value[O_output]) c->value[O_output] = join(e, dir, "/report.html", "");
     if (!c->value[O_output] || !file_is(e, c->value[O_output], whole(&b))) TRY(may_write(e, c, c->value[O_output]));
     return save_file(e, c->value[O_output], whole(&b));
@@ -8944,7 +8622,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
 #define ASKED "\"What do you think of my sailor?\""
 static const Verb verbs[] = {
     { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; alone: the build's sums",
-      "    ./actinh verify\n    ./actinh corpus data/world.grammar -n 9 -o nine.jsonl && ./actinh verify nine.jsonl" },
+      "    ./actinh verify\n    ./actinh sample data/moe -p " ASKED " -o ten.jsonl && ./actinh verify ten.jsonl" },
     { "run", RUN, 1, 1, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds",
       "    ./actinh run data/demo.recipe -o demo" },
     { "sample", SAMPLE, 1, 2, verb_sample, "MODEL [FILE]", "k answers to every prompt",
@@ -8970,8 +8648,6 @@ static const Verb verbs[] = {
       "    ./actinh run data/demo.recipe -o demo && ./actinh report demo" },
     { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]", "what a model is made of; or answers, the chosen marked",
       "    ./actinh info data/moe\n    ./actinh sample data/moe -p " ASKED " | ./actinh score | ./actinh info -" },
-    { "corpus", CORPUS, 1, 1, verb_corpus, "GRAMMAR", "prompts and answers from a grammar",
-      "    ./actinh corpus data/world.grammar --start talk -n 3 --answers 10" },
     { NULL, 0, 0, 0, NULL, NULL, NULL, NULL } };
 
 #ifndef ACTINH_NO_MAIN

@@ -34,7 +34,7 @@ static const struct { int field, value; const char *says; } bad_header[] = {
 #define REC "score %/r.jsonl -o %/f"
 #define RUN "run %/x.recipe -o %/f"
 #define WRD "score %/s.jsonl --words %/w.words -o %/f"
-#define GRA "corpus %/g.grammar -n 3 -o %/f"
+#define GRA "world %/g.grammar -n 3 -o %/f"
 #define TPL "tune %/m %/one.jsonl --template %/t.template -o %/f"
 #define HYP "score %/s.jsonl --measures syllables_per_token_mean --hyphenation %/h.dic -o %/f"
 #define STE "score %/s.jsonl --measures stereotype --stereotypes %/p.pairs -o %/f"

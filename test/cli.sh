@@ -31,7 +31,7 @@ if command -v bash >/dev/null; then
     completes 'select --wh' '^---where-$'; completes 'sample data' '^--$'
 else skipped=$((skipped + 5)); fi
 mkdir $D/examples; ln -s "$PWD/data" $D/examples/data; ln -s "$(cd "$(dirname "$A")" && pwd)/${A##*/}" $D/examples/actinh
-for v in verify run sample score select tune profile gather generate tokenize convert report info corpus; do
+for v in verify run sample score select tune profile gather generate tokenize convert report info; do
     "$A" help $v | sed -n '4,/^$/p' >$D/examples/$v.sh
     check "help $v: examples first" 0 "^    .*\\./actinh $v" cat $D/examples/$v.sh
     case $v in run|report|tune|profile|gather) continue ;; esac                         # these take seconds, or a minute
@@ -42,17 +42,17 @@ for f in bin/actinh share/man/man1/actinh.1 share/bash-completion/completions/ac
 check 'make uninstall' 0 '' make -s uninstall PREFIX=/opt DESTDIR="$PWD/$D/installed"
 [ -z "$(find $D/installed -type f)" ] && ok || bad 'make uninstall' "left: $(find $D/installed -type f | head -3)"
 check '--version' 0 '^actinh [0-9.]+, spec [0-9]+$' "$A" --version
-check 'corpus' 0 '' "$A" corpus $D/g.grammar -n 150 -o $D/doc.jsonl
-check 'corpus talk' 0 '' "$A" corpus $D/g.grammar -n 60 --start talk --distinct -o $D/talk.jsonl
-check 'corpus prompts' 0 '' "$A" corpus $D/g.grammar -n 12 --seed 5 --distinct --answers 0 -o $D/p.jsonl
-check 'corpus choices' 0 '' "$A" corpus $D/g.grammar -n 8 --seed 5 --choices 3 -o $D/q.jsonl
-check 'corpus k answers' 0 '"candidate":2' "$A" corpus $D/g.grammar -n 3 --answers 3
-check 'corpus --set' 0 'violet and violet' "$A" corpus $D/g.grammar -n 3 --set 'adj: violet'
-check 'corpus --fold' 0 '"prompt"' "$A" corpus $D/g.grammar -n 3 --fold 0-1/4
+check 'world' 0 '' "$W" $D/g.grammar -n 150 -o $D/doc.jsonl
+check 'world talk' 0 '' "$W" $D/g.grammar -n 60 --start talk --distinct -o $D/talk.jsonl
+check 'world prompts' 0 '' "$W" $D/g.grammar -n 12 --seed 5 --distinct --answers 0 -o $D/p.jsonl
+check 'world choices' 0 '' "$W" $D/g.grammar -n 8 --seed 5 --choices 3 -o $D/q.jsonl
+check 'world k answers' 0 '"candidate":2' "$W" $D/g.grammar -n 3 --answers 3
+check 'world --set' 0 'violet and violet' "$W" $D/g.grammar -n 3 --set 'adj: violet'
+check 'world --fold' 0 '"prompt"' "$W" $D/g.grammar -n 3 --fold 0-1/4
 V=test/build/vocabulary                                                                # SIZE RECORDS OUT: see vocabulary.c
 check 'vocabulary.c' 0 '' make -s $V
 check 'vocabulary' 0 '' $V 300 $D/doc.jsonl $D/tokenizer.bin
-"$A" corpus test/golden.grammar -n 400 --seed 5 --quiet > $D/golden.jsonl; $V 360 $D/golden.jsonl $D/golden.bin; equal 'golden.tokenizer' $D/golden.bin test/golden.tokenizer
+"$W" test/golden.grammar -n 400 --seed 5 --quiet > $D/golden.jsonl; $V 360 $D/golden.jsonl $D/golden.bin; equal 'golden.tokenizer' $D/golden.bin test/golden.tokenizer
 file 'tokenizer.bin' $D/tokenizer.bin
 shape='"vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "eos_token_id": 2'
 say $D/dense.json '{"model_type": "llama", %s}\n' "$shape"
@@ -229,7 +229,7 @@ sort -t, -k1,1 -k2,2r $D/sc-moe.jsonl > $D/other.jsonl; sort -t, -k1,1 -k2,2 $D/
 for by in first random words:max toxicity:min,mtld:max agreement:max; do
     "$A" select $D/other.jsonl --by $by > $D/x 2>/dev/null; "$A" select $D/sorted.jsonl --by $by > $D/y 2>/dev/null; file "select $by" $D/x; equal "select $by: any order" $D/x $D/y
 done
-"$A" corpus $D/g.grammar -n 150 > $D/x 2>/dev/null; equal 'corpus on stdout' $D/x $D/doc.jsonl
+"$W" $D/g.grammar -n 150 > $D/x 2>/dev/null; equal 'world on stdout' $D/x $D/doc.jsonl
 { printf '['; sed 's/$/,/; $s/,$/]/; s/,"prompt"/,\n  "prompt"/' $D/p.jsonl; } > $D/array.json
 "$A" sample $D/moe $D/array.json -n 4 --max-tokens 16 > $D/x 2>/dev/null; equal 'prompts in an array' $D/x $D/b1.sample
 printf '[\n{"id": "a",\n "prompt": "x",\n "completion": "y z",\n "more": [\n1,\n2\n]\n}\n]\n' > $D/pretty.json
@@ -262,10 +262,10 @@ for by in words words:most :max words:max,x '' 'words:max,words:min,words:max,wo
 for w in words 'words<' '<3' 'words<x' 'words!3' 'words<3x' 'a<1,b<1,c<1,d<1,e<1'; do no "where \"$w\"" "where .*words|where .*[<]" "$A" select $S --where "$w" -o $O; done
 no 'a rule whose field no answer has' 'mtdl' "$A" select $S --by mtdl:max -o $O
 no 'a filter that nothing passes' '.' "$A" select $S --where 'words>1e9' -o $O
-for f in x 1 1/1 2-1/4 0-9/4 -1/4 0/4x 0.5/4 /4; do no "fold $f" 'fold' "$A" corpus $D/g.grammar -o $O --fold $f; done
-no 'start: no such rule' 'nowhere' "$A" corpus $D/g.grammar -o $O --start nowhere
-no 'set: no such rule' 'nowhere' "$A" corpus $D/g.grammar -o $O --set 'nowhere: x'
-no 'set: nothing' 'adj' "$A" corpus $D/g.grammar -o $O --set 'adj:'
+for f in x 1 1/1 2-1/4 0-9/4 -1/4 0/4x 0.5/4 /4; do no "fold $f" 'fold' "$W" $D/g.grammar -o $O --fold $f; done
+no 'start: no such rule' 'nowhere' "$W" $D/g.grammar -o $O --start nowhere
+no 'set: no such rule' 'nowhere' "$W" $D/g.grammar -o $O --set 'nowhere: x'
+no 'set: nothing' 'adj' "$W" $D/g.grammar -o $O --set 'adj:'
 no 'no template' 'frobnic' "$A" sample $M $P -o $O --template frobnic
 say $D/bad.template 'no place'; no 'template without {prompt}' 'bad.template.*\{prompt\}' "$A" sample $M $P -o $O --template $D/bad.template
 no 'template: no place for a system message' 'system' "$A" tune $M $D/talk.msg -o $O --template mixtral-instruct
@@ -290,7 +290,7 @@ for f in missing empty blank page.html moe; do
     no "gather: $f" "$f" "$A" gather $D/$f -o $O
     no "tune: $f" "$f" "$A" tune $M $D/$f -o $O
     no "vocabulary: $f" "$f" $V 300 $D/$f $O
-    no "corpus: $f" "$f" "$A" corpus $D/$f -o $O
+    no "world: $f" "$f" "$W" $D/$f -o $O
     no "words: $f" "$f" "$A" score $S --words $D/$f -o $O
     no "suite: $f" "$f" "$A" profile $M $D/$f -o $O
     no "recipe: $f" "$f" "$A" run $D/$f -o $O
@@ -395,6 +395,12 @@ recipe 'an unknown option' 's/--epochs/--epoks/' '--epoks'
 recipe 'a bad seed' '$s/^/seeds = x\n/' '(seed|--seed).*x'
 recipe 'the same seed twice' '$s/^/seeds = 1, 1\n/' 'seeds'
 recipe 'the same name twice' 's/^students.*/students = dense, dense/' 'dense'
+recipe 'a prediction that is not there' '$s/^/world = nothing.jsonl\n/' 'nothing.jsonl: not found'
+say $D/bad.jsonl '{"teacher":"dense"}\n{"teacher":\n'; recipe 'a prediction that is none' "\$s|^|world = $D/bad.jsonl\\n|" 'bad.jsonl, line 2'
+say $D/world.jsonl '{"teacher":"moe","like":"","choice":"words:max","value":7.25}\n{"teacher":"dense","like":"","choice":"words:max","value":12.5}\n'
+sed "\$s|^|world = $D/world.jsonl\\n|" $D/t.recipe > $D/world.recipe
+check 'a prediction stands in the table' 0 '  12\.5  ' "$A" run $D/world.recipe -o $D/run1; grep -q '^    moe -> dense .*  7\.250  ' $D/1 && ok || bad 'a prediction stands in the table' 'not of moe'
+equal 'a prediction changes no figure' $D/run1/results.jsonl $D/results
 [ -e $D/run2 ] || "$A" run $D/t.recipe -o $D/run2 >/dev/null 2>&1
 sed 's/words:max/words:most/' $D/t.recipe > $D/bad.recipe; rm -rf $O
 ran "$A" run $D/bad.recipe -o $O; [ $s = 2 ] && grep -q 'words:most' $D/2 && [ ! -e $O/sampled-dense-1.jsonl ] && ok || bad 'recipe: a bad rule is found before the work' "$(cat $D/2)"
@@ -422,7 +428,7 @@ say $D/good.dic 'UTF-8\n%% breaks behind every i but the last letter\nLEFTHYPHEN
 echo '{"completion":"mississippi, isis Mimi ii"}' >$D/hyphenated.jsonl
 check 'hyphenation: patterns, two letters from the ends' 0 '"syllables_per_token_mean":1.500000' "$A" score $D/hyphenated.jsonl \
     --measures syllables_per_token_mean --hyphenation $D/good.dic
-grammar() { say $D/bad.grammar "$2"; no "grammar: $1" "$3" "$A" corpus $D/bad.grammar -n 20 -o $O; }
+grammar() { say $D/bad.grammar "$2"; no "grammar: $1" "$3" "$W" $D/bad.grammar -n 20 -o $O; }
 grammar 'unknown rule' 'doc: <nothing> => x\n' 'bad.grammar.*"nothing"'
 grammar 'unknown rule in the answer' 'doc: x => <nothing>\n' 'bad.grammar.*"nothing"'
 grammar 'no doc' 'dock: a => b\n' 'bad.grammar.*"doc"'
@@ -442,9 +448,9 @@ grammar 'no colon' 'doc\n' 'bad.grammar'
 grammar 'not remembered' 'doc: a => <a-[x]>\n' 'bad.grammar.*"x"'
 grammar 'too long to remember' "doc: <x=a> => b\na: $(awk 'BEGIN { for (i = 0; i < 200; i++) printf "long " }')\n" 'bad.grammar.*(remember|long)'
 awk 'BEGIN { print "doc: <r0> => x"; for (i = 0; i < 60; i++) printf "r%d: <r%d><r%d>\n", i, i + 1, i + 1; print "r60: | " }' > $D/bad.grammar
-if command -v timeout >/dev/null; then no 'grammar: 2^60 times nothing' 'bad.grammar' timeout 5 "$A" corpus $D/bad.grammar -n 1 -o $O; else skipped=$((skipped + 1)); fi
-say $D/bad.grammar 'doc: a => b // c\n'; no 'grammar: too few wrong answers' 'bad.grammar.*wrong' "$A" corpus $D/bad.grammar -n 1 --choices 4 -o $O
-no 'grammar: too few different prompts' 'bad.grammar.*doc' "$A" corpus $D/bad.grammar -n 2 --distinct -o $O
+if command -v timeout >/dev/null; then no 'grammar: 2^60 times nothing' 'bad.grammar' timeout 5 "$W" $D/bad.grammar -n 1 -o $O; else skipped=$((skipped + 1)); fi
+say $D/bad.grammar 'doc: a => b // c\n'; no 'grammar: too few wrong answers' 'bad.grammar.*wrong' "$W" $D/bad.grammar -n 1 --choices 4 -o $O
+no 'grammar: too few different prompts' 'bad.grammar.*doc' "$W" $D/bad.grammar -n 2 --distinct -o $O
 
 # ---------------------------------------------------- bad models -----------------------------------------------------
 fresh() { rm -rf $D/m; mkdir $D/m; cp $D/dense/config.json $D/dense/tokenizer.bin $D/dense/model.safetensors $D/m; }

@@ -4,6 +4,8 @@
 # what it prints, on either stream. Where trouble (2) is expected: one line on stderr that begins "actinh: ", and neither
 # $O nor $O.part nor $O.receipt may hold a file afterwards.
 case $A in */*) ;; *) A=./$A ;; esac
+W=${WORLD:-test/build/world}               # the grammar's tool: see world.c
+[ "$WORLD" ] || make -s $W || exit 2
 O=$D/out
 passed=0 failed=0 skipped=0
 rm -rf "$D"; mkdir -p "$D" || exit 2

@@ -1,17 +1,20 @@
 #!/bin/sh
-# golden.sh ACTINH [THREADS]: the mini pipeline, from a grammar to chosen answers; prints one digest a stage.
+# golden.sh ACTINH [THREADS [world]]: the mini pipeline, from a grammar to chosen answers; prints one digest a stage. The
+# grammar's texts come from test/build/world, or with a third word from ACTINH, then a build of world.c -DWITH_ACTINH.
 # Two layers, grouped queries, dense and MoE, tied and untied head, sizes that are no multiples of a tile (hidden 40, feed
 # forward 44), a shared prefix (sampling), micro-batches, LoRA beside every matrix. test/golden.txt holds the digests: they
 # are the same for every compiler, processor and number of threads, and move only with `spec` in actinh.c.
 set -e
-A=$1 T=${2:-1} D=$(mktemp -d)
+A=$1 T=${2:-1} own=$3 D=$(mktemp -d)
 trap 'rm -rf "$D"' EXIT
 hash_of() { for f in "$@"; do { sha256sum "$f" 2>/dev/null || shasum -a 256 "$f"; } | cut -c1-64 | tr '\n' ' '; echo "${f##*/}"; done; }
 q() { "$A" "$@" --threads "$T" --quiet; }
+world() { if [ "$own" ]; then "$A" world "$@" --quiet; else test/build/world "$@" --quiet; fi; }
+[ "$own" ] || make -s test/build/world >&2
 
-q corpus test/golden.grammar -n 400 --seed 5 >"$D/text.jsonl"
-q corpus test/golden.grammar --start talk -n 12 --answers 0 --distinct --seed 6 >"$D/prompts.jsonl"
-q corpus test/golden.grammar --start fact -n 12 --choices 4 --seed 7 >"$D/questions.jsonl"
+world test/golden.grammar -n 400 --seed 5 >"$D/text.jsonl"
+world test/golden.grammar --start talk -n 12 --answers 0 --distinct --seed 6 >"$D/prompts.jsonl"
+world test/golden.grammar --start fact -n 12 --choices 4 --seed 7 >"$D/questions.jsonl"
 printf '[q]\nkind = choice\nitems = questions.jsonl\nreport = accuracy, ece10, ece1\n[t]\nkind = sample\nitems = prompts.jsonl\nsamples = 3\nmax-tokens = 12\nreport = emt, words, mtld\n[l]\nkind = loss\nitems = questions.jsonl\nreport = loss\n' >"$D/mini.suite"
 mkdir "$D/dense" "$D/moe"
 cp test/golden.tokenizer "$D/tokenizer.bin"      # 360 pieces that test/vocabulary.c makes of text.jsonl: cli.sh checks it

@@ -106,11 +106,11 @@ say $D/x '{"id":1,"candidate":0,"prompt":"p","completion":"c","x":1e999}\n{"id":
 check 'a score of 1e999 is none' 0 '"completion":"d"' "$A" select $D/x --by x:max
 for f in words grammar recipe suite template csv; do
     case $f in
-        words) set -- score $D/once --words ;; grammar) set -- corpus ;; recipe) set -- run ;; suite) set -- profile $M ;;
-        template) set -- tune $M $D/once --show-mask --template ;; csv) say $D/s '[q]\nkind = choice\nitems = bad.csv\nprompt = {prompt}\nchoices = a, b\ngold = {answer}\nreport = acc\n'; cp $D/s $D/csv.suite; set -- profile $M ;;
+        words) set -- "$A" score $D/once --words ;; grammar) set -- $W ;; recipe) set -- "$A" run ;; suite) set -- "$A" profile $M ;;
+        template) set -- "$A" tune $M $D/once --show-mask --template ;; csv) say $D/s '[q]\nkind = choice\nitems = bad.csv\nprompt = {prompt}\nchoices = a, b\ngold = {answer}\nreport = acc\n'; cp $D/s $D/csv.suite; set -- "$A" profile $M ;;
     esac
     printf 'a\000b\377\376 = \200\n\033]0;x\007\n' > $D/bad.$f; x=$D/bad.$f; [ $f = csv ] && x=$D/csv.suite
-    ran "$A" "$@" $x; { [ $s = 0 ] || { [ $s = 2 ] && [ "$(wc -l < $D/2)" -eq 1 ]; }; } && ok || bad "rubbish as $f" "status $s: $(head -c 300 $D/2)"
+    ran "$@" $x; { [ $s = 0 ] || { [ $s = 2 ] && [ "$(wc -l < $D/2)" -eq 1 ]; }; } && ok || bad "rubbish as $f" "status $s: $(head -c 300 $D/2)"
     if LC_ALL=C grep -qa "$(printf '\033')" $D/2; then bad "rubbish as $f" 'an escape code reached the terminal'; else ok; fi
 done
 

@@ -4,7 +4,7 @@
 cd "$(dirname "$0")/.." || exit 2
 B=test/build/lint passed=0 failed=0 skipped=0
 rm -rf $B; mkdir -p $B
-cp actinh.c actinh.h $B || exit 2          # whoever goes on writing does not disturb
+mkdir $B/tool; cp actinh.c actinh.h $B && cp test/world.c $B/tool || exit 2          # whoever goes on writing does not disturb
 cd $B && B=.
 have() { command -v "$1" >/dev/null 2>&1; }
 skip() { skipped=$((skipped + 1)); echo "skipped  $1: not on this machine"; }
@@ -20,6 +20,7 @@ for cc in gcc clang; do
         $cc $how -o $B/empty $B/empty.c 2>/dev/null || { skip "$cc $how"; continue; }
         if $cc $W $how -c -o $B/o.o actinh.c >$B/log 2>&1; then ok "$cc $how"; else bad "$cc $how" $B/log; fi
     done
+    if $cc $W -O1 -DWITH_ACTINH -c -o $B/o.o tool/world.c >$B/log 2>&1; then ok "$cc world.c"; else bad "$cc world.c" $B/log; fi
 done
 
 # 2. checkers. KNOWN: the text of a line, and why what is said of it is not so.

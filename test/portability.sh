@@ -1,5 +1,5 @@
 #!/bin/sh
-# portability.sh [NAME]: the golden pipeline on whatever compilers, C libraries and processors this machine can build for
+# portability.sh [NAME]: the golden pipeline (actinh and the grammar's tool in one program) on whatever compilers, C libraries and processors this machine can build for
 # and run: other processors through qemu-user, Windows through wine, WebAssembly through node. Every one must give
 # test/golden.txt. Builds whose arithmetic is not binary32 must say so. At the end a small recipe is run whole on other
 # processors, one of them big-endian, from the same model files. With NAME only targets called so. Closes with
@@ -39,7 +39,7 @@ build() {
     have "$1" || { skip "$name ($1)"; return 1; }
     [ -z "$runner" ] || have "${runner%% *}" || { skip "$name ($runner)"; return 1; }
     rm -f "$P"; run=$P
-    if ! "$@" -o "$P" actinh.c -lm >"$B/log" 2>&1; then
+    if ! "$@" -DWITH_ACTINH -o "$P" test/world.c -lm >"$B/log" 2>&1; then
         echo 'int main(void) { return 0; }' >"$B/empty.c"
         "$@" -o "$P" "$B/empty.c" >/dev/null 2>&1 && return 2
         skip "$name (its C library)"; return 1
@@ -50,7 +50,7 @@ build() {
 target() {
     build "$@"
     case $? in 1) return ;; 2) bad "$1" "does not build: $(head -n 1 "$B/log")"; return ;; esac
-    sh test/golden.sh "$run" 1 >"$B/digests" 2>"$B/log"
+    sh test/golden.sh "$run" 1 world >"$B/digests" 2>"$B/log"
     if cmp -s "$B/digests" test/golden.txt; then ok "$1: $(version "$3")"
     else bad "$1" "other digests"; diff "$B/digests" test/golden.txt | head -n 3; tail -n 3 "$B/log"; fi
 }
@@ -64,7 +64,7 @@ refuses() {
             else bad "$1" "$(head -n 1 "$B/log")"; fi
             return ;;
     esac
-    "$run" corpus test/golden.grammar -n 1 2>"$B/log" >/dev/null
+    "$run" score --list 2>"$B/log" >/dev/null
     if grep -q 'bits are not portable' "$B/log"; then ok "$1: $(sed 's/.*bits are not portable: //' "$B/log")"
     else bad "$1" "does not notice"; fi
 }

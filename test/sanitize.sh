@@ -4,7 +4,7 @@
 cd "$(dirname "$0")/.." || exit 2
 only=${1:-} B=$PWD/test/build/sanitize passed=0 failed=0 skipped=0
 rm -rf "$B"; mkdir -p "$B"
-CLI_DIR=test/build/sanitize/cli LAWS_DIR=test/build/sanitize/laws HARD_DIR=test/build/sanitize/hard.d; export CLI_DIR LAWS_DIR HARD_DIR
+WORLD=$B/world CLI_DIR=test/build/sanitize/cli LAWS_DIR=test/build/sanitize/laws HARD_DIR=test/build/sanitize/hard.d; export WORLD CLI_DIR LAWS_DIR HARD_DIR
 ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1; export ASAN_OPTIONS UBSAN_OPTIONS
 skip() { skipped=$((skipped + 1)); echo "skipped  $1: not on this machine"; }
 ok() { passed=$((passed + 1)); echo "ok       $1"; }
@@ -16,15 +16,16 @@ checked() {
     limit "$seconds" "$@" >"$B/log" 2>&1
     if tail -n 1 "$B/log" | grep -qE '^[1-9][0-9]* passed, 0 failed'; then ok "$name: $(tail -n 1 "$B/log")"; else bad "$name: $(tail -n 1 "$B/log" | head -c 200)" "$B/log"; fi
 }
-# build NAME COMPILER..: actinh, test and hard of this compiler, in $B; 1: not wanted or not on this machine
+# build NAME COMPILER..: actinh with the grammar's tool, test and hard of this compiler, in $B; 1: not wanted or not on this machine
 build() {
     case $1 in *"$only"*) ;; *) return 1 ;; esac
     name=$1; shift
     echo 'int main(void) { return 0; }' >"$B/empty.c"
     "$@" -o "$B/empty" "$B/empty.c" >"$B/log" 2>&1 || { skip "$name"; return 1; }
-    for p in actinh.c test/test.c test/hard.c; do
-        "$@" -std=c99 -ffp-contract=off -o "$B/$(basename $p .c)" $p -lm >"$B/log" 2>&1 || { bad "$name: $p does not build" "$B/log"; return 1; }
+    for p in world test hard; do
+        "$@" -std=c99 -ffp-contract=off $([ $p = world ] && echo -DWITH_ACTINH) -o "$B/$p" test/$p.c -lm >"$B/log" 2>&1 || { bad "$name: $p.c does not build" "$B/log"; return 1; }
     done
+    mv "$B/world" "$B/actinh"; printf '#!/bin/sh\nexec %s world "$@"\n' "$B/actinh" >"$B/world"; chmod +x "$B/world"
 }
 
 if build 'ASan and UBSan' gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined; then
@@ -45,7 +46,7 @@ if command -v valgrind >/dev/null && build 'valgrind' gcc -O1 -g; then
     v="valgrind -q --error-exitcode=99 --leak-check=full $B/actinh" m=data/dense D=$B/v
     mkdir "$D"; head -n 2 data/prompts.jsonl >"$D/p.jsonl"; head -n 2 data/suites/held-out.jsonl >"$D/t.jsonl"
     printf '[a]\nkind = sample\nitems = p.jsonl\nsamples = 2\nmax-tokens = 4\nreport = emt, words\n[b]\nkind = loss\nitems = t.jsonl\nreport = loss\n' >"$D/s.suite"
-    for command in "corpus data/world.grammar -n 4" "tokenize $m README.md" "sample $m $D/p.jsonl -n 2 --max-tokens 6 -o $D/s.jsonl" \
+    for command in "world data/world.grammar -n 4" "tokenize $m README.md" "sample $m $D/p.jsonl -n 2 --max-tokens 6 -o $D/s.jsonl" \
         "score $D/s.jsonl --measures all -o $D/sc.jsonl" "select $D/sc.jsonl --by words:max -o $D/ch.jsonl" "tune $m $D/ch.jsonl --lora 2 --epochs 1 --batch 2 -o $D/ad" \
         "generate $m+$D/ad x --max-tokens 3" "convert $m --to gguf --type q8_0 -o $D/g.gguf" "info $D/g.gguf" "profile $m $D/s.suite" "verify $D/s.jsonl.receipt" "info README.md"; do
         $v $command --quiet >"$D/out" 2>"$B/log"; s=$?

@@ -56,8 +56,8 @@ for t in 1 2 3; do sh test/golden.sh ./actinh $t >$B/golden.$t 2>&1; same "golde
 for build in "gcc -O0" "gcc -O3 -march=native" "clang -O0" "clang -O3 -march=native" "tcc"; do
     set -- $build
     if ! command -v "$1" >/dev/null; then skipped=$((skipped + 1)); continue; fi
-    if "$@" -std=c99 -o $B/other actinh.c -lm 2>$B/log.txt; then
-        sh test/golden.sh $B/other >$B/golden.other 2>&1
+    if "$@" -std=c99 -DWITH_ACTINH -o $B/other test/world.c -lm 2>$B/log.txt; then
+        sh test/golden.sh $B/other 1 world >$B/golden.other 2>&1
         same "golden pipeline, $build" test/golden.txt $B/golden.other
     else failed=$((failed + 1)); echo "FAILED  $build: does not build"; head -3 $B/log.txt; fi
 done
@@ -70,7 +70,7 @@ if command -v /usr/bin/python3 >/dev/null; then run 'likelihoods.py' limit 300 /
 # 5. the bundled models: items and the first steps of their training are made again to the bit
 rm -rf $B/data $B/models
 make -s items D=$B/data >$B/log.txt 2>&1 || cat $B/log.txt
-for f in prompts.jsonl suites/openings.jsonl suites/talk.jsonl suites/peoples.jsonl suites/questions.jsonl suites/held-out.jsonl; do same "make items, $f" data/$f $B/data/$f; done
+for f in world.jsonl prompts.jsonl suites/openings.jsonl suites/talk.jsonl suites/peoples.jsonl suites/questions.jsonl suites/held-out.jsonl; do same "make items, $f" data/$f $B/data/$f; done
 make -s $B/models/moe/model.safetensors M=$B/models STEPS='--steps 200' >$B/log.txt 2>&1 || cat $B/log.txt
 same 'tokenizer.bin' tokenizer.bin $B/models/tokenizer.bin
 for m in dense moe; do same "the first 200 steps of data/$m" test/trail/$m.jsonl $B/models/$m/steps.jsonl; done
