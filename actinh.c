@@ -7634,8 +7634,8 @@ static int verb_score(Env *e, Call *c) {
         for (size_t i = 0; i < w.g.n && is_ours(&c->share, w.prompts - 1); i++) {
             if (done++ < kept) continue;
             if (!w.g.r[i].has_completion)
-                return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", w.rs.in.path,
-                    w.g.r[i].number + 1);
+                return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure",
+                    w.rs.in.path, w.g.r[i].number + 1);
             TRY(put_scored(e, &w.b, &w.g, i, list, n, &text, &w.lists));
         }
     return any < 0 ? -1 : finish(e, &w);
@@ -7662,8 +7662,8 @@ static int verb_select(Env *e, Call *c) {
     }
     if (any < 0) return -1;
     if (s.dropped == s.prompts)
-        return fail(e, "%s: no answer is eligible (has it those scores? actinh score adds them): --by %s%s%s", w.rs.in.path,
-            by, where ? " --where " : "", where ? where : "");
+        return fail(e, "%s: no answer is eligible (has it those scores? actinh score adds them): --by %s%s%s",
+            w.rs.in.path, by, where ? " --where " : "", where ? where : "");
     TRY(finish(e, &w));
     if (!e->quiet) show_selection(&rule, &s);
     return 0;
@@ -7674,11 +7674,11 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
     *t = (Tuning){ .epochs = count_of(c, O_epochs), .batch = count_of(c, O_batch), .micro = count_of(c, O_micro),
         .max_length = count_of(c, O_max_length), .steps = count_of(c, O_steps), .seed = count_of(c, O_seed),
         .lr = c->number[O_lr], .min_lr = c->number[O_min_lr], .warmup = c->number[O_warmup],
-        .cosine = strcmp(schedule, "cosine") == 0, .beta1 = narrow(c->number[O_beta1]), .beta2 = narrow(c->number[O_beta2]),
-        .eps = 1e-8f, .decay = narrow(c->number[O_decay]), .clip = narrow(c->number[O_clip]),
-        .lora = count_of(c, O_lora), .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16,
-        .targets = targets ? targets : "q_proj,v_proj", .rslora = c->value[O_rslora] != NULL,
-        .recompute = c->value[O_recompute] != NULL };
+        .beta1 = narrow(c->number[O_beta1]), .beta2 = narrow(c->number[O_beta2]), .eps = 1e-8f,
+        .cosine = strcmp(schedule, "cosine") == 0, .decay = narrow(c->number[O_decay]),
+        .clip = narrow(c->number[O_clip]), .recompute = c->value[O_recompute] != NULL, .lora = count_of(c, O_lora),
+        .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16, .rslora = c->value[O_rslora] != NULL,
+        .targets = targets ? targets : "q_proj,v_proj" };
     if (t->cosine || strcmp(schedule, "constant") == 0) return 0;
     return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", schedule);
 }
@@ -7709,7 +7709,8 @@ static int verb_tune(Env *e, Call *c) {
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
     int any = begin(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w);
     if (any) return any;
-    trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint); trail->keep = c->value[O_keep_checkpoints] != NULL;
+    trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
+    trail->keep = c->value[O_keep_checkpoints] != NULL;
     if (trail->dir) {
         TRY(make_dir(e, trail->dir));
         if (!(trail->log = open_result(e, c, join(e, trail->dir, "/", "steps.jsonl"), 1))) return -1;
@@ -7717,8 +7718,8 @@ static int verb_tune(Env *e, Call *c) {
     }
     TRY(tune(e, &w.m, &t, &w.form, c->file[1], trail, &dropped));
     if (dropped && !e->quiet)
-        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped,
-            t.max_length);
+        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n",
+            dropped, t.max_length);
     if (trail->dir) release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
     return 0;
 }
@@ -7753,19 +7754,26 @@ static int verb_profile(Env *e, Call *c) {
     } else if (against) TRY(load_figures(e, c->out, &w.list));
     if (against && !e->error[0]) show_difference(e, &w.list, &other);
     if (!c->done && !e->error[0]) TRY(save_figures(e, c->value[O_output], &w.list));
-    for (Out *o = e->outs; o != before; o = o->next) o->keep = 0;        /* it is done, or a fault in the suite: nobody goes on */
+    for (Out *o = e->outs; o != before; o = o->next) o->keep = 0;  /* it is done, or the suite is bad: nobody goes on */
     for (size_t i = 0; c->out && !e->error[0] && i < 64; i++)            /* what is left of a killed run's */
         if ((path = join(e, log_path(e, c->out, i), ".part", "")) != NULL) remove(path);
     return e->error[0] ? -1 : 0;
 }
 
-/* All files as the shards of one result, whose receipt is begun: as theirs, but for the option. 1, and they are sorted; 0
- * when their receipts don't say so, or -1. */
+/* Is a file as its receipt says? */
+static int has_hash(Env *e, const char *path, const char *hash) {
+    char hex[65];
+    uint64_t bytes;
+    TRY(hash_file(e, path, hex, &bytes));
+    return strcmp(hex, hash) == 0;
+}
+
+/* All files as the shards of one result, whose receipt is begun: as theirs, but for the option. 1, and they are
+ * sorted; 0 when their receipts don't say so, or -1. */
 static int sort_shards(Env *e, Call *c) {
     const char **shard = NULL, *first = c->file[0];
     size_t part[3], of = 0;
-    char hex[65];
-    uint64_t bytes;
+    int unchanged;
     for (size_t f = 0; f < c->n_files; f++) {
         const char *file = c->file[f], *path = receipt_path(e, file, 0);
         Span text = span("{}");
@@ -7779,9 +7787,8 @@ static int sort_shards(Env *e, Call *c) {
         if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, 0, part) < 0
             || !json_next(out, &at, &result))
             return fail(e, "%s: is not the receipt of a shard", path);
-        TRY(hash_file(e, file, hex, &bytes));
-        if (!same(json_get(result.value, "sha256"), join(e, "\"", hex, "\"")))
-            return fail(e, "%s: was changed after its receipt was written", file);
+        TRY(unchanged = has_hash(e, file, text_field(e, result.value, "sha256")));
+        if (!unchanged) return fail(e, "%s: was changed after its receipt was written", file);
         put(e, &plain, text.s, (size_t)(option.s - text.s) - strlen(",\"shard\":"));
         put(e, &plain, option.s + option.n, (size_t)(out.s + 1 - option.s) - option.n);          /* up to "out":[ */
         if (f == 0) { of = part[2]; c->receipt = plain; NEW(shard, of); }
@@ -7799,14 +7806,14 @@ static int sort_shards(Env *e, Call *c) {
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
  * have the same number for one prompt (several teachers: one pool). Prompts stand in the order of first appearance; the
  * p-th of shard I of N is the whole's prompt p N + I, and its answers stay as they are. */
-typedef struct { Span raw; size_t prompt, candidate, order; } Loose;
+typedef struct { Span raw; size_t at[3]; } Loose;               /* at: prompt, candidate, order in which it came */
 typedef struct { Loose *x; size_t n, cap; Names prompts; } Pool;
 
 static int by_prompt(const void *a, const void *b) {
-    const Loose *x = a, *y = b;
-    if (x->prompt != y->prompt) return x->prompt < y->prompt ? -1 : 1;
-    if (x->candidate != y->candidate) return x->candidate < y->candidate ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
+    const size_t *x = ((const Loose *)a)->at, *y = ((const Loose *)b)->at;
+    size_t i = 0;
+    while (i < 2 && x[i] == y[i]) i++;
+    return x[i] < y[i] ? -1 : x[i] > y[i];
 }
 
 /* Adds a file's records; of: 0, or the number of shards. */
@@ -7815,13 +7822,14 @@ static int add_loose(Env *e, const char *path, size_t shard, size_t of, Pool *al
     Group g = { 0 };
     int any;
     TRY(open_records(e, &rs, path));
-    for (size_t p = shard; (any = next_group(e, &rs, &g)) > 0; p += of) for (const Record *r = g.r; r < g.r + g.n; r++) {
+    for (size_t p = shard, i; (any = next_group(e, &rs, &g)) > 0; p += of) for (i = 0; i < g.n; i++) {
+        const Record *r = &g.r[i];
         size_t *number = number_for(e, &all->prompts, hash(r->id.s, r->id.n));
         if (!number) return -1;
         if (!*number) *number = all->prompts.n;
         TRY(room(e, &all->x, all->n, &all->cap, sizeof *all->x));
         Span raw = { copy(e, r->raw.s, r->raw.n), r->raw.n };
-        all->x[all->n] = (Loose){ raw, of ? p : *number, of ? all->n : r->candidate, all->n };
+        all->x[all->n] = (Loose){ raw, { of ? p : *number, of ? all->n : r->candidate, all->n } };
         all->n++;
     }
     close_in(&rs.in);
@@ -7831,7 +7839,7 @@ static int add_loose(Env *e, const char *path, size_t shard, size_t of, Pool *al
 /* A prompt's records by candidate; with numbers of their own where two are equal. */
 static void put_gathered(Env *e, Buf *b, const Loose *group, size_t n) {
     int doubled = 0;
-    for (size_t k = 1; k < n; k++) doubled |= group[k].candidate == group[k - 1].candidate;
+    for (size_t k = 1; k < n; k++) doubled |= group[k].at[1] == group[k - 1].at[1];
     for (size_t k = 0; k < n; k++) {
         Member field;
         size_t at = 0, any = 0;
@@ -7853,7 +7861,7 @@ static int verb_gather(Env *e, Call *c) {
     if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
     qsort(all.x, all.n, sizeof *all.x, by_prompt);
     for (size_t i = 0, n; i < all.n; i += n) {
-        for (n = 1; i + n < all.n && all.x[i + n].prompt == all.x[i].prompt; n++) ;
+        for (n = 1; i + n < all.n && all.x[i + n].at[0] == all.x[i].at[0]; n++) ;
         put_gathered(e, &w.b, all.x + i, n);
         if (w.b.n > 1u << 16) TRY(write_buf(e, w.out, &w.b));
     }
@@ -7918,15 +7926,17 @@ static int verb_tokenize(Env *e, Call *c) {
 }
 
 static int verb_convert(Env *e, Call *c) {
-    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer_config.json",
-        "tokenizer.json", NULL }, *const types[] = { "f32", "f16", "bf16", "q8_0" };           /* in the order of storage[] */
+    static const char *const types[] = { "f32", "f16", "bf16", "q8_0" };             /* as storage[] has them */
+    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json",
+        "tokenizer_config.json", "tokenizer.json", NULL };
     const char *to = c->value[O_to], *type = c->value[O_type];
     int gguf = strcmp(to, "gguf") == 0, most = gguf ? Q8_0 : BF16, kind = F32;
     Work w;
     if (!gguf && strcmp(to, "hf")) return fail(e, "convert: option --to: hf or gguf was expected, found \"%s\"", to);
     while (kind <= most && strcmp(type, types[kind])) kind++;
     if (kind > most)
-        return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"", gguf ? " or q8_0" : "", type);
+        return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"", gguf ? " or q8_0" : "",
+            type);
     int any = begin(e, c, NULL, gguf ? NULL : files, &w);
     if (any) return any;
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
@@ -7936,17 +7946,19 @@ static int verb_convert(Env *e, Call *c) {
  *
  *     program   its code, and what loading the model has made: vocabulary, tables
  *     weights   the pages of the file
- *     panels    the matrices once more, laid out for speed (for the way back too where they learn)
+ *     panels    the matrices once more, laid out for speed (where they learn for the way back too)
  *     learnt    16 bytes for each number that learns: itself, its gradient, two moments; an adapter's panels
- *     tokens    in flight: 10 answers of 256, or a batch of 4 records of 256; each has keys and values, and while tuning
- *               the rows of new_acts() and a line of logits */
+ *     tokens    in flight: 10 answers of 256, or a batch of 4 records of 256. Each has keys and values; while tuning
+ *               the rows of new_acts(), those of every layer or with --recompute of one, and a line of logits */
 static void put_memory(Env *e, Buf *b, const Model *m) {
-    static const char *const way[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8", "tune --lora 8 --recompute" };
+    static const char *const way[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8",
+        "tune --lora 8 --recompute" };
     const Config *c = &m->c;
-    size_t QD = c->Q * c->D, KD = c->K * c->D, top = c->top, wide = c->F > c->H ? c->F : c->H,
-        rank = c->rank ? c->rank : 8, layer = c->H + 2 * (QD + KD + top * (c->F + 2)) + c->E,
-        once = (6 + 2 * top) * c->H + QD + 4 * KD + top * (4 * c->F + (wide > QD ? wide : QD) + PANEL + 1) + c->E + c->V;
-    double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, panels = 0, matrices = 0, all = 0, pairs = 0;
+    size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
+        layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
+            + c->top * (4 * c->F + (wide > QD ? wide : QD) + PANEL + 1) + c->E + c->V;
+    double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, panels = 0, matrices = 0, pairs = 0,
+        all = c->tied ? (double)(c->V * c->H) / 4 : 0;       /* a tied head's gradient */
     for (const Block *x = e->blocks; x; x = x->next) program += (double)x->size;
     for (size_t i = 0; i < m->n_all; i++) {
         const Param *p = m->all[i];
@@ -7969,16 +7981,16 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
     }
     put_format(e, b, "\n  memory in MB %30s = program + weights +  panels +  learnt + tokens x   each\n", "sum");
     for (size_t i = 0; i < COUNT(way); i++) {
-        int full = i == 1 || i == 2;
-        double laid = full ? 8 * matrices : panels, learnt = full ? 16 * all + (c->tied ? 4.0 * (double)(c->V * c->H) : 0) : i ? pairs : 0;
-        size_t tokens = i ? 1024 : 2560, each = i ? 4 * (c->L * c->H + (i % 2 ? c->L : 1) * layer + once) : 8 * c->L * KD;
-        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", way[i],
-            (program + weights + laid + learnt + (double)(tokens * each)) / 1e6, program / 1e6, weights / 1e6, laid / 1e6,
-            learnt / 1e6, tokens, (double)each / 1e6);
+        size_t tokens = i ? 1024 : 2560, layers = i % 2 ? c->L : 1,
+            each = i ? 4 * (c->L * c->H + layers * layer + once) : 8 * c->L * KD;
+        double laid = i == 1 || i == 2 ? 8 * matrices : panels, learnt = i > 2 ? pairs : i ? 16 * all : 0;
+        double sum = program + weights + laid + learnt + (double)tokens * (double)each;
+        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", way[i], sum / 1e6, program / 1e6,
+            weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
     }
 }
 
-/* A figure, of one model or of a run, or a file of a receipt, for people: its fields as they stand, those that it has. */
+/* A figure, of one model or of a run, or a file of a receipt, for people: those fields that it has, as they stand. */
 static void put_columns(Env *e, Buf *b, Span x) {
     static const struct { const char *key; int width; } columns[] = { { "as", -11 }, { "name", -40 }, { "bytes", 12 },
         { "sha256", 16 }, { "suite", -20 }, { "teacher", -10 }, { "student", -10 }, { "choice", -20 }, { "seed", 3 },
@@ -7998,7 +8010,7 @@ static void put_work(Env *e, Buf *b, Span receipt) {
     Member m;
     put_format(e, b, "verb      %.*s\n", SHOWN(json_get(receipt, "verb")));
     for (size_t i = 0, at = 0; i < COUNT(parts); i++, at = 0) while (json_next(json_get(receipt, parts[i]), &at, &m)) {
-        put_format(e, b, "%-8s", parts[i]);
+        put_format(e, b, "%-*s", i == 2 ? 21 : 8, parts[i]);             /* a result is of no sort */
         if (i) put_columns(e, b, m.value); else put_format(e, b, "  %-11.*s  %.*s\n", SHOWN(m.key), SHOWN(m.value));
     }
 }
@@ -8031,32 +8043,31 @@ static int put_records(Env *e, Buf *b, const char *path, const char *chosen) {
 static int verb_info(Env *e, Call *c) {
     const char *path = c->file[0], *chosen = c->n_files > 1 ? c->file[1] : NULL, *end;
     Work w = { 0 };
-    Buf b = { 0 };
     Span s = { "", 0 }, first = s;
     Wrong bad;
     if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
     if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
         if (!chosen && s.n && s.s[0] == '{' && (end = json_end(s.s, s.s + s.n, 0, &bad)) != NULL)
             first = (Span){ s.s, (size_t)(end - s.s) };
-        if (same(json_get(first, "actinh"), "\"receipt\"")) put_work(e, &b, first);
-        else if (!json_get(first, "measure").n) TRY(put_records(e, &b, path, chosen));
+        if (same(json_get(first, "actinh"), "\"receipt\"")) put_work(e, &w.b, first);
+        else if (!json_get(first, "measure").n) TRY(put_records(e, &w.b, path, chosen));
         else for (size_t i = 1; s.n; i++) {
             TRY(json_check(e, first = upto(&s, '\n'), path, i));
-            put_columns(e, &b, first);
+            put_columns(e, &w.b, first);
         }
-        return show_text(e, c, &b, 1);
+        return show_text(e, c, &w.b, 1);
     }
     TRY(load(e, c, &w));
     const Config *k = &w.m.c;
     size_t active, all = count_parameters(&w.m, &active);
-    put_format(e, &b, "%s: %s\n", w.m.path, k->E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
-    put_format(e, &b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", k->L, k->H, k->F,
-        k->Q, k->D, k->K);
-    if (k->E > 1) put_format(e, &b, "  experts %zu, of which a token uses %zu\n", k->E, k->top);
-    put_format(e, &b, "  vocabulary %zu, context %zu, head %s\n", k->V, k->ctx, k->tied ? "tied to the embedding" : "of its own");
-    put_format(e, &b, "  parameters %zu, active %zu\n", all, active);
-    put_memory(e, &b, &w.m);
-    return save_file(e, c->value[O_output], whole(&b));
+    put_format(e, &w.b, "%s: %s\n", w.m.path, k->E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
+    put_format(e, &w.b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", k->L,
+        k->H, k->F, k->Q, k->D, k->K);
+    if (k->E > 1) put_format(e, &w.b, "  experts %zu, of which a token uses %zu\n", k->E, k->top);
+    put_format(e, &w.b, "  vocabulary %zu, context %zu, head %s\n  parameters %zu, active %zu\n", k->V, k->ctx,
+        k->tied ? "tied to the embedding" : "of its own", all, active);
+    put_memory(e, &w.b, &w.m);
+    return save_file(e, c->value[O_output], whole(&w.b));
 }
 
 static int verb_corpus(Env *e, Call *c) {
@@ -8608,11 +8619,11 @@ static int verb_report(Env *e, Call *c) {
     return save_file(e, c->value[O_output], whole(&b));
 }
 
-/* ============================================== Verification ==========================================================
+/* ============================================== Verification =========================================================
  * A receipt is a stranger's claim: "from these files, with these options, come these bytes". To verify it is to do the
- * work again. Files are found by their hash, wherever they lie, so results that were made from one another hang together
- * by themselves. Each result is made again from the bytes that its receipt names, right or wrong, so one fault hides no
- * other, and all results of a folder can be made again side by side.
+ * work again. Files are found by their hash, wherever they lie, so results that were made from one another hang
+ * together by themselves. Each result is made again from the bytes that its receipt names, right or wrong, so one
+ * fault hides no other, and all results of a folder can be made again side by side.
  *
  * The receipt is also a stranger's command line. Only verbs of REDONE are heard, and options that bits depend
  * on (no --output, no --force); check_name() looks at names. Each claim has a folder in the scratch folder:
@@ -8620,7 +8631,7 @@ static int verb_report(Env *e, Call *c) {
  * written outside.
  */
 typedef struct { const char *as, *name, *hash; double bytes; } Entry;    /* a file of a receipt */
-typedef struct { const char *path; double bytes; char hash[65]; } Known; /* a file that is there; hash "": nobody asks for its size */
+typedef struct { const char *path; double bytes; char hash[65]; } Known; /* a file that is there; or "" */
 enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
 typedef struct {
     const char *path, *dir, *verb;
@@ -8631,7 +8642,12 @@ typedef struct {
     Env env;
     Buf says;                    /* what was found */
 } Claim;
-typedef struct { Known *known; Claim *claim; size_t n_known, cap_known, n_claims, spot, step, seed; const char *scratch; } Audit;
+typedef struct {
+    Known *known;
+    Claim *claim;
+    size_t n_known, cap_known, n_claims, spot, step, seed;
+    const char *scratch;
+} Audit;
 
 /* All files below a folder into the audit's list; with `folders` these too, each behind what is in it. */
 static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
@@ -8640,8 +8656,8 @@ static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
     int bad = 0;
     if (!d) return depth ? 0 : fail(e, "%s: cannot look into this folder", dir);
     for (struct dirent *entry; !bad && (entry = readdir(d)) != NULL;) {
-        const char *path = join(e, dir, "/", entry->d_name);
-        if (!path || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || stat(path, &s) != 0) continue;
+        const char *name = entry->d_name, *path = join(e, dir, "/", name);
+        if (!path || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || stat(path, &s) != 0) continue;
         int folder = S_ISDIR(s.st_mode);
         Known file = { .path = path, .bytes = (double)s.st_size };
         if (folder && depth < 16) bad = walk(e, a, path, depth + 1, folders);
@@ -8661,13 +8677,15 @@ static int read_claim(Env *e, Claim *x, const char *path) {
     x->dir = n ? copy(e, path, n - 1) : ".";
     x->env.quiet = 1;
     TRY(load_file(e, path, &x->text));
-    if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\"")) fail(&x->env, "is no receipt");
+    if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\""))
+        fail(&x->env, "is no receipt");
     if (x->env.error[0]) { x->state = UNTOLD; x->text = span("{}"); }
     x->verb = text_field(e, x->text, "verb");
     for (int out = 0; out < 2; out++)
         for (size_t at = 0; json_next(json_get(x->text, out ? "out" : "in"), &at, &m); x->n++, x->n_in += !out) {
             TRY(room(e, &x->file, x->n, &cap, sizeof *x->file));
-            x->file[x->n] = (Entry){ text_field(e, m.value, "as"), text_field(e, m.value, "name"), text_field(e, m.value, "sha256"), -1 };
+            x->file[x->n] = (Entry){ .as = text_field(e, m.value, "as"), .name = text_field(e, m.value, "name"),
+                .hash = text_field(e, m.value, "sha256"), .bytes = -1 };
             json_number(json_get(m.value, "bytes"), &x->file[x->n].bytes);
         }
     return e->error[0] ? -1 : 0;
@@ -8687,14 +8705,15 @@ static const char *find_known(const Audit *a, const char *hash) {
     return NULL;
 }
 
-/* A name of a receipt that may be made below the scratch folder: FILE, or an input FOLDER/FILE; nothing hidden. A result in a
- * folder could be in that of the inputs, which are links to files that must not be written. */
+/* A name of a receipt that may be made below the scratch folder: FILE, or an input FOLDER/FILE; nothing hidden. A
+ * result in a folder could be in that of the inputs, which are links to files that must not be written. */
 static int check_name(Env *e, const char *name, size_t most) {
     size_t slashes = 0, i;
     int bad = 0;
     for (i = 0; name[i]; i++) {
+        int begins = i == 0 || name[i - 1] == '/';
         slashes += name[i] == '/';
-        bad |= (unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (strchr("./", name[i]) && (i == 0 || name[i - 1] == '/'));
+        bad |= (unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (begins && strchr("./", name[i]));
     }
     if (!bad && i > 0 && i < 200 && slashes <= most && name[i - 1] != '/') return 0;
     return fail(e, "\"%.60s\" is no name of a file", name);
@@ -8759,7 +8778,8 @@ static int put_difference(Env *e, Buf *b, const char *claimed, const char *here)
     Span line = nth_line(x, n), other = nth_line(y, n);
     put_format(e, b, ", line %zu", n);
     if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "here");
-    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, here, 0) < 0) put_format(e, b, ", byte %zu of the file", at);
+    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, here, 0) < 0)
+        put_format(e, b, ", byte %zu of the file", at);
     else {
         for (size_t i = 0; i < COUNT(names); i++)
             if (json_get(line, names[i]).n) put_format(e, b, ", %s %.*s", names[i], SHOWN(json_get(line, names[i])));
@@ -8769,7 +8789,7 @@ static int put_difference(Env *e, Buf *b, const char *claimed, const char *here)
     return 0;
 }
 
-/* Fills the call that makes a claim's result again: options, checked, and inputs, laid below `dir` under their names. */
+/* Fills the call that makes a claim's result again: options, checked, and inputs, laid below `dir` by their names. */
 static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call *c) {
     const char *adapter = NULL;
     Member m;
@@ -8787,7 +8807,9 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
         const char *path = find_known(a, f->hash), *home = join(e, dir, "/in/", f->name), *slash = strchr(f->name, '/');
         int o = find_option(f->as, strlen(f->as));
         TRY(check_name(e, f->name, 1));
-        if (!path) return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", f->as, f->name, f->hash);
+        if (!path)
+            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", f->as, f->name,
+                f->hash);
         if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = path; continue; }
         TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
         if (!is_file(home)) TRY(place(e, path, home));
@@ -8878,37 +8900,33 @@ static int redo_run(Env *e, const Claim *x, const Call *c) {
 static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char *dir) {
     int folder = ends(x->path, "receipt.json");
     double spec = 0;
-    char hex[65];
-    uint64_t bytes;
     Call c;
     TRY(parse_call(e, verbs, x->verb, NULL, 0, &c));
     int bit = c.verb->bit;
     if (!(bit & REDONE)) return fail(e, "there is no verb \"%s\" to do again", x->verb);
-    if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
+    if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC)
+        return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
     if (x->n == x->n_in) return fail(e, "names no result");
     const Entry *f = x->file + x->n_in, *end = x->file + x->n;
     for (const Entry *out = f; out < end; out++) TRY(check_name(e, out->name, 0));
     c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
     TRY(prepare(e, a, x, dir, &c));
     if (a->step && bit != TUNE) { x->state = LEFT; return 0; }
-    if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
+    if (a->step || (a->spot && bit & (TUNE | SAMPLE)))
+        return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
     TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
     for (; f < end; f++) {
         const char *made = folder ? join(e, c.value[O_output], "/", f->name) : c.value[O_output];
         const char *disk = join(e, x->dir, "/", f->name);
-        TRY(hash_file(e, made, hex, &bytes));
-        int again = strcmp(hex, f->hash) == 0;
-        if (!is_file(disk)) {
-            put_format(e, &x->says, "; %s itself is not there", f->name);
-            x->state = again ? UNTOLD : OTHER;
-            continue;
-        }
-        TRY(hash_file(e, disk, hex, &bytes));
-        if (again && strcmp(hex, f->hash) == 0) continue;
-        x->state = OTHER;
-        put_format(e, &x->says, "; %s: %s", f->name, again ? "was changed after its receipt was written" : "has other bits");
-        TRY(put_difference(e, &x->says, disk, made));
+        int there = is_file(disk), again, stands = 0;
+        TRY(again = has_hash(e, made, f->hash));
+        if (there) TRY(stands = has_hash(e, disk, f->hash));
+        if (again && stands) continue;
+        if (there || !again) x->state = OTHER; else if (x->state != OTHER) x->state = UNTOLD;
+        put_format(e, &x->says, "; %s%s", f->name, !there ? " itself is not there" : again
+            ? ": was changed after its receipt was written" : ": has other bits");
+        if (there) TRY(put_difference(e, &x->says, disk, made));
     }
     return e->error[0] ? -1 : 0;
 }
@@ -8957,7 +8975,8 @@ static int verify_build(void) {
     char hex[65];
     const char *fault = arithmetic_fault();
     arithmetic_digest(hex);
-    printf("arithmetic %.16s, spec %d: %s%s\n", hex, SPEC, fault ? "not portable: " : "the same bits as everywhere", fault ? fault : "");
+    printf("arithmetic %.16s, spec %d: %s%s\n", hex, SPEC, fault ? "not portable: " : "the same bits as everywhere",
+        fault ? fault : "");
     return fault != NULL;
 }
 
@@ -8992,7 +9011,8 @@ static int verb_verify(Env *e, Call *c) {
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
     if (c->value[O_in]) TRY(walk(e, &a, c->value[O_in], 0, 0));
-    if (find_data(e, "words.txt", &data) == 0) TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
+    if (find_data(e, "words.txt", &data) == 0)
+        TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
     e->error[0] = 0;
     TRY(make_scratch(e, &a, c->value[O_output]));
     if (!e->quiet) fprintf(stderr, "actinh: %zu receipts; made again in %s\n", a.n_claims, a.scratch);
@@ -9001,7 +9021,8 @@ static int verb_verify(Env *e, Call *c) {
         if (x->state == WAITING) x->state = UNTOLD;
         count[x->state]++;
         if (x->state != LEFT)
-            printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error, x->says.s ? x->says.s : "");
+            printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
+                x->says.s ? x->says.s : "");
         env_free(&x->env);
     }
     print_given(e, &a);
@@ -9139,7 +9160,7 @@ static const Verb verbs[] = {
       "    ./actinh convert data/moe --to gguf --type q8_0 -o moe.gguf" },
     { "report", REPORT, 1, 1, verb_report, "DIR", "one page of a run's results: DIR/report.html, or -o FILE",
       "    ./actinh run data/demo.recipe -o demo && ./actinh report demo" },
-    { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]", "what a model is made of; or answers, the chosen marked",
+    { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]", "what a model is made of; answers, the chosen marked; figures; a receipt",
       "    ./actinh info data/moe\n    ./actinh sample data/moe -p " ASKED " | ./actinh score | ./actinh info -" },
     { "corpus", CORPUS, 1, 1, verb_corpus, "GRAMMAR", "prompts and answers from a grammar",
       "    ./actinh corpus data/world.grammar --start talk -n 3 --answers 10" },
