@@ -7049,201 +7049,200 @@ static int perform(Env *e, Call *c) {
  * here, a line of `verbs` in Command line, where help comes from, and in Options a bit: in ALL, in the lines
  * of the options that it reads, and in REDONE if verify is to do it again.
  */
-static void sampling_options(const Call *c, Sampling *s) {
-    memset(s, 0, sizeof *s);
-    s->k = c->value[O_n] ? count_of(c, O_n) : 1;
-    s->top_k = count_of(c, O_top_k); s->max_tokens = count_of(c, O_max_tokens); s->seed = count_of(c, O_seed);
-    s->temperature = narrow(c->number[O_temperature]); s->top_p = narrow(c->number[O_top_p]);
-    s->ignore_eos = c->value[O_ignore_eos] != NULL;
-}
 
 /* The file of records that a verb reads: the i-th that is named, else standard input. */
 static const char *file_of(const Call *c, size_t i) { return i < c->n_files ? c->file[i] : "-"; }
 
-static int verb_sample(Env *e, Call *c) {
+/* What a verb works on; what it does not use stays empty. */
+typedef struct {
     Model m;
-    Sampling s;
     Template form;
-    Records rs;
-    Buf text = { NULL, 0, 0 };
+    Lists lists;
+    Records rs;                  /* the file of prompts or answers, */
+    Group g;                     /* one prompt's of them, */
+    size_t prompts;              /* the how many-th */
     Out *out;
-    int any;
-    sampling_options(c, &s);
-    TRY(depends_on_model(e, c));
-    if (!c->value[O_prompt]) TRY(depends(e, c, "prompts", file_of(c, 1), NULL));
-    TRY(depends_on_template(e, c));
-    if ((any = begin_result(e, c, NULL)) != 0) return any;
-    TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
-    TRY(load_template(e, c->value[O_template], &form));
-    TRY(pack_model(e, &m));
-    if (c->value[O_prompt]) {
-        put_text(e, &text, "{\"id\":\"0\",\"prompt\":"); put_quoted(e, &text, span(c->value[O_prompt])); put_text(e, &text, "}");
-        open_text(&rs, "--prompt", whole(&text));
-    } else TRY(open_records(e, &rs, file_of(c, 1)));
-    if (!(out = open_result(e, c, c->value[O_output], 1))) return -1;
-    TRY(sample_to(e, out, &m, &form, &s, &rs, c->share));
-    return close_out(e, out);
+    Buf b;                       /* what is next to be written */
+    const Block *mark;           /* what was made before it was opened */
+} Work;
+
+/* The model as it is asked for. */
+static int load(Env *e, const Call *c, Work *w) {
+    TRY(load_model(e, c->file[0], c->value[O_tokenizer], c->value[O_seed] ? count_of(c, O_seed) : 1, &w->m));
+    if (c->verb->bit & ASKING) TRY(load_template(e, c->value[O_template], &w->form));
+    return c->verb->bit & (DRAWS | PROFILE) ? pack_model(e, &w->m) : 0;
 }
 
-/* A file of answers, prompt by prompt, to a file of records. */
-typedef struct { Records rs; Group g; Out *out; Buf b; size_t prompts; int resumable; } Flow;
+/* How a verb with a result begins. It names all that this depends on, in this order: the model, the files behind it
+ * `as` what they are, lists, the template. 1 when the result is there already; else all is opened. `files`: of a
+ * folder, see begin_result */
+static int begin(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
+    int bit = c->verb->bit, any;
+    const char *prompt = c->value[O_prompt], *path;
+    size_t i = (bit & MODELS) != 0, n = c->n_files > i ? c->n_files : i + 1;
+    *w = (Work){ 0 };
+    if (bit & MODELS) TRY(depends_on_model(e, c));
+    for (; as && !prompt && i < n; i++) {
+        if (bit != PROFILE) TRY(depends(e, c, as, file_of(c, i), NULL));
+        else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
+    }
+    if (bit & LISTS) TRY(depends_on_lists(e, c, &w->lists));
+    if (bit & ASKING) TRY(depends_on_template(e, c));
+    if ((any = begin_result(e, c, files)) != 0) return any;
+    w->mark = e->blocks;
+    if (bit & MODELS) TRY(load(e, c, w));
+    if (prompt) {
+        put_json(e, &w->b, "{'id':'0','prompt':%q}", span(prompt));
+        open_text(&w->rs, "--prompt", whole(&w->b));
+    } else if (bit & (SHARDS | SELECT)) TRY(open_records(e, &w->rs, file_of(c, bit == SAMPLE)));
+    if (!(bit & (SHARDS | SELECT | GATHER))) return bit == TUNE ? 0 : lay_draft(e, c);
+    w->out = open_result(e, c, c->value[O_output], bit & SHARDS);
+    return w->out ? 0 : -1;
+}
 
-static int open_flow(Env *e, Call *c, const char *path, int resumable, Flow *f) {
-    memset(f, 0, sizeof *f);
-    f->resumable = resumable;
-    TRY(open_records(e, &f->rs, path));
-    f->out = open_result(e, c, c->value[O_output], resumable);
-    return f->out ? 0 : -1;
+static Sampling sampling_options(const Call *c) {
+    return (Sampling){ .k = c->value[O_n] ? count_of(c, O_n) : 1, .max_tokens = count_of(c, O_max_tokens),
+        .top_k = count_of(c, O_top_k), .top_p = narrow(c->number[O_top_p]), .seed = count_of(c, O_seed),
+        .temperature = narrow(c->number[O_temperature]), .ignore_eos = c->value[O_ignore_eos] != NULL };
+}
+
+static int verb_sample(Env *e, Call *c) {
+    Work w;
+    Sampling s = sampling_options(c);
+    int any = begin(e, c, "prompts", NULL, &w);
+    if (any) return any;
+    TRY(sample_to(e, w.out, &w.m, &w.form, &s, &w.rs, c->share));
+    return close_out(e, w.out);
 }
 
 /* The next prompt's answers: 1, 0 at the end, or -1. */
-static int next_prompt(Env *e, Flow *f) {
-    int any;
-    if (f->b.n > 1u << 16) TRY(f->resumable ? write_whole(e, f->out, &f->b) : write_buf(e, f->out, &f->b));
-    any = next_group(e, &f->rs, &f->g);
-    f->prompts += any > 0;
-    if (any == 0 && f->prompts == 0) return fail(e, "%s: no records", f->rs.in.path);
-    return any;
+static int next_prompt(Env *e, const Call *c, Work *w) {
+    if (w->b.n > 1u << 16) TRY(c->verb->bit & SHARDS ? write_whole(e, w->out, &w->b) : write_buf(e, w->out, &w->b));
+    int any = next_group(e, &w->rs, &w->g);
+    w->prompts += any > 0;
+    return any || w->prompts ? any : fail(e, "%s: no records", w->rs.in.path);
 }
 
-static int close_flow(Env *e, Flow *f) {
-    close_in(&f->rs.in);
-    TRY(write_buf(e, f->out, &f->b));
-    return close_out(e, f->out);
+/* All is read: the last is written. */
+static int finish(Env *e, Work *w) {
+    close_in(&w->rs.in);
+    TRY(write_buf(e, w->out, &w->b));
+    return close_out(e, w->out);
 }
 
 static int verb_score(Env *e, Call *c) {
     const Measure *list[COUNT(measures)];
-    size_t n, i, done = 0, kept = 0;
-    Lists lists;
-    Flow f;
+    size_t n, done = 0, kept = 0;
     Text text = { 0 };
-    Buf b = { NULL, 0, 0 };
-    int any;
+    Work w = { 0 };
     if (c->value[O_list]) {
-        for (i = 0; i < COUNT(measures); i++)
-            put_format(e, &b, "%-27s %-10s %s (%s)\n", measures[i].name, measures[i].unit, measures[i].says,
-                sources[measures[i].source]);
-        return save_file(e, c->value[O_output], whole(&b));
+        for (const Measure *q = measures; q < measures + COUNT(measures); q++)
+            put_format(e, &w.b, "%-27s %-10s %s (%s)\n", q->name, q->unit, q->says, sources[q->source]);
+        return save_file(e, c->value[O_output], whole(&w.b));
     }
     TRY(parse_measures(e, c->value[O_measures], list, &n));
-    TRY(depends(e, c, "answers", file_of(c, 0), NULL));
-    TRY(depends_on_lists(e, c, &lists));
-    if ((any = begin_result(e, c, NULL)) != 0) return any;
-    TRY(open_flow(e, c, file_of(c, 0), 1, &f));
-    if (c->resume) TRY(keep_lines(e, f.out, 1, NULL, &kept, NULL));
-    while ((any = next_prompt(e, &f)) > 0)
-        for (i = 0; i < f.g.n && is_ours(&c->share, f.prompts - 1); i++) {
+    int any = begin(e, c, "answers", NULL, &w);
+    if (any) return any;
+    if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
+    while ((any = next_prompt(e, c, &w)) > 0)
+        for (size_t i = 0; i < w.g.n && is_ours(&c->share, w.prompts - 1); i++) {
             if (done++ < kept) continue;
-            if (!f.g.r[i].has_completion)
-                return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure", f.rs.in.path,
-                    f.g.r[i].number + 1);
-            TRY(put_scored(e, &f.b, &f.g, i, list, n, &text, &lists));
+            if (!w.g.r[i].has_completion)
+                return fail(e, "%s, record %zu: no field \"completion\" (or response, output, answer) to measure",
+                    w.rs.in.path, w.g.r[i].number + 1);
+            TRY(put_scored(e, &w.b, &w.g, i, list, n, &text, &w.lists));
         }
-    return any < 0 ? -1 : close_flow(e, &f);
+    return any < 0 ? -1 : finish(e, &w);
 }
 
 static int verb_select(Env *e, Call *c) {
     const char *by = c->value[O_by], *where = c->value[O_where];
     Rule rule;
-    Flow f;
-    Names seen = { NULL, 0, 0 };
+    Work w;
+    Names seen = { 0 };
     Selection s = { 0 };
-    size_t ties, best;
-    int any, again;
     TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
-    TRY(depends(e, c, "scored", file_of(c, 0), NULL));
-    if ((any = begin_result(e, c, NULL)) != 0) return any;
-    TRY(open_flow(e, c, file_of(c, 0), 0, &f));
-    while ((any = next_prompt(e, &f)) > 0) {
-        const Record *r = f.g.r;
+    int any = begin(e, c, "scored", NULL, &w), again;
+    if (any) return any;
+    while ((any = next_prompt(e, c, &w)) > 0) {
+        const Record *r = w.g.r;
         TRY(again = seen_before(e, &seen, r->id));
         if (again)
             return fail(e, "%s, record %zu: id \"%.*s\" comes back: a prompt's answers must stand together "
-                "(actinh gather brings them together)", f.rs.in.path, r->number + 1, SHOWN(r->id));
-        best = choose(&f.g, &rule, count_of(c, O_seed), &ties);
-        count_choice(&f.g, &rule, best, ties, &s);
-        if (best == SIZE_MAX) continue;
-        put(e, &f.b, r[best].raw.s, r[best].raw.n);
-        put_text(e, &f.b, "\n");
+                "(actinh gather brings them together)", w.rs.in.path, r->number + 1, SHOWN(r->id));
+        size_t ties, best = choose(&w.g, &rule, count_of(c, O_seed), &ties);
+        count_choice(&w.g, &rule, best, ties, &s);
+        if (best != SIZE_MAX) put_json(e, &w.b, "%r\n", r[best].raw);
     }
     if (any < 0) return -1;
     if (s.dropped == s.prompts)
-        return fail(e, "%s: no answer is eligible (has it those scores? actinh score adds them): --by %s%s%s", f.rs.in.path,
-            by, where ? " --where " : "", where ? where : "");
-    TRY(close_flow(e, &f));
+        return fail(e, "%s: no answer is eligible (has it those scores? actinh score adds them): --by %s%s%s",
+            w.rs.in.path, by, where ? " --where " : "", where ? where : "");
+    TRY(finish(e, &w));
     if (!e->quiet) show_selection(&rule, &s);
     return 0;
 }
 
-/* A line for each token that tuning would see: record, position, id, 1 where it is learnt, piece. */
-static int show_mask(Env *e, const Call *c, const Template *form, size_t max_length) {
-    Model m;
-    Examples list;
-    Buf b = { NULL, 0, 0 };
-    size_t i, k;
-    TRY(may_write(e, c, c->value[O_output]));
-    TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
-    TRY(load_examples(e, &m, form, c->file[1], max_length < m.c.ctx ? max_length : m.c.ctx, &list));
-    for (i = 0; i < list.n; i++) for (k = 0; k < list.x[i].n; k++) {
-        put_format(e, &b, "%zu\t%zu\t%d\t%d\t", list.x[i].record, k, list.x[i].id[k], k >= list.x[i].from);
-        put_quoted(e, &b, m.t.piece[list.x[i].id[k]]);
-        put_text(e, &b, "\n");
-    }
-    return save_file(e, c->value[O_output], whole(&b));
+static int tuning_options(Env *e, const Call *c, Tuning *t) {
+    const char *schedule = c->value[O_schedule], *targets = c->value[O_targets];
+    *t = (Tuning){ .epochs = count_of(c, O_epochs), .batch = count_of(c, O_batch), .micro = count_of(c, O_micro),
+        .max_length = count_of(c, O_max_length), .steps = count_of(c, O_steps), .seed = count_of(c, O_seed),
+        .lr = c->number[O_lr], .min_lr = c->number[O_min_lr], .warmup = c->number[O_warmup],
+        .beta1 = narrow(c->number[O_beta1]), .beta2 = narrow(c->number[O_beta2]), .eps = 1e-8f,
+        .cosine = strcmp(schedule, "cosine") == 0, .decay = narrow(c->number[O_decay]),
+        .clip = narrow(c->number[O_clip]), .recompute = c->value[O_recompute] != NULL, .lora = count_of(c, O_lora),
+        .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16, .rslora = c->value[O_rslora] != NULL,
+        .targets = targets ? targets : "q_proj,v_proj" };
+    if (t->cosine || strcmp(schedule, "constant") == 0) return 0;
+    return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", schedule);
 }
 
-static int tuning_options(Env *e, const Call *c, Tuning *t) {
-    memset(t, 0, sizeof *t);
-    t->epochs = count_of(c, O_epochs); t->batch = count_of(c, O_batch); t->micro = count_of(c, O_micro);
-    t->max_length = count_of(c, O_max_length); t->steps = count_of(c, O_steps); t->seed = count_of(c, O_seed);
-    t->lr = c->number[O_lr]; t->min_lr = c->number[O_min_lr]; t->warmup = c->number[O_warmup];
-    t->beta1 = narrow(c->number[O_beta1]); t->beta2 = narrow(c->number[O_beta2]); t->eps = 1e-8f;
-    t->decay = narrow(c->number[O_decay]); t->clip = narrow(c->number[O_clip]);
-    t->lora = count_of(c, O_lora); t->alpha = c->value[O_alpha] ? c->number[O_alpha] : 16;
-    t->targets = c->value[O_targets] ? c->value[O_targets] : "q_proj,v_proj";
-    t->rslora = c->value[O_rslora] != NULL; t->recompute = c->value[O_recompute] != NULL;
-    t->cosine = strcmp(c->value[O_schedule], "cosine") == 0;
-    if (t->cosine || strcmp(c->value[O_schedule], "constant") == 0) return 0;
-    return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", c->value[O_schedule]);
+/* A line for each token that tuning would see: record, position, id, 1 where it is learnt, piece. */
+static int show_mask(Env *e, const Call *c, const Tuning *t) {
+    Work w = { 0 };
+    Examples list;
+    TRY(may_write(e, c, c->value[O_output]));
+    TRY(load(e, c, &w));
+    TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
+    for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
+        put_format(e, &w.b, "%zu\t%zu\t%d\t%d\t", x->record, k, x->id[k], k >= x->from);
+        put_json(e, &w.b, "%q\n", w.m.t.piece[x->id[k]]);
+    }
+    return save_file(e, c->value[O_output], whole(&w.b));
 }
 
 static int verb_tune(Env *e, Call *c) {
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.json",
         "steps.jsonl", NULL };               /* steps.jsonl is finished last: see begin_result */
     static const char *const adapter[] = { "adapter_model.safetensors", "adapter_config.json", "steps.jsonl", NULL };
-    Trail *w = &c->trail;
-    Model m;
+    Trail *trail = &c->trail;
     Tuning t;
-    Template form;
+    Work w;
     size_t dropped = 0;
-    int any;
-    w->dir = c->value[O_output]; w->every = count_of(c, O_checkpoint); w->keep = c->value[O_keep_checkpoints] != NULL;
     TRY(tuning_options(e, c, &t));
-    TRY(depends_on_model(e, c));
-    TRY(depends(e, c, "answers", c->file[1], NULL));
-    TRY(depends_on_template(e, c));
-    TRY(load_template(e, c->value[O_template], &form));
-    if (c->value[O_show_mask]) return show_mask(e, c, &form, t.max_length);
-    if ((any = begin_result(e, c, t.lora || adapter_of(c->file[0]) ? adapter : files)) != 0) return any;
-    TRY(load_model(e, c->file[0], c->value[O_tokenizer], t.seed, &m));
-    if (w->dir) {
-        TRY(make_dir(e, w->dir));
-        if (!(w->log = open_result(e, c, join(e, w->dir, "/", "steps.jsonl"), 1))) return -1;
-        w->resume = c->resume;
+    if (c->value[O_show_mask]) return show_mask(e, c, &t);
+    int any = begin(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w);
+    if (any) return any;
+    trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
+    trail->keep = c->value[O_keep_checkpoints] != NULL;
+    if (trail->dir) {
+        TRY(make_dir(e, trail->dir));
+        if (!(trail->log = open_result(e, c, join(e, trail->dir, "/", "steps.jsonl"), 1))) return -1;
+        trail->resume = c->resume;
     }
-    TRY(tune(e, &m, &t, &form, c->file[1], w, &dropped));
+    TRY(tune(e, &w.m, &t, &w.form, c->file[1], trail, &dropped));
     if (dropped && !e->quiet)
-        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n", dropped,
-            t.max_length);
+        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n",
+            dropped, t.max_length);
+    if (trail->dir) release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
     return 0;
 }
 
 /* Two models' figures side by side, with the paired difference and its interval. */
 static int show_difference(Env *e, const Figures *list, const Figures *other) {
-    size_t i, compared = 0;
-    for (i = 0; i < list->n; i++) {
-        const Figure *f = &list->f[i], *o = find_figure(other, f->suite, f->name);
+    size_t compared = 0;
+    for (const Figure *f = list->f; f < list->f + list->n; f++) {
+        const Figure *o = find_figure(other, f->suite, f->name);
         double d, lo, hi;
         if (!o) continue;
         TRY(bootstrap(e, f, o, &d, &lo, &hi));
@@ -7255,130 +7254,110 @@ static int show_difference(Env *e, const Figures *list, const Figures *other) {
 }
 
 static int verb_profile(Env *e, Call *c) {
-    const char *path, *against = c->value[O_against];
-    Model m;
-    Template form;
-    Lists lists;
+    const char *against = c->value[O_against], *path;
+    const Out *before = e->outs;
     Figures other;
-    Profile w = { e, &m, &form, &lists, NULL, NULL, 0, 0, 0, 0, count_of(c, O_seed), NULL, 0, 0, { NULL, 0, 0 } };
-    Out *o, *before = e->outs;
-    size_t i;
-    TRY(depends_on_model(e, c));
-    for (i = 1; i < c->n_files; i++) { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
-    TRY(depends_on_lists(e, c, &lists));
-    TRY(depends_on_template(e, c));
+    Work x;
+    Profile w = { .e = e, .m = &x.m, .form = &x.form, .lists = &x.lists, .seed = count_of(c, O_seed) };
     if (against) TRY(load_figures(e, against, &other));
-    TRY(begin_result(e, c, NULL));
-    if (c->done && against) TRY(load_figures(e, c->out, &w.list));
+    TRY(begin(e, c, "suite", NULL, &x));
     if (!c->done) {
-        TRY(load_model(e, c->file[0], c->value[O_tokenizer], w.seed, &m));
-        TRY(load_template(e, c->value[O_template], &form));
-        TRY(pack_model(e, &m));
-        TRY(lay_draft(e, c));
         w.out = c->out; w.resume = c->resume;
         TRY(ask_all(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
         make_figures(&w);
-    }
+    } else if (against) TRY(load_figures(e, c->out, &w.list));
     if (against && !e->error[0]) show_difference(e, &w.list, &other);
     if (!c->done && !e->error[0]) TRY(save_figures(e, c->value[O_output], &w.list));
-    for (o = e->outs; o != before; o = o->next) o->keep = 0;       /* it is done, or a fault in the suite: nobody goes on */
-    for (i = 0; c->out && !e->error[0] && i < 64; i++) {                 /* what is left of a killed run's */
-        path = join(e, log_path(e, c->out, i), ".part", "");
-        if (path) remove(path);
-    }
+    for (Out *o = e->outs; o != before; o = o->next) o->keep = 0;  /* it is done, or the suite is bad: nobody goes on */
+    for (size_t i = 0; c->out && !e->error[0] && i < 64; i++)            /* what is left of a killed run's */
+        if ((path = join(e, log_path(e, c->out, i), ".part", "")) != NULL) remove(path);
     return e->error[0] ? -1 : 0;
 }
 
-/* A file's receipt says that it is a shard: 1 and which part of the work it is, 0, or -1. plain: the receipt as that of
- * the whole would begin. */
-static int read_shard(Env *e, const char *path, size_t part[2], Buf *plain) {
-    const char *receipt = receipt_path(e, path, 0);
-    Span text, option, out;
-    Member first;
+/* Is a file as its receipt says? */
+static int has_hash(Env *e, const char *path, const char *hash) {
     char hex[65];
     uint64_t bytes;
-    size_t at = 0;
-    if (!receipt || !is_file(receipt)) return e->error[0] ? -1 : 0;
-    TRY(load_file(e, receipt, &text));
-    TRY(json_check(e, text, receipt, 0));
-    option = json_get(json_get(text, "options"), "shard");
-    out = json_get(text, "out");
-    if (!option.n) return 0;
-    if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
-        || !json_next(out, &at, &first))
-        return fail(e, "%s: is not the receipt of a shard", receipt);
     TRY(hash_file(e, path, hex, &bytes));
-    if (!same(json_get(first.value, "sha256"), join(e, "\"", hex, "\"")))
-        return fail(e, "%s: was changed after its receipt was written", path);
-    put(e, plain, text.s, (size_t)(option.s - text.s) - strlen(",\"shard\":"));
-    put(e, plain, option.s + option.n, (size_t)(out.s + 1 - option.s) - option.n);               /* up to "out":[ */
-    return e->error[0] ? -1 : 1;
+    return strcmp(hex, hash) == 0;
 }
 
-/* All files as the shards of one result, whose receipt is begun: their numbers, 1; 0 when they are none, or -1. */
-static int find_shards(Env *e, Call *c, size_t *shard) {
-    size_t f, k, part[2] = { 0, 0 }, of = 0;
-    for (f = 0; f < c->n_files; f++) {
-        Buf plain = { NULL, 0, 0 };
-        int any = read_shard(e, c->file[f], part, &plain);
-        if (any < 0 || (f == 0 && !any)) return any;
-        if (!any) return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", c->file[f], c->file[0]);
-        if (f == 0) { of = part[1]; c->receipt = plain; }
-        if (part[1] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", c->file[f], part[1], c->file[0], of);
+/* All files as the shards of one result, whose receipt is begun: as theirs, but for the option. 1, and they are
+ * sorted; 0 when their receipts don't say so, or -1. */
+static int sort_shards(Env *e, Call *c) {
+    const char **shard = NULL, *first = c->file[0];
+    size_t part[2], of = 0;
+    int unchanged;
+    for (size_t f = 0; f < c->n_files; f++) {
+        const char *file = c->file[f], *path = receipt_path(e, file, 0);
+        Span text = span("{}");
+        Member result;
+        Buf plain = { 0 };
+        size_t at = 0;
+        if (path && is_file(path)) { TRY(load_file(e, path, &text)); TRY(json_check(e, text, path, 0)); }
+        Span option = json_get(json_get(text, "options"), "shard"), out = json_get(text, "out");
+        if (!option.n && f == 0) return e->error[0] ? -1 : 0;
+        if (!option.n) return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", file, first);
+        if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
+            || !json_next(out, &at, &result))
+            return fail(e, "%s: is not the receipt of a shard", path);
+        TRY(unchanged = has_hash(e, file, text_field(e, result.value, "sha256")));
+        if (!unchanged) return fail(e, "%s: was changed after its receipt was written", file);
+        put(e, &plain, text.s, (size_t)(option.s - text.s) - strlen(",\"shard\":"));
+        put(e, &plain, option.s + option.n, (size_t)(out.s + 1 - option.s) - option.n);          /* up to "out":[ */
+        if (f == 0) { of = part[1]; c->receipt = plain; NEW(shard, of); }
+        if (part[1] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", file, part[1], first, of);
         if (!equal(whole(&plain), whole(&c->receipt)))
-            return fail(e, "%s: was made by another command, or from other files, than %s", c->file[f], c->file[0]);
-        for (k = 0; k < f; k++)
-            if (shard[k] == part[0]) return fail(e, "%s: shard %zu of %zu is there twice", c->file[f], part[0], of);
-        shard[f] = part[0];
+            return fail(e, "%s: was made by another command, or from other files, than %s", file, first);
+        if (shard[part[0]]) return fail(e, "%s: shard %zu of %zu is there twice", file, part[0], of);
+        shard[part[0]] = file;
     }
-    for (k = 0; k < of; k++) {
-        for (f = 0; f < c->n_files && shard[f] != k; f++) ;
-        if (f == c->n_files) return fail(e, "gather: shard %zu of %zu is missing", k, of);
-    }
-    return 1;
+    for (size_t k = 0; k < of; k++) if (!shard[k]) return fail(e, "gather: shard %zu of %zu is missing", k, of);
+    c->file = shard;
+    return e->error[0] ? -1 : 1;
 }
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
  * have the same number for one prompt (several teachers: one pool). Prompts stand in the order of first appearance; the
  * p-th of shard I of N is the whole's prompt p N + I, and its answers stay as they are. */
-typedef struct { Span raw; size_t prompt, candidate, order; } Loose;
+typedef struct { Span raw; size_t at[3]; } Loose;               /* at: prompt, candidate, order in which it came */
 typedef struct { Loose *x; size_t n, cap; Names prompts; } Pool;
 
 static int by_prompt(const void *a, const void *b) {
-    const Loose *x = a, *y = b;
-    if (x->prompt != y->prompt) return x->prompt < y->prompt ? -1 : 1;
-    if (x->candidate != y->candidate) return x->candidate < y->candidate ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
+    const size_t *x = ((const Loose *)a)->at, *y = ((const Loose *)b)->at;
+    size_t i = 0;
+    while (i < 2 && x[i] == y[i]) i++;
+    return x[i] < y[i] ? -1 : x[i] > y[i];
 }
 
-static int add_loose(Env *e, const char *path, const size_t *shard, size_t of, Pool *all) {
+/* Adds a file's records; of: 0, or the number of shards. */
+static int add_loose(Env *e, const char *path, size_t shard, size_t of, Pool *all) {
     Records rs;
     Group g = { 0 };
-    size_t prompt = shard ? *shard : 0, i, *number;
     int any;
     TRY(open_records(e, &rs, path));
-    for (; (any = next_group(e, &rs, &g)) > 0; prompt += of) for (i = 0; i < g.n; i++) {
+    for (size_t p = shard, i; (any = next_group(e, &rs, &g)) > 0; p += of) for (i = 0; i < g.n; i++) {
         const Record *r = &g.r[i];
-        if (!(number = number_for(e, &all->prompts, hash(r->id.s, r->id.n)))) return -1;
+        size_t *number = number_for(e, &all->prompts, hash(r->id.s, r->id.n));
+        if (!number) return -1;
         if (!*number) *number = all->prompts.n;
         TRY(room(e, &all->x, all->n, &all->cap, sizeof *all->x));
-        all->x[all->n] = (Loose){ { copy(e, r->raw.s, r->raw.n), r->raw.n }, *number, r->candidate, all->n };
-        if (shard) { all->x[all->n].prompt = prompt; all->x[all->n].candidate = all->n; }
-        if (!all->x[all->n++].raw.s) return -1;
+        Span raw = { copy(e, r->raw.s, r->raw.n), r->raw.n };
+        all->x[all->n] = (Loose){ raw, { of ? p : *number, of ? all->n : r->candidate, all->n } };
+        all->n++;
     }
     close_in(&rs.in);
-    return any;
+    return e->error[0] ? -1 : any;
 }
 
 /* A prompt's records by candidate; with numbers of their own where two are equal. */
 static void put_gathered(Env *e, Buf *b, const Loose *group, size_t n) {
-    size_t k;
     int doubled = 0;
-    for (k = 1; k < n; k++) doubled |= group[k].candidate == group[k - 1].candidate;
-    for (k = 0; k < n; k++) {
+    for (size_t k = 1; k < n; k++) doubled |= group[k].at[1] == group[k - 1].at[1];
+    for (size_t k = 0; k < n; k++) {
         Member field;
         size_t at = 0, any = 0;
-        if (!doubled) { put(e, b, group[k].raw.s, group[k].raw.n); put_text(e, b, "\n"); continue; }
+        if (!doubled) { put_json(e, b, "%r\n", group[k].raw); continue; }
         put_text(e, b, "{");
         while (json_next(group[k].raw, &at, &field)) if (!same(field.key, "candidate")) put_member(e, b, &field, &any);
         put_format(e, b, "%s\"candidate\":%zu}\n", any ? "," : "", k);
@@ -7387,61 +7366,53 @@ static void put_gathered(Env *e, Buf *b, const Loose *group, size_t n) {
 
 static int verb_gather(Env *e, Call *c) {
     Pool all = { 0 };
-    Buf b = { NULL, 0, 0 };
-    Out *out;
-    size_t f, i, n, *shard;
-    int any, shards;
-    if (!(shard = get(e, c->n_files, sizeof *shard))) return -1;
-    TRY(shards = find_shards(e, c, shard));
-    for (f = 0; f < c->n_files; f++) TRY(depends(e, c, "answers", c->file[f], NULL));
-    if ((any = begin_result(e, c, NULL)) != 0) return any;
-    for (f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], shards ? &shard[f] : NULL, c->n_files, &all));
+    Work w;
+    int shards;
+    TRY(shards = sort_shards(e, c));
+    int any = begin(e, c, "answers", NULL, &w);
+    if (any) return any;
+    for (size_t f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], f, shards ? c->n_files : 0, &all));
     if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
     qsort(all.x, all.n, sizeof *all.x, by_prompt);
-    if (!(out = open_result(e, c, c->value[O_output], 0))) return -1;
-    for (i = 0; i < all.n; i += n) {
-        for (n = 1; i + n < all.n && all.x[i + n].prompt == all.x[i].prompt; n++) ;
-        put_gathered(e, &b, all.x + i, n);
-        if (b.n > 1u << 16) TRY(write_buf(e, out, &b));
+    for (size_t i = 0, n; i < all.n; i += n) {
+        for (n = 1; i + n < all.n && all.x[i + n].at[0] == all.x[i].at[0]; n++) ;
+        put_gathered(e, &w.b, all.x + i, n);
+        if (w.b.n > 1u << 16) TRY(write_buf(e, w.out, &w.b));
     }
-    TRY(write_buf(e, out, &b));
-    return close_out(e, out);
+    return finish(e, &w);
 }
 
 /* A model's text may hold anything: to people go no bytes that command a terminal (C0, DEL, C1), but \n and \t. */
-static int show_text(Env *e, const char *path, Buf *b, int people) {
-    size_t i;
-    for (i = 0; i < b->n && people; i++) {
-        unsigned char c = (unsigned char)b->s[i], next = i + 1 < b->n ? (unsigned char)b->s[i + 1] : 0;
-        if (c == 0xc2 && next >= 0x80 && next < 0xa0) { c = 0x7f; b->s[i + 1] = '\x7f'; }
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) b->s[i] = '?';
+static int show_text(Env *e, const Call *c, Buf *b, int people) {
+    const char *path = c->value[O_output];
+    people |= !path && isatty(1);
+    for (size_t i = 0; i < b->n && people; i++) {
+        unsigned char byte = (unsigned char)b->s[i], next = i + 1 < b->n ? (unsigned char)b->s[i + 1] : 0;
+        if (byte == 0xc2 && next >= 0x80 && next < 0xa0) { byte = 0x7f; b->s[i + 1] = '\x7f'; }
+        if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f) b->s[i] = '?';
     }
     return save_file(e, path, whole(b));
 }
 
 static int verb_generate(Env *e, Call *c) {
-    Model m;
-    Sampling s;
+    Work w = { 0 };
     Prompt p;
-    Buf b = { NULL, 0, 0 };
+    Sampling s = sampling_options(c);
     TRY(may_write(e, c, c->value[O_output]));
-    sampling_options(c, &s);
-    TRY(load_model(e, c->file[0], c->value[O_tokenizer], s.seed, &m));
-    TRY(pack_model(e, &m));
-    put_text(e, &b, c->n_files > 1 ? c->file[1] : "");
-    TRY(ask_one(e, &m, &s, c->n_files > 1 ? c->file[1] : "", &p));
-    TRY(decode(e, &m.t, p.q.answer->id, p.q.answer->n, b.n == 0, &b));
-    put_text(e, &b, "\n");
-    return show_text(e, c->value[O_output], &b, !c->value[O_output] && isatty(1));
+    TRY(load(e, c, &w));
+    put_text(e, &w.b, c->n_files > 1 ? c->file[1] : "");
+    TRY(ask_one(e, &w.m, &s, c->n_files > 1 ? c->file[1] : "", &p));
+    TRY(decode(e, &w.m.t, p.q.answer->id, p.q.answer->n, w.b.n == 0, &w.b));
+    put_text(e, &w.b, "\n");
+    return show_text(e, c, &w.b, 0);
 }
 
 static int verb_tokenize(Env *e, Call *c) {
     Tokenizer t;
     const char *path;
-    Buf b = { NULL, 0, 0 };
+    Buf b = { 0 };
     Span text;
-    size_t i, n = 0, used;
-    double x = 0;
+    size_t n = 0;
     int *ids;
     TRY(may_write(e, c, c->value[O_output]));
     TRY(find_data(e, c->file[0], &path));
@@ -7450,12 +7421,13 @@ static int verb_tokenize(Env *e, Call *c) {
     TRY(load_file(e, file_of(c, 1), &text));
     if (!c->value[O_decode]) {
         TRY(encode(e, &t, text, 1, &ids, &n));
-        for (i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
+        for (size_t i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
         put_text(e, &b, "\n");
-        return show_text(e, c->value[O_output], &b, !c->value[O_output] && isatty(1));
+        return show_text(e, c, &b, 0);
     }
-    if (!(ids = get(e, text.n + 1, sizeof *ids))) return -1;
-    for (i = 0; i < text.n; i += used) {
+    NEW(ids, text.n + 1);
+    for (size_t i = 0, used; i < text.n; i += used) {
+        double x = 0;
         used = 1;
         if (is_space((unsigned char)text.s[i]) || text.s[i] == ',') continue;
         used = parse_number(text.s + i, text.n - i, &x);
@@ -7464,73 +7436,97 @@ static int verb_tokenize(Env *e, Call *c) {
         ids[n++] = (int)x;
     }
     TRY(decode(e, &t, ids, n, 1, &b));
-    return show_text(e, c->value[O_output], &b, !c->value[O_output] && isatty(1));
+    return show_text(e, c, &b, 0);
 }
 
 static int verb_convert(Env *e, Call *c) {
-    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer_config.json",
-        "tokenizer.json", NULL };
-    Model m;
+    static const char *const types[] = { "f32", "f16", "bf16", "q8_0" };             /* as storage[] has them */
+    static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json",
+        "tokenizer_config.json", "tokenizer.json", NULL };
     const char *to = c->value[O_to], *type = c->value[O_type];
-    int any, kind, gguf = strcmp(to, "gguf") == 0;
-    size_t i;
+    int gguf = strcmp(to, "gguf") == 0, most = gguf ? Q8_0 : BF16, kind = F32;
+    Work w;
     if (!gguf && strcmp(to, "hf")) return fail(e, "convert: option --to: hf or gguf was expected, found \"%s\"", to);
-    for (kind = F32; kind <= Q8_0; kind++) {
-        for (i = 0; type[i] && lower(type[i]) == lower(storage[kind].name[i]); i++) ;
-        if (!type[i] && !storage[kind].name[i]) break;
-    }
-    if (kind > (gguf ? Q8_0 : BF16))
-        return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"", gguf ? " or q8_0" : "", type);
-    TRY(depends_on_model(e, c));
-    if ((any = begin_result(e, c, gguf ? NULL : files)) != 0) return any;
-    TRY(load_model(e, c->file[0], c->value[O_tokenizer], 1, &m));
-    TRY(lay_draft(e, c));
-    return gguf ? save_gguf(e, &m, c->value[O_output], kind) : save_model(e, &m, c->value[O_output], kind);
+    while (kind <= most && strcmp(type, types[kind])) kind++;
+    if (kind > most)
+        return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"", gguf ? " or q8_0" : "",
+            type);
+    int any = begin(e, c, NULL, gguf ? NULL : files, &w);
+    if (any) return any;
+    return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
 }
 
-/* Frees what was made since `mark` and returns how many bytes that was. */
-static double free_since(Env *e, const Block *mark) {
-    const Block *b;
-    double bytes = 0;
-    for (b = e->blocks; b && b != mark; b = b->next) bytes += (double)b->size;
-    release(e, mark);
-    return bytes;
-}
-
-/* What a model's weights are stored as, and the memory that it takes to use them: counted by making what would be made,
- * for 10 answers of up to 256 tokens to one prompt of 256, and for batches of 1024 tokens. */
-static int put_memory(Env *e, Buf *b, Model *m) {
-    double bytes[N_TYPES] = { 0 }, file = 0, all = 0, matrices = 0, sample, full, inputs;
-    Sampling s = { 0 };
-    Sampler x;
-    Batch batch;
-    Block *mark;
-    size_t i, n;
-    for (i = 0; i < m->n_all; i++) {
+/* What a model's weights are stored as, and the memory that it takes to use them, as a sum of
+ *
+ *     program   its code, and what loading the model has made: vocabulary, tables
+ *     weights   the pages of the file
+ *     panels    the matrices once more, laid out for speed (where they learn for the way back too)
+ *     learnt    16 bytes for each number that learns: itself, its gradient, two moments; an adapter's panels
+ *     tokens    in flight: 10 answers of 256, or a batch of 4 records of 256. Each has keys and values; while tuning
+ *               the rows of new_acts(), those of every layer or with --recompute of one, and a line of logits */
+static void put_memory(Env *e, Buf *b, const Model *m) {
+    static const char *const way[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8",
+        "tune --lora 8 --recompute" };
+    const Config *c = &m->c;
+    size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
+        layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
+            + c->top * (4 * c->F + (wide > QD ? wide : QD) + PANEL + 1) + c->E + c->V;
+    double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, panels = 0, matrices = 0, pairs = 0,
+        all = c->tied ? (double)(c->V * c->H) / 4 : 0;       /* a tied head's gradient */
+    for (const Block *x = e->blocks; x; x = x->next) program += (double)x->size;
+    for (size_t i = 0; i < m->n_all; i++) {
         const Param *p = m->all[i];
-        n = p->rows * p->cols;
-        all += (double)n;
-        if (p != &m->embed || m->c.tied) matrices += (double)n;
-        bytes[p->t.type] += p->t.type == GROUPS ? (double)n + 4.0 * (double)n / (double)p->t.group
-            : (double)n / (double)storage[p->t.type].of * (double)storage[p->t.type].bytes;
+        double n = (double)p->rows * (double)p->cols;
+        bytes[p->t.type] += p->t.type == GROUPS ? n + 4 * n / (double)p->t.group
+            : n / (double)storage[p->t.type].of * (double)storage[p->t.type].bytes;
+        all += n;
+        if (p->w) program -= 4 * n;
+        if (c->rank ? p->a != NULL : targeted(p, "q_proj,v_proj"))
+            pairs += (double)((p->rows + p->cols) * (20 * rank + 4 * ((rank + PANEL - 1) / PANEL * PANEL)));
+        if (p->norm || (p == &m->embed && !c->tied)) continue;
+        matrices += n;
+        panels += n * (narrow_bytes(p) ? (double)narrow_bytes(p) / PANEL : 4);
     }
-    for (i = 0; i < N_TYPES; i++) file += bytes[i];
+    if (panels > memory_for_panels(e)) panels = 0;
     put_text(e, b, "  stored as");
-    for (i = 0; i < N_TYPES; i++) if (bytes[i] > 0) put_format(e, b, " %s %.4g GB", storage[i].name, bytes[i] / 1e9);
-    s.k = 10; s.max_tokens = 256;
-    mark = e->blocks;
-    TRY(new_sampler(e, m, &s, 10, &x));
-    TRY(size_sampler(e, &x, m->c.ctx < 256 ? m->c.ctx : 256));
-    sample = free_since(e, mark);
-    TRY(new_batch(e, m, 1024, KEEP_ALL, &batch));
-    full = free_since(e, mark);
-    TRY(new_batch(e, m, 1024, KEEP_INPUTS, &batch));
-    inputs = free_since(e, mark);
-    put_format(e, b, "\n  memory (GB): weights %.4g mapped, and %.4g if laid out for speed (--memory)\n", file / 1e9, 4 * matrices / 1e9);
-    put_format(e, b, "    to sample 10 answers at a time + %.4g\n    to tune all + %.4g (24 bytes a parameter, activations; with --recompute + %.4g)\n"
-        "    to tune LoRA + %.4g (with --recompute + %.4g), and 20 bytes for each number of the adapter\n", sample / 1e9,
-        (16 * all + 8 * matrices + full) / 1e9, (16 * all + 8 * matrices + inputs) / 1e9, full / 1e9, inputs / 1e9);
-    return 0;
+    for (int i = 0; i < N_TYPES; i++) {
+        weights += bytes[i];
+        if (bytes[i] > 0) put_format(e, b, " %s %.4g GB", storage[i].name, bytes[i] / 1e9);
+    }
+    put_format(e, b, "\n  memory in MB %30s = program + weights +  panels +  learnt + tokens x   each\n", "sum");
+    for (size_t i = 0; i < COUNT(way); i++) {
+        size_t tokens = i ? 1024 : 2560, layers = i % 2 ? c->L : 1,
+            each = i ? 4 * (c->L * c->H + layers * layer + once) : 8 * c->L * KD;
+        double laid = i == 1 || i == 2 ? 8 * matrices : panels, learnt = i > 2 ? pairs : i ? 16 * all : 0;
+        double sum = program + weights + laid + learnt + (double)tokens * (double)each;
+        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", way[i], sum / 1e6, program / 1e6,
+            weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
+    }
+}
+
+/* A figure, of one model or of a run, or a file of a receipt, for people: those fields that it has, as they stand. */
+static void put_columns(Env *e, Buf *b, Span x) {
+    static const struct { const char *key; int width; } columns[] = { { "as", -11 }, { "name", -40 }, { "bytes", 12 },
+        { "sha256", 16 }, { "suite", -20 }, { "teacher", -10 }, { "student", -10 }, { "choice", -20 }, { "seed", 3 },
+        { "measure", -24 }, { "value", 12 }, { "lo", 12 }, { "hi", 12 }, { "n", 6 } };
+    for (size_t i = 0; i < COUNT(columns); i++) {
+        Span v = json_get(x, columns[i].key);
+        int most = abs(columns[i].width);
+        if (v.n > 1 && v.s[0] == '"') v = (Span){ v.s + 1, v.n - 2 };
+        if (v.n) put_format(e, b, "  %*.*s", columns[i].width, v.n < (size_t)most ? (int)v.n : most, v.s);
+    }
+    put_text(e, b, "\n");
+}
+
+/* A receipt for people. */
+static void put_work(Env *e, Buf *b, Span receipt) {
+    static const char *const parts[] = { "options", "in", "out" };
+    Member m;
+    put_format(e, b, "verb      %.*s\n", SHOWN(json_get(receipt, "verb")));
+    for (size_t i = 0, at = 0; i < COUNT(parts); i++, at = 0) while (json_next(json_get(receipt, parts[i]), &at, &m)) {
+        put_format(e, b, "%-*s", i == 2 ? 21 : 8, parts[i]);             /* a result is of no sort */
+        if (i) put_columns(e, b, m.value); else put_format(e, b, "  %-11.*s  %.*s\n", SHOWN(m.key), SHOWN(m.value));
+    }
 }
 
 /* Records for people: prompts, a line for each answer with its scores, a star where the file `chosen` holds it. */
@@ -7538,20 +7534,19 @@ static int put_records(Env *e, Buf *b, const char *path, const char *chosen) {
     Records rs, picks;
     Record pick = { 0 };
     Group g = { 0 };
-    Member m;
-    size_t i, at;
-    double x;
-    int any, here;
+    int any;
     if (chosen) { TRY(open_records(e, &picks, chosen)); TRY(next_record(e, &picks, &pick)); }
     TRY(open_records(e, &rs, path));
     while ((any = next_group(e, &rs, &g)) > 0) {
-        here = chosen && equal(pick.id, g.r[0].id);
+        int here = chosen && equal(pick.id, g.r[0].id);
         put_quoted(e, b, g.r[0].prompt);
-        for (i = 0; i < g.n; i++) {
-            put_format(e, b, "\n%c%4zu", here && pick.candidate == g.r[i].candidate ? '*' : ' ', g.r[i].candidate);
-            for (at = 0; json_next(json_get(g.r[i].raw, "scores"), &at, &m);)
+        for (const Record *r = g.r; r < g.r + g.n; r++) {
+            Member m;
+            double x;
+            put_format(e, b, "\n%c%4zu", here && pick.candidate == r->candidate ? '*' : ' ', r->candidate);
+            for (size_t at = 0; json_next(json_get(r->raw, "scores"), &at, &m);)
                 if (json_number(m.value, &x)) put_format(e, b, "  %.*s %-6.4g", SHOWN(m.key), x);
-            put_text(e, b, "  "); put_quoted(e, b, trim(g.r[i].completion));
+            put_json(e, b, "  %q", trim(r->completion));
         }
         put_text(e, b, "\n\n");
         if (here) TRY(next_record(e, &picks, &pick));
@@ -7561,26 +7556,32 @@ static int put_records(Env *e, Buf *b, const char *path, const char *chosen) {
 
 static int verb_info(Env *e, Call *c) {
     const char *path = c->file[0], *chosen = c->n_files > 1 ? c->file[1] : NULL;
-    Model m;
-    Buf b = { NULL, 0, 0 };
-    Span s = { "", 0 };
-    size_t active, all;
+    Work w = { 0 };
+    Span s = { "", 0 }, first = s;
+    Member one;
+    Wrong bad;
     if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
     if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
-        TRY(put_records(e, &b, path, chosen));
-        return show_text(e, c->value[O_output], &b, 1);
+        if (!chosen && s.n && s.s[0] == '{' && json_element(s.s, s.s + s.n, '[', 0, &bad, &one)) first = one.value;
+        if (same(json_get(first, "actinh"), "\"receipt\"")) put_work(e, &w.b, first);
+        else if (!json_get(first, "measure").n) TRY(put_records(e, &w.b, path, chosen));
+        else for (size_t i = 1; s.n; i++) {
+            TRY(json_check(e, first = upto(&s, '\n'), path, i));
+            put_columns(e, &w.b, first);
+        }
+        return show_text(e, c, &w.b, 1);
     }
-    TRY(load_model(e, path, c->value[O_tokenizer], 1, &m));
-    all = count_parameters(&m, &active);
-    put_format(e, &b, "%s: %s\n", m.path, m.c.E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
-    put_format(e, &b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", m.c.L, m.c.H, m.c.F,
-        m.c.Q, m.c.D, m.c.K);
-    if (m.c.E > 1) put_format(e, &b, "  experts %zu, of which a token uses %zu\n", m.c.E, m.c.top);
-    put_format(e, &b, "  vocabulary %zu, context %zu, head %s\n", m.c.V, m.c.ctx,
-        m.c.tied ? "tied to the embedding" : "of its own");
-    put_format(e, &b, "  parameters %zu, active %zu\n", all, active);
-    TRY(put_memory(e, &b, &m));
-    return save_file(e, c->value[O_output], whole(&b));
+    TRY(load(e, c, &w));
+    const Config *k = &w.m.c;
+    size_t active, all = count_parameters(&w.m, &active);
+    put_format(e, &w.b, "%s: %s\n", w.m.path, k->E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
+    put_format(e, &w.b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", k->L,
+        k->H, k->F, k->Q, k->D, k->K);
+    if (k->E > 1) put_format(e, &w.b, "  experts %zu, of which a token uses %zu\n", k->E, k->top);
+    put_format(e, &w.b, "  vocabulary %zu, context %zu, head %s\n  parameters %zu, active %zu\n", k->V, k->ctx,
+        k->tied ? "tied to the embedding" : "of its own", all, active);
+    put_memory(e, &w.b, &w.m);
+    return save_file(e, c->value[O_output], whole(&w.b));
 }
 
 /* ============================================== Experiment ============================================================
@@ -8081,11 +8082,11 @@ static int verb_report(Env *e, Call *c) {
     return save_file(e, c->value[O_output], whole(&b));
 }
 
-/* ============================================== Verification ==========================================================
+/* ============================================== Verification =========================================================
  * A receipt is a stranger's claim: "from these files, with these options, come these bytes". To verify it is to do the
- * work again. Files are found by their hash, wherever they lie, so results that were made from one another hang together
- * by themselves. Each result is made again from the bytes that its receipt names, right or wrong, so one fault hides no
- * other, and all results of a folder can be made again side by side.
+ * work again. Files are found by their hash, wherever they lie, so results that were made from one another hang
+ * together by themselves. Each result is made again from the bytes that its receipt names, right or wrong, so one
+ * fault hides no other, and all results of a folder can be made again side by side.
  *
  * The receipt is also a stranger's command line. Only verbs of REDONE are heard, and options that bits depend
  * on (no --output, no --force); check_name() looks at names. Each claim has a folder in the scratch folder:
@@ -8093,95 +8094,89 @@ static int verb_report(Env *e, Call *c) {
  * written outside.
  */
 typedef struct { const char *as, *name, *hash; double bytes; } Entry;    /* a file of a receipt */
-typedef struct { const char *path; double bytes; char hash[65]; } Known; /* a file that is there; hash "": nobody asks for its size */
+typedef struct { const char *path; double bytes; char hash[65]; } Known; /* a file that is there; or "" */
 enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
 typedef struct {
     const char *path, *dir, *verb;
     Span text;
-    Entry *file;                 /* [n_in + n_out] */
-    size_t n_in, n_out;
+    Entry *file;                 /* [n] the n_in inputs, then the results */
+    size_t n_in, n;
     int state;
     Env env;
     Buf says;                    /* what was found */
 } Claim;
-typedef struct { Known *known; Claim *claim; size_t n_known, cap_known, n_claims, spot, step, seed; const char *scratch; } Audit;
+typedef struct {
+    Known *known;
+    Claim *claim;
+    size_t n_known, cap_known, n_claims, spot, step, seed;
+    const char *scratch;
+} Audit;
 
 /* All files below a folder into the audit's list; with `folders` these too, each behind what is in it. */
 static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
     DIR *d = dir ? opendir(dir) : NULL;
-    struct dirent *entry;
     struct stat s;
     int bad = 0;
     if (!d) return depth ? 0 : fail(e, "%s: cannot look into this folder", dir);
-    while (!bad && (entry = readdir(d)) != NULL) {
-        const char *path = join(e, dir, "/", entry->d_name);
-        int folder;
-        if (!path || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || stat(path, &s) != 0) continue;
-        folder = S_ISDIR(s.st_mode);
+    for (struct dirent *entry; !bad && (entry = readdir(d)) != NULL;) {
+        const char *name = entry->d_name, *path = join(e, dir, "/", name);
+        if (!path || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || stat(path, &s) != 0) continue;
+        int folder = S_ISDIR(s.st_mode);
+        Known file = { .path = path, .bytes = (double)s.st_size };
         if (folder && depth < 16) bad = walk(e, a, path, depth + 1, folders);
         if (bad || (folder ? !folders : !S_ISREG(s.st_mode))) continue;
-        if ((bad = room(e, &a->known, a->n_known, &a->cap_known, sizeof *a->known)) < 0) continue;
-        a->known[a->n_known].path = path; a->known[a->n_known].bytes = (double)s.st_size; a->known[a->n_known++].hash[0] = 0;
+        bad = room(e, &a->known, a->n_known, &a->cap_known, sizeof file);
+        if (!bad) a->known[a->n_known++] = file;
     }
     closedir(d);
     return bad;
 }
 
-static int read_entries(Env *e, Claim *x, const char *list, size_t *cap) {
-    Member m;
-    size_t at = 0, n;
-    for (n = x->n_in; json_next(json_get(x->text, list), &at, &m); n++) {
-        Entry f = { text_field(e, m.value, "as"), text_field(e, m.value, "name"), text_field(e, m.value, "sha256"), -1 };
-        json_number(json_get(m.value, "bytes"), &f.bytes);
-        TRY(room(e, &x->file, n, cap, sizeof f));
-        x->file[n] = f;
-    }
-    return e->error[0] ? -1 : (int)(n - x->n_in);
-}
-
 /* A receipt as a claim; what is wrong with it is said of it alone. */
 static int read_claim(Env *e, Claim *x, const char *path) {
     size_t n = strlen(path) - strlen(base_name(path)), cap = 0;
-    int entries;
+    Member m;
     x->path = path;
     x->dir = n ? copy(e, path, n - 1) : ".";
     x->env.quiet = 1;
     TRY(load_file(e, path, &x->text));
-    if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\"")) fail(&x->env, "is no receipt");
+    if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\""))
+        fail(&x->env, "is no receipt");
     if (x->env.error[0]) { x->state = UNTOLD; x->text = span("{}"); }
     x->verb = text_field(e, x->text, "verb");
-    TRY(entries = read_entries(e, x, "in", &cap));
-    x->n_in = (size_t)entries;
-    TRY(entries = read_entries(e, x, "out", &cap));
-    x->n_out = (size_t)entries;
-    return 0;
+    for (int out = 0; out < 2; out++)
+        for (size_t at = 0; json_next(json_get(x->text, out ? "out" : "in"), &at, &m); x->n++, x->n_in += !out) {
+            TRY(room(e, &x->file, x->n, &cap, sizeof *x->file));
+            x->file[x->n] = (Entry){ .as = text_field(e, m.value, "as"), .name = text_field(e, m.value, "name"),
+                .hash = text_field(e, m.value, "sha256"), .bytes = -1 };
+            json_number(json_get(m.value, "bytes"), &x->file[x->n].bytes);
+        }
+    return e->error[0] ? -1 : 0;
 }
 
 /* Hashes the files whose size some receipt names, before the claims are looked at side by side. */
 static int hash_known(Env *e, Audit *a) {
-    size_t i, k, j;
     uint64_t n;
-    for (i = 0; i < a->n_known; i++) for (k = 0; k < a->n_claims; k++)
-        for (j = 0; j < a->claim[k].n_in + a->claim[k].n_out && !a->known[i].hash[0]; j++)
-            if (a->claim[k].file[j].bytes == a->known[i].bytes)
-                TRY(hash_file(e, a->known[i].path, a->known[i].hash, &n));
+    for (Known *f = a->known; f < a->known + a->n_known; f++) for (size_t k = 0; k < a->n_claims; k++)
+        for (size_t j = 0; j < a->claim[k].n && !f->hash[0]; j++)
+            if (a->claim[k].file[j].bytes == f->bytes) TRY(hash_file(e, f->path, f->hash, &n));
     return 0;
 }
 
 static const char *find_known(const Audit *a, const char *hash) {
-    size_t i;
-    for (i = 0; i < a->n_known; i++) if (strcmp(a->known[i].hash, hash) == 0 && *hash) return a->known[i].path;
+    for (size_t i = 0; i < a->n_known; i++) if (strcmp(a->known[i].hash, hash) == 0 && *hash) return a->known[i].path;
     return NULL;
 }
 
-/* A name of a receipt that may be made below the scratch folder: FILE, or an input FOLDER/FILE; nothing hidden. A result in a
- * folder could be in that of the inputs, which are links to files that must not be written. */
+/* A name of a receipt that may be made below the scratch folder: FILE, or an input FOLDER/FILE; nothing hidden. A
+ * result in a folder could be in that of the inputs, which are links to files that must not be written. */
 static int check_name(Env *e, const char *name, size_t most) {
     size_t slashes = 0, i;
     int bad = 0;
     for (i = 0; name[i]; i++) {
+        int begins = i == 0 || name[i - 1] == '/';
         slashes += name[i] == '/';
-        bad |= (unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (strchr("./", name[i]) && (i == 0 || name[i - 1] == '/'));
+        bad |= (unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (begins && strchr("./", name[i]));
     }
     if (!bad && i > 0 && i < 200 && slashes <= most && name[i - 1] != '/') return 0;
     return fail(e, "\"%.60s\" is no name of a file", name);
@@ -8200,22 +8195,16 @@ static int place(Env *e, const char *from, const char *to) {
 /* The n-th line of a text with its end, from 1; empty behind the last. */
 static Span nth_line(Span text, size_t n) {
     Span line = { text.s, 0 };
-    for (; n && text.n; n--) {
-        const char *end = memchr(text.s, '\n', text.n);
-        line.s = text.s; line.n = end ? (size_t)(end - text.s) + 1 : text.n;
-        text.s += line.n; text.n -= line.n;
-    }
-    if (n) line.n = 0;
+    while (n--) { line.s = text.s; upto(&text, '\n'); line.n = (size_t)(text.s - line.s); }
     return line;
 }
 
 /* Puts the first field in which two records differ, with both values; looks into objects. */
 static void put_unequal(Env *e, Buf *b, Span x, Span y) {
     Member m;
-    size_t at = 0;
-    while (json_next(x, &at, &m)) {
+    for (size_t at = 0; json_next(x, &at, &m);) {
         Span other = json_get(y, copy(e, m.key.s, m.key.n));
-        if (other.n == m.value.n && memcmp(other.s, m.value.s, other.n) == 0) continue;
+        if (equal(other, m.value)) continue;
         put_format(e, b, ", field \"%.*s\"", SHOWN(m.key));
         if (m.value.n && m.value.s[0] == '{') put_unequal(e, b, m.value, other);
         else put_format(e, b, ": claimed %.*s, here %.*s", SHOWN(m.value), SHOWN(other));
@@ -8226,13 +8215,12 @@ static void put_unequal(Env *e, Buf *b, Span x, Span y) {
 /* Puts the number of a file of weights that holds byte `at`: 1, or 0 where the file is none. */
 static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, size_t at) {
     Table t = { 0 };
-    size_t i;
     if (!ends(path, ".safetensors") || x.n != y.n || read_safetensors(e, path, &t) < 0) return 0;
-    for (i = 0; i < t.n; i++) {
-        size_t from = (size_t)((const char *)t.t[i].data - t.file.s), type = (size_t)t.t[i].type;
-        if (at < from || at >= from + t.t[i].rows * t.t[i].cols / storage[type].of * storage[type].bytes) continue;
-        put_format(e, b, ", tensor %s", t.t[i].name);
-        if (type != F32) return 1;
+    for (const Tensor *w = t.t; w < t.t + t.n; w++) {
+        size_t from = (size_t)((const char *)w->data - t.file.s);
+        if (at < from || at >= from + w->rows * w->cols / storage[w->type].of * storage[w->type].bytes) continue;
+        put_format(e, b, ", tensor %s", w->name);
+        if (w->type != F32) return 1;
         at -= (at - from) % 4;
         put_format(e, b, ", number %zu: claimed ", (at - from) / 4); put_hex(e, b, (double)le_float(x.s + at));
         put_text(e, b, ", here "); put_hex(e, b, (double)le_float(y.s + at));
@@ -8244,18 +8232,19 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
 /* Puts where two files differ first: of weights the tensor, of records the line and field, else the byte. */
 static int put_difference(Env *e, Buf *b, const char *claimed, const char *here) {
     static const char *const names[] = { "step", "id", "candidate" };
-    Span x, y, line, other;
-    size_t at = 0, n = 1, i;
+    Span x, y;
+    size_t at = 0, n = 1;
     TRY(map_file(e, claimed, &x));
     TRY(map_file(e, here, &y));
     while (at < x.n && at < y.n && x.s[at] == y.s[at]) n += x.s[at++] == '\n';
     if (put_unequal_weight(e, b, claimed, x, y, at)) return 0;
-    line = nth_line(x, n); other = nth_line(y, n);
+    Span line = nth_line(x, n), other = nth_line(y, n);
     put_format(e, b, ", line %zu", n);
     if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "here");
-    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, here, 0) < 0) put_format(e, b, ", byte %zu of the file", at);
+    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, here, 0) < 0)
+        put_format(e, b, ", byte %zu of the file", at);
     else {
-        for (i = 0; i < COUNT(names); i++)
+        for (size_t i = 0; i < COUNT(names); i++)
             if (json_get(line, names[i]).n) put_format(e, b, ", %s %.*s", names[i], SHOWN(json_get(line, names[i])));
         put_unequal(e, b, line, other);
     }
@@ -8263,13 +8252,12 @@ static int put_difference(Env *e, Buf *b, const char *claimed, const char *here)
     return 0;
 }
 
-/* Fills the call that makes a claim's result again: options, checked, and inputs, laid below `dir` under their names. */
+/* Fills the call that makes a claim's result again: options, checked, and inputs, laid below `dir` by their names. */
 static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call *c) {
-    const char *path, *home, *adapter = NULL, *slash;
+    const char *adapter = NULL;
     Member m;
-    size_t at = 0, i;
-    while (json_next(json_get(x->text, "options"), &at, &m)) {
-        Buf value = { NULL, 0, 0 };
+    for (size_t at = 0; json_next(json_get(x->text, "options"), &at, &m);) {
+        Buf value = { 0 };
         int o = find_option(m.key.s, m.key.n);
         if (o < 0 || !(options[o].verbs & c->verb->bit) || !options[o].bits || m.value.s[0] != '"')
             return fail(e, "there is no option \"%.*s\" of %s that bits depend on", SHOWN(m.key), x->verb);
@@ -8277,19 +8265,19 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
         put_unquoted(e, &value, m.value);
         if (e->error[0] || set_option(e, c, o, value.s) < 0) return -1;
     }
-    if (!(c->file = get(e, x->n_in + 1, sizeof *c->file))) return -1;
-    for (i = 0; i < x->n_in; i++) {
-        const Entry *f = &x->file[i];
+    NEW(c->file, x->n_in + 1);
+    for (const Entry *f = x->file; f < x->file + x->n_in; f++) {
+        const char *path = find_known(a, f->hash), *home = join(e, dir, "/in/", f->name), *slash = strchr(f->name, '/');
         int o = find_option(f->as, strlen(f->as));
         TRY(check_name(e, f->name, 1));
-        if (!(path = find_known(a, f->hash)))
-            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", f->as, f->name, f->hash);
-        if (c->verb->bit == RUN) { if (i == 0) c->file[c->n_files++] = path; continue; }
-        home = join(e, dir, "/in/", f->name);
+        if (!path)
+            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", f->as, f->name,
+                f->hash);
+        if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = path; continue; }
         TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
         if (!is_file(home)) TRY(place(e, path, home));
         if (o >= 0 && options[o].verbs & c->verb->bit) { c->value[o] = home; continue; }
-        if ((slash = strchr(f->name, '/')) != NULL) home = copy(e, home, strlen(home) - strlen(slash));
+        if (slash) home = copy(e, home, strlen(home) - strlen(slash));
         if (strcmp(f->as, "items") == 0) continue;
         if (strcmp(f->as, "adapter") == 0) { adapter = home; continue; }
         if (strcmp(f->as, "model") == 0 && adapter) home = join(e, home, "+", adapter);
@@ -8302,28 +8290,25 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
 
 /* *n of `all` numbers, rising, by the auditor's seed. */
 static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
-    size_t *list = get(e, *n + 1, sizeof *list), i, left;
-    if (*n > all) *n = all;
-    for (i = 0, left = *n; list && i < all && left; i++)
+    size_t *list = get(e, *n + 1, sizeof *list), left = *n = *n < all ? *n : all;
+    for (size_t i = 0; list && i < all && left; i++)
         if (below(draw(a->seed, DRAW_SHUFFLE, hash("spot", 4), i, 0), all - i) < left) list[*n - left--] = i;
     return list;
 }
 
 /* Training step `step` of `log` again: from the last state before it that is there, else from the start. */
-static int redo_step(Env *e, const Audit *a, Claim *x, Call *c, Span log, size_t step) {
+static int redo_step(const Audit *a, Claim *x, Call *c, Span log, size_t step) {
     Span want = nth_line(log, step);
+    Env inner = { .quiet = 1 };
     Trail *w = &c->trail;
-    Env inner = { 0 };
-    int done;
-    inner.quiet = 1;
-    c->value[O_output] = NULL; w->state = NULL; w->last = step;
-    for (w->from = step; !w->state && --w->from > 0;)
-        w->state = find_known(a, text_field(&inner, nth_line(log, w->from), "state"));
-    c->in = NULL; c->n_in = c->cap_in = 0; memset(&w->line, 0, sizeof w->line);      /* the last step's environment had them */
-    if ((done = c->verb->f(&inner, c)) < 0) fail(e, "%s", inner.error);
+    *w = (Trail){ .last = step, .from = step };
+    while (!w->state && --w->from > 0) w->state = find_known(a, text_field(&inner, nth_line(log, w->from), "state"));
+    c->in = NULL; c->n_in = c->cap_in = 0;                               /* the last step's environment had them */
+    int done = c->verb->f(&inner, c);
+    if (done < 0) fail(&x->env, "%s", inner.error);
     else if (!equal(whole(&w->line), want)) {
-        put_format(e, &x->says, ", step %zu", step);
-        put_unequal(e, &x->says, want, whole(&w->line));
+        put_format(&x->env, &x->says, ", step %zu", step);
+        put_unequal(&x->env, &x->says, want, whole(&w->line));
         x->state = OTHER;
     }
     env_free(&inner);
@@ -8332,40 +8317,41 @@ static int redo_step(Env *e, const Audit *a, Claim *x, Call *c, Span log, size_t
 
 /* Only some prompts or steps: what the auditor's seed draws, or step K alone. */
 static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c, const char *claimed) {
-    Span log;
-    size_t n = a->step ? 1 : a->spot, all, i, k, *list;
-    Buf lines = { NULL, 0, 0 };
     int tuned = c->verb->bit == TUNE;
-    const char *some = join(e, dir, "/claimed", "");
+    size_t n = a->step ? 1 : a->spot, k = tuned ? 1 : count_of(c, O_n), all = 0;
+    Buf lines = { 0 };
+    Span log;
     TRY(load_file(e, tuned ? join(e, x->dir, "/", "steps.jsonl") : claimed, &log));
-    for (all = i = 0; i < log.n; i++) all += log.s[i] == '\n';
-    k = tuned ? 1 : count_of(c, O_n);
+    for (size_t i = 0; i < log.n; i++) all += log.s[i] == '\n';
     all /= k;
     if (a->step > all) return fail(e, "it has %zu steps", all);
-    if (!(list = draw_some(e, a, &n, all))) return -1;
+    size_t *list = draw_some(e, a, &n, all);
+    if (!list) return -1;
     if (a->step) list[0] = a->step - 1;
     x->state = SPOTTED;
-    for (i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(e, a, x, c, log, list[i] + 1));
+    if (tuned) c->value[O_output] = NULL;
+    for (size_t i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(a, x, c, log, list[i] + 1));
     put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
     if (tuned) return 0;
-    for (i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
         put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
         list[i] = list[i] * c->share.of + c->share.shard;
     }
     c->share.only = list; c->share.n_only = n;
-    TRY(save_file(e, some, whole(&lines)));
+    claimed = join(e, dir, "/claimed", "");
+    TRY(save_file(e, claimed, whole(&lines)));
     TRY(c->verb->f(e, c));
     if (file_is(e, c->value[O_output], whole(&lines))) return 0;
     x->state = OTHER;
-    return put_difference(e, &x->says, some, c->value[O_output]);
+    return put_difference(e, &x->says, claimed, c->value[O_output]);
 }
 
 /* The figures of a run, collected again. */
 static int redo_run(Env *e, const Claim *x, const Call *c) {
     Recipe r;
     Grid g;
-    Buf results = { NULL, 0, 0 };
+    Buf results = { 0 };
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     TRY(make_grid(e, &r, &g));
     TRY(collect(e, &g, &results));
@@ -8375,42 +8361,35 @@ static int redo_run(Env *e, const Claim *x, const Call *c) {
 
 /* Makes one claimed result again and says in x->says what was found. */
 static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char *dir) {
-    int folder = ends(x->path, "receipt.json"), bit;
-    const Entry *f, *end;
+    int folder = ends(x->path, "receipt.json");
     double spec = 0;
-    char hex[65];
-    uint64_t bytes;
-    size_t i;
     Call c;
     TRY(parse_call(e, verbs, x->verb, NULL, 0, &c));
-    if (!(c.verb->bit & REDONE)) return fail(e, "there is no verb \"%s\" to do again", x->verb);
-    if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC) return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
-    if (!x->n_out) return fail(e, "names no result");
-    f = x->file + x->n_in; end = f + x->n_out;
-    for (i = 0; i < x->n_out; i++) TRY(check_name(e, f[i].name, 0));
+    int bit = c.verb->bit;
+    if (!(bit & REDONE)) return fail(e, "there is no verb \"%s\" to do again", x->verb);
+    if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC)
+        return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
+    if (x->n == x->n_in) return fail(e, "names no result");
+    const Entry *f = x->file + x->n_in, *end = x->file + x->n;
+    for (const Entry *out = f; out < end; out++) TRY(check_name(e, out->name, 0));
     c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
     TRY(prepare(e, a, x, dir, &c));
-    bit = c.verb->bit;
     if (a->step && bit != TUNE) { x->state = LEFT; return 0; }
-    if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
+    if (a->step || (a->spot && bit & (TUNE | SAMPLE)))
+        return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
     TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
     for (; f < end; f++) {
         const char *made = folder ? join(e, c.value[O_output], "/", f->name) : c.value[O_output];
         const char *disk = join(e, x->dir, "/", f->name);
-        int again;
-        TRY(hash_file(e, made, hex, &bytes));
-        again = strcmp(hex, f->hash) == 0;
-        if (!is_file(disk)) {
-            put_format(e, &x->says, "; %s itself is not there", f->name);
-            x->state = again ? UNTOLD : OTHER;
-            continue;
-        }
-        TRY(hash_file(e, disk, hex, &bytes));
-        if (again && strcmp(hex, f->hash) == 0) continue;
-        x->state = OTHER;
-        put_format(e, &x->says, "; %s: %s", f->name, again ? "was changed after its receipt was written" : "has other bits");
-        TRY(put_difference(e, &x->says, disk, made));
+        int there = is_file(disk), again, stands = 0;
+        TRY(again = has_hash(e, made, f->hash));
+        if (there) TRY(stands = has_hash(e, disk, f->hash));
+        if (again && stands) continue;
+        if (there || !again) x->state = OTHER; else if (x->state != OTHER) x->state = UNTOLD;
+        put_format(e, &x->says, "; %s%s", f->name, !there ? " itself is not there" : again
+            ? ": was changed after its receipt was written" : ": has other bits");
+        if (there) TRY(put_difference(e, &x->says, disk, made));
     }
     return e->error[0] ? -1 : 0;
 }
@@ -8421,13 +8400,12 @@ static int by_path(const void *a, const void *b) { return strcmp(((const Known *
 static int find_claims(Env *e, Audit *a, const char *given) {
     int folder = is_dir(given);
     const char *one = ends(given, ".receipt") || ends(given, "receipt.json") ? given : join(e, given, ".receipt", "");
-    size_t i, slash = strlen(one) - strlen(base_name(one));
+    size_t slash = strlen(one) - strlen(base_name(one));
     TRY(walk(e, a, folder ? given : slash ? copy(e, one, slash) : ".", 0, 0));
     if (a->n_known) qsort(a->known, a->n_known, sizeof *a->known, by_path);
-    a->claim = get(e, a->n_known + 1, sizeof *a->claim);
-    if (!a->claim) return -1;
+    NEW(a->claim, a->n_known + 1);
     if (!folder) return read_claim(e, &a->claim[a->n_claims++], one);
-    for (i = 0; i < a->n_known; i++)
+    for (size_t i = 0; i < a->n_known; i++)
         if (ends(a->known[i].path, ".receipt") || strcmp(base_name(a->known[i].path), "receipt.json") == 0)
             TRY(read_claim(e, &a->claim[a->n_claims++], a->known[i].path));
     return a->n_claims ? 0 : fail(e, "%s: no receipt", given);
@@ -8435,28 +8413,23 @@ static int find_claims(Env *e, Audit *a, const char *given) {
 
 /* What was given and not made again: inputs that no verified result is. */
 static void print_given(Env *e, const Audit *a) {
-    Names said = { NULL, 0, 0 };
-    size_t i, k;
-    for (i = 0; i < a->n_claims; i++)
-        for (k = 0; a->claim[i].state != UNTOLD && k < a->claim[i].n_out; k++)
-            seen_before(e, &said, span(a->claim[i].file[a->claim[i].n_in + k].hash));
-    for (i = 0; i < a->n_claims; i++) for (k = 0; k < a->claim[i].n_in; k++) {
-        const Entry *f = &a->claim[i].file[k];
-        if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
-            printf("given, not re-computed: %-12s %-32s sha256 %s\n", f->as, f->name, f->hash);
-    }
+    Names said = { 0 };
+    for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
+        for (size_t k = x->n_in; x->state != UNTOLD && k < x->n; k++) seen_before(e, &said, span(x->file[k].hash));
+    for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
+        for (const Entry *f = x->file; f < x->file + x->n_in; f++)
+            if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
+                printf("given, not re-computed: %-12s %-32s sha256 %s\n", f->as, f->name, f->hash);
 }
 
 static int make_scratch(Env *e, Audit *a, const char *wanted) {
     const char *tmp = getenv("TMPDIR");
-    char name[60];
-    unsigned long k;
     struct stat s;
-    for (k = 0; k < 1000; k++) {
+    for (unsigned long k = 0; k < (wanted ? 1 : 1000); k++) {
+        char name[60];
         snprintf(name, sizeof name, "/actinh-verify-%lu", (unsigned long)time(NULL) + k);
         a->scratch = wanted ? wanted : join(e, tmp ? tmp : "/tmp", name, "");
         if (a->scratch && stat(a->scratch, &s) != 0) return make_dir(e, a->scratch);
-        if (wanted) break;
     }
     return fail(e, "%s: is there already", a->scratch);
 }
@@ -8465,28 +8438,28 @@ static int verify_build(void) {
     char hex[65];
     const char *fault = arithmetic_fault();
     arithmetic_digest(hex);
-    printf("arithmetic %.16s, spec %d: %s%s\n", hex, SPEC, fault ? "not portable: " : "the same bits as everywhere", fault ? fault : "");
+    printf("arithmetic %.16s, spec %d: %s%s\n", hex, SPEC, fault ? "not portable: " : "the same bits as everywhere",
+        fault ? fault : "");
     return fault != NULL;
 }
 
 /* Makes the claims again, side by side. One whose inputs are not there as claimed may find them among what was made
  * again: hence the rounds, until one brings nothing new. */
 static int redo_all(Env *e, Audit *a, const Verb *verbs) {
-    Progress bar = { NULL, 0, 0, 0 };
-    size_t i, finished = 0, before = SIZE_MAX;
-    long k;
-    while (finished != before && finished < a->n_claims) {
+    Progress bar = { 0 };
+    for (size_t finished = 0, before = SIZE_MAX; finished != before && finished < a->n_claims;) {
         before = finished;
         TRY(hash_known(e, a));
-        PARALLEL_DYNAMIC for (k = 0; k < (long)a->n_claims; k++) {
+        PARALLEL_DYNAMIC for (long k = 0; k < (long)a->n_claims; k++) {
             Claim *x = &a->claim[k];
             char dir[48];
             if (x->state != WAITING) continue;
             snprintf(dir, sizeof dir, "/%ld-%zu", k, before);
-            x->env.error[0] = 0; memset(&x->says, 0, sizeof x->says);
+            x->env.error[0] = 0; x->says = (Buf){ 0 };
             if (redo(&x->env, a, verbs, x, join(&x->env, a->scratch, dir, "")) < 0) x->state = WAITING;
         }
-        for (i = finished = 0; i < a->n_claims; i++) finished += a->claim[i].state != WAITING;
+        finished = 0;
+        for (size_t i = 0; i < a->n_claims; i++) finished += a->claim[i].state != WAITING;
         progress(e, &bar, "verifying", finished, a->n_claims, "");
         TRY(walk(e, a, a->scratch, 0, 0));
     }
@@ -8495,32 +8468,35 @@ static int redo_all(Env *e, Audit *a, const Verb *verbs) {
 
 static int verb_verify(Env *e, Call *c) {
     static const char *const words[] = { "unknown", "same", "OTHER", "unknown", "same" };
-    Audit a = { 0 };
+    Audit a = { .spot = count_of(c, O_spot), .step = count_of(c, O_step), .seed = count_of(c, O_seed) };
     const char *data;
-    size_t i, count[LEFT + 1] = { 0 };
+    size_t count[LEFT + 1] = { 0 };
     if (!c->n_files) return verify_build();
-    a.spot = count_of(c, O_spot); a.step = count_of(c, O_step); a.seed = count_of(c, O_seed);
     TRY(find_claims(e, &a, c->file[0]));
     if (c->value[O_in]) TRY(walk(e, &a, c->value[O_in], 0, 0));
-    if (find_data(e, "words.txt", &data) == 0) TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
+    if (find_data(e, "words.txt", &data) == 0)
+        TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
     e->error[0] = 0;
     TRY(make_scratch(e, &a, c->value[O_output]));
     if (!e->quiet) fprintf(stderr, "actinh: %zu receipts; made again in %s\n", a.n_claims, a.scratch);
     TRY(redo_all(e, &a, c->verbs));
-    for (i = 0; i < a.n_claims; i++) {
-        Claim *x = &a.claim[i];
+    for (Claim *x = a.claim; x < a.claim + a.n_claims; x++) {
         if (x->state == WAITING) x->state = UNTOLD;
         count[x->state]++;
         if (x->state != LEFT)
-            printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error, x->says.s ? x->says.s : "");
+            printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
+                x->says.s ? x->says.s : "");
         env_free(&x->env);
     }
     print_given(e, &a);
     printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims - count[LEFT]);
     if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
     printf("; %zu other bits, %zu could not be told\n", count[OTHER], count[UNTOLD]);
-    for (a.n_known = i = 0; !c->value[O_output] && (i || walk(e, &a, a.scratch, 0, 1) == 0) && i <= a.n_known; i++)
-        remove(i < a.n_known ? a.known[i].path : a.scratch);
+    a.n_known = 0;
+    if (!c->value[O_output] && walk(e, &a, a.scratch, 0, 1) == 0) {
+        for (size_t i = 0; i < a.n_known; i++) remove(a.known[i].path);
+        remove(a.scratch);
+    }
     return count[OTHER] ? 1 : count[UNTOLD] || count[SAME] + count[SPOTTED] == 0 ? 2 : 0;
 }
 
@@ -8646,7 +8622,7 @@ static const Verb verbs[] = {
       "    ./actinh convert data/moe --to gguf --type q8_0 -o moe.gguf" },
     { "report", REPORT, 1, 1, verb_report, "DIR", "one page of a run's results: DIR/report.html, or -o FILE",
       "    ./actinh run data/demo.recipe -o demo && ./actinh report demo" },
-    { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]", "what a model is made of; or answers, the chosen marked",
+    { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]", "what a model is made of; answers, the chosen marked; figures; a receipt",
       "    ./actinh info data/moe\n    ./actinh sample data/moe -p " ASKED " | ./actinh score | ./actinh info -" },
     { NULL, 0, 0, 0, NULL, NULL, NULL, NULL } };
 

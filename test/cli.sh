@@ -84,6 +84,8 @@ check 'tune on chosen' 0 '' "$A" tune $D/dense $D/ch-moe.jsonl -o $D/student --e
 say $D/t.suite '[open]\nkind = sample\nitems = p.jsonl\nsamples = 3\nmax-tokens = 12\nreport = emt, words, cut\n\n[q]\nkind = choice\nitems = q.jsonl\nreport = accuracy, ece10\n[held]\nkind = loss\nitems = talk.jsonl\nreport = loss\n'
 check 'profile base' 0 '' "$A" profile $D/dense $D/t.suite -o $D/base.figures
 say $D/some.figures ''; sed 's/,"items":\[[^,]*,/,"items":[/' $D/base.figures >$D/some.figures; no 'against: other items' 'same items' "$A" profile $D/dense $D/t.suite --against $D/some.figures -o $O
+check 'info: figures' 0 '^  [a-z]+ +loss +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9]+$' "$A" info $D/base.figures
+check 'info: a receipt' 0 '^verb +"profile"|^in +suite +t.suite +[0-9]+ +[0-9a-f]+ *$|^out +base.figures' "$A" info $D/base.figures.receipt
 check 'profile --against' 0 'loss .*difference' "$A" profile $D/student $D/t.suite -o $D/student.figures --against $D/base.figures
 # a measure that says nothing of an answer (no sentence, too few words) is no error
 mkdir $D/mute; head -n 3 data/suites/peoples.jsonl >$D/mute/p.jsonl

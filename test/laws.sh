@@ -129,6 +129,19 @@ check 'the longest context, served as far as it is used' 0 '^a' "$A" generate $D
 if [ "$all" = all ]; then
     awk 'BEGIN { printf "{\"prompt\":\"p\",\"completion\":\""; for (i = 0; i < 12500000; i++) printf "a b%d ", i % 10; print "\"}" }' > $D/long; rm -f $D/x
     check 'a line of 100 MB' 0 '"words":25000000\.000000' "$A" score $D/long --measures words; rm -f $D/long
+    # memory is what info says, within 15 %: peak MODEL LINE COMMAND..
+    peak() {
+        said=$("$A" info "$1" | sed -n "s/^    $2  *\([0-9][0-9.]*\) .*/\1/p") what="memory: $1 $2"; shift 2; rm -rf $D/tuned
+        /usr/bin/time -f %M -o $D/x "$@" --quiet >/dev/null 2>$D/2
+        awk -v s="$said" '{ r = s / (1.024e-3 * $1) } END { exit !(r > 0.85 && r < 1.15) }' $D/x && ok || bad "$what" "$said MB foretold, $(cat $D/x) kB taken"
+    }
+    if [ -z "$LOAD" ] && /usr/bin/time -f %M true 2>/dev/null; then
+        awk 'BEGIN { for (i = 0; i < 8; i++) { printf "{\"text\":\""; for (k = 0; k < 400; k++) printf "my sailor %d ", i * k; print "\"}" } }' > $D/full
+        for m in data/dense data/moe; do
+            peak $m 'sample -n 10' "$A" sample $m -p 'What do you think of my sailor?' -n 10 --max-tokens 256 --ignore-eos
+            for o in '' ' --recompute' ' --lora 8' ' --lora 8 --recompute'; do peak $m "tune$o" "$A" tune $m $D/full -o $D/tuned --batch 4 --max-length 256 --epochs 1 $o; done
+        done
+    else skipped=$((skipped + 1)); fi
     # ten million answers to two million prompts: neither verb may hold more than a few of them
     if (ulimit -v 1000000) 2>/dev/null; then
         awk 'BEGIN { for (i = 0; i < 10000000; i++) printf "{\"id\":%d,\"candidate\":%d,\"prompt\":\"what is %d\",\"completion\":\"it is %d and %d\"}\n", i / 5, i % 5, i / 5, i, i % 7 }' |
