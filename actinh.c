@@ -893,14 +893,16 @@ static const char *skip_space(const char *s, const char *end) {
     return s;
 }
 
-/* Are these eight bytes neither quotes, backslashes nor control characters (nor beyond ASCII, with its high bits)? Most of a text is passed over in such steps. (A
- * byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next one's too: then they are looked at.) */
+/* Are these eight bytes neither quotes, backslashes nor control characters, nor, with the bits of `high`, beyond ASCII?
+ * Most of a text is passed over in such steps. (A byte of x below n leaves its high bit in (x - n..) & ~x; the borrow
+ * may set the next one's too: then they are looked at.) */
 static int is_plain(const char *s, uint64_t high) {
     const uint64_t ones = 0x0101010101010101u;
     uint64_t x, quote, slash;
     memcpy(&x, s, 8);
     quote = x ^ '"' * ones; slash = x ^ '\\' * ones;
-    return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (x & high)) & 0x80 * ones);
+    x = ((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (x & high);
+    return !(x & 0x80 * ones);
 }
 
 static const char *json_string_end(const char *s, const char *end, Wrong *w) {
@@ -1187,7 +1189,7 @@ typedef struct {
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; int checked; } Records;  /* unit: what in.line counts, for messages */
+typedef struct { In in; size_t number; const char *unit; int checked; } Records;       /* unit: of in.line */
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
@@ -4708,8 +4710,9 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
  * at the end of this chapter: a name, a unit, whose definition it is, what it says, and its value.
  */
 
-/* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. */
-typedef struct { uint32_t *word, *count; size_t n, terms, cap, earlier; Names numbers; } Words;   /* [n] [terms] scratch */
+/* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. Those of
+ * earlier texts stay in the table until they fill a sixth of it: no number of theirs passes `earlier`. */
+typedef struct { uint32_t *word, *count; size_t n, terms, cap, earlier; Names numbers; } Words;  /* [n] [terms] */
 
 static int add_word(Env *e, Words *w, uint64_t h) {
     size_t *number = number_for(e, &w->numbers, h), cap = w->cap;
@@ -4721,13 +4724,9 @@ static int add_word(Env *e, Words *w, uint64_t h) {
     return 0;
 }
 
-/* Words of earlier texts stay in the table until they fill a sixth of it: no number of theirs passes `earlier`. */
 static void forget_words(Words *w) {
-    w->earlier += w->terms;
-    w->n = w->terms = 0;
-    if (w->numbers.n * 6 < w->numbers.places) return;
-    forget_names(&w->numbers);
-    w->earlier = 0;
+    w->earlier += w->terms; w->n = w->terms = 0;
+    if (w->numbers.n * 6 >= w->numbers.places) { forget_names(&w->numbers); w->earlier = 0; }
 }
 
 /* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, toxic words. Node 0 is the root. */
@@ -4903,7 +4902,8 @@ static int add_special_cases(Env *e, Trie *t) {
         Span word = upto(&words, ' ');
         uint32_t c[16], cut = 0;
         size_t n = 0;
-        for (size_t i = 0; i < word.n; i++) if (word.s[i] == '|') cut = (uint32_t)i; else c[n++] = (unsigned char)word.s[i];
+        for (size_t i = 0; i < word.n; i++)
+            if (word.s[i] == '|') cut = (uint32_t)i; else c[n++] = (unsigned char)word.s[i];
         TRY(add_path(e, t, c, n, cut + 1));
     }
     return 0;
@@ -5066,7 +5066,7 @@ static int cut_tokens(Text *t, const Hyphens *hyphens) {
 
 /* The word list: severity<TAB>word or phrase; "word*" goes on to the word's end; severity 0 is for an innocent word
  * that looks like one of the others with an ending. A word's value: 2 severity's number, + 1 if it goes on. */
-typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t third[32][32]; } WordList;  /* third: see may_begin() */
+typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t third[32][32]; } WordList;   /* may_begin() */
 
 static int load_words(Env *e, const char *name, WordList *l) {
     Span text;
@@ -5090,9 +5090,8 @@ static int load_words(Env *e, const char *name, WordList *l) {
         used = line.n && line.s[line.n - 1] == '*';
         line.n -= used;
         TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
-        for (size_t i = 0; i < 32; i++)
-            if (line.n < 2 || i == word[1] % 32)
-                l->third[word[0] % 32][i] |= line.n < 3 ? ~0u : 1u << word[2] % 32 | (uint32_t)(word[2] == 'y') << 'i' % 32;
+        uint32_t third = line.n < 3 ? ~0u : 1u << word[2] % 32 | (uint32_t)(word[2] == 'y') << 'i' % 32;
+        for (size_t i = 0; i < 32; i++) if (line.n < 2 || i == word[1] % 32) l->third[word[0] % 32][i] |= third;
     }
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
@@ -5171,13 +5170,13 @@ static int may_begin(const WordList *l, Span s, size_t i) {
 static double word_list_score(const WordList *l, Span s) {
     double innocent = 1.0;
     for (size_t i = 0, k; i < s.n;) {
-        Hunt h = { l, s, i, 0, 0.0, 0 };
         if (!in_word(s, i) && s.s[i] != '@' && s.s[i] != '$') { i++; continue; }
+        Hunt h = { .l = l, .s = s, .from = i };
         if (may_begin(l, s, i)) hunt(&h, 0, i, 0, 0, 0);
         for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
-        else for (i++; in_word(s, i); i++) ;
+        else for (i++; i < s.n && (is_alpha(s.s[i]) || in_word(s, i)); i++) ;
     }
     return 1.0 - innocent;
 }
