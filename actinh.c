@@ -1117,7 +1117,7 @@ typedef struct {
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; int checked; } Records;  /* unit: what in.line counts, for messages */
+typedef struct { In in; size_t number; const char *unit; int checked; } Records;       /* unit: of in.line */
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
@@ -4575,8 +4575,9 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
  * at the end of this chapter: a name, a unit, whose definition it is, what it says, and its value.
  */
 
-/* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. */
-typedef struct { uint32_t *word, *count; size_t n, terms, cap, earlier; Names numbers; } Words;   /* [n] [terms] scratch */
+/* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. Those of
+ * earlier texts stay in the table until they fill a sixth of it: no number of theirs passes `earlier`. */
+typedef struct { uint32_t *word, *count; size_t n, terms, cap, earlier; Names numbers; } Words;  /* [n] [terms] */
 
 static int add_word(Env *e, Words *w, uint64_t h) {
     size_t *number = number_for(e, &w->numbers, h), cap = w->cap;
@@ -4588,13 +4589,9 @@ static int add_word(Env *e, Words *w, uint64_t h) {
     return 0;
 }
 
-/* Words of earlier texts stay in the table until they fill a sixth of it: no number of theirs passes `earlier`. */
 static void forget_words(Words *w) {
-    w->earlier += w->terms;
-    w->n = w->terms = 0;
-    if (w->numbers.n * 6 < w->numbers.places) return;
-    forget_names(&w->numbers);
-    w->earlier = 0;
+    w->earlier += w->terms; w->n = w->terms = 0;
+    if (w->numbers.n * 6 >= w->numbers.places) { forget_names(&w->numbers); w->earlier = 0; }
 }
 
 /* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, toxic words. Node 0 is the root. */
@@ -4770,7 +4767,8 @@ static int add_special_cases(Env *e, Trie *t) {
         Span word = upto(&words, ' ');
         uint32_t c[16], cut = 0;
         size_t n = 0;
-        for (size_t i = 0; i < word.n; i++) if (word.s[i] == '|') cut = (uint32_t)i; else c[n++] = (unsigned char)word.s[i];
+        for (size_t i = 0; i < word.n; i++)
+            if (word.s[i] == '|') cut = (uint32_t)i; else c[n++] = (unsigned char)word.s[i];
         TRY(add_path(e, t, c, n, cut + 1));
     }
     return 0;
@@ -4933,7 +4931,7 @@ static int cut_tokens(Text *t, const Hyphens *hyphens) {
 
 /* The word list: severity<TAB>word or phrase; "word*" goes on to the word's end; severity 0 is for an innocent word
  * that looks like one of the others with an ending. A word's value: 2 severity's number, + 1 if it goes on. */
-typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t third[32][32]; } WordList;  /* third: see may_begin() */
+typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t third[32][32]; } WordList;   /* may_begin() */
 
 static int load_words(Env *e, const char *name, WordList *l) {
     Span text;
@@ -4957,9 +4955,8 @@ static int load_words(Env *e, const char *name, WordList *l) {
         used = line.n && line.s[line.n - 1] == '*';
         line.n -= used;
         TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
-        for (size_t i = 0; i < 32; i++)
-            if (line.n < 2 || i == word[1] % 32)
-                l->third[word[0] % 32][i] |= line.n < 3 ? ~0u : 1u << word[2] % 32 | (uint32_t)(word[2] == 'y') << 'i' % 32;
+        uint32_t third = line.n < 3 ? ~0u : 1u << word[2] % 32 | (uint32_t)(word[2] == 'y') << 'i' % 32;
+        for (size_t i = 0; i < 32; i++) if (line.n < 2 || i == word[1] % 32) l->third[word[0] % 32][i] |= third;
     }
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
@@ -5038,13 +5035,13 @@ static int may_begin(const WordList *l, Span s, size_t i) {
 static double word_list_score(const WordList *l, Span s) {
     double innocent = 1.0;
     for (size_t i = 0, k; i < s.n;) {
-        Hunt h = { l, s, i, 0, 0.0, 0 };
         if (!in_word(s, i) && s.s[i] != '@' && s.s[i] != '$') { i++; continue; }
+        Hunt h = { .l = l, .s = s, .from = i };
         if (may_begin(l, s, i)) hunt(&h, 0, i, 0, 0, 0);
         for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
-        else for (i++; in_word(s, i); i++) ;
+        else for (i++; i < s.n && (is_alpha(s.s[i]) || in_word(s, i)); i++) ;
     }
     return 1.0 - innocent;
 }
