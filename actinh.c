@@ -8091,7 +8091,7 @@ static int verb_report(Env *e, Call *c) {
  * written outside.
  */
 typedef struct { const char *as, *name, *hash; double bytes; } Entry;    /* a file of a receipt */
-typedef struct { const char *path; double bytes; char hash[65]; } Known; /* a file that is there; or "" */
+typedef struct { const char *path; double bytes; char hash[65]; } Known; /* one that is there; hash: see hash_known */
 enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
 typedef struct {
     const char *path, *dir, *verb;
