@@ -7073,7 +7073,7 @@ static int load(Env *e, const Call *c, Work *w) {
 /* How a verb with a result begins. It names all that this depends on, in this order: the model, the files behind it
  * `as` what they are, lists, the template. 1 when the result is there already; else all is opened. `files`: of a
  * folder, see begin_result */
-static int begin(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
+static int begin_work(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
     int bit = c->verb->bit, any;
     const char *prompt = c->value[O_prompt], *path;
     size_t i = (bit & MODELS) != 0, n = c->n_files > i ? c->n_files : i + 1;
@@ -7106,7 +7106,7 @@ static Sampling sampling_options(const Call *c) {
 static int verb_sample(Env *e, Call *c) {
     Work w;
     Sampling s = sampling_options(c);
-    int any = begin(e, c, "prompts", NULL, &w);
+    int any = begin_work(e, c, "prompts", NULL, &w);
     if (any) return any;
     TRY(sample_to(e, w.out, &w.m, &w.form, &s, &w.rs, c->share));
     return close_out(e, w.out);
@@ -7138,7 +7138,7 @@ static int verb_score(Env *e, Call *c) {
         return save_file(e, c->value[O_output], whole(&w.b));
     }
     TRY(parse_measures(e, c->value[O_measures], list, &n));
-    int any = begin(e, c, "answers", NULL, &w);
+    int any = begin_work(e, c, "answers", NULL, &w);
     if (any) return any;
     if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
     while ((any = next_prompt(e, c, &w)) > 0)
@@ -7159,7 +7159,7 @@ static int verb_select(Env *e, Call *c) {
     Names seen = { 0 };
     Selection s = { 0 };
     TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
-    int any = begin(e, c, "scored", NULL, &w), again;
+    int any = begin_work(e, c, "scored", NULL, &w), again;
     if (any) return any;
     while ((any = next_prompt(e, c, &w)) > 0) {
         const Record *r = w.g.r;
@@ -7218,7 +7218,7 @@ static int verb_tune(Env *e, Call *c) {
     size_t dropped = 0;
     TRY(tuning_options(e, c, &t));
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
-    int any = begin(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w);
+    int any = begin_work(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w);
     if (any) return any;
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
     trail->keep = c->value[O_keep_checkpoints] != NULL;
@@ -7257,7 +7257,7 @@ static int verb_profile(Env *e, Call *c) {
     Work x;
     Profile w = { .e = e, .m = &x.m, .form = &x.form, .lists = &x.lists, .seed = count_of(c, O_seed) };
     if (against) TRY(load_figures(e, against, &other));
-    TRY(begin(e, c, "suite", NULL, &x));
+    TRY(begin_work(e, c, "suite", NULL, &x));
     if (!c->done) {
         w.out = c->out; w.resume = c->resume;
         TRY(ask_all(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
@@ -7366,7 +7366,7 @@ static int verb_gather(Env *e, Call *c) {
     Work w;
     int shards;
     TRY(shards = sort_shards(e, c));
-    int any = begin(e, c, "answers", NULL, &w);
+    int any = begin_work(e, c, "answers", NULL, &w);
     if (any) return any;
     for (size_t f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], f, shards ? c->n_files : 0, &all));
     if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
@@ -7448,7 +7448,7 @@ static int verb_convert(Env *e, Call *c) {
     if (kind > most)
         return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"", gguf ? " or q8_0" : "",
             type);
-    int any = begin(e, c, NULL, gguf ? NULL : files, &w);
+    int any = begin_work(e, c, NULL, gguf ? NULL : files, &w);
     if (any) return any;
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
 }
