@@ -5866,8 +5866,8 @@ static int put_candidate(Env *e, Buf *b, const Model *m, const Prompt *p, size_t
     return e->error[0] ? -1 : 0;
 }
 
-/* A file of prompts is answered chunk by chunk. What a chunk takes, the engine too, belongs to an environment of its own
- * and goes with it: any number of prompts passes in constant memory. */
+/* A file of prompts is answered in chunks. What a chunk takes, the engine too, belongs to an environment of its own and
+ * goes with it: any number of prompts passes in constant memory. */
 enum { CHUNK = 1024 };
 typedef struct {
     Env *e;                      /* owns what outlives a chunk */
@@ -5948,10 +5948,10 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
 /* ------------------------------------------------- sets ---------------------------------------------------------------
  * A set stays in its publisher's layout, which the section's keys describe: records as everywhere, or a table (.csv,
  * .tsv; `columns` names them where the file does not), every row of which becomes a record; `at`: where in a record the
- * items are. Templates make texts of an item: "Question: {question.stem|question/trim}\nAnswer:". A hole takes the first
- * of its paths that is there, through filters. A path is names joined by dots; * is each element, # each name, a=b those
- * whose a is "b". There too: file (its name), beside (the item's line of the file of that key) and, in prompt and answer,
- * choice.
+ * items are. Templates make texts of an item: "Question: {question.stem|question/trim}\nAnswer:". A hole takes the
+ * first of its paths that is there, through filters. A path is names joined by dots; * is each element, # each name,
+ * a=b those whose a is "b". There too: file (its name), beside (the item's line of the file of that key) and, in prompt
+ * and answer, choice.
  */
 static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
     { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-p", "1" },
@@ -5996,8 +5996,8 @@ static Span quoted(Env *e, Span text) {
     return whole(&b);
 }
 
-/* RFC 4180 has quotes around cells that hold commas or line ends, and writes a quote twice; TSV has neither. A first row
- * that begins with the first of the given names is their head line. */
+/* RFC 4180 has quotes around cells that hold commas or line ends, and writes a quote twice; TSV has neither. A first
+ * row that begins with the first of the given names is their head line. */
 static int load_table(Env *e, const char *path, char comma, const char *names, Buf *records) {
     Buf cell = { 0 };
     Spans name = { 0 };
@@ -6248,8 +6248,8 @@ static Item *add_item(Env *e, Part *p, size_t choices) {
     return (q->c = get(e, choices, sizeof *q->c)) ? q : NULL;
 }
 
-/* A question: which of its choices are what, and where it belongs. The choices are put to the model as answers that were
- * cut off: without an end mark. */
+/* A question: which of its choices are what, and where it belongs. The choices are put to the model as answers that
+ * were cut off: without an end mark. */
 static int add_question(Profile *w, Part *p, Here *h) {
     static const char *const marks[][2] = { [RIGHT] = { "labels", "gold" }, [UNKNOWN_ANSWER] = { "tags", "unknown" },
         [TARGET_GROUP] = { "tags", "target" } };
