@@ -3011,20 +3011,16 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  */
 /* Vectors as GCC and Clang have them, by their bytes; elsewhere the same code, one lane wide. Not on 32-bit ARM (its
  * vectors flush denormals), nor where floats are computed wider (x87; s390x under -std=c99: there the probe in Evidence
- * finds that bits differ, and -fexcess-precision=fast mends s390x). A weight widens exactly: BF16 is the upper half of
- * a binary32, an int8 is converted and then has its one rounding, d q, as in widen(). */
+ * finds that bits differ, and -fexcess-precision=fast mends s390x). */
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__) && !defined(__arm__) && !defined(ACTINH_PLAIN) \
     && defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
 #define DEFINE_VECTORS(N) \
     typedef float Vec##N __attribute__((vector_size(N), aligned(sizeof(float)), may_alias)); \
-    typedef uint16_t Half##N __attribute__((vector_size(N / 2), aligned(2), may_alias)); \
-    typedef signed char Byte##N __attribute__((vector_size(N / 4), aligned(1), may_alias)); \
-    typedef int16_t Short##N __attribute__((vector_size(N / 2))); \
-    typedef uint32_t Word##N __attribute__((vector_size(N))); \
+    typedef uint32_t Word##N __attribute__((vector_size(N), aligned(4), may_alias)); \
     typedef int32_t Int##N __attribute__((vector_size(N)));
-#define BF16_AT(N, p) ((Vec##N)(CONVERT(LOAD(Half##N, p), Word##N) << 16))
-#define CONVERT(x, type) __builtin_convertvector(x, type)
-#define INT8_AT(N, p) CONVERT(CONVERT(CONVERT(LOAD(Byte##N, p), Short##N), Int##N), Vec##N)   /* GCC 12: not in one step */
+#define AS_VEC(N, words) ((Vec##N)(words))
+#define TO_VEC(N, integers) __builtin_convertvector(integers, Vec##N)
+#define PREFETCH(p) __builtin_prefetch(p)
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -3034,48 +3030,56 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #define EVERY_WIDTH
 #endif
 #else
-#define DEFINE_VECTORS(N) typedef float Vec##N;
-#define BF16_AT(N, p) widen_bf16(LOAD(uint16_t, p))
-#define INT8_AT(N, p) ((float)LOAD(signed char, p))
+#define DEFINE_VECTORS(N) typedef float Vec##N; typedef uint32_t Word##N; typedef int32_t Int##N;
+#define AS_VEC(N, words) float_of(words)
+#define TO_VEC(N, integers) ((float)(integers))
+#define PREFETCH(p) (void)0
 #define UNROLL
-static float widen_bf16(uint16_t half) { uint32_t u = (uint32_t)half << 16; float x = 0; memcpy(&x, &u, 4); return x; }
+static float float_of(uint32_t u) { float x = 0; memcpy(&x, &u, 4); return x; }
 #endif
-#define F32_AT(N, p) LOAD(Vec##N, p)
 #define LOAD(type, p) (*(const type *)(const void *)(p))
 #define STORE(type, p, x) (*(type *)(void *)(p) = (x))
 
-/* One tile: ROWS rows of A times the columns of two vectors, for weights of one type. b steps `step` bytes from one k to
- * the next; scale: of int8 the factors d, [K/32][32]. */
-enum { PANEL = 32, DEPTH = 256, MOST_ROWS = 12 };
-enum { F32_SCALED, BF16_SCALED = 0, INT8_SCALED = 1 };
+/* One tile: ROWS rows of A times two vectors of columns, j.. and 16 + j.., for weights of one type. b: the weights for
+ * k = 0; scale: of int8 the factors d, [K/32][32]. Narrow weights are widened in registers, exactly: a word holds two BF16,
+ * of columns j and 16 + j, each the upper half of a binary32; or four int8, two of k and two of k + 1, which become
+ * binary32 and then have their one rounding, d q, as in widen(). What the next page holds is asked for AHEAD bytes before. */
+enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 12, AHEAD = 2048 };
+enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
     size_t K, int add);
 
-#define DEFINE_TILE(TYPE, SIZE, N, ROWS, TARGET) \
+#define WIDEN_AS_F32(N) w[0] = LOAD(Vec##N, b); w[1] = LOAD(Vec##N, b + APART * sizeof(float)); PREFETCH(b + AHEAD + 64); b += step;
+#define WIDEN_AS_BF16(N) { Word##N x = LOAD(Word##N, b); w[0] = AS_VEC(N, x << 16); w[1] = AS_VEC(N, x & 0xffff0000u); b += step; }
+#define WIDEN_AS_INT8(N) { \
+    Word##N x = LOAD(Word##N, b); \
+    const int odd = (int)(k & 1) * 16; \
+    w[0] = d[0] * TO_VEC(N, (Int##N)(x << (24 - odd)) >> 24); w[1] = d[1] * TO_VEC(N, (Int##N)(x << (16 - odd)) >> 24); \
+    b += odd ? step : 0; }
+#define DEFINE_TILE(TYPE, N, ROWS, TARGET) \
 TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t col, const char *b, size_t step, \
     const float *scale, float *c, size_t ldc, size_t K, int add) { \
-    enum { LANES = sizeof(Vec##N) / sizeof(float) }; \
     Vec##N acc[ROWS][2], w[2], zero = { 0 }, d[2]; \
     size_t i, j, k = 0, end; \
     d[0] = d[1] = zero; \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) \
-        acc[i][j] = add ? LOAD(Vec##N, c + i * ldc + j * LANES) : zero; \
+        acc[i][j] = add ? LOAD(Vec##N, c + i * ldc + j * APART) : zero; \
     while (k < K) { \
-        end = TYPE##_SCALED && K - k > 32 ? k + 32 : K; \
-        if (TYPE##_SCALED) UNROLL for (j = 0; j < 2; j++) d[j] = LOAD(Vec##N, scale + k + j * LANES); \
-        for (; k < end; k++, b += step) { \
-            UNROLL for (j = 0; j < 2; j++) w[j] = TYPE##_AT(N, b + j * LANES * SIZE); \
-            if (TYPE##_SCALED) UNROLL for (j = 0; j < 2; j++) w[j] = d[j] * w[j]; \
+        end = TYPE == AS_INT8 && K - k > 32 ? k + 32 : K; \
+        if (TYPE == AS_INT8) UNROLL for (j = 0; j < 2; j++) d[j] = LOAD(Vec##N, scale + k + j * APART); \
+        for (; k < end; k++) { \
+            PREFETCH(b + AHEAD); \
+            WIDEN_##TYPE(N) \
             UNROLL for (i = 0; i < ROWS; i++) { \
                 float x = a[i * row + k * col]; \
                 UNROLL for (j = 0; j < 2; j++) acc[i][j] += x * w[j]; \
             } \
         } \
     } \
-    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) STORE(Vec##N, c + i * ldc + j * LANES, acc[i][j]); \
+    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) STORE(Vec##N, c + i * ldc + j * APART, acc[i][j]); \
 }
-#define DEFINE_ROWS(N, ROWS, TARGET) DEFINE_TILE(F32, sizeof(float), N, ROWS, TARGET) DEFINE_TILE(BF16, 2, N, ROWS, TARGET) \
-    DEFINE_TILE(INT8, 1, N, ROWS, TARGET)
+#define DEFINE_ROWS(N, ROWS, TARGET) DEFINE_TILE(AS_F32, N, ROWS, TARGET) DEFINE_TILE(AS_BF16, N, ROWS, TARGET) \
+    DEFINE_TILE(AS_INT8, N, ROWS, TARGET)
 #define DEFINE_6(N, TARGET) DEFINE_VECTORS(N) DEFINE_ROWS(N, 1, TARGET) DEFINE_ROWS(N, 2, TARGET) DEFINE_ROWS(N, 3, TARGET) \
     DEFINE_ROWS(N, 4, TARGET) DEFINE_ROWS(N, 5, TARGET) DEFINE_ROWS(N, 6, TARGET)
 #define DEFINE_12(N, TARGET) DEFINE_6(N, TARGET) DEFINE_ROWS(N, 7, TARGET) DEFINE_ROWS(N, 8, TARGET) DEFINE_ROWS(N, 9, TARGET) \
@@ -3084,12 +3088,11 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
     tile_##TYPE##_##N##_5, tile_##TYPE##_##N##_6
 #define LIST_12(N, TYPE) LIST_6(N, TYPE), tile_##TYPE##_##N##_7, tile_##TYPE##_##N##_8, tile_##TYPE##_##N##_9, \
     tile_##TYPE##_##N##_10, tile_##TYPE##_##N##_11, tile_##TYPE##_##N##_12
-#define TILES(N, ROWS) { ROWS, 2 * sizeof(Vec##N) / sizeof(float), \
-    { { LIST_##ROWS(N, F32) }, { LIST_##ROWS(N, BF16) }, { LIST_##ROWS(N, INT8) } } }
+#define TILES(N, ROWS) { ROWS, sizeof(Vec##N) / sizeof(float), \
+    { { LIST_##ROWS(N, AS_F32) }, { LIST_##ROWS(N, AS_BF16) }, { LIST_##ROWS(N, AS_INT8) } } }
 
 /* A tile's sums, a weight vector and a number fill the 32 vector registers of AVX-512 and aarch64, or the 16 of others. */
-typedef struct { size_t high, wide; Tile *tile[3][MOST_ROWS + 1]; } Tiles;
-enum { AS_F32, AS_BF16, AS_INT8 };
+typedef struct { size_t high, lanes; Tile *tile[3][MOST_ROWS + 1]; } Tiles;
 #ifdef EVERY_WIDTH
 DEFINE_6(16, ) DEFINE_6(32, __attribute__((target("avx2")))) DEFINE_12(64, __attribute__((target("avx512f"))))
 static const Tiles tile_sets[] = { TILES(16, 6), TILES(32, 6), TILES(64, 12) };
@@ -3110,36 +3113,38 @@ static const Tiles *best_tiles(void) {
 #endif
 }
 
-/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to 31
- * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
+/* C [rows][width] (+)= A B, B's row k at b + k * step (of int8 two rows): a panel's up to 32 columns, or rows that stand
+ * elsewhere. Up to 31 numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
 static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
     size_t ldc, size_t rows, size_t width, size_t K, int add) {
-    static const size_t size[] = { sizeof(float), 2, 1 };
     const Tiles *set = best_tiles();
-    size_t high, wide = set->wide;
-    for (size_t j = 0; j < width; j += wide) for (size_t r = 0; r < rows; r += high) {
-        size_t tiles = (rows - r + set->high - 1) / set->high, w = width - j < wide ? width - j : wide, ld = ldc;
-        float edge[MOST_ROWS * PANEL], *to = c + r * ldc + j;
+    const size_t bytes = type == AS_F32 ? sizeof(float) : 4;
+    for (size_t r = 0, high; r < rows; r += high) {
+        size_t tiles = (rows - r + set->high - 1) / set->high, ld = ldc;
+        float edge[MOST_ROWS * PANEL], *to = c + r * ldc;
         high = (rows - r + tiles - 1) / tiles;
-        if (w < wide) {                  /* the matrix ends within this tile: work on a copy that is wide enough */
+        if (width < PANEL) {             /* the matrix ends within this panel: work on a copy that is wide enough */
             memset(edge, 0, sizeof edge);
-            if (add) for (size_t i = 0; i < high; i++) for (size_t x = 0; x < w; x++) edge[i * wide + x] = to[i * ldc + x];
-            to = edge; ld = wide;
+            for (size_t i = 0; add && i < high; i++) memcpy(edge + i * PANEL, to + i * ldc, width * sizeof *to);
+            to = edge; ld = PANEL;
         }
-        set->tile[type][high](a + r * row, row, col, (const char *)b + j * size[type], step * size[type], scale ? scale + j : NULL,
-            to, ld, K, add);
-        if (w < wide) for (size_t i = 0; i < high; i++) for (size_t x = 0; x < w; x++) c[(r + i) * ldc + j + x] = edge[i * wide + x];
+        for (size_t j = 0; j < APART; j += set->lanes)
+            set->tile[type][high](a + r * row, row, col, (const char *)b + j * bytes, step, scale ? scale + j : NULL, to + j, ld,
+                K, add);
+        for (size_t i = 0; width < PANEL && i < high; i++)
+            memcpy(c + (r + i) * ldc, edge + i * PANEL, width * sizeof *to);
     }
 }
 
 static void strip(const float *a, size_t row, size_t col, const float *b, size_t step, float *c, size_t ldc, size_t rows,
     size_t width, size_t K, int add) {
-    strip_of(AS_F32, a, row, col, b, step, NULL, c, ldc, rows, width, K, add);
+    for (size_t n = 0; n < width; n += PANEL)
+        strip_of(AS_F32, a, row, col, b + n, step * sizeof *b, NULL, c + n, ldc, rows, width - n < PANEL ? width - n : PANEL, K, add);
 }
 
 /* Narrow panels: P[N/32][K][32] of the file's own numbers, for memory is read at its speed however few bits a weight has.
- * F16 and BF16 stand as they are; int8 with a scale for 32 (or a multiple): a panel's scales [K/32][32], its int8 [K][32].
- * Bytes for one k of a panel; 0 where there is no narrow panel. */
+ * 16 words of 32 bits for one k of F16 or BF16, for two of int8, as the tiles take them; int8 with a scale for 32 (or a
+ * multiple) has a panel's scales before, [K/32][32]. Bytes for one k of a panel; 0 where there is no narrow panel. */
 static size_t narrow_bytes(const Param *p) {
     int type = p->t.type;
     return p->w || p->norm ? 0 : type == F16 || type == BF16 ? 64
@@ -3154,18 +3159,20 @@ static void pack_narrow(const Param *p) {
     long blocks = (long)((p->rows + PANEL - 1) / PANEL);
     PARALLEL(p->rows * p->cols) for (long b = 0; b < blocks; b++) {
         size_t n = (size_t)b * PANEL;
+        unsigned char *panel = narrow_panel(p, n);
         for (size_t k = 0; k < p->cols; k += 32) for (size_t j = 0; j < PANEL && n + j < p->rows; j++) {
-            unsigned char *panel = narrow_panel(p, n), *to = panel + p->cols * 4 + k * 32 + j;
             size_t at = file_row(p, n + j) * p->cols + k;
             const unsigned char *from = t->data + at / storage[t->type].of * storage[t->type].bytes;
             float d = t->type == GROUPS ? le_float(t->scales + at / t->group * 4) : half(le16(from));
-            if (halves) for (size_t i = 0; i < 32 && k + i < p->cols; i++) {
-                uint16_t h = (uint16_t)le16(from + 2 * i);
-                memcpy(panel + 64 * (k + i) + 2 * j, &h, 2);
-            } else memcpy(panel + 4 * (k + j), &d, 4);
-            for (size_t i = 0; i < 32 && !halves; i++)
-                to[32 * i] = t->type == Q8_0 ? from[2 + i] : t->type == GROUPS ? from[i]
-                    : (unsigned char)((from[2 + i % 16] >> i / 16 * 4 & 15) - 8);
+            if (!halves) memcpy(panel + 4 * (k + j), &d, 4);
+            for (size_t i = 0; i < 32 && k + i < p->cols; i++) {
+                unsigned char *to = panel + j % APART * 4 + (halves ? 64 * (k + i) : 4 * p->cols + (k + i) / 2 * 64);
+                uint32_t word, x = halves ? le16(from + 2 * i) : t->type == Q8_0 ? from[2 + i] : t->type == GROUPS ? from[i]
+                    : ((from[2 + i % 16] >> i / 16 * 4 & 15u) - 8u) & 255u;
+                memcpy(&word, to, 4);
+                word |= x << (halves ? j / APART * 16 : (i % 2 * 2 + j / APART) * 8);
+                memcpy(to, &word, 4);
+            }
         }
     }
 }
@@ -3173,15 +3180,19 @@ static void pack_narrow(const Param *p) {
 /* Its numbers become binary32 exactly as widen() makes them. */
 static void widen_panel(const Param *p, size_t n, size_t k, size_t depth, float *tile) {
     const unsigned char *panel = narrow_panel(p, n);
-    const uint16_t *h = (const uint16_t *)(const void *)panel + k * PANEL;
     const float *d = (const float *)(const void *)panel;
-    const signed char *q = (const signed char *)panel + p->cols * 4;
-    if (p->t.type == BF16) for (size_t i = 0; i < depth * PANEL; i++) {
-        uint32_t u = (uint32_t)h[i] << 16;
-        memcpy(tile + i, &u, 4);
-    } else if (p->t.type == F16) for (size_t i = 0; i < depth * PANEL; i++) tile[i] = half(h[i]);
-    else for (size_t i = k; i < k + depth; i++, tile += PANEL)
-        for (size_t j = 0; j < PANEL; j++) tile[j] = d[i / 32 * 32 + j] * (float)q[i * 32 + j];
+    const uint32_t *word = (const uint32_t *)(const void *)panel;
+    for (size_t i = k; i < k + depth; i++, tile += PANEL) for (size_t j = 0; j < APART; j++) {
+        if (narrow_bytes(p) == 64) {
+            uint32_t x = word[i * APART + j], low = x << 16, high = x & 0xffff0000u;
+            if (p->t.type == F16) { tile[j] = half(x & 0xffff); tile[APART + j] = half(x >> 16); continue; }
+            memcpy(tile + j, &low, 4); memcpy(tile + APART + j, &high, 4);
+        } else {
+            uint32_t x = word[p->cols + i / 2 * APART + j] >> i % 2 * 16;
+            tile[j] = d[i / 32 * 32 + j] * (float)(signed char)(x & 255);
+            tile[APART + j] = d[i / 32 * 32 + APART + j] * (float)(signed char)(x >> 8 & 255);
+        }
+    }
 }
 
 /* A part of a panel from the weights as they stand, B = W' or, for the way `back`, B = W: B's rows k .. k + depth - 1
@@ -3224,7 +3235,8 @@ static void product_of(const float *a, size_t row, size_t col, const float *pane
             else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
             else if (narrow) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
             else load_tile(p, back, n, width, k, depth, tile);
-            strip_of(type, a + i * row + k * col, row, col, b, PANEL, scale, c + i * ldc + n, ldc, high, width, depth, add || k);
+            strip_of(type, a + i * row + k * col, row, col, b, type == AS_F32 ? PANEL * sizeof(float) : 64, scale, c + i * ldc + n,
+                ldc, high, width, depth, add || k);
             if (!K) break;
         }
     }

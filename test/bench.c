@@ -10,7 +10,7 @@
 #include "../actinh.c"
 
 #ifndef REPEATS
-#define REPEATS 5
+#define REPEATS 3
 #endif
 typedef struct { double read, flops; } Limits;
 typedef struct { double seconds, tokens, flops, bytes; } Run;       /* of one measured part */

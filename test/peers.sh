@@ -8,7 +8,9 @@
 # What is missing is left out. llama-batched-bench takes the likeliest token; ours draws one at temperature 1, which costs more.
 cd "$(dirname "$0")/.." || exit 2
 rounds=${1:-3}; shift
-words=$* B=test/build export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-100000} OMP_NUM_THREADS=2
+words=$*
+B=test/build
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-100000} OMP_NUM_THREADS=2
 make -s bench LINES="no such line" >/dev/null || exit 2
 
 ours() { "$B/bench" "$@" | tail -n 1 | awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^\(/) print $(i - 1) }'; }

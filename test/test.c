@@ -852,29 +852,32 @@ static void test_product(void) {
 
 /* Every tile that this processor can run, of every width, height and type of weight, against the three loops. */
 static void test_tiles(void) {
-    enum { K = 96, N = 32 };
-    static const size_t size[] = { sizeof(float), 2, 1 };
+    enum { K = 96, N = PANEL };
     static float a[MOST_ROWS * K], w[K * N], d[K / 32 * 32], c[MOST_ROWS * N], t[MOST_ROWS * N];
-    static uint16_t half_of[K * N];
-    static signed char byte_of[K * N];
+    static uint32_t half_of[K * APART], byte_of[K / 2 * APART];
     const void *b[] = { w, half_of, byte_of };
     Many m = { "tiles against the three loops", 0, "" };
     for (const Tiles *set = tile_sets; set <= best_tiles(); set++)
-        for (int type = AS_F32; type <= AS_INT8; type++) for (size_t rows = 1; rows <= set->high; rows++) for (int add = 0; add < 2; add++) {
-            size_t k = 64 + any_of(33);
-            fill_floats(a, COUNT(a)); fill_floats(d, COUNT(d)); fill_floats(w, COUNT(w)); fill_floats(c, COUNT(c));
-            memcpy(t, c, sizeof t);
-            for (size_t i = 0; i < K * N; i++) {
-                uint32_t u = bits32(w[i]) & 0xffff0000u;
-                half_of[i] = (uint16_t)(u >> 16); byte_of[i] = (signed char)any_of(256);
-                if (type == AS_BF16) memcpy(&w[i], &u, 4);
-                if (type == AS_INT8) w[i] = d[i / N / 32 * 32 + i % N] * (float)byte_of[i];
+        for (int type = AS_F32; type <= AS_INT8; type++) for (size_t rows = 1; rows <= set->high; rows++)
+            for (int add = 0; add < 2; add++) {
+                size_t k = 64 + any_of(33);
+                fill_floats(a, COUNT(a)); fill_floats(d, COUNT(d)); fill_floats(w, COUNT(w)); fill_floats(c, COUNT(c));
+                memcpy(t, c, sizeof t);
+                memset(half_of, 0, sizeof half_of); memset(byte_of, 0, sizeof byte_of);
+                for (size_t i = 0; i < K; i++) for (size_t j = 0; j < N; j++) {
+                    uint32_t u = bits32(w[i * N + j]) & 0xffff0000u, q = (uint32_t)any_of(256);
+                    half_of[i * APART + j % APART] |= u >> (j < APART ? 16 : 0);
+                    byte_of[i / 2 * APART + j % APART] |= q << (i % 2 * 2 + j / APART) * 8;
+                    if (type == AS_BF16) memcpy(&w[i * N + j], &u, 4);
+                    if (type == AS_INT8) w[i * N + j] = d[i / 32 * 32 + j] * (float)(signed char)q;
+                }
+                for (size_t j = 0; j < APART; j += set->lanes)
+                    set->tile[type][rows](a, K, 1, (const char *)b[type] + 4 * j, type == AS_F32 ? 4 * N : 64, d + j, c + j, N,
+                        k, add);
+                product_textbook(a, K, 1, w, N, t, N, rows, N, k, add);
+                one_of(&m, memcmp(c, t, rows * N * sizeof *c) == 0, "%zu lanes, %zu rows, type %d, K %zu", set->lanes, rows,
+                    type, k);
             }
-            for (size_t j = 0; j < N; j += set->wide)
-                set->tile[type][rows](a, K, 1, (const char *)b[type] + j * size[type], N * size[type], d + j, c + j, N, k, add);
-            product_textbook(a, K, 1, w, N, t, N, rows, N, k, add);
-            one_of(&m, memcmp(c, t, rows * N * sizeof *c) == 0, "%zu columns, %zu rows, type %d, K %zu", set->wide, rows, type, k);
-        }
     check_many(&m);
 }
 
