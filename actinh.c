@@ -3049,13 +3049,11 @@ enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
     size_t K, int add);
 
-#define WIDEN_AS_F32(N) w[0] = LOAD(Vec##N, b); w[1] = LOAD(Vec##N, b + APART * sizeof(float)); PREFETCH(b + AHEAD + 64); b += step;
-#define WIDEN_AS_BF16(N) { Word##N x = LOAD(Word##N, b); w[0] = AS_VEC(N, x << 16); w[1] = AS_VEC(N, x & 0xffff0000u); b += step; }
-#define WIDEN_AS_INT8(N) { \
-    Word##N x = LOAD(Word##N, b); \
-    const int odd = (int)(k & 1) * 16; \
-    w[0] = d[0] * TO_VEC(N, (Int##N)(x << (24 - odd)) >> 24); w[1] = d[1] * TO_VEC(N, (Int##N)(x << (16 - odd)) >> 24); \
-    b += odd ? step : 0; }
+enum { AS_F32_AT_ONCE = 1, AS_BF16_AT_ONCE = 1, AS_INT8_AT_ONCE = 2 };        /* rows k that a step of b holds */
+#define WIDEN_AS_F32(N) w[0] = LOAD(Vec##N, b); w[1] = LOAD(Vec##N, b + APART * sizeof(float)); PREFETCH(b + AHEAD + 64);
+#define WIDEN_AS_BF16(N) Word##N x = LOAD(Word##N, b); w[0] = AS_VEC(N, x << 16); w[1] = AS_VEC(N, x & 0xffff0000u);
+#define WIDEN_AS_INT8(N) Word##N x = LOAD(Word##N, b) << (16 - 16 * part); \
+    w[0] = d[0] * TO_VEC(N, (Int##N)(x << 8) >> 24); w[1] = d[1] * TO_VEC(N, (Int##N)x >> 24);
 #define DEFINE_TILE(TYPE, N, ROWS, TARGET) \
 TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t col, const char *b, size_t step, \
     const float *scale, float *c, size_t ldc, size_t K, int add) { \
@@ -3067,12 +3065,14 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
     while (k < K) { \
         end = TYPE == AS_INT8 && K - k > 32 ? k + 32 : K; \
         if (TYPE == AS_INT8) UNROLL for (j = 0; j < 2; j++) d[j] = LOAD(Vec##N, scale + k + j * APART); \
-        for (; k < end; k++) { \
+        for (; k < end; b += step) { \
             PREFETCH(b + AHEAD); \
-            WIDEN_##TYPE(N) \
-            UNROLL for (i = 0; i < ROWS; i++) { \
-                float x = a[i * row + k * col]; \
-                UNROLL for (j = 0; j < 2; j++) acc[i][j] += x * w[j]; \
+            UNROLL for (size_t part = 0; part < TYPE##_AT_ONCE; part++, k++) { \
+                WIDEN_##TYPE(N) \
+                UNROLL for (i = 0; i < ROWS; i++) { \
+                    float y = a[i * row + k * col]; \
+                    UNROLL for (j = 0; j < 2; j++) acc[i][j] += y * w[j]; \
+                } \
             } \
         } \
     } \

@@ -3,7 +3,7 @@
 # medians, their ratio, and the slowest and fastest of each. By hand, on a machine with nothing else to do. It needs
 #     LLAMA=DIR     llama.cpp's programs llama-bench and llama-batched-bench
 #     MODELS=DIR    SHAPE.TYPE.gguf (SHAPE 15M, 110M, 1.1B, moe: bench.c's; TYPE f32, bf16, q8_0) and SHAPE.bin for llama2.c
-#     RUN=FILE      llama2.c's run, built as its `make runomp` builds it
+#     RUN=FILE      llama2.c's run, built as its `make runomp` builds it, beside its tokenizer.bin
 #     PYTHON=FILE   a python3 with torch
 # What is missing is left out. llama-batched-bench takes the likeliest token; ours draws one at temperature 1, which costs more.
 cd "$(dirname "$0")/.." || exit 2
@@ -14,14 +14,14 @@ export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-100000} OMP_NUM_THREADS=2
 make -s bench LINES="no such line" >/dev/null || exit 2
 
 ours() { "$B/bench" "$@" | tail -n 1 | awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^\(/) print $(i - 1) }'; }
-bench() { "$LLAMA/llama-bench" -m "$MODELS/$1.gguf" -t 2 -r 3 -o csv "${@:2}" 2>/dev/null | awk -F'","' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /avg_ts/) c = i } END { print $c + 0 }'; }
+bench() { "$LLAMA/llama-bench" -m "$MODELS/$1.gguf" -t 2 -r 3 -o csv "${@:2}" 2>/dev/null | tail -n 1 | tr -d '"' | awk -F, '{ print $(NF - 1) + 0 }'; }
 batched() { "$LLAMA/llama-batched-bench" -m "$MODELS/$1.gguf" -t 2 "${@:2}" 2>/dev/null | awk -F'|' '$2 + 0 > 0 && $9 + 0 > best { best = $9 + 0 } END { print best + 0 }'; }
-run() { "$RUN" "$MODELS/$1.bin" -t 0 -n "$2" 2>&1 >/dev/null | awk '/tok\/s/ { print $NF }'; }
+run() { "$RUN" "$MODELS/$1.bin" -z "${RUN%/*}/tokenizer.bin" -t 0 -n "$2" 2>&1 >/dev/null | awk '/tok\/s/ { print $NF }'; }
 train() { "$PYTHON" test/peers.py "$1" 3; }
 median() { sort -n | awk '{ x[NR] = $1 } END { printf "%.1f %.1f %.1f\n", x[int((NR + 1) / 2)], x[1], x[NR] }'; }
 
 line() { # NAME, words of bench.c (| between), then one peer a string: "NAME command.."
-    case $1 in *"${words:-}"*) ;; *) return ;; esac
+    case $1 in *"$words"*) ;; *) return ;; esac
     local name=$1 mine=$2 i p; shift 2
     rm -f "$B"/peer.*
     for i in $(seq "$rounds"); do
