@@ -2,7 +2,7 @@
 # make test       everything offline   make bench   speed beside this machine's limits
 # make models     train the bundled tokenizer and models again, to the bit
 # make install    PREFIX=/usr/local DESTDIR=; with data, manual and bash completion   make uninstall
-# make dist       actinh-VERSION.tar.gz of what git tracks                            make PORTABLE=1   for packages
+# make dist       actinh-VERSION.tar.gz of what git tracks       make PORTABLE=1   for packages: the processor is asked at run time
 
 CC      ?= cc
 CFLAGS  ?= -O3
