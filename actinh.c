@@ -832,7 +832,10 @@ static void put_hex(Env *e, Buf *b, double x) {
 typedef struct { const char *what, *where; } Wrong;
 typedef struct { Span key, value; } Member;                 /* the key without its quotes, as it stands in the text */
 
-static const char *json_bad(Wrong *w, const char *what, const char *where) { *w = (Wrong){ what, where }; return NULL; }
+static const char *json_bad(Wrong *w, const char *what, const char *where) {
+    if (w) *w = (Wrong){ what, where };
+    return NULL;
+}
 
 static const char *skip_space(const char *s, const char *end) {
     while (s < end && (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r'))
@@ -6720,7 +6723,7 @@ static int find_option(const char *name, size_t n) {
 /* "--max-tokens" of option max_tokens, for messages and help. */
 static const char *dashed(Env *e, const char *name) {
     char *text = join(e, "--", name, "");
-    for (char *at = text; at && (at = strchr(at, '_')) != NULL;) *at = '-';
+    if (text) for (char *at = text; (at = strchr(at, '_')) != NULL;) *at = '-';
     return text ? text : name;
 }
 

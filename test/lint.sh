@@ -32,6 +32,9 @@ char *nl = in->n - in->at > seen	in->n is 0 as long as in->s is NULL
 if (n && from[n - 1] == '\r') n--;	likewise: n > 0 only with a buffer
 if (v->n == 0 || v->type != GGUF_TEXT	the function that sets v returned an error, which fail() alone makes negative: not seen through
 if (v.n == 1 && take_number(&v, x)	likewise
+snprintf(p->name, sizeof p->name, name, layer	the format is a weight's name with as many places as it needs
+snprintf(p->gguf, sizeof p->gguf, gguf, layer	likewise
+float *x = w ? w + at : part;	part is filled by the line below before anything reads it
 tile[high](a + r * row	high is 1 to HIGH: rows - r > 0
 against %10.4f  difference	its arguments are set wherever bootstrap() returns 0
 if (x == x->base) continue;	every place of the grid has its cell: make_grid() fills them all
