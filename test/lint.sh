@@ -34,6 +34,16 @@ if (v->n == 0 || v->type != GGUF_TEXT	the function that sets v returned an error
 if (v.n == 1 && take_number(&v, x)	likewise
 snprintf(p->name, sizeof p->name, name, layer	the format is a weight's name with as many places as it needs
 snprintf(p->gguf, sizeof p->gguf, gguf, layer	likewise
+static int equal(Span a, Span b) { return a.n	only a text without bytes has no address
+int narrow = !panels && !back && p->narrow	panels are NULL only where p is given
+i < R * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
+QUERIES / (c->Q / c->K) : 1	a model has key/value heads, and no more of them than query heads: check_config
+const Acts *a = b->acts, *last = a + c->L	a batch has its model: new_batch
+question[i]->left = x->s.k	the list holds n questions
+TRY(find_model(e, c->file[0]	the verb takes a file at least: check_files
+c->n_files >= v->least	parse_call found the verb
+"%s: no records", c->file[0]	gather takes a file at least: check_files
+put_interval(e, b, d, lo, hi, f->n)	bootstrap sets them wherever it returns 0
 float *x = w ? w + at : part;	part is filled by the line below before anything reads it
 tile[high](a + r * row	high is 1 to HIGH: rows - r > 0
 against %10.4f  difference	its arguments are set wherever bootstrap() returns 0
