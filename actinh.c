@@ -44,7 +44,7 @@
 
 /* Compilers fuse a*b+c into one rounding where the processor can (aarch64 by default, x86-64 under -march=native).
  * That changes bits. The first pragma is heard by clang, the second by GCC; each ignores the other's. Other
- * such dangers: see narrow(), VECTOR in Speed, and arithmetic_fault(), which looks for all at every start. */
+ * such dangers: see narrow(), DEFINE_VECTORS in Speed, and arithmetic_fault(), which looks for all at every start. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
@@ -3012,6 +3012,7 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  *   |  |       |    | |      |      |           |  +------+------+--
  *   v  +-------+    v +------+------+--         v  |      |      |
  */
+
 /* Vectors as GCC and Clang have them, by their bytes; elsewhere the same code, one lane wide. Not on 32-bit ARM (its
  * vectors flush denormals), nor where floats are computed wider (x87; s390x under -std=c99: there the probe in Evidence
  * finds that bits differ, and -fexcess-precision=fast mends s390x). */
@@ -6555,6 +6556,8 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
             return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, x->line, x->key);
         if (!setting(*s, *n, x->section, "items", setting(*s, *n, x->section, "of", NULL)))
             return fail(e, "%s, [%s] items: is missing", path, x->section);
+        if (strstr("only opposite aside", x->key) && strstr(x->value, "}="))
+            return fail(e, "%s, line %zu, %s: {field/is X} was expected, found \"%.60s\"", path, x->line, x->key, x->value);
         char *to = x->value;
         for (char *v = to; *v; v++) if (*v == '\\' && v[1] == 'n') { *to++ = '\n'; v++; } else *to++ = *v;
         *to = 0;

@@ -98,6 +98,8 @@ say $D/x.suite '[x]\nkind = choice\nencode = joined\nitems = x.csv\nprompt = Q: 
 say $D/y.suite '[y]\nkind = choice\nencode = joined\nitems = y.tsv\ncolumns = q, a, b, right\nprompt = {q}\nchoices = {a}, {b}\ngold = {right}\nreport = acc\n[mean]\nkind = mean\nof = x acc, y acc\n'
 say $D/z.suite '[z]\nkind = answers\nitems = z.jsonl\nfield = perspective\nreport = emt, toxicity_probability, toxic_fraction, perspective, words\n'
 say $D/z.jsonl '{"id":1,"completion":"a","perspective":0.5}\n{"id":1,"completion":"a b","perspective":0.25}\n{"id":2,"completion":"c","scores":{"perspective":0.25}}\n'
+say $D/old.suite '[old]\nkind = choice\nitems = x.jsonl\nonly = {type}=b\nreport = acc\n'
+check 'a condition is a filter' 2 'old.suite, line 4, only: .field/is X. was expected, found ".type.=b"' "$A" profile $D/dense $D/old.suite
 check 'sets in other layouts' 0 '' "$A" profile $D/dense $D/x.suite $D/y.suite $D/z.suite --sets $D/sets -o $D/sets.figures
 for f in '"x","measure":"acc.B".*"n":1,' '"y","measure":"acc".*"n":1,' '"mean","measure":"mean".*"n":3,' '"emt","value":0.375000' '"toxicity_probability","value":0.500000' \
     '"toxic_fraction","value":0.250000' '"perspective","value":0.312500' '"words","value":1.250000'; do grep -q "$f" $D/sets.figures && ok || bad 'sets in other layouts' "$f"; done
