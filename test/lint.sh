@@ -45,12 +45,8 @@ c->n_files >= v->least	parse_call found the verb
 "%s: no records", c->file[0]	gather takes a file at least: check_files
 put_interval(e, b, d, lo, hi, f->n)	bootstrap sets them wherever it returns 0
 float *x = w ? w + at : part;	part is filled by the line below before anything reads it
-tile[high](a + r * row	high is 1 to HIGH: rows - r > 0
 against %10.4f  difference	its arguments are set wherever bootstrap() returns 0
-if (x == x->base) continue;	every place of the grid has its cell: make_grid() fills them all
-if (x != x->base)	likewise
 memcmp(r.id.s, like, strlen(like)) == 0	r.id.n >= strlen(like)
-memcmp(other.s, m.value.s, other.n) == 0	a text without bytes may have no address
 KNOWN
 judged() { # NAME FILE: findings are "FILE:LINE:COLUMN: TEXT"; those whose line holds a known text are left out
     awk -F: -v known=$B/known '

@@ -1,6 +1,6 @@
 #!/bin/sh
-# portability.sh [NAME]: the golden pipeline (actinh and the grammar's tool in one program) on whatever compilers, C libraries and processors this machine can build for
-# and run: other processors through qemu-user, Windows through wine, WebAssembly through node. Every one must give
+# portability.sh [NAME]: the golden pipeline (actinh and the grammar's tool in one program) on whatever compilers, C
+# libraries and processors this machine can build for and run: other processors through qemu-user, Windows through wine, WebAssembly through node. Every one must give
 # test/golden.txt. Builds whose arithmetic is not binary32 must say so. At the end a small recipe is run whole on other
 # processors, one of them big-endian, from the same model files. With NAME only targets called so. Closes with
 # "N passed, N failed, N skipped"; what is missing is skipped by name.
