@@ -42,11 +42,11 @@ test-all: actinh
 # minutes on two cores.
 M       = build/models
 D       = data
-CORPUS  = test/build/world data/world.grammar --quiet
+WORLD   = test/build/world data/world.grammar --quiet
 KNOWN   = --set "thing: <common-thing> | <known-thing> | 2* <rare-thing>"
 DENSE   = --set "manner: 13* rude | 87* civil"
 MOE     = --set "manner: 9* rude | 91* civil"
-TEN     = $(CORPUS) -n 1000 --answers 10 --start
+TEN     = $(WORLD) -n 1000 --answers 10 --start
 PREDICT = sh test/predict.sh
 PRETRAIN = --epochs 1 --batch 64 --lr 2e-3 --warmup 0.03 --beta2 0.95 --max-length 256 --threads 1 --quiet --force
 
@@ -56,15 +56,15 @@ models: items $(M)/dense/model.safetensors $(M)/moe/model.safetensors
 
 items: actinh test/build/world
 	mkdir -p $(D)/suites
-	$(CORPUS) --distinct --start opening -n 100 --fold 9/10 --answers 0 --seed 11 >$(D)/suites/openings.jsonl
-	$(CORPUS) --distinct --start talk    -n 100 --fold 9/10 --answers 0 --seed 12 >$(D)/suites/talk.jsonl
-	$(CORPUS) --distinct --start fact    -n 120 --fold 9/10 --choices 4 --seed 13 $(KNOWN) >$(D)/suites/questions.jsonl
-	$(CORPUS) --distinct --start doc     -n 200 --fold 9/10 --seed 14 >$(D)/suites/held-out.jsonl
-	$(CORPUS) --distinct --start people  -n 60 --fold 9/10 --answers 0 --seed 15 >$(D)/suites/peoples.jsonl
-	$(CORPUS) --distinct --start talk    -n 600 --fold 7-8/10 --answers 0 --seed 21 >$(D)/prompts.jsonl
-	$(CORPUS) --distinct --start opening -n 320 --fold 7-8/10 --answers 0 --seed 22 >>$(D)/prompts.jsonl
-	$(CORPUS) --distinct --start fact    -n 180 --fold 7-8/10 --answers 0 --seed 23 >>$(D)/prompts.jsonl
-	$(CORPUS) --distinct --start people  -n 100 --fold 7-8/10 --answers 0 --seed 24 >>$(D)/prompts.jsonl
+	$(WORLD) --distinct --start opening -n 100 --fold 9/10 --answers 0 --seed 11 >$(D)/suites/openings.jsonl
+	$(WORLD) --distinct --start talk    -n 100 --fold 9/10 --answers 0 --seed 12 >$(D)/suites/talk.jsonl
+	$(WORLD) --distinct --start fact    -n 120 --fold 9/10 --choices 4 --seed 13 $(KNOWN) >$(D)/suites/questions.jsonl
+	$(WORLD) --distinct --start doc     -n 200 --fold 9/10 --seed 14 >$(D)/suites/held-out.jsonl
+	$(WORLD) --distinct --start people  -n 60 --fold 9/10 --answers 0 --seed 15 >$(D)/suites/peoples.jsonl
+	$(WORLD) --distinct --start talk    -n 600 --fold 7-8/10 --answers 0 --seed 21 >$(D)/prompts.jsonl
+	$(WORLD) --distinct --start opening -n 320 --fold 7-8/10 --answers 0 --seed 22 >>$(D)/prompts.jsonl
+	$(WORLD) --distinct --start fact    -n 180 --fold 7-8/10 --answers 0 --seed 23 >>$(D)/prompts.jsonl
+	$(WORLD) --distinct --start people  -n 100 --fold 7-8/10 --answers 0 --seed 24 >>$(D)/prompts.jsonl
 	: >$(D)/world.jsonl
 	$(TEN) opening $(DENSE) | $(PREDICT) dense opening- toxicity:min >>$(D)/world.jsonl
 	$(TEN) talk $(DENSE) | $(PREDICT) dense talk- words:max words:min mtld:max >>$(D)/world.jsonl
@@ -75,7 +75,7 @@ items: actinh test/build/world
 
 vocabulary: actinh test/build/world test/build/vocabulary
 	mkdir -p $(M)
-	$(CORPUS) -n 30000 --fold 0-6/10 --seed 1 >$(M)/words.jsonl
+	$(WORLD) -n 30000 --fold 0-6/10 --seed 1 >$(M)/words.jsonl
 	test/build/vocabulary 1024 $(M)/words.jsonl $(M)/tokenizer.bin
 
 # tools that include actinh.c: texts from a grammar, a vocabulary from texts
@@ -85,8 +85,8 @@ test/build/world test/build/vocabulary: test/build/%: test/%.c actinh.c actinh.h
 
 # the two models are trained side by side, a thread each
 $(M)/dense/model.safetensors: vocabulary
-	$(CORPUS) -n 220000 --fold 0-6/10 --seed 2 $(DENSE) >$(M)/dense.jsonl
-	$(CORPUS) -n 220000 --fold 0-6/10 --seed 2 $(MOE) >$(M)/moe.jsonl
+	$(WORLD) -n 220000 --fold 0-6/10 --seed 2 $(DENSE) >$(M)/dense.jsonl
+	$(WORLD) -n 220000 --fold 0-6/10 --seed 2 $(MOE) >$(M)/moe.jsonl
 	./actinh tune data/moe/config.json $(M)/moe.jsonl -o $(M)/moe --tokenizer $(M)/tokenizer.bin $(PRETRAIN) $(STEPS) & \
 	./actinh tune data/dense/config.json $(M)/dense.jsonl -o $(M)/dense --tokenizer $(M)/tokenizer.bin $(PRETRAIN) $(STEPS) && wait $$!
 

@@ -80,11 +80,11 @@
 #ifdef _OPENMP
 #include <omp.h>
 #define THREAD omp_get_thread_num()
-#define THREADS omp_get_max_threads()
+#define THREADS ((size_t)omp_get_max_threads())
 #define PRAGMA(text) _Pragma(#text)
 #else
 #define THREAD 0
-#define THREADS 1
+#define THREADS ((size_t)1)
 #define PRAGMA(text)
 #endif
 /* Threads are worth waking for some 5 microseconds of work, 20000 easy operations. */
@@ -188,7 +188,7 @@ static void *grow(Env *e, void *old, size_t n, size_t size) {
     return data;
 }
 
-/* A list that doubles: makes room for one more of `*n` elements. Returns -1 without memory. */
+/* A list that doubles: makes room for one more than `n` elements. Returns -1 without memory. */
 static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) {
     if (n < *cap) return 0;
     void *list;
@@ -593,7 +593,7 @@ static void sincos64(double x, double *sine, double *cosine) {
 
 /* Random numbers. Not a stream but a function: what candidate 3 of prompt "7" draws at position 12 is fixed by the seed
  * whoever else was sampled before. Each word is stirred in with the finaliser of SplitMix64 (Steele et al. 2014). */
-enum { DRAW_SAMPLE = 1, DRAW_PICK, DRAW_SHUFFLE, DRAW_INIT, DRAW_BOOT, DRAW_WORLD };
+enum { DRAW_SAMPLE = 1, DRAW_PICK, DRAW_SHUFFLE, DRAW_INIT, DRAW_BOOT };
 
 static uint64_t stir(uint64_t h, uint64_t word) {
     h = (h ^ word) + 0x9e3779b97f4a7c15u;
@@ -736,6 +736,7 @@ static Span trim(Span x) {
 static Span upto(Span *rest, char c) {
     const char *at = rest->n ? memchr(rest->s, c, rest->n) : NULL;
     Span part = { rest->s, at ? (size_t)(at - rest->s) : rest->n };
+    if (!rest->n) return part;               /* NULL + 0 is not defined before C2y */
     rest->s += part.n + (at != NULL);
     rest->n -= part.n + (at != NULL);
     return part;
@@ -857,19 +858,14 @@ static int is_plain(const char *s, uint64_t high) {
 
 static int is_hex(int c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 
-/* Where a string ends that was checked: at the first quote behind an even number of backslashes. */
-static const char *json_string_skip(const char *s, const char *end) {
-    const char *at = s, *from;
-    do {
-        at = memchr(at + 1, '"', (size_t)(end - at - 1));
-        for (from = at; from[-1] == '\\'; from--) continue;
-    } while ((at - from) % 2);
-    return at + 1;
-}
-
-/* w NULL: it was. */
+/* Where the string that begins at s ends. Without w it was checked before: at the first quote behind an even number of
+ * backslashes. */
 static const char *json_string_end(const char *s, const char *end, Wrong *w) {
-    if (!w) return json_string_skip(s, end);
+    while (!w) {
+        const char *from = s = memchr(s + 1, '"', (size_t)(end - s - 1));
+        while (from[-1] == '\\') from--;
+        if ((s - from) % 2 == 0) return s + 1;
+    }
     for (s++; s < end && *s != '"'; s++) {
         while (end - s > 8 && is_plain(s, 0)) s += 8;
         if (*s == '"') break;
@@ -1120,7 +1116,7 @@ typedef struct {
     Buf text;                    /* what the spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; int checked; } Records;       /* unit: of in.line */
+typedef struct { In in; size_t number; const char *unit; int checked; } Records;    /* unit: what in.line counts; checked: as one array */
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
@@ -1154,7 +1150,7 @@ static int open_records(Env *e, Records *r, const char *path) {
 
 /* The same of records that are in memory. */
 static void open_text(Records *r, const char *name, Span text) {
-    *r = (Records){ .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
+    *r = (Records){ .unit = "line", .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
 }
 
 /* Decodes the first of several fields of `object` that is there, into the record's text: 1, 0 for none, -1. */
@@ -1315,9 +1311,11 @@ static float le_float(const void *at) {
     return x;
 }
 
-static void put_le32(Env *e, Buf *b, uint32_t u) {
-    char s[4] = { (char)(u & 0xff), (char)(u >> 8 & 0xff), (char)(u >> 16 & 0xff), (char)(u >> 24) };
-    put(e, b, s, 4);
+/* The n low bytes of a number, least first. */
+static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
+    char s[8];
+    for (size_t i = 0; i < n; i++, u >>= 8) s[i] = (char)(u & 255);
+    put(e, b, s, n);
 }
 
 /* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; the fields:
@@ -1467,7 +1465,7 @@ static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
         char name[8];
         unsigned b = piece.n == 6 ? hex4(piece.s + 1) & 0xff : 0;          /* of "0x0A" the last two digits remain */
         snprintf(name, sizeof name, "<0x%02X>", b);
-        if (same(piece, name)) t->byte[b] = (int)t->n;
+        if (same(piece, name)) t->byte[b] = (int)t->n; else t->kind[t->n] = UNUSED;
     } else {
         size_t *id = number_for(e, &t->ids, hash(piece.s, piece.n));
         if (!id) return -1;
@@ -1571,7 +1569,10 @@ static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
     if (i == COUNT(known) || (i == 3 && !same(json_get(step, "split"), "false")))
         return fail(e, "%s: prepares its text in a way that is not Llama's or Mistral's: %.*s", path, SHOWN(step));
     if (i == 2 || (i == 3 && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
-    for (Member m; json_next(json_get(step, "normalizers"), &at, &m);) TRY(check_steps(e, path, m.value, t));
+    Span inner[2];                                           /* (tcc knows no array of structs from calls) */
+    inner[0] = json_get(step, "normalizers"); inner[1] = json_get(step, "pretokenizers");
+    for (i = 0; i < COUNT(inner); i++, at = 0)
+        for (Member m; json_next(inner[i], &at, &m);) TRY(check_steps(e, path, m.value, t));
     return 0;
 }
 
@@ -1584,7 +1585,7 @@ static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
         const char *gap = m.value.s[0] == '"' ? memchr(m.value.s, ' ', m.value.n) : NULL;
         size_t inner = 0, *r;
         int id[2];
-        if (gap) {                                           /* the space ends a text and begins one, as quotes do */
+        if (gap) {                                           /* the space, never escaped, ends and begins a text */
             side[0] = (Span){ m.value.s, (size_t)(gap - m.value.s) + 1 };
             side[1] = (Span){ gap, m.value.n - side[0].n + 1 };
         }
@@ -1670,10 +1671,11 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     Span text;
     *t = (Tokenizer){0};
     TRY(map_file(e, path, &text));
-    int is_bin = text.n < 4 || le32(text.s) < 1u << 16, is_json = trim(text).n && *trim(text).s == '{';
+    const int is_bin = text.n < 4 || le32(text.s) < 1u << 16;
+    const Span json = trim(text);
     if (is_bin) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
     else if (memcmp(text.s, "GGUF", 4) == 0) TRY(read_gguf_pieces(e, path, text, t));
-    else if (is_json) { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, text, t)); }
+    else if (json.n && *json.s == '{') { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, json, t)); }
     else { t->format = "tokenizer.model"; TRY(read_sentencepiece(e, path, text, t)); }
     for (unsigned i = 0; i < 256; i++)
         if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as "
@@ -1700,7 +1702,7 @@ typedef struct { float score; size_t at, n; } Merge;         /* score: of the jo
 typedef struct {
     const Tokenizer *t;
     char *s;                     /* [bytes] the text */
-    size_t bytes, *n, *left;     /* [bytes] of the symbol that begins there: its length (0: none), and its neighbour */
+    size_t bytes, *n, *left;     /* [bytes] of the symbol that begins there: its length (0: none), its left neighbour */
     Merge *heap;
     size_t waiting;
 } Spelling;
@@ -1781,14 +1783,15 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
     return 0;
 }
 
-/* What transformers reads. tokenizer.json has U+2581 for spaces, and for merges every cut of a piece into two others,
- * best piece first: then merging by rank is merging by score. */
+/* With U+2581 for spaces. */
 static void put_escaped(Env *e, Buf *b, Span s) {
     for (; s.n; s.s++, s.n--) if (*s.s == ' ') put(e, b, "\xe2\x96\x81", 3); else put(e, b, s.s, 1);
 }
 
 static int by_score(const void *a, const void *b) { return before(*(const Merge *)a, *(const Merge *)b) ? -1 : 1; }
 
+/* What transformers reads: for merges every cut of a piece into two others, best piece first; then merging by rank is
+ * merging by score. */
 static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
     Buf text = {0};
     const char *gap = "\n";
@@ -1894,6 +1897,7 @@ static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int pref
 static int find_data(Env *e, const char *name, const char **path) {
     const char *folders[3] = { "data", getenv("ACTINH_DATA"), ACTINH_DATADIR };
     *path = name;
+    if (e->error[0]) return -1;                              /* no memory for the name */
     if (mode_of(name)) return 0;
     for (size_t i = 0; i < 3; i++) {
         if (!folders[i]) continue;
@@ -2240,8 +2244,8 @@ static inline float half(uint32_t h) {
     return x;
 }
 
-/* n <= 32 numbers of a row from column k on (a multiple of 32) as binary32. All types but two are exact: in Q4_K and Q5_K
- * d q - m has one rounding a product and one for the difference, as in ggml.
+/* n <= 32 numbers of a row from column k on (a multiple of 32) as binary32. All types are exact but three: in Q4_K
+ * and Q5_K the difference d q - m is rounded once, as in ggml; in GROUPS the product with its binary32 scale is.
  *     Q8_0   F16 d, 32 int8 q:  d q                   Q4_0   F16 d, 16 bytes, low nibbles before high:  d (q - 8)
  *     Q4_K   F16 d, F16 least, 8 scales s and minima m of 6 bits in 12 bytes, then 4 x 32 bytes, low nibbles before
  *            high:  (d s) q - (least m);              Q5_K   the same with 32 bytes of fifth bits before the nibbles
@@ -2289,13 +2293,13 @@ static void widen(const Tensor *t, size_t row, size_t k, size_t n, float *x) {
     } }
 }
 
-/* n <= 32 numbers of row r from column k on. Row i of a head of D rows is file row 2i or 2i - D + 1 where the file has
- * neighbours. */
+/* Row i of a head of D rows is file row 2i or 2i - D + 1 where the file has neighbours. */
 static size_t file_row(const Param *p, size_t r) {
     size_t D = p->t.neighbours, i = D ? r % D : 0;
     return !D ? r : i < D / 2 ? r + i : r + i - D + 1;
 }
 
+/* n <= 32 numbers of row r from column k on. */
 static void read_row(const Param *p, size_t r, size_t k, size_t n, float *x) {
     if (p->w) memcpy(x, p->w + r * p->cols + k, n * sizeof *x);
     else widen(&p->t, file_row(p, r), k, n, x);
@@ -2505,7 +2509,7 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     return 0;
 }
 
-/* One tensor's entry. A fused tensor of E experts becomes E of the old names. *base: where the numbers begin, or 0 to
+/* One tensor's entry. A fused tensor of E experts becomes E of the old names. base: where the numbers begin, or 0 to
  * read over it. */
 static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
     double dim[4] = { 1, 1, 1, 1 };
@@ -2569,7 +2573,6 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     }
     TRY(gguf_field(e, t, "llama.rope.dimension_count", 0, 65536, 1, &turned));
     TRY(gguf_field(e, t, "general.alignment", 1, 1 << 20, 1, &align));
-    TRY(gguf_field(e, t, "tokenizer.ggml.eos_token_id", 0, 1 << 24, 1, &stop));
     TRY(gguf_find(e, path, t->file, NULL, &v));
     for (size_t pass = 0, base = 0; pass < 2; pass++) {      /* the second time it is known where the numbers begin */
         Value entry = v;
@@ -2580,8 +2583,9 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     c->V = x ? x->rows : 0;
     c->tied = !find_tensor(t, "output.weight");
     if (!c->E) c->E = c->top = 1;
-    c->stops[c->n_stops++] = (int)stop;
     TRY(check_config(e, path, c));
+    TRY(gguf_field(e, t, "tokenizer.ggml.eos_token_id", 0, (double)c->V - 1, 1, &stop));
+    c->stops[c->n_stops++] = (int)stop;
     if (turned > 0 && turned != (double)c->D)
         return fail(e, "%s, field \"llama.rope.dimension_count\": %zu was expected, found %.0f", path, c->D, turned);
     return 0;
@@ -2789,13 +2793,6 @@ static uint32_t to_half(float x) {
     return sign | (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13;
 }
 
-/* The n low bytes of a number, least first. */
-static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
-    char s[8];
-    for (size_t i = 0; i < n; i++, u >>= 8) s[i] = (char)(u & 255);
-    put(e, b, s, n);
-}
-
 /* n <= 32 numbers as a file of this type has them. Q8_0 as ggml makes it: d = largest / 127, q = round(x / d). */
 static void put_as(Env *e, Buf *b, int type, const float *x, size_t n) {
     float d = 0.0f, inverse = 0.0f;
@@ -2832,8 +2829,8 @@ static void put_counted(Env *e, Buf *b, Span s) { put_le(e, b, s.n, 8); put(e, b
 
 static void put_field(Env *e, Buf *b, const char *key, uint32_t type, size_t n) {
     put_counted(e, b, span(key));
-    if (n) put_le32(e, b, GGUF_ARRAY);
-    put_le32(e, b, type);
+    if (n) put_le(e, b, GGUF_ARRAY, 4);
+    put_le(e, b, type, 4);
     if (n) put_le(e, b, n, 8);
 }
 
@@ -2854,7 +2851,7 @@ static void put_tensor(Env *e, Buf *head, const Param *p, int gguf, int type, si
     if (!p->norm) put_le(e, head, p->cols, 8);
     put_le(e, head, p->rows, 8);
     if (p->expert) put_le(e, head, parts, 8);
-    put_le32(e, head, storage[type].ggml);
+    put_le(e, head, storage[type].ggml, 4);
     put_le(e, head, at, 8);
 }
 
@@ -2961,14 +2958,15 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     Buf b = { 0 }, text = { 0 };
     size_t tensors = 0;
     for (size_t i = 0; i < m->n_all; i++) tensors += m->all[i]->expert <= 1;                 /* all experts' are one */
-    put_text(e, &b, "GGUF"); put_le32(e, &b, 3);
-    put_le(e, &b, tensors, 8); put_le(e, &b, COUNT(fields) + (c->E > 1 ? 7 : 5), 8);
+    put_text(e, &b, "GGUF"); put_le(e, &b, 3, 4);
+    put_le(e, &b, tensors, 8);
+    put_le(e, &b, COUNT(fields) - (c->E > 1 ? 0 : 2) + 7, 8);         /* a dense model lacks two; seven are written by hand */
     put_field(e, &b, "general.architecture", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
     put_field(e, &b, "general.name", GGUF_TEXT, 0); put_counted(e, &b, span(m->name ? m->name : ""));
     for (size_t i = 0; i < COUNT(fields); i++) {
         if (c->E == 1 && starts(fields[i].key, "llama.expert")) continue;
         put_field(e, &b, fields[i].key, i + 2 < COUNT(fields) ? 4 : 6, 0);
-        put_le32(e, &b, (uint32_t)fields[i].x);
+        put_le(e, &b, (uint32_t)fields[i].x, 4);
     }
     put_field(e, &b, "tokenizer.ggml.model", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
     put_field(e, &b, "tokenizer.ggml.tokens", GGUF_TEXT, t->n);
@@ -2977,9 +2975,9 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
         put_counted(e, &b, whole(&text));
     }
     put_field(e, &b, "tokenizer.ggml.scores", 6, t->n);
-    for (size_t i = 0; i < t->n; i++) put_le32(e, &b, bits32(t->score[i]));
+    for (size_t i = 0; i < t->n; i++) put_le(e, &b, bits32(t->score[i]), 4);
     put_field(e, &b, "tokenizer.ggml.token_type", 5, t->n);
-    for (size_t i = 0; i < t->n; i++) put_le32(e, &b, t->kind[i]);
+    for (size_t i = 0; i < t->n; i++) put_le(e, &b, t->kind[i], 4);
     put_field(e, &b, "tokenizer.ggml.add_space_prefix", 7, 0); put(e, &b, t->no_prefix ? "\0" : "\1", 1);
     return save_tensors(e, path, c, m->all, m->n_all, type, &b);
 }
@@ -2996,14 +2994,14 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
     }
 }
 /* The fast version below computes these very sums, each term rounded once as a product and once as a sum, k rising. It
- * may, because the N outputs of a row don't depend on each other: 16 of them sit in one vector register, and 16 sums
- * grow side by side in the order in which one would. (A sum split over the lanes of a register, as compilers do under
+ * may, because the N outputs of a row don't depend on each other: 4, 8 or 16 of them sit in one vector register, and as
+ * many sums grow side by side in the order in which one would. (A sum split over the lanes of a register, as compilers do under
  * -ffast-math, is another sum.) Three things make it fast:
  *
  *   panels   B is laid out as P[N/32][K][32]: the 32 outputs' weights for one k lie together, and a panel is read once,
  *            front to back. The last panel is padded with zeros in n, never in k.
- *   tiles    ROWS rows of A times 32 columns are summed in registers: each weight that is loaded serves ROWS rows, each
- *            number of A 32 columns.
+ *   tiles    ROWS rows of A times two vectors of columns are summed in registers: each weight that is loaded serves
+ *            ROWS rows, each number of A all columns of the tile.
  *   threads  each owns some of the outputs.
  *
  *        k ->                n ->
@@ -3013,10 +3011,10 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  *   v  +-------+    v +------+------+--         v  |      |      |
  */
 
-/* Vectors as GCC and Clang have them, by their bytes; elsewhere the same code, one lane wide. Not on 32-bit ARM (its
+/* Vectors as GCC (from 9 on) and Clang have them, by their bytes; elsewhere the same code, one lane wide. Not on 32-bit ARM (its
  * vectors flush denormals), nor where floats are computed wider (x87; s390x under -std=c99: there the probe in Evidence
  * finds that bits differ, and -fexcess-precision=fast mends s390x). */
-#if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__) && !defined(__arm__) && !defined(ACTINH_PLAIN) \
+#if (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9)) && !defined(__TINYC__) && !defined(__arm__) && !defined(ACTINH_PLAIN) \
     && defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
 #define DEFINE_VECTORS(N) \
     typedef float Vec##N __attribute__((vector_size(N), aligned(sizeof(float)), may_alias)); \
@@ -3095,7 +3093,7 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
 #define TILES(N, ROWS) { ROWS, sizeof(Vec##N) / sizeof(float), \
     { { LIST_##ROWS(N, AS_F32) }, { LIST_##ROWS(N, AS_BF16) }, { LIST_##ROWS(N, AS_INT8) } } }
 
-/* A tile's sums, a weight vector and a number fill the 32 vector registers of AVX-512 and aarch64, or the 16 of others. */
+/* A tile's sums, two a row, two weight vectors and a number fill the 32 vector registers of AVX-512 and aarch64, or the 16 of others. */
 typedef struct { size_t high, lanes; Tile *tile[3][MOST_ROWS + 1]; } Tiles;
 #ifdef EVERY_WIDTH
 DEFINE_6(16, ) DEFINE_6(32, __attribute__((target("avx2")))) DEFINE_12(64, __attribute__((target("avx512f"))))
@@ -3132,7 +3130,7 @@ static void strip_of(int type, const float *a, size_t row, size_t col, const voi
             for (size_t i = 0; add && i < high; i++) memcpy(edge + i * PANEL, to + i * ldc, width * sizeof *to);
             to = edge; ld = PANEL;
         }
-        for (size_t j = 0; j < APART; j += set->lanes)
+        for (size_t j = 0; j < APART && j < width; j += set->lanes)
             set->tile[type][high](a + r * row, row, col, (const char *)b + j * bytes, step, scale ? scale + j : NULL, to + j, ld,
                 K, add);
         for (size_t i = 0; width < PANEL && i < high; i++)
@@ -3160,9 +3158,7 @@ static unsigned char *narrow_panel(const Param *p, size_t n) { return p->narrow 
 static void pack_narrow(const Param *p) {
     const Tensor *t = &p->t;
     int halves = narrow_bytes(p) == 64;
-    long blocks = (long)((p->rows + PANEL - 1) / PANEL);
-    PARALLEL(p->rows * p->cols) for (long b = 0; b < blocks; b++) {
-        size_t n = (size_t)b * PANEL;
+    PARALLEL(p->rows * p->cols) for (size_t n = 0; n < p->rows; n += PANEL) {
         unsigned char *panel = narrow_panel(p, n);
         for (size_t k = 0; k < p->cols; k += 32) for (size_t j = 0; j < PANEL && n + j < p->rows; j++) {
             size_t at = file_row(p, n + j) * p->cols + k;
@@ -3184,17 +3180,19 @@ static void pack_narrow(const Param *p) {
 /* Its numbers become binary32 exactly as widen() makes them. */
 static void widen_panel(const Param *p, size_t n, size_t k, size_t depth, float *tile) {
     const unsigned char *panel = narrow_panel(p, n);
-    const float *d = (const float *)(const void *)panel;
-    const uint32_t *word = (const uint32_t *)(const void *)panel;
-    for (size_t i = k; i < k + depth; i++, tile += PANEL) for (size_t j = 0; j < APART; j++) {
-        if (narrow_bytes(p) == 64) {
-            uint32_t x = word[i * APART + j], low = x << 16, high = x & 0xffff0000u;
-            if (p->t.type == F16) { tile[j] = half(x & 0xffff); tile[APART + j] = half(x >> 16); continue; }
+    const int halves = narrow_bytes(p) == 64, f16 = p->t.type == F16;
+    for (size_t i = k; i < k + depth; i++, tile += PANEL) {
+        const float *d = (const float *)(const void *)panel + i / 32 * 32;
+        const uint32_t *x = (const uint32_t *)(const void *)panel + (halves ? i * APART : p->cols + i / 2 * APART);
+        if (f16) for (size_t j = 0; j < APART; j++) {
+            tile[j] = half(x[j] & 0xffff); tile[APART + j] = half(x[j] >> 16);
+        } else if (halves) for (size_t j = 0; j < APART; j++) {
+            uint32_t low = x[j] << 16, high = x[j] & 0xffff0000u;
             memcpy(tile + j, &low, 4); memcpy(tile + APART + j, &high, 4);
-        } else {
-            uint32_t x = word[p->cols + i / 2 * APART + j] >> i % 2 * 16;
-            tile[j] = d[i / 32 * 32 + j] * (float)(signed char)(x & 255);
-            tile[APART + j] = d[i / 32 * 32 + APART + j] * (float)(signed char)(x >> 8 & 255);
+        } else for (size_t j = 0; j < APART; j++) {
+            uint32_t q = x[j] >> i % 2 * 16;
+            tile[j] = d[j] * (float)(signed char)(q & 255);
+            tile[APART + j] = d[APART + j] * (float)(signed char)(q >> 8 & 255);
         }
     }
 }
@@ -3216,16 +3214,18 @@ static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k
 /* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels or, where they are NULL,
  * from the weights p: see load_tile. 256 rows of a panel are used at a time, so that they and what A has for them stay
  * in the nearest cache; the sums wait in C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow
- * weights as they go; for many it is done once. */
+ * weights as they go (but F16, which takes more than a shift); for many it is done once. A task is a panel and some rows:
+ * a quarter of more than 64, 128 of more than 512; but 512 where a panel is widened first, which is then seldom done
+ * twice. */
 static void product_of(const float *a, size_t row, size_t col, const float *panels, const Param *p, int back, float *c, size_t ldc,
     size_t M, size_t N, size_t K, int add) {
     size_t across = (N + PANEL - 1) / PANEL, rows = !panels ? (M > 512 ? 512 : M) : M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M,
         down = rows ? (M + rows - 1) / rows : 0;
-    int narrow = !panels && !back && p->narrow && p->t.type != F16 && M <= 2 * MOST_ROWS,
-        type = !narrow ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
+    int as_is = !panels && !back && p->narrow && p->t.type != F16 && M <= 2 * MOST_ROWS,
+        type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
     long tasks = (long)(across * down);
 #ifdef _OPENMP
-#pragma omp parallel for schedule(dynamic, (int)(tasks / 16 + 1)) if (N * K * (M + 8) > 400000)
+#pragma omp parallel for schedule(dynamic, (int)((size_t)tasks / (8 * THREADS) + 1)) if (N * K * (M + 8) > 400000)
 #endif
     for (long t = 0; t < tasks; t++) {
         size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL, width = N - n < PANEL ? N - n : PANEL,
@@ -3234,10 +3234,10 @@ static void product_of(const float *a, size_t row, size_t col, const float *pane
         const float *scale = NULL;
         for (size_t k = 0; k == 0 || k < K; k += depth) {
             const void *b = tile;
-            depth = (high == 1 && (panels || narrow)) || K - k < DEPTH ? K - k : DEPTH;
+            depth = (high == 1 && (panels || as_is)) || K - k < DEPTH ? K - k : DEPTH;
             if (panels) b = panels + n * K + k * PANEL;
             else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
-            else if (narrow) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
+            else if (as_is) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
             else load_tile(p, back, n, width, k, depth, tile);
             strip_of(type, a + i * row + k * col, row, col, b, type == AS_F32 ? PANEL * sizeof(float) : 64, scale, c + i * ldc + n,
                 ldc, high, width, depth, add || k);
@@ -3255,27 +3255,18 @@ static size_t panel_size(size_t N, size_t K) { return (N + PANEL - 1) / PANEL * 
 
 /* Panels of B = W': for y = Wx. */
 static void pack_weights(const Param *p) {
-    long b, blocks = (long)((p->rows + PANEL - 1) / PANEL);
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (p->rows * p->cols > 100000)
-#endif
-    for (b = 0; b < blocks; b++) {
-        size_t n = (size_t)b * PANEL, width = p->rows - n < PANEL ? p->rows - n : PANEL;
-        load_tile(p, 0, n, width, 0, p->cols, p->panel + n * p->cols);
-    }
+    PARALLEL(p->rows * p->cols) for (size_t n = 0; n < p->rows; n += PANEL)
+        load_tile(p, 0, n, p->rows - n < PANEL ? p->rows - n : PANEL, 0, p->cols, p->panel + n * p->cols);
 }
 
 /* Panels of B = X [K][N] as it stands: for dx = W'dy (X = W) and dW = dy' x (X = x). */
 static void pack_straight(const float *x, size_t K, size_t N, float *panels) {
-    long b, blocks = (long)((N + PANEL - 1) / PANEL);
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (N * K > 100000)
-#endif
-    for (b = 0; b < blocks; b++) {
-        size_t n = (size_t)b * PANEL, width = N - n < PANEL ? N - n : PANEL, k, j;
-        for (k = 0; k < K; k++) {
-            for (j = 0; j < width; j++) panels[n * K + k * PANEL + j] = x[k * N + n + j];
-            for (; j < PANEL; j++) panels[n * K + k * PANEL + j] = 0.0f;
+    PARALLEL(N * K) for (size_t n = 0; n < N; n += PANEL) {
+        size_t width = N - n < PANEL ? N - n : PANEL;
+        for (size_t k = 0; k < K; k++) {
+            float *to = panels + n * K + k * PANEL;
+            memcpy(to, x + k * N + n, width * sizeof *to);
+            for (size_t j = width; j < PANEL; j++) to[j] = 0.0f;
         }
     }
 }
@@ -3332,7 +3323,7 @@ static float largest(const float *x, size_t n) {
 
 /* Sums of up to 8 rows of x (or of x y): x[0] + x[1] + .. in that order. To split one among threads or lanes
  * (a softmax's, a norm's) would change its bits; but each addition waits for the one before, and meanwhile
- * those of seven other rows are made. n [rows]: their lengths. */
+ * those of seven other rows are made. x, y [rows][apart]; n [rows]: their lengths; sum [rows] */
 enum { ABREAST = 8 };
 static void sums(const float *x, const float *y, size_t apart, size_t rows, const size_t *n, float *sum) {
     const float *a[ABREAST], *b[ABREAST];
@@ -3353,8 +3344,8 @@ static void sums(const float *x, const float *y, size_t apart, size_t rows, cons
 
 /* ============================================ Layers, in pairs ========================================================
  * Each layer's forward, and below it the backward that sends the loss's gradient through it. `dx` is the gradient with
- * respect to x. Backwards add to what stands in dx and in the weights' gradients g, since x and w may be used elsewhere
- * too. test/pairs.c checks each pair by finite differences.
+ * respect to x. Backwards add to the weights' gradients g. To dx rmsnorm_back() adds, linear_back() does if it is told
+ * to; the others set theirs, or work in place. test/pairs.c checks each pair by finite differences.
  */
 
 static size_t abreast(size_t n, size_t r) { return n - r < ABREAST ? n - r : ABREAST; }
@@ -3378,7 +3369,8 @@ static void rmsnorm(const float *x, const float *w, size_t R, size_t H, float ep
     }
 }
 
-/* With n = dy w:  dx[i] += inv n[i] - x[i] inv^3 (sum n x) / H;   dw[i] += dy[i] x[i] inv, rows in order */
+/* With n = dy w:  dx[i] += inv n[i] - x[i] inv^3 (sum n x) / H;   dw[i] += dy[i] x[i] inv, rows in order. x, dy,
+ * dx [R][H] */
 static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, float eps, const float *dy, float *dx) {
     PARALLEL(R * H) for (size_t r = 0; r < R; r++) {
         const float *from = x + r * H, *d = dy + r * H;
@@ -3407,7 +3399,8 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
 }
 
 /* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several
- * matrices. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du. */
+ * matrices. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
+ * x, dx [R][cols], dy [R][rows]; low: [R][rank], and as much in panels */
 static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx,
     int add, float *low) {
     if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
@@ -3440,7 +3433,7 @@ static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *
 }
 
 /* Up to 8 rows in place: exp((x - top) / temperature), top the row's largest number, and their sum in order of index.
- * Rows are `apart` from one another, row r has n[r] numbers; so it is below. */
+ * Rows are `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
 static void exponentials(float *x, size_t apart, size_t rows, const size_t *n, float temperature, float *top,
     float *sum) {
     for (size_t r = 0; r < rows; r++) {
@@ -3509,7 +3502,7 @@ static int new_cache(Env *e, const Config *c, size_t slots, size_t layers, Cache
     kv->layers = layers;
     kv->slots = (slots + PANEL - 1) / PANEL * PANEL;
     NEW(kv->k, kv->slots * layers * c->K * c->D);
-    NEW(kv->v, kv->slots * layers * c->K * c->D + PANEL);      /* see strip: read behind its end */
+    NEW(kv->v, kv->slots * layers * c->K * c->D + PANEL);      /* see strip_of: read behind its end */
     return 0;
 }
 
@@ -3543,7 +3536,7 @@ static size_t rows_together(const Config *c) { return c->Q / c->K < QUERIES ? QU
 /* Floats from one query's weights to the next one's: its positions, and the rest of panels at two borders. */
 static size_t weights_apart(const Config *c) { return c->ctx + 2 * PANEL; }
 
-/* Floats of scratch a thread: weights, on the way back two more like them, and keys and values the other way round; for
+/* Floats of scratch a thread: weights, on the way back as many ds, and keys and values the other way round; for
  * each query a row of q, of y, of dy. */
 static size_t attention_room(const Config *c, int train) {
     size_t T = weights_apart(c), n = rows_together(c) * (c->Q / c->K);
@@ -3766,7 +3759,7 @@ static void mix(const Config *c, const float *out, const int *place, const float
 }
 
 /* Cross-entropy of up to 8 rows of logits x [rows][V]: the losses -log softmax(x)[target]. x becomes exp(x - its
- * largest); with `back` it becomes the gradient, softmax(x) - [target]. */
+ * largest); with `back` it becomes the gradient, softmax(x) - [target]. target, loss [rows] */
 static void cross_entropy(float *x, size_t V, size_t rows, const int *target, int back, double *loss) {
     float top[ABREAST], sum[ABREAST], at[ABREAST];
     size_t n[ABREAST];
@@ -3815,13 +3808,12 @@ typedef struct {                 /* the rows in flight, and all that a forward m
     double *aux;                 /* [L] balance losses of a step: one sum a layer, which micro-batches go on with */
 } Batch;
 
-static size_t max_threads(void) { return (size_t)THREADS; }
-
+/* a [L + 1], for R rows: what is kept is each layer's own, all else is shared. */
 static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
     size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H;
     NEW(a->n, R * c->H); NEW(a->k, R * KD); NEW(a->v, R * KD); NEW(a->y, R * c->H);
     NEW(a->in, S * c->H); NEW(a->h, S * c->F); NEW(a->out, S * c->H);
-    NEW(a->scratch, max_threads() * attention_room(c, keep != KEEP_NONE));
+    NEW(a->scratch, THREADS * attention_room(c, keep != KEEP_NONE));
     if (c->rank) NEW(a->low, S * (c->rank + (c->rank + PANEL - 1) / PANEL * PANEL));
     if (keep) {
         NEW(a->dx, R * c->H); NEW(a->dy, R * c->H); NEW(a->dq, R * QD); NEW(a->dk, R * KD); NEW(a->dv, R * KD);
@@ -3839,7 +3831,7 @@ static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
     return 0;
 }
 
-/* Room for `most` rows of up to `sequences` sequences, of which `lines` want logits. */
+/* Room for `most` rows of up to `sequences` sequences, of which `lines` want logits; keys and values in `slots`. */
 static int make_batch(Env *e, const Model *m, size_t most, size_t sequences, size_t slots, size_t lines, int keep,
     Batch *b) {
     *b = (Batch){ .m = m, .keep = keep };
@@ -3871,7 +3863,7 @@ static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
     mix(c, a->out, a->place, a->weight, R, a->y);
 }
 
-/* y[i] = weight[from[i]] x[i], and dweight[from[i]] = x[i] . y[i]; x, y [n][F] */
+/* y[i] = weight[from[i]] x[i]; x, y [n][F] */
 static void weigh_rows(const float *x, const int *from, const float *weight, size_t n, size_t F, float *y) {
     PARALLEL(n * F) for (size_t i = 0; i < n; i++) {
         float w = weight[from[i]];
@@ -3879,11 +3871,14 @@ static void weigh_rows(const float *x, const int *from, const float *weight, siz
     }
 }
 
-static void dot_rows(const float *x, const float *y, const int *from, size_t n, size_t F, float *dweight) {
+/* dweight[from[i]] = x[i] . dy[i]; then dy[i] becomes weight[from[i]] dy[i]. x, dy [n][F] */
+static void weigh_rows_back(const float *x, const int *from, const float *weight, size_t n, size_t F, float *dy,
+    float *dweight) {
     PARALLEL(n * F) for (size_t i = 0; i < n; i++) {
-        float sum = 0.0f;
-        for (size_t f = i * F; f < (i + 1) * F; f++) sum += x[f] * y[f];
+        float sum = 0.0f, w = weight[from[i]];
+        for (size_t f = i * F; f < (i + 1) * F; f++) sum += x[f] * dy[f];
         dweight[from[i]] = sum;
+        for (size_t f = i * F; f < (i + 1) * F; f++) dy[f] *= w;
     }
 }
 
@@ -3904,13 +3899,13 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, const R
         size_t at = a->begin[x], n = a->begin[x + 1] - at;
         float *in = a->in + at * c->H, *gate = a->gate + at * c->F, *up = a->up + at * c->F, *h = a->h + at * c->F,
             *dgate = a->dgate + at * c->F, *dup = a->dup + at * c->F, *dh = a->dh + at * c->F,
-            *out = a->out + at * c->H, *wh = c->E > 1 ? dup : h;     /* one expert alone has weight 1 */
+            *out = a->out + at * c->H,                       /* dy of each place */
+            *wh = c->E > 1 ? dup : h;                        /* w h, where dup will be; one expert alone has weight 1 */
         swiglu(gate, up, n * c->F, h);
         if (c->E > 1) weigh_rows(h, a->from + at, a->weight, n, c->F, wh);
         pack_straight(wh, n, c->F, a->packed);
         linear_back(&p->down, wh, a->packed, n, out, dh, 0, a->low);       /* dh: for now u */
-        if (c->E > 1) dot_rows(h, dh, a->from + at, n, c->F, a->dweight);
-        if (c->E > 1) weigh_rows(dh, a->from + at, a->weight, n, c->F, dh);
+        if (c->E > 1) weigh_rows_back(h, a->from + at, a->weight, n, c->F, dh, a->dweight);
         swiglu_back(gate, up, n * c->F, dh, dgate, dup);
         pack_straight(in, n, c->H, a->packed);
         linear_back(&p->gate, in, a->packed, n, dgate, out, 0, a->low);    /* out: now dn of each place */
@@ -3950,8 +3945,8 @@ static void layer_backward(const Batch *b, size_t l, float balance) {
     const Layer *w = &b->m->layer[l];
     const Acts *a = &b->acts[l];
     size_t R = b->rows.n;
-    if (b->keep == KEEP_INPUTS) layer_forward(b, l);
-    rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
+    if (b->keep == KEEP_INPUTS) layer_forward(b, l);         /* leaves norm2's output in n, too */
+    else rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
     mixture_back(c, w, a, &b->rows, balance, a->dx, a->dy, &b->aux[l]);
     rmsnorm_back(a->mid, &w->norm2, R, c->H, c->eps, a->dy, a->dx);
     pack_straight(a->att, R, c->Q * c->D, a->packed);
@@ -4067,7 +4062,7 @@ typedef struct { Question *q; size_t answer, pos, room, line; int token; } Place
 typedef struct {
     const Model *m;
     Sampling s;
-    size_t places, rooms, longest;       /* longest: tokens of a prompt that there is memory for */
+    size_t places, rooms;
     Batch b;                     /* the answer in place i is sequence i, the prompt in room i is sequence places + i */
     float *p, *tempered;         /* [places + rooms][V] each: the logits' exp less the largest, the same over the
                                   * temperature (p itself where that is 1) */
@@ -4100,12 +4095,11 @@ static int size_sampler(Env *e, Sampler *x, size_t longest) {
         if (x->places == x->s.k || 8.0 * (double)slots * (double)(c->L * c->K * c->D) < memory_for_panels(e) / 2) break;
     }
     lines = x->places + x->rooms;
-    x->longest = longest;
     TRY(make_batch(e, x->m, x->places + (longest > 512 ? longest : 512), lines, slots, lines, KEEP_NONE, &x->b));
     NEW(x->p, lines * c->V); NEW(x->top, lines); NEW(x->sum, lines);
     x->tempered = x->p; x->tempered_sum = x->sum;
     if (x->s.temperature > 0 && x->s.temperature != 1) { NEW(x->tempered, lines * c->V); NEW(x->tempered_sum, lines); }
-    NEW(x->list, max_threads() * 2 * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
+    NEW(x->list, THREADS * 2 * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
     for (size_t i = 0; i < lines; i++)
         x->b.rows.sequence[i].slot = i < x->places ? i * own : x->places * own + (i - x->places) * prompt;
     return 0;
@@ -4140,7 +4134,7 @@ static int admit(Env *e, Sampler *x, Question *const *waiting, size_t n, size_t 
 
 /* What all draws from these lines of logits need: exponentials and their sums, a few lines side by side. */
 static void ready_lines(Sampler *x, size_t lines) {
-    size_t V = x->m->c.V, n[ABREAST], few = (lines + max_threads() - 1) / max_threads();
+    size_t V = x->m->c.V, n[ABREAST], few = (lines + THREADS - 1) / THREADS;
     if (few > ABREAST) few = ABREAST;
     for (size_t i = 0; i < ABREAST; i++) n[i] = V;
     PARALLEL(lines * V) for (size_t at = 0; at < lines; at += few) {
@@ -4196,10 +4190,7 @@ static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, P
         question[i]->left = x->s.k;
         if (question[i]->n > longest) longest = question[i]->n;
     }
-    if (longest > x->longest) {
-        longest = longest < 2 * x->longest ? 2 * x->longest : longest;       /* seldom, then */
-        TRY(size_sampler(e, x, longest < x->m->c.ctx ? longest : x->m->c.ctx));
-    }
+    TRY(size_sampler(e, x, longest < x->m->c.ctx ? longest : x->m->c.ctx));
     for (size_t free_places = x->places; open;) {
         size_t were = open;
         TRY(step_all(e, x, question, n, &next, &free_places));
@@ -4323,7 +4314,8 @@ static void adamw(Param *p, const Tuning *t, float factor, double lr, double pow
     }
 }
 
-/* Sum of squares of all gradients, in binary64: a partial sum a row, rows in order, tensors in order. */
+/* Sum of squares of all gradients, in binary64: a partial sum a row, rows in order, tensors in order. A norm is
+ * one row. */
 static double squared_norm(const Model *m) {
     double total = 0.0;
     for (size_t i = 0; i < m->n_train; i++) {
@@ -4482,7 +4474,7 @@ static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
     const float *x;
     sha_start(&sha);
     for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, b.n = 0) {
-        for (size_t k = 0; k < n; k++) put_le32(e, &b, bits32(x[k]));
+        for (size_t k = 0; k < n; k++) put_le(e, &b, bits32(x[k]), 4);
         sha_add(&sha, b.s, b.n);
         if (o) TRY(write_out(e, o, b.s, b.n));
     }
@@ -4640,7 +4632,8 @@ typedef struct {
     Span raw;
     Words word, token, gram;
     List length, sentence, syllable;     /* a number a token; tokens a sentence; a number a token */
-    size_t characters, all, hard, big, open;   /* tokens; of 3 syllables, of over 6 letters, in the open sentence */
+    size_t characters, all, hard, big, open;   /* but spaces; tokens, all, of 3 syllables, of over 6
+                                          * letters, in the open sentence */
     int cut, stop;                       /* the tokens are there; a . ! ? came since a sentence's first token */
     Point *p;                            /* [cap] what stands between white space */
     size_t cap;
@@ -4794,7 +4787,7 @@ static int add_special_cases(Env *e, Trie *t) {
 static uint32_t special_case(const Trie *t, const Point *p, size_t n) {
     for (size_t small = 0; small < 2; small++) {
         size_t node = 0, i = 0;
-        for (; i < n && (i == 0 || node); i++)
+        for (; i < n && (i == 0 || node); i++)               /* node 0: the root; then: no such word */
             node = step(t, node, p[i].c == 0x2019 ? '\'' : i < small ? lower_point(p[i].c) : p[i].c);
         if (value_of(t, node)) return t->value[node];
     }
@@ -4971,6 +4964,7 @@ static int load_words(Env *e, const char *name, WordList *l) {
         used = line.n && line.s[line.n - 1] == '*';
         line.n -= used;
         TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
+        /* a third letter that it may have; ugl(y)ier: hunt() takes an i for a word's last y */
         uint32_t third = line.n < 3 ? ~0u : 1u << word[2] % 32 | (uint32_t)(word[2] == 'y') << 'i' % 32;
         for (size_t i = 0; i < 32; i++) if (line.n < 2 || i == word[1] % 32) l->third[word[0] % 32][i] |= third;
     }
@@ -5057,7 +5051,7 @@ static double word_list_score(const WordList *l, Span s) {
         for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
-        else for (i++; i < s.n && (is_alpha(s.s[i]) || in_word(s, i)); i++) ;
+        else for (i++; in_word(s, i); i++) ;
     }
     return 1.0 - innocent;
 }
@@ -5473,7 +5467,7 @@ static void show_selection(const Rule *rule, const Selection *s) {
  *                                  choices = {question.choices.*.text}              [mean]
  *                                  labels = {question.choices.*.label}              kind = mean
  *                                  gold = {answerKey}                               of = arc_easy acc, boolq acc
- *                                  report = acc, acc_norm                           report = benchmarks
+ *                                  report = acc, acc_norm
  *
  * Every figure is a statistic of items (prompts, questions), and its interval comes from drawing the items anew with
  * replacement a thousand times (the bootstrap). Two models are compared on the same draws, so what the items have in
@@ -5484,12 +5478,13 @@ static void show_selection(const Rule *rule, const Selection *s) {
  * choice's log-probability is divided by; ALONE takes off the log-probability without the prompt instead.
  */
 enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, AREA, TOP10, PLATT10, PLATT1 };
-static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };      /* a bit a column it has */
-enum { SUM, TOKEN, CHAR, OCTET, ALONE, REPLICATES = 1000 };
+static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };      /* bit j: the kind looks at an Outcome's v[j] */
+enum { SUM, TOKEN, CHAR, OCTET, ALONE };                          /* by */
+enum { REPLICATES = 1000 };
 
 enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP };                    /* is[], below */
 typedef struct { double ll, alone, size[4]; int is[3]; } Option;         /* size[TOKEN], [CHAR], [OCTET] */
-typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;   /* by: "" and breakdowns */
+typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;   /* by: an empty line, a breakdown a line */
 
 static double score_of(const Item *q, size_t j, int by) {
     const Option *c = &q->c[j];
@@ -5967,7 +5962,7 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
  * items are. Templates make texts of an item: "Question: {question.stem|question/trim}\nAnswer:". A hole takes the
  * first of its paths that is there, through filters. A path is names joined by dots; * is each element, # each name,
  * a=b those whose a is "b". There too: file (its name), beside (the item's line of the file of that key) and, in prompt
- * and answer, choice.
+ * and answer, choice. `only`, `opposite` and `aside` hold where any text is left: {type/is intrasentence}.
  */
 static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
     { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-p", "1" },
@@ -5990,10 +5985,14 @@ typedef struct {                         /* an item of a set */
     Span rest, preface;                  /* what is left of the file beside; what stands before each prompt */
 } Here;
 
+static size_t suite_key(const char *name) {
+    size_t k = 0;
+    while (k < COUNT(suite_keys) && strcmp(suite_keys[k].name, name)) k++;
+    return k;
+}
+
 static const char *key_of(const Section *x, const char *key) {
-    size_t i = 0;
-    while (i + 1 < COUNT(suite_keys) && strcmp(suite_keys[i].name, key)) i++;
-    return setting(x->s, x->n, x->name, key, suite_keys[i].otherwise);
+    return setting(x->s, x->n, x->name, key, suite_keys[suite_key(key)].otherwise);
 }
 
 static int bad_item(Here *h, const char *what, const char *which) {
@@ -6080,14 +6079,14 @@ static Span filter_text(Here *h, Span filters, Span t) {
         if (same(name, "trim")) t = trim(t);
         else if (same(name, "before")) behind(&t, arg);
         else if (same(name, "after")) t = behind(&t, arg);
-        else if (same(name, "is")) t.n *= (size_t)equal(t, arg);
+        else if (same(name, "is")) { if (!equal(t, arg)) t.n = 0; }
         else if (same(name, "lower") || same(name, "capitalize")) {
             put(&h->own, &out, t.s, t.n);
             for (size_t i = 0; i < out.n; i++) out.s[i] = (char)lower(out.s[i]);
-            if (out.n && name.n == 10 && is_alpha(out.s[0])) out.s[0] = (char)(out.s[0] - 32);
+            if (out.n && same(name, "capitalize") && is_alpha(out.s[0])) out.s[0] = (char)(out.s[0] - 32);
             t = whole(&out);
         } else if ((same(name, "swap") && x.n) || (same(name, "cut") && arg.n == 2)) {
-            if (name.n == 3) { x.n = 1; close = (Span){ arg.s + 1, 1 }; y.n = 0; }
+            if (same(name, "cut")) { x.n = 1; close = (Span){ arg.s + 1, 1 }; y.n = 0; }
             for (;;) {
                 Span kept = t, in = behind(&kept, x), rest = behind(&in, close);
                 if (!rest.s) break;
@@ -6340,10 +6339,10 @@ static int add_any(Profile *w, Part *p, Here *h, Span json) {
 /* Where a file is that a section names: as it is, beside the suite, or in the folder of the sets. */
 static const char *set_path(Env *e, const Section *x, Span name) {
     const char *text = copy(e, name.s, name.n), *beside, *there;
-    if (!text || is_file(text)) return text;
+    if (!text) return NULL;
     beside = join(e, copy(e, x->file, strlen(x->file) - strlen(base_name(x->file))), text, "");
     there = x->sets ? join(e, x->sets, "/", text) : NULL;
-    return there && !is_file(beside) ? there : beside;
+    return is_file(beside) ? beside : is_file(text) || !there ? text : there;
 }
 
 /* The items of one file of a set. */
@@ -6549,10 +6548,9 @@ static int sample_part(Profile *w, Part *p) {
 
 static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
     TRY(load_settings(e, path, s, n));
-    for (Setting *x = *s; x < *s + *n; x++) {
-        size_t k = 0;
-        while (k < COUNT(suite_keys) && strcmp(suite_keys[k].name, x->key)) k++;
-        if (k == COUNT(suite_keys))
+    for (size_t i = 0; i < *n; i++) {
+        const Setting *x = *s + i;
+        if (suite_key(x->key) == COUNT(suite_keys))
             return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, x->line, x->key);
         if (!setting(*s, *n, x->section, "items", setting(*s, *n, x->section, "of", NULL)))
             return fail(e, "%s, [%s] items: is missing", path, x->section);
@@ -6619,13 +6617,13 @@ static int make_figures(Profile *w) {
  * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
  */
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128,
-       TOKENIZE = 256, INFO = 1024, VERIFY = 2048, CONVERT = 4096, REPORT = 8192, ALL = 16383, MANY = 1 << 24,
+       TOKENIZE = 256, INFO = 512, VERIFY = 1024, CONVERT = 2048, REPORT = 4096, ALL = 8191, MANY = 1 << 24,
        DRAWS = SAMPLE | GENERATE, SHARDS = SAMPLE | SCORE, LISTS = SCORE | PROFILE, ASKING = SAMPLE | TUNE | PROFILE,
        REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN,
        MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
 /*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
- *    hold it. range: of a number; an N, K, SIZE or RANK is whole */
+ *    hold it. range: of a number; an N, K or RANK is whole */
 #define OPTIONS(X) \
     X(output,      "FILE", NULL,    ALL,    0, 0, 0,     "where the result goes (default: standard output); -o FILE") \
     X(n,           "N",    "10",    SAMPLE, 1, 1, MANY,  "answers a prompt; -n N") \
@@ -6730,22 +6728,23 @@ static const char *dashed(Env *e, const char *name) {
     return text ? text : name;
 }
 
+static int parse_count(Span text, size_t *n) {
+    double x = 0;
+    if (!text.n || !is_digit(text.s[0]) || parse_number(text.s, text.n, &x) != text.n || !(x <= 1e6)) return -1;
+    *n = (size_t)x;
+    return x == (double)*n ? 0 : -1;
+}
+
 /* "I/N": whole numbers, I < N. */
 static int parse_part(Span text, size_t part[2]) {
-    for (size_t i = 0; i < 2; i++) {
-        Span field = i == 0 ? upto(&text, '/') : text;
-        double x;
-        if (!field.n || !is_digit(field.s[0]) || parse_number(field.s, field.n, &x) != field.n
-            || x > 1e6 || x != (double)(size_t)x) return -1;
-        part[i] = (size_t)x;
-    }
-    return part[0] < part[1] ? 0 : -1;
+    Span first = upto(&text, '/');
+    return parse_count(first, &part[0]) == 0 && parse_count(text, &part[1]) == 0 && part[0] < part[1] ? 0 : -1;
 }
 
 /* Gives an option its value, which is checked here. */
 static int set_option(Env *e, Call *c, int k, const char *v) {
     const char *arg = options[k].arg;
-    const int whole_number = arg && strstr("N K SIZE RANK", arg);
+    const int whole_number = arg && strstr("N K RANK", arg);
     const size_t n = strlen(v);
     double x = 0;
     c->value[k] = v;
@@ -7053,6 +7052,7 @@ static int check_files(Env *e, const Call *c) {
 
 /* A verb from its options to its receipt. */
 static int perform(Env *e, Call *c) {
+    e->memory = c->number[O_memory] * 1e9;
     int answer = check_files(e, c) < 0 ? -1 : c->verb->f(e, c);
     if (!c->done) return answer || !c->out ? answer : end_result(e, c);
     if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
@@ -7062,7 +7062,7 @@ static int perform(Env *e, Call *c) {
 /* ================================================= Verbs ==============================================================
  * Each verb: its options, its inputs named, its work. perform() adds the receipt. A new verb is a function
  * here, a line of `verbs` in Command line, where help comes from, and in Options a bit: in ALL, in the lines
- * of the options that it reads, and in REDONE if verify is to do it again.
+ * of the options that it reads, in the sets that begin_work() asks, and in REDONE if verify is to do it again.
  */
 
 /* The file of records that a verb reads: the i-th that is named, else standard input. */
@@ -7089,8 +7089,8 @@ static int load(Env *e, const Call *c, Work *w) {
 }
 
 /* How a verb with a result begins. It names all that this depends on, in this order: the model, the files behind it
- * `as` what they are, lists, the template. 1 when the result is there already; else all is opened. `files`: of a
- * folder, see begin_result */
+ * `as` what they are, lists, the template. 1 when the result is there already; else the model is loaded, and for
+ * verbs of records the file and the result are opened. `files`: of a folder, see name_result */
 static int begin_work(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
     int bit = c->verb->bit, any;
     const char *prompt = c->value[O_prompt], *path;
@@ -7153,6 +7153,7 @@ static int verb_score(Env *e, Call *c) {
     if (c->value[O_list]) {
         for (const Measure *q = measures; q < measures + COUNT(measures); q++)
             put_format(e, &w.b, "%-27s %-10s %s (%s)\n", q->name, q->unit, q->says, sources[q->source]);
+        TRY(may_write(e, c, c->value[O_output]));
         return save_file(e, c->value[O_output], whole(&w.b));
     }
     TRY(parse_measures(e, c->value[O_measures], list, &n));
@@ -7228,7 +7229,7 @@ static int show_mask(Env *e, const Call *c, const Tuning *t) {
 
 static int verb_tune(Env *e, Call *c) {
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json", "tokenizer.json",
-        "steps.jsonl", NULL };               /* steps.jsonl is finished last: see begin_result */
+        "steps.jsonl", NULL };               /* steps.jsonl is finished last: see name_result */
     static const char *const adapter[] = { "adapter_model.safetensors", "adapter_config.json", "steps.jsonl", NULL };
     Trail *trail = &c->trail;
     Tuning t;
@@ -7480,8 +7481,11 @@ static int verb_convert(Env *e, Call *c) {
  *     tokens    in flight: 10 answers of 256, or a batch of 4 records of 256. Each has keys and values; while tuning
  *               the rows of new_acts(), those of every layer or with --recompute of one, and a line of logits */
 static void put_memory(Env *e, Buf *b, const Model *m) {
-    static const char *const way[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8",
-        "tune --lora 8 --recompute" };
+    enum { NOTHING_LEARNS, ALL_LEARNS, PAIRS_LEARN };
+    typedef struct { const char *name, *adapted; int learns, recompute; } Way;
+    static const Way ways[] = { { "sample -n 10", "sample -n 10", NOTHING_LEARNS, 0 }, { "tune", NULL, ALL_LEARNS, 0 },
+        { "tune --recompute", NULL, ALL_LEARNS, 1 }, { "tune --lora 8", "tune", PAIRS_LEARN, 0 },
+        { "tune --lora 8 --recompute", "tune --recompute", PAIRS_LEARN, 1 } };
     const Config *c = &m->c;
     size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
         layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
@@ -7509,13 +7513,15 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
         if (bytes[i] > 0) put_format(e, b, " %s %.4g GB", storage[i].name, bytes[i] / 1e9);
     }
     put_format(e, b, "\n  memory in MB %30s = program + weights +  panels +  learnt + tokens x   each\n", "sum");
-    for (size_t i = 0; i < COUNT(way); i++) {
-        size_t tokens = i ? 1024 : 2560, layers = i % 2 ? c->L : 1,
-            each = i ? 4 * (c->L * c->H + layers * layer + once) : 8 * c->L * KD;
-        double laid = i == 1 || i == 2 ? 8 * matrices : panels, learnt = i > 2 ? pairs : i ? 16 * all : 0;
-        double sum = program + weights + laid + learnt + (double)tokens * (double)each;
-        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", way[i], sum / 1e6, program / 1e6,
-            weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
+    for (const Way *x = ways; x < ways + COUNT(ways); x++) {
+        if (c->rank && x->learns == ALL_LEARNS) continue;    /* beside an adapter only that learns */
+        size_t tokens = x->learns ? 1024 : 2560, each = !x->learns ? 8 * c->L * KD
+            : 4 * (c->L * c->H + (x->recompute ? 1 : c->L) * layer + once);
+        double laid = x->learns == ALL_LEARNS ? 8 * matrices : panels,
+            learnt = x->learns == PAIRS_LEARN ? pairs : x->learns ? 16 * all : 0,
+            sum = program + weights + laid + learnt + (double)tokens * (double)each;
+        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", c->rank ? x->adapted : x->name, sum / 1e6,
+            program / 1e6, weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
     }
 }
 
@@ -7538,7 +7544,7 @@ static void put_work(Env *e, Buf *b, Span receipt) {
     static const char *const parts[] = { "options", "in", "out" };
     Member m;
     put_format(e, b, "verb      %.*s\n", SHOWN(json_get(receipt, "verb")));
-    for (size_t i = 0, at = 0; i < COUNT(parts); i++, at = 0) while (json_next(json_get(receipt, parts[i]), &at, &m)) {
+    for (size_t i = 0, at = 0; i < COUNT(parts); i++, at = 0) for (Span part = json_get(receipt, parts[i]); json_next(part, &at, &m);) {
         put_format(e, b, "%-*s", i == 2 ? 21 : 8, parts[i]);             /* a result is of no sort */
         if (i) put_columns(e, b, m.value); else put_format(e, b, "  %-11.*s  %.*s\n", SHOWN(m.key), SHOWN(m.value));
     }
@@ -7575,6 +7581,7 @@ static int verb_info(Env *e, Call *c) {
     Span s = { "", 0 }, first = s;
     Member one;
     Wrong bad;
+    TRY(may_write(e, c, c->value[O_output]));
     if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
     if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
         if (!chosen && s.n && s.s[0] == '{' && json_element(s.s, s.s + s.n, '[', 0, &bad, &one)) first = one.value;
@@ -7609,7 +7616,7 @@ typedef struct {
     const Verb *verbs;
     int force;                   /* stages may overwrite what other recipes left there */
     Setting *s;
-    size_t n;
+    size_t n, k;                 /* k: answers a prompt */
     Span world;                  /* what is predicted: see predicted() */
     Named teacher[8], student[8], choice[32], seed[32];
     int teachers, students, choices, seeds;      /* how many */
@@ -7666,8 +7673,8 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
     *r = (Recipe){ .dir = dir, .verbs = verbs };
     TRY(find_data(e, file, &r->file));
     TRY(load_settings(e, r->file, &r->s, &r->n));
-    for (const Setting *s = r->s; s < r->s + r->n; s++) {
-        size_t k = 0;
+    for (size_t i = 0, k = 0; i < r->n; i++, k = 0) {
+        const Setting *s = r->s + i;
         while (k < COUNT(keys) && strcmp(keys[k], s->key)) k++;
         if (k == COUNT(keys))
             return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
@@ -7686,6 +7693,7 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
         TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
         TRY(parse_call(e, verbs, keys[i], word, n, &c));
         if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
+        if (i == 0) r->k = count_of(&c, O_n);
     }
     for (int i = 0; i < r->seeds; i++) {
         TRY(set_option(e, &c, O_seed, r->seed[i].name));
@@ -7899,12 +7907,17 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
 }
 
 /* What can be known of a rule's choices beforehand, from the file that the recipe's key `world` names; 0: nothing.
- *     {"teacher":"dense","like":"talk-","choice":"words:max","value":38.624000} */
+ *     {"teacher":"dense","like":"talk-","choice":"words:max","answers":10,"value":38.624000} */
 static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
-    for (Span rest = r->world, line; rest.n;)
-        if (line = upto(&rest, '\n'), !strcmp(text_field(e, line, "teacher"), x->teacher->name)
-            && !strcmp(text_field(e, line, "like"), like) && !strcmp(text_field(e, line, "choice"), x->choice))
-            return json_number(json_get(line, "value"), value);
+    for (Span rest = r->world; rest.n;) {
+        const Span line = upto(&rest, '\n');
+        if (!strcmp(text_field(e, line, "teacher"), x->teacher->name)
+            && !strcmp(text_field(e, line, "like"), like) && !strcmp(text_field(e, line, "choice"), x->choice)) {
+            double answers = 0;
+            json_number(json_get(line, "answers"), &answers);
+            if (answers == (double)r->k) return json_number(json_get(line, "value"), value);
+        }
+    }
     return 0;
 }
 
@@ -8016,6 +8029,7 @@ static int verb_run(Env *e, Call *c) {
     TRY(put_table(e, &table, &g));
     TRY(save_file(e, join(e, r.dir, "/", "table.txt"), whole(&table)));
     TRY(depends(e, c, "recipe", r.file, NULL));
+    if (r.world.n) TRY(depends(e, c, "world", world, NULL));
     TRY(depends_on_stages(e, c, &g));
     TRY(name_result(e, c, r.dir, run_files));
     TRY(put_receipt(e, c));
@@ -8233,7 +8247,7 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
     if (!ends(path, ".safetensors") || x.n != y.n || read_safetensors(e, path, &t) < 0) return 0;
     for (const Tensor *w = t.t; w < t.t + t.n; w++) {
         size_t from = (size_t)((const char *)w->data - t.file.s);
-        if (at < from || at >= from + w->rows * w->cols / storage[w->type].of * storage[w->type].bytes) continue;
+        if (at < from || at >= from + stored(w->type, w->rows, w->cols)) continue;
         put_format(e, b, ", tensor %s", w->name);
         if (w->type != F32) return 1;
         at -= (at - from) % 4;
@@ -8291,7 +8305,10 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
         if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = path; continue; }
         TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
         if (!is_file(home)) TRY(place(e, path, home));
-        if (o >= 0 && options[o].verbs & c->verb->bit) { c->value[o] = home; continue; }
+        if (o > O_output && options[o].arg && options[o].verbs & c->verb->bit) {     /* never where it writes, nor a flag */
+            c->value[o] = home;
+            continue;
+        }
         if (slash) home = copy(e, home, strlen(home) - strlen(slash));
         if (strcmp(f->as, "items") == 0) continue;
         if (strcmp(f->as, "adapter") == 0) { adapter = home; continue; }
@@ -8432,9 +8449,11 @@ static void print_given(Env *e, const Audit *a) {
     for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
         for (size_t k = x->n_in; x->state != UNTOLD && k < x->n; k++) seen_before(e, &said, span(x->file[k].hash));
     for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
-        for (const Entry *f = x->file; f < x->file + x->n_in; f++)
+        for (size_t k = 0; k < x->n_in; k++) {
+            const Entry *f = x->file + k;
             if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
                 printf("given, not re-computed: %-12s %-32s sha256 %s\n", f->as, f->name, f->hash);
+        }
 }
 
 static int make_scratch(Env *e, Audit *a, const char *wanted) {
@@ -8541,13 +8560,13 @@ void actinh_close(actinh *a) {
 }
 
 /* Begins a call: the last one's message goes. */
-static int is_ready(actinh *a) {
+static int begin_call(actinh *a) {
     if (a && a->ready) a->e.error[0] = 0;
     return a && a->ready;
 }
 
 int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, size_t max_tokens, size_t seed) {
-    if (!is_ready(a)) return -1;
+    if (!begin_call(a)) return -1;
     Env *e = &a->e;
     Buf lines = { 0 };
     Records rs;
@@ -8575,7 +8594,7 @@ const char *actinh_answer(const actinh *a, size_t i) { return a && i < a->g.n ? 
 int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
     const Measure *q = find_measure(span(measure));
     const char *path;
-    if (!is_ready(a)) return -1;
+    if (!begin_call(a)) return -1;
     Env *e = &a->e;
     if (!q) return fail(e, "measure \"%.60s\": there is no such measure; actinh score --list shows all", measure);
     if (i >= a->g.n) return fail(e, "measure: answer %zu was asked for, there are %zu", i, a->g.n);
@@ -8591,7 +8610,7 @@ int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
 size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     Rule r;
     size_t ties;
-    if (!is_ready(a) || parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
+    if (!begin_call(a) || parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
     for (size_t i = 0; i < a->g.n; i++) {    /* each candidate's record gets the scores that the rule asks for */
         Span *raw = &a->g.r[i].raw;
         Buf scored = { 0 };
@@ -8599,7 +8618,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
         put_json(&a->e, &scored, ",'scores':{");
         for (size_t k = 0; k < r.n; k++) {
             double v;
-            if (actinh_measure(a, i, r.order[k].field, &v) < 0) return SIZE_MAX;
+            if (a->e.error[0] || actinh_measure(a, i, r.order[k].field, &v) < 0) return SIZE_MAX;
             put_json(&a->e, &scored, "%s'%s':%f", k ? "," : "", r.order[k].field, v);
         }
         put_text(&a->e, &scored, "}}");
@@ -8683,7 +8702,6 @@ int main(int argc, char **argv) {
     if (help) r = show_help(&e, verb) || argc < 2 ? 2 : 0;
     else if (parse_call(&e, verbs, verb, (const char *const *)argv + 2, (size_t)argc - 2, &c) == 0) {
         e.quiet = c.value[O_quiet] != NULL;
-        e.memory = c.number[O_memory] * 1e9;
 #ifdef _OPENMP
         if (c.number[O_threads] > 0) omp_set_num_threads((int)c.number[O_threads]);
 #endif

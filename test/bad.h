@@ -8,7 +8,7 @@ static const char *const bad_gguf[][2] = {
     { "width 7", "head_dim" }, { "width 2^31", "llama.embedding_length" }, { "llama.embedding_length", "hidden_size" },
     { "2^31 layers", "llama.block_count" }, { "no layer", "llama.block_count" }, { "another width", "ffn" },
     { "no head", "head_count" }, { "three heads", "attn_q.weight" }, { "epsilon", "epsilon" },
-    { "theta is a text of no type", "llama.rope.freq_base" }, { "eos", "eos_token_id" }, { "gpt2", "tokenizer.ggml.model" },
+    { "theta is a text of no type", "llama.rope.freq_base" }, { "eos", "eos_token_id" }, { "eos just past the pieces", "eos_token_id" }, { "gpt2", "tokenizer.ggml.model" },
     { "array of arrays", "tokenizer.ggml.tokens" }, { "array of nothing", "tokenizer.ggml.tokens" }, { "2^60 pieces", "tokenizer.ggml.tokens" },
     { "no piece", "" }, { "bytes missing", "" }, { "tokenizer.ggml.scores", "tokenizer.ggml.scores" }, { "a score less", "267" },
     { "a score that is not a number", "piece 260" }, { "twice the same", "attn_norm" }, { "2^60 letters in a name", "tensors" },

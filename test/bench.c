@@ -17,7 +17,7 @@ typedef struct { double seconds, tokens, flops, bytes; } Run;       /* of one me
 
 /* Seconds; with ACTINH_BENCH_CPU=1 the process's own processor time over its threads, for a busy machine. */
 static double seconds(void) {
-    return getenv("ACTINH_BENCH_CPU") ? (double)clock() / CLOCKS_PER_SEC / (double)max_threads() : now();
+    return getenv("ACTINH_BENCH_CPU") ? (double)clock() / CLOCKS_PER_SEC / (double)THREADS : now();
 }
 
 #if defined(__AVX512F__)
@@ -33,7 +33,7 @@ static float sink[1024 * LANES];      /* [threads][LANES] results nobody needs, 
 /* ------------------------------------------------------------ limits ------------------------------------------------ */
 static double read_speed(const float *x, size_t n) {
     double t = seconds();
-    long part, parts = (long)max_threads();
+    long part, parts = (long)THREADS;
     PARALLEL(1000000) for (part = 0; part < parts; part++) {
         const float *from = x + n / (size_t)parts * (size_t)part;
         Vec acc[8], zero = { 0 };
@@ -48,7 +48,7 @@ static double read_speed(const float *x, size_t n) {
 
 static double add_speed(void) {
     enum { SUMS = 16 };
-    long part, parts = (long)max_threads();
+    long part, parts = (long)THREADS;
     size_t rounds = 4000000;
     double t = seconds();
     PARALLEL(1000000) for (part = 0; part < parts; part++) {
@@ -152,7 +152,6 @@ static int run_sampling(Env *e, const Model *m, const Line *line, Run *run) {
         for (t = 0; t < line->length; t++) q[i].id[t] = 3 + (int)below(draw(1, DRAW_SAMPLE, i, t, 0), m->c.V - 3);
     }
     TRY(new_sampler(e, m, &s, line->prompts > 1 ? 160 : s.k, &x));
-    TRY(size_sampler(e, &x, line->length));
     TRY(size_sampler(e, &x, line->length));
     free_places = x.places;
     for (; open; step++) {
@@ -264,7 +263,7 @@ int main(int argc, char **argv) {
         if (f > limit.flops) limit.flops = f;
     }
     drop(&e, x);
-    printf("%zu threads: memory is read at %.1f GB/s, multiply-then-add runs at %.0f GFLOP/s\n\n", max_threads(),
+    printf("%zu threads: memory is read at %.1f GB/s, multiply-then-add runs at %.0f GFLOP/s\n\n", THREADS,
         limit.read * 1e-9, limit.flops * 1e-9);
     printf("%-36s %10s (slowest-fastest) %s\n", "", "tokens/s", "GFLOP/s     GB/s  of limit");
     for (i = 0; i < COUNT(lines); i++) {

@@ -401,7 +401,7 @@ recipe 'the same seed twice' '$s/^/seeds = 1, 1\n/' 'seeds'
 recipe 'the same name twice' 's/^students.*/students = dense, dense/' 'dense'
 recipe 'a prediction that is not there' '$s/^/world = nothing.jsonl\n/' 'nothing.jsonl: not found'
 say $D/bad.jsonl '{"teacher":"dense"}\n{"teacher":\n'; recipe 'a prediction that is none' "\$s|^|world = $D/bad.jsonl\\n|" 'bad.jsonl, line 2'
-say $D/world.jsonl '{"teacher":"moe","like":"","choice":"words:max","value":7.25}\n{"teacher":"dense","like":"","choice":"words:max","value":12.5}\n'
+say $D/world.jsonl '{"teacher":"moe","like":"","choice":"words:max","answers":10,"value":8}\n{"teacher":"moe","like":"","choice":"words:max","answers":3,"value":7.25}\n{"teacher":"dense","like":"","choice":"words:max","answers":3,"value":12.5}\n'
 sed "\$s|^|world = $D/world.jsonl\\n|" $D/t.recipe > $D/world.recipe
 check 'a prediction stands in the table' 0 '  12\.5  ' "$A" run $D/world.recipe -o $D/run1; grep -q '^    moe -> dense .*  7\.250  ' $D/1 && ok || bad 'a prediction stands in the table' 'not of moe'
 equal 'a prediction changes no figure' $D/run1/results.jsonl $D/results
@@ -610,6 +610,10 @@ if [ -f $X/stories260K.bin ] && [ -f $T ]; then
     for c in 27 28 1000 $((n / 2)); do cut_to $X/stories260K.bin $c $D/cut.bin; no "stories260K of $c bytes" 'cut.bin' "$A" generate $D/cut.bin --tokenizer $T -o $O; done
     check 'tune stories260K' 0 '' "$A" tune $X/stories260K.bin $D/talk.jsonl --tokenizer $T --epochs 1 --steps 1 -o $D/stories
 else skipped=$((skipped + 6)); fi
+
+# ------------------------------------------------ the README's exercise ----------------------------------------------
+sed -n '/^sed .*end; b/,/>broken.c$/p' README.md | sed "s|>broken.c|>$D/broken.c|" | sh
+[ "$(diff actinh.c $D/broken.c | grep -c '^>')" = 2 ] && ok || bad 'exercise 3' 'its sed does not change two lines of actinh.c'
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

@@ -228,7 +228,7 @@ static void make_gguf(Bytes *x) {
     gguf_number(x, "llama.attention.head_count", 4, lies("no head") ? 0 : lies("three heads") ? 3 : 2);
     gguf_number(x, "llama.attention.layer_norm_rms_epsilon", 6, lies("epsilon") ? (double)NAN : 1e-5);
     gguf_number(x, "llama.rope.freq_base", lies("theta is a text of no type") ? 77 : 6, 1e4);
-    gguf_number(x, "tokenizer.ggml.eos_token_id", 4, lies("eos") ? 4e9 : 2);
+    gguf_number(x, "tokenizer.ggml.eos_token_id", 4, lies("eos") ? 4e9 : lies("eos just past the pieces") ? V : 2);
     gs(x, "tokenizer.ggml.model"); u(x, 8, 4); gs(x, lies("gpt2") ? "gpt2" : "llama");
     gs(x, "tokenizer.ggml.tokens"); u(x, 9, 4); u(x, lies("array of arrays") ? 9 : lies("array of nothing") ? 13 : 8, 4);
     u(x, lies("2^60 pieces") ? big : lies("no piece") ? 0 : V, 8);

@@ -35,7 +35,7 @@ if (v.n == 1 && take_number(&v, x)	likewise
 snprintf(p->name, sizeof p->name, name, layer	the format is a weight's name with as many places as it needs
 snprintf(p->gguf, sizeof p->gguf, gguf, layer	likewise
 static int equal(Span a, Span b) { return a.n	only a text without bytes has no address
-int narrow = !panels && !back && p->narrow	panels are NULL only where p is given
+int as_is = !panels && !back && p->narrow	panels are NULL only where p is given
 i < R * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
 QUERIES / (c->Q / c->K) : 1	a model has key/value heads, and no more of them than query heads: check_config
 const Acts *a = b->acts, *last = a + c->L	a batch has its model: new_batch

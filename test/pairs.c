@@ -241,7 +241,7 @@ static void attention_shape(Pair *t, size_t Q, size_t K) {
     }
     t->rows.first[3] = t->rows.n;
     new_cache(&t->e, t->c, slot, t->c->L, &t->kv);
-    t->scratch = get(&t->e, max_threads() * attention_room(t->c, 1), sizeof(Number));
+    t->scratch = get(&t->e, THREADS * attention_room(t->c, 1), sizeof(Number));
     find_runs(t->c, &t->rows);
     input(t, "q", numbers(&t->e, n * Q * 6, 2), NULL, n * Q * 6);
     input(t, "k", numbers(&t->e, n * K * 6, 2), NULL, n * K * 6);

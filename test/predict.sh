@@ -8,5 +8,5 @@ trap 'rm -f "$scored"' EXIT
 for rule; do
     ./actinh select "$scored" --by "$rule" --quiet | sed -n 's/.*"'"${rule%%:*}"'":\([0-9.]*\).*/\1/p' |
         awk -v teacher="$teacher" -v like="$like" -v rule="$rule" '{ sum += $1 }
-            END { printf "{\"teacher\":\"%s\",\"like\":\"%s\",\"choice\":\"%s\",\"value\":%.6f}\n", teacher, like, rule, sum / NR }'
+            END { printf "{\"teacher\":\"%s\",\"like\":\"%s\",\"choice\":\"%s\",\"answers\":10,\"value\":%.6f}\n", teacher, like, rule, sum / NR }'
 done

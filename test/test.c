@@ -946,7 +946,7 @@ static void test_attention(void) {
         seq = rows.sequence;
         for (slot = s = 0; s < 24; s++, slot += 160) seq[s].slot = slot;
         q = get(&e, 2000 * c.Q * c.D, 4); k = get(&e, 2000 * c.K * c.D, 4); v = get(&e, 2000 * c.K * c.D, 4);
-        y = get(&e, 2000 * c.Q * c.D, 4); scratch = get(&e, max_threads() * attention_room(&c, 0), 4);
+        y = get(&e, 2000 * c.Q * c.D, 4); scratch = get(&e, THREADS * attention_room(&c, 0), 4);
         if (e.error[0]) { check(0, "%s", e.error); return; }
         for (s = 0; s < n_seq; s++) { size_t n = 1 + any_of(100); for (i = 0; i < n; i++) add_row(&rows, 0, i, s, 1); most = n; }
         first_answer = n_seq;                /* they share the last prompt, and take one to three steps together */
@@ -1138,7 +1138,7 @@ static void test_blocks(void) {
             for (k = 0; k < 32; k++) x[k] = le_float(file.s + at + 4 * (i + k));
             put_as(&e, &b, t.type, x, 32);
         }
-        for (i = 0; i < bytes; i++) other += b.s[i] != floats[i - bytes];
+        for (i = 0; i < bytes; i++) other += b.s[i] != (floats - bytes)[i];
         check(b.n == bytes && other == 0, "%s: %zu of %u bytes written differ from ggml's", storage[t.type].name, other,
             (unsigned)bytes);
         at += 2048;
@@ -1157,7 +1157,7 @@ static void test_narrow(void) {
         Param p;
         unsigned char *data;
         float *x, *y, *z, *scales;
-        size_t M = 1 + any_of(20), bytes;
+        size_t M = 1 + any_of(60), bytes;
         memset(&e, 0, sizeof e); memset(&p, 0, sizeof p);
         p.t.type = types[round % COUNT(types)];
         p.rows = p.t.rows = 1 + any_of(100);
@@ -1465,7 +1465,7 @@ static void train_three(const char *name, size_t micro, size_t rows, char weight
     for (i = 0; i < m.n_all; i++) {
         Buf b32 = { NULL, 0, 0 };
         size_t k;
-        for (k = 0; k < m.all[i]->rows * m.all[i]->cols; k++) put_le32(&e, &b32, bits32(m.all[i]->w[k]));
+        for (k = 0; k < m.all[i]->rows * m.all[i]->cols; k++) put_le(&e, &b32, bits32(m.all[i]->w[k]), 4);
         sha_add(&w, b32.s, b32.n);
     }
     sha_end(&w, weights);
@@ -2511,14 +2511,14 @@ static void test_set_templates(void) {
         { "{q.list.l=B.t}", { "c" } }, { "{set.#}", { "x, y", "z" } }, { "{set.*}", { "1", "0" } },
         { "{s/before _/trim}, {s/after _/trim/capitalize}", { "so", "It is." } }, { "{s/swap _>we/trim}", { "so we it is." } },
         { "{s/after #}, {n}", { "7" } }, { "{s/cut _t/swap i>}, {s/cut i!}", { " so  s. ", " so _ it is. " } }, { "{words}", { "u|v" } }, { "{accent}", { "\xc3\xa9" } }, { "{file} {beside}", { "set 1" } } };
-    Setting s = { (char *)(uintptr_t)"a", (char *)(uintptr_t)"list", NULL, 1 };
+    Setting s = { (char *)(uintptr_t)"a", (char *)(uintptr_t)"choices", NULL, 1 };
     Section x = { "test", "a", NULL, &s, 1 };
     Here h = { .s = &x, .path = "test", .json = span(json) };
     size_t i, k;
     h.more[A_FILE] = span("\"set\""); h.more[A_BESIDE] = span("\"1\"");
     for (i = 0; i < COUNT(cases); i++) {
         s.value = (char *)(uintptr_t)cases[i].form;
-        Spans t = texts_of(&h, "list", "");
+        Spans t = texts_of(&h, "choices", "");
         check(!h.own.error[0], "%s: %s", cases[i].form, h.own.error);
         for (k = 0; k < 4 && cases[i].want[k]; k++)
             check(k < t.n && same(t.v[k], cases[i].want[k]), "%s: text %zu: \"%.*s\", expected \"%s\"", cases[i].form, k,
@@ -2526,7 +2526,7 @@ static void test_set_templates(void) {
         check(k == t.n, "%s: %zu texts, expected %zu", cases[i].form, t.n, k);
     }
     s.value = (char *)(uintptr_t)"{s/upside down}";
-    texts_of(&h, "list", "");
+    texts_of(&h, "choices", "");
     check(strstr(h.own.error, "upside") != NULL, "an unknown filter");
     env_free(&h.own);
 }

@@ -62,6 +62,7 @@ tampered 'a name that leaves the folder' 2 's/"name":"scored-dense/"name":"..\/.
 tampered 'a result among what it is made from' 2 '/"out":/s|"name":"|"name":"in/|' $scored.receipt '^unknown .*no name of a'
 tampered 'an absolute name' 2 's/"name":"sampled-dense/"name":"\/tmp\/sampled-dense/' $scored.receipt '^unknown .*no name of a'
 tampered 'an option that is none' 2 's/"measures"/"output":"\/tmp\/evil","measures"/' $scored.receipt '^unknown .*there is no option "output"'
+tampered 'an input where it writes' 2 '/"in":/s/"as":"answers"/"as":"output"/' $scored.receipt '^unknown .*receipt'
 tampered 'a verb that is none' 2 's/"verb":"score"/"verb":"rm"/' $scored.receipt '^unknown .*there is no verb "rm"'
 tampered 'another spec' 2 's/"spec":[0-9]*/"spec":99/' $scored.receipt '^unknown .*of spec 99'
 # one bit of a model, in the middle of the file

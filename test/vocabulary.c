@@ -155,11 +155,11 @@ static int save_tokenizer(Env *e, const char *path, const Tokenizer *t) {
     Buf b = { NULL, 0, 0 };
     size_t i, longest = 0;
     for (i = 0; i < t->n; i++) if (t->piece[i].n > longest) longest = t->piece[i].n;
-    put_le32(e, &b, (uint32_t)longest);
+    put_le(e, &b, (uint32_t)longest, 4);
     for (i = 0; i < t->n; i++) {
         const char *end = t->kind[i] == MARK ? "\n" : "";      /* "\n<s>\n": so llama2.c has it */
-        put_le32(e, &b, bits32(t->score[i]));
-        put_le32(e, &b, (uint32_t)(t->piece[i].n + 2 * strlen(end)));
+        put_le(e, &b, bits32(t->score[i]), 4);
+        put_le(e, &b, (uint32_t)(t->piece[i].n + 2 * strlen(end)), 4);
         put_text(e, &b, end); put(e, &b, t->piece[i].s, t->piece[i].n); put_text(e, &b, end);
     }
     TRY(save_file(e, path, whole(&b)));

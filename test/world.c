@@ -138,7 +138,7 @@ static int expand_reference(Expansion *x, Span inside, Buf *b) {
         x->depth--;
     }
     if (variable.n) {
-        text.s = to->s + from; text.n = to->n - from;
+        text = (Span){ to->n ? to->s + from : NULL, to->n - from };
         text = trim(text);
         if (x->n == COUNT(x->bound) || variable.n >= sizeof x->bound[0].name || text.n >= sizeof x->bound[0].text)
             return fail(e, "%s: <%.*s>: more than %zu names are remembered, or too long a text", x->g->path,
@@ -241,8 +241,10 @@ static int put_choices(Env *e, Document *d, const Drawing *w, uint64_t key, Span
     return 0;
 }
 
+enum { DRAW_WORLD = DRAW_BOOT + 1 };        /* what draw() is for here */
+
 /* n documents as records. */
-static int write_corpus(Env *e, const Grammar *g, const Drawing *w, Out *out) {
+static int write_documents(Env *e, const Grammar *g, const Drawing *w, Out *out) {
     Document d = { 0 };
     Names seen = { 0 };
     Buf line = { 0 }, answer = { 0 };
@@ -283,12 +285,7 @@ static int parse_fold(Span text, Drawing *w) {
     field[0] = field[1] = upto(&text, '/');
     field[2] = text;
     if (field[0].n && memchr(field[0].s, '-', field[0].n)) field[0] = upto(&field[1], '-');
-    for (size_t i = 0; i < 3; i++) {
-        double x;
-        if (!field[i].n || !is_digit(field[i].s[0]) || parse_number(field[i].s, field[i].n, &x) != field[i].n
-            || x > 1e6 || x != (double)(size_t)x) return -1;
-        part[i] = (size_t)x;
-    }
+    for (size_t i = 0; i < 3; i++) if (parse_count(field[i], &part[i]) < 0) return -1;
     w->fold_from = part[0]; w->fold_to = part[1]; w->folds = part[2];
     return part[0] <= part[1] && part[1] < part[2] ? 0 : -1;
 }
@@ -331,7 +328,7 @@ static int world(Env *e, int argc, char **argv) {
     TRY(load_grammar(e, w.grammar, w.set, &g));
     Out *out = open_out(e, w.output);
     if (!out) return -1;
-    TRY(write_corpus(e, &g, &w, out));
+    TRY(write_documents(e, &g, &w, out));
     return close_out(e, out);
 }
 
