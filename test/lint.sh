@@ -11,6 +11,29 @@ skip() { skipped=$((skipped + 1)); echo "skipped  $1: not on this machine"; }
 ok() { passed=$((passed + 1)); echo "ok       $1"; }
 bad() { failed=$((failed + 1)); echo "FAILED  $1"; head -n 20 "$2"; }
 
+# clang-tidy, which takes longest and runs beside the others: all of bugprone, cert and the analyzer, but for
+tidy='bugprone-*,cert-*,clang-analyzer-*'
+off() { tidy="$tidy,-$1"; }                # CHECK REASON
+off bugprone-easily-swappable-parameters   'two sizes beside each other are what a matrix product has'
+off cert-err33-c                           'of snprintf() and messages; what is written is checked where it is flushed, and test/hard.c lets each write fail'
+off bugprone-suspicious-string-compare     'strcmp() as a condition reads "differs", as everywhere in C'
+off bugprone-implicit-widening-of-multiplication-result 'products of small constants (lanes, panels, words of a hash)'
+off bugprone-sizeof-expression             'arrays of pointers have elements that are pointers'
+off bugprone-narrowing-conversions         'an int that came from a char goes back into one'
+off bugprone-macro-parentheses             'parameters that are numbers or types: the macro stands beside its uses'
+off bugprone-integer-division              'a middle of a list, a count of blocks: the floor is meant'
+off cert-flp30-c                           'adds up weights while it counts: the sum is not the counter'
+off bugprone-suspicious-memory-comparison  'the self-check compares bits'
+off cert-exp42-c                           'its alias'
+off cert-flp37-c                           'its alias'
+off bugprone-reserved-identifier           '_POSIX_C_SOURCE and _FILE_OFFSET_BITS are defined for the C library to see'
+off cert-dcl37-c                           'its alias'
+off cert-dcl51-cpp                         'its alias'
+off bugprone-assignment-in-if-condition    'if (!(p = get(..))) return -1: this book'"'"'s way with errors'
+off bugprone-multi-level-implicit-pointer-conversion 'grow() and room() take the address of a list of any type'
+off clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling 'wants memcpy_s(), which no C library has'
+! have clang-tidy || clang-tidy --quiet -checks="-*,$tidy" actinh.c -- -std=c99 >$B/tidy.log 2>/dev/null &
+
 # 1. compilers: with and without OpenMP and assertions; optimized, for only then some warnings have what they need to know
 W="-std=c99 -pedantic -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wcast-qual -Wstrict-prototypes -Werror"
 for cc in gcc clang; do
@@ -60,30 +83,9 @@ if have cppcheck; then
         --template-location='' --suppress=toomanyconfigs --suppress=normalCheckLevelMaxBranches actinh.c 2>&1 | grep -E '(error|warning|portability|performance): ' >$B/cppcheck
     judged cppcheck $B/cppcheck
 else skip cppcheck; fi
-
-# clang-tidy: all of bugprone, cert and the analyzer, but for
-tidy='bugprone-*,cert-*,clang-analyzer-*'
-off() { tidy="$tidy,-$1"; }                # CHECK REASON
-off bugprone-easily-swappable-parameters   'two sizes beside each other are what a matrix product has'
-off cert-err33-c                           'of snprintf() and messages; what is written is checked where it is flushed, and test/hard.c lets each write fail'
-off bugprone-suspicious-string-compare     'strcmp() as a condition reads "differs", as everywhere in C'
-off bugprone-implicit-widening-of-multiplication-result 'products of small constants (lanes, panels, words of a hash)'
-off bugprone-sizeof-expression             'arrays of pointers have elements that are pointers'
-off bugprone-narrowing-conversions         'an int that came from a char goes back into one'
-off bugprone-macro-parentheses             'parameters that are numbers or types: the macro stands beside its uses'
-off bugprone-integer-division              'a middle of a list, a count of blocks: the floor is meant'
-off cert-flp30-c                           'adds up weights while it counts: the sum is not the counter'
-off bugprone-suspicious-memory-comparison  'the self-check compares bits'
-off cert-exp42-c                           'its alias'
-off cert-flp37-c                           'its alias'
-off bugprone-reserved-identifier           '_POSIX_C_SOURCE and _FILE_OFFSET_BITS are defined for the C library to see'
-off cert-dcl37-c                           'its alias'
-off cert-dcl51-cpp                         'its alias'
-off bugprone-assignment-in-if-condition    'if (!(p = get(..))) return -1: this book'"'"'s way with errors'
-off bugprone-multi-level-implicit-pointer-conversion 'grow() and room() take the address of a list of any type'
-off clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling 'wants memcpy_s(), which no C library has'
 if have clang-tidy; then
-    clang-tidy --quiet -checks="-*,$tidy" actinh.c -- -std=c99 2>/dev/null | grep -E 'actinh.c:[0-9]+:[0-9]+: (warning|error)' | sed 's/^.*actinh\.c:/actinh.c:/' >$B/tidy
+    wait
+    grep -E 'actinh.c:[0-9]+:[0-9]+: (warning|error)' $B/tidy.log | sed 's/^.*actinh\.c:/actinh.c:/' >$B/tidy
     judged clang-tidy $B/tidy
 else skip clang-tidy; fi
 

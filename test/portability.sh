@@ -1,9 +1,9 @@
 #!/bin/sh
 # portability.sh [NAME]: the golden pipeline (actinh and the grammar's tool in one program) on whatever compilers, C
-# libraries and processors this machine can build for and run: other processors through qemu-user, Windows through wine, WebAssembly through node. Every one must give
-# test/golden.txt. Builds whose arithmetic is not binary32 must say so. At the end a small recipe is run whole on other
-# processors, one of them big-endian, from the same model files. With NAME only targets called so. Closes with
-# "N passed, N failed, N skipped"; what is missing is skipped by name.
+# libraries and processors this machine can build for and run: other processors through qemu-user, Windows through wine,
+# WebAssembly through node. Every one must give test/golden.txt. Builds whose arithmetic is not binary32 must say so. At the
+# end a small recipe is run whole on other processors, one of them big-endian, from the same model files. With NAME only
+# targets called so. Closes with "N passed, N failed, N skipped"; what is missing is skipped by name.
 cd "$(dirname "$0")/.." || exit 2
 only=${1:-} passed=0 failed=0 skipped=0
 B=$PWD/test/build/portability$(echo "$only" | tr -c 'a-zA-Z0-9\n' _)
@@ -30,6 +30,10 @@ const { instance } = await WebAssembly.instantiate(readFileSync(file), { wasi_sn
 process.exitCode = wasi.start(instance);
 END
 node="node --no-warnings $B/wasi.mjs"
+# a kernel of 64 bits need not run programs of 32
+echo 'int main(void) { return 0; }' >"$B/empty.c"
+i386=
+! i686-linux-gnu-gcc -static -o "$P" "$B/empty.c" 2>/dev/null || "$P" 2>/dev/null || i386=qemu-i386-static
 
 # build NAME RUNNER COMPILER...: leaves a program that runs as "$run"; 1: not wanted or not on this machine, 2: does not build
 build() {
@@ -40,7 +44,6 @@ build() {
     [ -z "$runner" ] || have "${runner%% *}" || { skip "$name ($runner)"; return 1; }
     rm -f "$P"; run=$P
     if ! "$@" -DWITH_ACTINH -o "$P" test/world.c -lm >"$B/log" 2>&1; then
-        echo 'int main(void) { return 0; }' >"$B/empty.c"
         "$@" -o "$P" "$B/empty.c" >/dev/null 2>&1 && return 2
         skip "$name (its C library)"; return 1
     fi
@@ -87,7 +90,7 @@ for o in -O0 -O1 -O2 -O3 -Os "-O3 -march=native" "-O3 -march=native -fopenmp" "-
 done
 target "tcc" "" tcc -std=c99
 target "musl" "" musl-gcc -std=c99 -O2 -static
-target "i386, SSE2" "" i686-linux-gnu-gcc -std=c99 -O2 -msse2 -mfpmath=sse -static
+target "i386, SSE2" "$i386" i686-linux-gnu-gcc -std=c99 -O2 -msse2 -mfpmath=sse -static
 target "aarch64" qemu-aarch64-static aarch64-linux-gnu-gcc -std=c99 -O2 -static
 target "armhf" qemu-arm-static arm-linux-gnueabihf-gcc -std=c99 -O2 -static
 target "riscv64" qemu-riscv64-static riscv64-linux-gnu-gcc -std=c99 -O2 -static
@@ -97,7 +100,7 @@ target "Windows, 64 bits" wine x86_64-w64-mingw32-gcc -std=c99 -O2
 wasm="clang --target=wasm32-wasi -std=c99 -O2 -Wl,-z,stack-size=1048576 -Wl,--stack-first"
 target "WebAssembly" "$node" $wasm
 target "WebAssembly, its vectors" "$node" $wasm -msimd128
-refuses "x87" "" i686-linux-gnu-gcc -std=c99 -O2 -static
+refuses "x87" "$i386" i686-linux-gnu-gcc -std=c99 -O2 -static
 refuses "s390x with floats computed in double" qemu-s390x-static s390x-linux-gnu-gcc -std=c99 -O2 -static
 refuses "clang, fused" "" clang -O2 -march=native -ffp-contract=fast
 refuses "gcc -Ofast" "" gcc -Ofast

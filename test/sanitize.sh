@@ -1,10 +1,23 @@
 #!/bin/sh
-# sanitize.sh [NAME]: the tests on builds that watch memory: gcc's ASan and UBSan, clang's MSan, valgrind, 32 bits, and with the
-# flags that packagers harden programs with. With NAME only builds called so. Closes with "N passed, N failed, N skipped".
+# sanitize.sh [NAME]: the tests on builds that watch memory: clang's ASan and UBSan, its MSan, valgrind, 32 bits, and with the
+# flags that packagers harden programs with; JOBS (2) of them at a time. With NAME only builds called so. Closes with
+# "N passed, N failed, N skipped".
 cd "$(dirname "$0")/.." || exit 2
-only=${1:-} B=$PWD/test/build/sanitize passed=0 failed=0 skipped=0
+only=${1:-} passed=0 failed=0 skipped=0
+R=test/build/sanitize$(echo "$only" | tr -c 'a-zA-Z0-9\n' _)
+B=$PWD/$R
 rm -rf "$B"; mkdir -p "$B"
-WORLD=$B/world CLI_DIR=test/build/sanitize/cli LAWS_DIR=test/build/sanitize/laws HARD_DIR=test/build/sanitize/hard.d; export WORLD CLI_DIR LAWS_DIR HARD_DIR
+if [ -z "$only" ]; then
+    printf '%s\n' 'ASan and UBSan' MSan hardened '32 bits' valgrind >"$B/names"
+    xargs -P "${JOBS:-2}" -I{} sh -c 'sh test/sanitize.sh "{}" >"$0/{}.out"' "$B" <"$B/names"
+    while read -r name; do
+        sed '$d' "$B/$name.out"
+        case $(tail -n 1 "$B/$name.out") in *' passed, '*' failed, '*) ;; *) echo "FAILED  $name: ended without its closing line"; echo '0 passed, 1 failed, 0 skipped' >"$B/$name.out" ;; esac
+    done <"$B/names"
+    cat "$B"/*.out | awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { p += $1; f += $3; s += $5 } END { print p " passed, " f " failed, " s " skipped"; exit f > 0 }'
+    exit
+fi
+WORLD=$B/world CLI_DIR=$R/cli LAWS_DIR=$R/laws HARD_DIR=$R/hard.d; export WORLD CLI_DIR LAWS_DIR HARD_DIR
 ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1; export ASAN_OPTIONS UBSAN_OPTIONS
 skip() { skipped=$((skipped + 1)); echo "skipped  $1: not on this machine"; }
 ok() { passed=$((passed + 1)); echo "ok       $1"; }
@@ -12,9 +25,9 @@ bad() { failed=$((failed + 1)); echo "FAILED  $1"; grep -aE -A8 'FAILED|ERROR|ru
 limit() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
 # checked NAME SECONDS COMMAND..: its closing line must say that nothing failed
 checked() {
-    name=$1 seconds=$2; shift 2
+    name=$1 seconds=$2 began=$(date +%s); shift 2
     limit "$seconds" "$@" >"$B/log" 2>&1
-    if tail -n 1 "$B/log" | grep -qE '^[1-9][0-9]* passed, 0 failed'; then ok "$name: $(tail -n 1 "$B/log")"; else bad "$name: $(tail -n 1 "$B/log" | head -c 200)" "$B/log"; fi
+    if tail -n 1 "$B/log" | grep -qE '^[1-9][0-9]* passed, 0 failed'; then ok "$name: $(tail -n 1 "$B/log"), $(($(date +%s) - began)) s"; else bad "$name: $(tail -n 1 "$B/log" | head -c 200)" "$B/log"; fi
 }
 # build NAME COMPILER..: actinh with the grammar's tool, test and hard of this compiler, in $B; 1: not wanted or not on this machine
 build() {
@@ -28,15 +41,15 @@ build() {
     mv "$B/world" "$B/actinh"; printf '#!/bin/sh\nexec %s world "$@"\n' "$B/actinh" >"$B/world"; chmod +x "$B/world"
 }
 
-if build 'ASan and UBSan' gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined; then
+if build 'ASan and UBSan' clang -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined; then
     checked 'ASan and UBSan: cli.sh' 600 sh test/cli.sh "$B/actinh"
     checked 'ASan and UBSan: laws.sh' 600 sh test/laws.sh "$B/actinh"
     checked 'ASan and UBSan: test.c' 600 "$B/test"
     checked 'ASan and UBSan: hard.c, bad files' 300 "$B/hard" bad
     checked 'ASan and UBSan: hard.c, faults' 600 "$B/hard" faults 97
 fi
-# MSan of clang 14 does not know stat() of glibc 2.33 and later, and takes what it fills in for nothing
-for f in is_dir is_file is_special is_locked map_file walk make_scratch is_there refused; do echo "fun:$f"; done >"$B/ignore"
+# MSan of clang 14 does not know stat() of glibc 2.33 and later, and takes what it fills in for nothing: not where it is called
+awk '/^[a-z].*\(/ { name = $0; sub(/\(.*/, "", name); sub(/.*[ *]/, "", name) } /stat\(/ { print "fun:" name }' actinh.c test/hard.c >"$B/ignore"
 if build 'MSan' clang -O1 -g -fsanitize=memory -fsanitize-ignorelist="$B/ignore" -fno-omit-frame-pointer; then
     checked 'MSan: hard.c, bad files' 300 "$B/hard" bad
     checked 'MSan: cli.sh' 900 sh test/cli.sh "$B/actinh"
@@ -53,13 +66,14 @@ if command -v valgrind >/dev/null && build 'valgrind' gcc -O1 -g; then
         if [ $s -eq 99 ] || grep -q '^==' "$B/log"; then bad "valgrind: $command" "$B/log"; head -n 5 "$B/log"; else ok "valgrind: $command"; fi
     done
 fi
-# 32 bits: this processor's own, or another's in qemu
-if echo 'int main(void) { return 0; }' | gcc -m32 -x c -o "$B/empty" - 2>/dev/null && "$B/empty"; then build '32 bits' gcc -m32 -msse2 -mfpmath=sse -O2 && run=
-elif command -v qemu-i386-static >/dev/null; then build '32 bits' i686-linux-gnu-gcc -static -msse2 -mfpmath=sse -O2 && run=qemu-i386-static
-else skip '32 bits'; fi
-if [ -n "${run+x}" ]; then
-    checked '32 bits: hard.c, bad files' 300 $run "$B/hard" bad
-    [ -z "$run" ] || { mv "$B/actinh" "$B/actinh32"; printf '#!/bin/sh\nexec %s %s "$@"\n' "$run" "$B/actinh32" >"$B/actinh"; chmod +x "$B/actinh"; }
+# this processor's own 32 bits, or another's in qemu
+if echo 'int main(void) { return 0; }' | gcc -m32 -x c -o "$B/empty" - 2>/dev/null && "$B/empty"; then b32="gcc -m32" run=
+else b32="i686-linux-gnu-gcc -static" run=qemu-i386-static; fi
+if build '32 bits' $b32 -msse2 -mfpmath=sse -O2; then
+    [ -z "$run" ] || for p in actinh hard; do
+        mv "$B/$p" "$B/$p.32"; printf '#!/bin/sh\nexec %s %s "$@"\n' "$run" "$B/$p.32" >"$B/$p"; chmod +x "$B/$p"
+    done
+    checked '32 bits: hard.c, bad files' 300 "$B/hard" bad
     checked '32 bits: cli.sh' 900 sh test/cli.sh "$B/actinh"
 fi
 for level in 3 2; do

@@ -1,11 +1,12 @@
 #!/bin/sh
-# test.sh [all]: everything that can be checked offline. Closes with "N passed, N failed, N skipped". `make test` calls it
-# from the repository's root. What it builds lies under test/build.
+# test.sh [ci|all]: everything that can be checked offline. Closes with "N passed, N failed, N skipped". `make test` calls it
+# from the repository's root. What it builds lies under test/build. ci: also the other compilers and processors, checkers,
+# fuzzing and builds that watch memory, in half an hour; all: the same at length, and the demo.
 cd "$(dirname "$0")/.." || exit 2
 mode=$1 B=test/build CC=${CC:-cc} passed=0 failed=0 skipped=0
 mkdir -p $B
 FLAGS="-std=c99 -ffp-contract=off -fno-math-errno"
-"$CC" $FLAGS -x c -o /dev/null - </dev/null 2>&1 | grep -q unrecognized && FLAGS=-std=c99
+"$CC" $FLAGS -x c -o $B/flags - </dev/null 2>&1 | grep -q unrecognized && FLAGS=-std=c99      # not /dev/null: root's tcc would replace it
 
 count() { # adds a line "N passed, N failed[, N skipped]"; a program that dies without one has failed
     case $1 in *passed,*failed*) ;; *) echo "FAILED  $2: ended without its closing line: $1"; failed=$((failed + 1)); return ;; esac
@@ -13,8 +14,9 @@ count() { # adds a line "N passed, N failed[, N skipped]"; a program that dies w
     s=$(expr "$1" : '.* \([0-9]*\) skipped'); skipped=$((skipped + ${s:-0}))
 }
 run() { # NAME COMMAND...: its output is shown but for the closing line, which is counted
-    name=$1; shift
+    name=$1 began=$(date +%s); shift
     "$@" >$B/out.txt 2>&1; sed '$d' $B/out.txt; count "$(tail -n 1 $B/out.txt)" "$name"
+    echo "$name: $(tail -n 1 $B/out.txt), $(($(date +%s) - began)) s"
 }
 same() { # NAME FILE FILE
     if cmp -s "$2" "$3"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED  $1: other bits"; diff "$2" "$3" | head -5; fi
@@ -38,17 +40,17 @@ done
 run 'cli.sh' limit 600 sh test/cli.sh ./actinh
 run 'laws.sh' limit 900 sh test/laws.sh ./actinh $mode
 # 3b. killed, sharded, in one piece: the same bytes
-run 'resume.sh' limit 600 sh test/resume.sh ./actinh $([ "$mode" = all ] && echo 20 || echo ${KILLS:-3})
+run 'resume.sh' limit 600 sh test/resume.sh ./actinh ${KILLS:-$([ "$mode" = all ] && echo 20 || echo 3)}
 run 'verify.sh' limit 600 sh test/verify.sh ./actinh
-[ "$mode" = all ] && run 'shards.sh' limit 600 sh test/shards.sh ./actinh
+[ -z "$mode" ] || run 'shards.sh' limit 600 sh test/shards.sh ./actinh
 # 3c. malformed files; memory and disk that fail, at a few places or at many
 "$CC" $FLAGS -O1 -o $B/hard test/hard.c -lm 2>$B/log.txt || cat $B/log.txt
 run 'hard.c, bad files' limit 300 $B/hard bad
 run 'hard.c, faults' limit 600 $B/hard faults $([ "$mode" = all ] && echo 29 || echo 397)
 # 3d. compilers' and checkers' warnings, a short fuzzing, builds that watch memory
-if [ "$mode" = all ]; then
+if [ -n "$mode" ]; then
     run 'lint.sh' sh test/lint.sh
-    run 'fuzz.sh' sh test/fuzz.sh ${FUZZ_SECONDS:-5}
+    run 'fuzz.sh' sh test/fuzz.sh ${FUZZ_SECONDS:-$([ "$mode" = all ] && echo 60 || echo 5)}
     run 'sanitize.sh' sh test/sanitize.sh
 fi
 # 4. the golden pipeline: this build with 1, 2 and 3 threads, and what other compilers make of it
@@ -66,7 +68,7 @@ if command -v python3 >/dev/null; then run 'check.py' limit 300 python3 test/che
 # the likelihoods that profile compares, from the model's files by PyTorch, where Debian's is there
 if command -v /usr/bin/python3 >/dev/null; then run 'likelihoods.py' limit 300 /usr/bin/python3 test/likelihoods.py ./actinh; fi
 # all other compilers, C libraries and processors that this machine has: in CI and by hand
-[ "$mode" = all ] && run 'portability.sh' sh test/portability.sh
+[ -z "$mode" ] || run 'portability.sh' sh test/portability.sh
 # 5. the bundled models: items and the first steps of their training are made again to the bit
 rm -rf $B/data $B/models
 make -s items D=$B/data >$B/log.txt 2>&1 || cat $B/log.txt
