@@ -1068,6 +1068,12 @@ static int read_json(Env *e, const char *path, Span *json) {
 /* "key = value" lines, with [sections] and # comments: recipes and suites. */
 typedef struct { char *section, *key, *value; size_t line; } Setting;
 
+/* The value of a setting in its section, or `otherwise`. */
+static const char *setting(const Setting *list, size_t n, const char *section, const char *key, const char *otherwise) {
+    for (; n--; list++) if (strcmp(list->section, section) == 0 && strcmp(list->key, key) == 0) return list->value;
+    return otherwise;
+}
+
 static int load_settings(Env *e, const char *path, Setting **list, size_t *n) {
     Span text;
     size_t cap = 0;
@@ -1082,15 +1088,13 @@ static int load_settings(Env *e, const char *path, Setting **list, size_t *n) {
             return fail(e, "%s, line %zu: \"key = value\" was expected, found \"%.*s\"", path, number, SHOWN(line));
         TRY(room(e, list, *n, &cap, sizeof **list));
         Span key = trim(upto(&line, '=')), value = trim(line);
-        (*list)[(*n)++] = (Setting){ section, copy(e, key.s, key.n), copy(e, value.s, value.n), number };
+        Setting *x = *list + *n;
+        *x = (Setting){ section, copy(e, key.s, key.n), copy(e, value.s, value.n), number };
+        if (e->error[0]) return -1;
+        if (setting(*list, (*n)++, section, x->key, NULL))
+            return fail(e, "%s, line %zu: key \"%.60s\" is there twice", path, number, x->key);
     }
     return e->error[0] ? -1 : 0;
-}
-
-/* The value of a setting in its section, or `otherwise`. */
-static const char *setting(const Setting *list, size_t n, const char *section, const char *key, const char *otherwise) {
-    for (; n--; list++) if (strcmp(list->section, section) == 0 && strcmp(list->key, key) == 0) return list->value;
-    return otherwise;
 }
 
 /* ------------------------------------------------- records -----------------------------------------------------------
@@ -1138,7 +1142,7 @@ static int open_records(Env *e, Records *r, const char *path) {
     }
     while (!in->end) TRY(fill(e, in));
     Span array = trim((Span){ in->s, in->n });
-    TRY(json_check(e, array, in->path, 0));
+    TRY(json_check(e, (Span){ in->s, in->n }, in->path, 0));
     r->checked = 1;
     for (char *c = in->s, *end = c + in->n; c < end; c++) *c = *c == '\n' || *c == '\r' ? ' ' : *c;
     char *from = in->s + i;
@@ -1201,7 +1205,7 @@ static int take_messages(Env *e, Record *r, Span list, const char *where) {
 static int take_prompt(Env *e, Record *r, const char *where) {
     Span talk = json_get(r->raw, "messages"), own = span(""), text;
     int some = 0;
-    if (talk.n == 0) talk = json_get(r->raw, "conversations");
+    if (talk.n == 0 || same(talk, "null")) talk = json_get(r->raw, "conversations");
     TRY(r->has_prompt = take(e, r, r->raw, where, NAMES("prompt"), &own));
     if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, where));
     else TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
@@ -1219,12 +1223,13 @@ static int take_prompt(Env *e, Record *r, const char *where) {
 
 /* The next object: 1, or 0 at the end, or -1. It is valid until the next call. */
 static int next_object(Env *e, Records *rs, Span *raw) {
+    Span line;
     do {
-        int any = next_line(e, &rs->in, raw);
+        int any = next_line(e, &rs->in, &line);
         if (any <= 0) return any;
-        *raw = trim(*raw);
+        *raw = trim(line);
     } while (raw->n == 0);
-    if (!rs->checked) TRY(json_check(e, *raw, rs->in.path, rs->in.line));
+    if (!rs->checked) TRY(json_check(e, line, rs->in.path, rs->in.line));
     rs->number++;
     return 1;
 }
@@ -1294,6 +1299,14 @@ static int next_group(Env *e, Records *rs, Group *g) {
 static int seen_before(Env *e, Names *seen, Span name) {
     size_t *times = number_for(e, seen, hash(name.s, name.n));
     return times ? (*times)++ > 0 : -1;
+}
+
+/* A prompt's answers must stand together: the id of the next ones is a new one. */
+static int new_id(Env *e, Names *seen, const Records *rs, const Record *r) {
+    int again = seen_before(e, seen, r->id);
+    if (again <= 0) return again;
+    return fail(e, "%s, record %zu: id \"%.*s\" comes back: a prompt's answers must stand together "
+        "(actinh gather brings them together)", rs->in.path, r->number + 1, SHOWN(r->id));
 }
 
 /* Binary files are little-endian and read byte by byte. */
@@ -1852,20 +1865,20 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     return 0;
 }
 
+static const char *const tokenizer_files[] = { "tokenizer.json", "tokenizer_config.json", "tokenizer.bin", "tokenizer.model",
+    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
+
 /* A model folder's tokenizer: what stands where this one came from, and what is missing of what transformers needs. */
-static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context,
-        const char *dir) {
-    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "tokenizer.bin", "tokenizer.model",
-        "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
+static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context, const char *dir) {
     char *folder = copy(e, from, strlen(from) - strlen(base_name(from)));
     int siblings = t->format && strcmp(base_name(from), t->format) == 0;
     Buf b = {0};
     put_json(e, &b, "{'tokenizer_class':'PreTrainedTokenizerFast','bos_token':%q,'eos_token':%q,'unk_token':%q,"
         "'clean_up_tokenization_spaces':false,'model_max_length':%u,'model_input_names':['input_ids',"
         "'attention_mask']}\n", t->piece[BOS], t->piece[end], t->piece[UNKNOWN], context);
-    for (size_t i = 0; i < COUNT(names); i++) {
-        const char *to = join(e, dir, "/", names[i]), *source = siblings ? join(e, folder, names[i], "") : "";
-        if (t->format && strcmp(names[i], t->format) == 0) source = from;
+    for (size_t i = 0; i < COUNT(tokenizer_files); i++) {
+        const char *name = tokenizer_files[i], *to = join(e, dir, "/", name), *source = siblings ? join(e, folder, name, "") : "";
+        if (t->format && strcmp(name, t->format) == 0) source = from;
         if (e->error[0]) return -1;
         if (is_file(source)) TRY(copy_file(e, source, to));
         else if (i == 0) TRY(save_tokenizer_json(e, to, t));
@@ -4012,23 +4025,18 @@ typedef struct { int *id; size_t n; uint64_t key; Answer *answer; size_t left; }
 
 typedef struct { float p; int id; } Likely;
 
-static int likelier(Likely a, Likely b) { return a.p > b.p || (a.p == b.p && a.id < b.id); }
-
-/* Sorts by falling probability, then rising id: a merge sort; qsort's order of equals differs by C library. */
-static void sort_likely(Likely *x, Likely *spare, size_t n) {
-    size_t half = n / 2, i = 0, j = half;
-    if (n < 2) return;
-    sort_likely(x, spare, half);
-    sort_likely(x + half, spare, n - half);
-    memcpy(spare, x, n * sizeof *x);
-    for (size_t k = 0; k < n; k++)
-        x[k] = j == n || (i < half && !likelier(spare[j], spare[i])) ? spare[i++] : spare[j++];
+/* By falling probability, then rising id: no two are equal, for of equals qsort's order differs by C library. What is
+ * not negative is in the order of its bits, even NaN. */
+static int by_likelihood(const void *a, const void *b) {
+    const Likely *x = a, *y = b;
+    uint32_t p = bits32(x->p), q = bits32(y->p);
+    return p != q ? (p < q ? 1 : -1) : x->id < y->id ? -1 : 1;
 }
 
 /* Draws one token from a row of logits. Hugging Face's order: temperature, then the top_k likeliest, then the
  * fewest whose probabilities (over those) reach top_p. The fewest are the likeliest: hence the sorting. u in
  * [0, 1) points into the sums of what is left, in order of id when nothing was cut, else of falling
- * probability. p [V]: exp of the logits over the temperature, less the largest; sum: its sum. list: [2 V]. */
+ * probability. p [V]: exp of the logits over the temperature, less the largest; sum: its sum. list: [V]. */
 static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, float sum,
     Likely *list) {
     size_t n = s->top_k && s->top_k < V ? s->top_k : V, i;
@@ -4044,12 +4052,11 @@ static int draw_token(const Sampling *s, const float *logits, size_t V, float u,
         return last;
     }
     for (i = 0; i < V; i++) list[i] = (Likely){ p[i], (int)i };
-    sort_likely(list, list + V, V);
+    qsort(list, V, sizeof *list, by_likelihood);
     for (sum = 0.0f, i = 0; i < n; i++) sum += list[i].p;
     if (s->top_p < 1) {
-        for (i = 0; i < n && acc < s->top_p * sum; i++) acc += list[i].p;
-        n = i ? i : 1;
-        for (sum = 0.0f, i = 0; i < n; i++) sum += list[i].p;
+        for (i = 0; i < n && (!i || acc < s->top_p * sum); i++) acc += list[i].p;
+        n = i; sum = acc;
     }
     for (acc = 0.0f, i = 0; i < n; i++) { acc += list[i].p; if (acc > u * sum) return list[i].id; }
     return list[n - 1].id;
@@ -4067,7 +4074,7 @@ typedef struct {
     float *p, *tempered;         /* [places + rooms][V] each: the logits' exp less the largest, the same over the
                                   * temperature (p itself where that is 1) */
     float *top, *sum, *tempered_sum;     /* [places + rooms] */
-    Likely *list;                /* [threads][2 V] */
+    Likely *list;                /* [threads][V] */
     Place *place;                /* [places] */
     Question **room;             /* [rooms] NULL: free */
     int (*ended)(Env *, void *listener);         /* NULL, or called after each step that answered a question */
@@ -4076,11 +4083,6 @@ typedef struct {
 
 static size_t longest_answer(const Sampler *x, const Question *q) {
     return x->m->c.ctx - q->n < x->s.max_tokens ? x->m->c.ctx - q->n : x->s.max_tokens;
-}
-
-static int new_sampler(Env *e, const Model *m, const Sampling *s, size_t width, Sampler *x) {
-    *x = (Sampler){ .m = m, .s = *s, .places = width < s->k ? s->k : width };
-    return e->error[0] ? -1 : 0;
 }
 
 /* Memory for prompts of up to `longest` tokens. Fewer answers are in flight when their keys and values would take too
@@ -4099,10 +4101,10 @@ static int size_sampler(Env *e, Sampler *x, size_t longest) {
     NEW(x->p, lines * c->V); NEW(x->top, lines); NEW(x->sum, lines);
     x->tempered = x->p; x->tempered_sum = x->sum;
     if (x->s.temperature > 0 && x->s.temperature != 1) { NEW(x->tempered, lines * c->V); NEW(x->tempered_sum, lines); }
-    NEW(x->list, THREADS * 2 * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
+    NEW(x->list, THREADS * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
     for (size_t i = 0; i < lines; i++)
         x->b.rows.sequence[i].slot = i < x->places ? i * own : x->places * own + (i - x->places) * prompt;
-    return 0;
+    return e->error[0] ? -1 : 0;
 }
 
 /* Lets waiting prompts in while there is a room, k free places, and rows for the prompt in this step. All k answers
@@ -4292,7 +4294,7 @@ typedef struct {
 static double learning_rate(const Tuning *t, size_t step, size_t warm, size_t steps) {
     double s, c;
     if (step < warm) return t->lr * (double)step / (double)warm;
-    if (!t->cosine) return t->lr;
+    if (!t->cosine || steps == 1) return t->lr;
     if (step >= steps) return t->min_lr;
     sincos64(3.14159265358979323846 * (double)(step - warm) / (double)(steps - warm), &s, &c);
     return t->min_lr + 0.5 * (1.0 + c) * (t->lr - t->min_lr);
@@ -4447,7 +4449,7 @@ static void shuffle(const Examples *list, uint64_t seed, size_t epoch, Keyed *or
 typedef struct {
     const char *dir, *state;
     Out *log;
-    size_t every, from, last;
+    size_t every, from, last, steps;     /* steps: those that the whole takes */
     int keep, resume;
     Buf line;
 } Trail;
@@ -4511,8 +4513,9 @@ static int leave_track(Env *e, const Model *m, Trail *w, const Step *s) {
         put_json(e, &w->line, ",'state':'%s'", hex);
     }
     put_text(e, &w->line, "}\n");
+    Buf line = w->line;                          /* which writing empties: verify looks at it */
     if (!w->log) return e->error[0] ? -1 : 0;
-    TRY(due ? write_whole(e, w->log, &w->line) : write_buf(e, w->log, &w->line));
+    TRY(due ? write_whole(e, w->log, &line) : write_buf(e, w->log, &line));
     if (due && !w->keep && s->step > w->every) remove(state_path(e, w, s->step - w->every));
     return 0;
 }
@@ -4529,10 +4532,7 @@ static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
         TRY(hash_file(e, path, hex, &bytes));
         if (state.n == 66 && memcmp(state.s + 1, hex, 64) == 0) return load_state(e, m, path);
     }
-    *step = 0;
-    rewind(w->log->f);
-    if (ftruncate(fileno(w->log->f), 0) == 0) return 0;
-    return fail(e, "%s: cannot go on with it: %s", w->log->part, strerror(errno));
+    return keep_lines(e, w->log, SIZE_MAX, NULL, step, NULL);            /* then nothing of it is of use */
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
@@ -4558,6 +4558,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     for (size_t i = 0; i < done; i++) { s.power1 *= (double)t->beta1; s.power2 *= (double)t->beta2; }
     size_t per_epoch = (list.n + t->batch - 1) / t->batch, steps = per_epoch * t->epochs,
         warm = (size_t)(t->warmup * (double)steps), last = t->steps && t->steps < steps ? t->steps : steps;
+    w->steps = last;
     if (w->last && w->last < last) last = w->last;
     Progress bar = { 0 };
     for (s.step = done + 1; s.step <= last; s.step++) {
@@ -4571,7 +4572,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
         snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
         progress(e, &bar, "tuning", s.step, steps, more);
     }
-    if (w->last) return 0;
+    if (w->last && !w->dir) return 0;
     if (m->c.rank) TRY(save_adapter(e, m, w->dir)); else TRY(save_model(e, m, w->dir, F32));
     TRY(close_out(e, w->log));
     if (w->every && !w->keep) remove(state_path(e, w, last / w->every * w->every));
@@ -4643,7 +4644,9 @@ typedef struct {
 static uint32_t lower_point(uint32_t c) {
     if (c < 0xc0) return (uint32_t)lower((int)c);
     if ((c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) || (c >= 0x410 && c <= 0x42f)) return c + 32;
-    return c >= 0x100 && c < 0x138 && c != 0x130 ? c | 1 : c;
+    if (c >= 0x400 && c <= 0x40f) return c + 80;
+    if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17e)) return c + (c & 1);
+    return c >= 0x100 && c < 0x178 && c != 0x130 && c != 0x138 && c != 0x149 ? c | 1 : c == 0x178 ? 0xff : c;
 }
 
 static int among(uint32_t c, const char *signs) { return c && c < 0x80 && strchr(signs, (int)c) != NULL; }
@@ -4653,9 +4656,10 @@ static unsigned class_of(uint32_t c) {
         { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x2000, 0x200a, BLANK }, { 0x2028, 0x2029, BLANK },
         { 0x202f, 0x202f, BLANK }, { 0x3000, 0x3000, BLANK }, { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN },
         { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
+        { 0xa6, 0xa6, ICON }, { 0xa7, 0xa7, PUNCT }, { 0xb6, 0xb6, PUNCT }, { 0xb4, 0xb4, AFFIX | QUOTE },
         { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 },
-        { 0xf7, 0xf7, 0 }, { 0x60c, 0x61f, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP }, { 0x964, 0x965, SIGN | STOP },
-        { 0x2013, 0x2014, SIGN }, { 0x2018, 0x201d, SIGN | QUOTE }, { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT },
+        { 0xf7, 0xf7, 0 }, { 0x61f, 0x61f, SIGN | STOP }, { 0x60c, 0x61f, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP }, { 0x964, 0x965, SIGN | STOP },
+        { 0x2013, 0x2014, SIGN }, { 0x2018, 0x201e, SIGN | QUOTE }, { 0x200b, 0x200f, 0 }, { 0xfffc, 0xfffd, ICON }, { 0x205f, 0x205f, BLANK }, { 0x1680, 0x1680, BLANK }, { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT },
         { 0x20a0, 0x20bf, MONEY }, { 0x2060, 0x20ff, 0 }, { 0x2190, 0x2194, 0 }, { 0x2200, 0x22ff, 0 },
         { 0x2100, 0x2bff, ICON }, { 0x3002, 0x3002, SIGN | STOP }, { 0x3001, 0x303f, SIGN },
         { 0xff01, 0xff01, SIGN | STOP }, { 0xff1f, 0xff1f, SIGN | STOP }, { 0xff02, 0xff20, SIGN },
@@ -4800,7 +4804,7 @@ static size_t prefix_of(const Point *p, size_t n) {
     while (i < n && p[i].c == '.') i++;
     if (i > 1) return i;
     if (p[0].c == '+') return n < 2 || !(p[1].is & DIGIT);
-    return (p[0].is & (AFFIX | MONEY | ICON)) || among(p[0].c, "%=");
+    return (p[0].is & (AFFIX | MONEY | ICON)) || among(p[0].c, "%=") || p[0].c == 0xa7;
 }
 
 static size_t suffix_of(const Point *p, size_t n) {
@@ -4868,7 +4872,6 @@ static int push(Env *e, List *l, size_t v) {
 /* Counts one token, which is overwritten. */
 static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
     size_t kept = 0, apostrophes = 0;
-    int stop = n == 1 && (p[0].is & STOP);
     uint64_t h = 0;
     for (size_t i = 0; i < n; i++) {
         kept += (p[i].is & PUNCT) == 0;
@@ -4876,8 +4879,8 @@ static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
         p[i].c = lower_point(p[i].c);
         h = stir(h, p[i].c);
     }
-    if (t->stop && kept && !stop) { TRY(push(t->e, &t->sentence, t->open)); t->open = 0; t->stop = 0; }
-    t->stop |= stop;
+    if (t->stop && kept) { TRY(push(t->e, &t->sentence, t->open)); t->open = 0; t->stop = 0; }
+    t->stop |= n == 1 && (p[0].is & STOP);
     t->all++;
     if (!kept || apostrophes) return 0;
     size_t spoken = syllables(hyphens, p, n);
@@ -4942,11 +4945,9 @@ static int cut_tokens(Text *t, const Hyphens *hyphens) {
  * that looks like one of the others with an ending. A word's value: 2 severity's number, + 1 if it goes on. */
 typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t third[32][32]; } WordList;   /* may_begin() */
 
-static int load_words(Env *e, const char *name, WordList *l) {
+static int load_words(Env *e, const char *path, WordList *l) {
     Span text;
-    const char *path;
     memset(l, 0, sizeof *l);
-    TRY(find_data(e, name, &path));
     TRY(load_file(e, path, &text));
     for (size_t number = 1; text.n; number++) {
         double severity = 0;
@@ -4973,9 +4974,11 @@ static int load_words(Env *e, const char *name, WordList *l) {
 
 /* A letter, a digit, or a byte of one beyond ASCII; curly quotes and dashes (U+20xx) are none. */
 static int in_word(Span s, size_t i) {
-    int c = i < s.n ? (unsigned char)s.s[i] : 0;
-    return is_alpha(c) || is_digit(c) || (c >= 0x80 && !(c == 0xe2 && i + 1 < s.n && (s.s[i + 1] & 0xfe) == 0x80)
-        && !(i > 1 && (unsigned char)s.s[i - 2] == 0xe2 && (s.s[i - 1] & 0xfe) == 0x80));
+    uint32_t c = i < s.n ? (unsigned char)s.s[i] : 0;
+    if (c < 0x80) return is_alpha((int)c) || is_digit((int)c);
+    for (int k = 0; k < 3 && i && (s.s[i] & 0xc0) == 0x80; k++) i--;
+    utf8(s.s + i, s.n - i, &c);
+    return (class_of(c) & LETTER) != 0;
 }
 
 /* A search for the longest listed word or phrase that begins at `from`: where it ends, and does it stand as listed? */
@@ -5150,9 +5153,11 @@ typedef struct { uint64_t (*v)[2]; size_t n, cap; } Pairs;
 
 static uint64_t next_letters(Span *s) {          /* the hash of the next word in lower case, 0 for none */
     uint64_t h = 0;
-    for (; s->n; s->s++, s->n--) {
-        int c = (unsigned char)*s->s;
-        if (is_alpha(c) || c >= 0x80) h = stir(h ? h : 1, (uint64_t)lower(c)); else if (h) break;
+    for (size_t k; s->n; s->s += k, s->n -= k) {
+        uint32_t c;
+        k = utf8(s->s, s->n, &c);
+        if (is_alpha((int)c) || (c >= 0x80 && class_of(c) & LETTER)) h = stir(h ? h : 1, lower_point(c));
+        else if (h) break;
     }
     return h;
 }
@@ -5191,7 +5196,7 @@ static double stereotyped(const Pairs *x, Span text) {
     return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
 }
 
-static double ln(double x) { return x > 0.0 ? log64(x) : HUGE_VAL; }
+static double ln(double x) { return x > 0.0 && x < HUGE_VAL ? log64(x) : HUGE_VAL; }
 
 /* The table: a measure's name, unit, source, definition, and value, in terms of w the words, n of them, u different;
  * k tokens, s sentences; the mean length of tokens and of sentences, the tokens' mean syllables; x the lists, g the
@@ -5282,6 +5287,10 @@ static const Measure *find_measure(Span name) {
     return NULL;
 }
 
+static int check_list(Env *e, const Measure *q, const Lists *x) {
+    return q->source == PAIRS && !x->pairs.n ? fail(e, "measure %s: needs --stereotypes FILE", q->name) : 0;
+}
+
 /* "words,mtld" as a list of measures; "all". */
 static int parse_measures(Env *e, const char *names, const Measure **list, size_t *n) {
     Span rest = span(names);
@@ -5345,8 +5354,10 @@ static int parse_rule(Env *e, const char *text, const char *where, size_t among,
     Span rest = span(text), filters = span(where);
     *rule = (Rule){ .kind = same(rest, "first") ? FIRST : same(rest, "random") ? RANDOM : BEST, .among = among };
     while (rule->kind == BEST && (rest.n || !rule->n)) {
-        Span one = trim(upto(&rest, ',')), field = upto(&one, ':');
-        if (rule->n == COUNT(rule->order) || field.n == 0 || field.n > 60 || !(same(one, "max") || same(one, "min")))
+        Span one = trim(upto(&rest, ',')), field = trim(upto(&one, ':'));
+        if (rule->n == COUNT(rule->order)) return fail(e, "rule \"%s\": has more than %zu fields", text, rule->n);
+        one = trim(one);
+        if (field.n == 0 || field.n > 60 || !(same(one, "max") || same(one, "min")))
             return fail(e, "rule \"%s\": first, random, FIELD:max or FIELD:min was expected", text);
         memcpy(rule->order[rule->n].field, field.s, field.n);
         rule->order[rule->n++].sign = same(one, "max") ? 1 : -1;
@@ -5357,10 +5368,11 @@ static int parse_rule(Env *e, const char *text, const char *where, size_t among,
         size_t at = 0, n;
         while (at < one.n && !strchr("<>=", one.s[at])) at++;
         n = at + 1 < one.n && one.s[at] != '=' && one.s[at + 1] == '=' ? 2 : 1;
-        if (rule->filters++ == COUNT(rule->filter) || at == 0 || at > 60 || at + n >= one.n
-            || parse_number(one.s + at + n, one.n - at - n, &f->bound) != one.n - at - n)
-            return fail(e, "--where \"%s\": FIELD<NUMBER was expected", where);
-        memcpy(f->field, one.s, at); memcpy(f->op, one.s + at, n);
+        Span field = trim((Span){ one.s, at }), bound = at + n < one.n ? trim((Span){ one.s + at + n, one.n - at - n }) : span("");
+        if (rule->filters++ == COUNT(rule->filter) || !field.n || field.n > 60 || !bound.n
+            || parse_number(bound.s, bound.n, &f->bound) != bound.n)
+            return fail(e, "--where \"%s\": FIELD<NUMBER was expected, %zu of them at most", where, COUNT(rule->filter));
+        memcpy(f->field, field.s, field.n); memcpy(f->op, one.s + at, n);
     }
     return 0;
 }
@@ -5370,8 +5382,7 @@ static int eligible(const Rule *rule, const Record *r, int full) {
     if ((rule->among && r->candidate >= rule->among) || (full && trim(r->completion).n == 0)) return 0;
     for (const Filter *f = rule->filter; f < rule->filter + rule->filters; f++) {
         double x;
-        if (!record_field(r->raw, f->field, &x)) return 0;
-        if (!strchr(f->op, x < f->bound ? '<' : x > f->bound ? '>' : '=')) return 0;
+        if (!record_field(r->raw, f->field, &x) || !strchr(f->op, x < f->bound ? '<' : x > f->bound ? '>' : '=')) return 0;
     }
     return 1;
 }
@@ -5521,7 +5532,7 @@ ITEM(item_apart) { v[0] = ahead(q, by) < 0 ? -ahead(q, by) : ahead(q, by); }
 ITEM(item_lms) {
     v[0] = 50.0 * ((score_of(q, 0, by) > score_of(q, 2, by)) + (score_of(q, 1, by) > score_of(q, 2, by)));
 }
-ITEM(item_icat) { item_lms(q, by, v + 1); v[2] = 0; v[0] = 100.0 * (ahead(q, by) > 0); }
+ITEM(item_icat) { item_lms(q, by, v + 1); v[0] = 100.0 * (ahead(q, by) > 0); }
 
 /* BBQ (Parrish et al. 2022): v[1]: the answer is not "unknown"; v[0]: +1 it is biased, -1 it is not; v[2]: it is right.
  * So v[0] over v[1] is 2 biased / not unknown - 1. For HELM the disambiguated contexts count too, as right or not. */
@@ -5652,7 +5663,7 @@ static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
 /* Platt scaling: confidences become 1 / (1 + exp(-(a x + b))) with x = log(p / (1 - p)), a and b the likeliest for what
  * was right, by Newton's method. Returns 0 where all or none are right: then no a and b are the likeliest. */
 static int platt(Guess *g, size_t n) {
-    double a = 1.0, b = 0.0, right = 0.0;
+    double a = 0.0, b = 0.0, right = 0.0;        /* from (1, 0) it runs away where a model is far too sure */
     for (size_t i = 0; i < n; i++) {
         double p = g[i].p < 1e-12 ? 1e-12 : g[i].p > 1.0 - 1e-12 ? 1.0 - 1e-12 : g[i].p;
         g[i].p = log64(p / (1.0 - p));
@@ -5856,13 +5867,12 @@ static int new_prompt(Env *e, const Model *m, const Template *form, Span id, con
 /* One plain prompt: k answers in p->q.answer. */
 static int ask_one(Env *e, const Model *m, const Sampling *s, const char *text, Prompt *p) {
     Template plain;
-    Sampler x;
+    Sampler x = { .m = m, .s = *s, .places = s->k };
     Question *q = &p->q;
     Progress bar = { 0 };
     Turn turn = { .field = { [PROMPT] = span(text) } };
     TRY(load_template(e, "plain", &plain));
     TRY(new_prompt(e, m, &plain, span("0"), &turn, 1, s->k, "", p));
-    TRY(new_sampler(e, m, s, s->k, &x));
     return sample_all(e, &x, &q, 1, &bar, 0, 1);
 }
 
@@ -5911,7 +5921,7 @@ static int answer_chunk(Env *e, Asking *a, Progress *bar, size_t done) {
     static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Record *r = &a->r;
     Question *q[CHUNK];
-    Sampler x;
+    Sampler x = { .m = a->m, .s = *a->s, .places = a->s->k < 160 ? 160 : a->s->k, .ended = write_answered, .listener = a };
     int any = 0;
     NEW(a->p, CHUNK);
     for (a->n = a->next = 0; a->n < CHUNK && (any = next_record(a->e, a->rs, r)) > 0;) {
@@ -5930,8 +5940,6 @@ static int answer_chunk(Env *e, Asking *a, Progress *bar, size_t done) {
         }
     }
     if (any < 0 || a->n == 0) return any;
-    TRY(new_sampler(e, a->m, a->s, 160, &x));
-    x.ended = write_answered; x.listener = a;
     TRY(sample_all(e, &x, q, a->n, bar, done, done + a->n));
     return 1;
 }
@@ -5965,8 +5973,8 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
  * and answer, choice. `only`, `opposite` and `aside` hold where any text is left: {type/is intrasentence}.
  */
 static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
-    { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-p", "1" },
-    { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" }, { "only", "yes" },
+    { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-k", "0" },
+    { "top-p", "1" }, { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" }, { "only", "yes" },
     { "prompt", "{prompt|instruction}" }, { "answer", "{choice}" }, { "choices", "{choices.*}" }, { "labels", "" },
     { "gold", "{answer}" }, { "tags", "" }, { "unknown", "" }, { "target", "" }, { "opposite", "" }, { "aside", "" },
     { "group", "" }, { "by", "" }, { "clean", "" }, { "encode", "" }, { "bos", "yes" }, { "of", "" } };
@@ -6020,6 +6028,7 @@ static int load_table(Env *e, const char *path, char comma, const char *names, B
     size_t row = 1, k = 0;               /* the cell's row and column */
     int inside = 0, named = given.n > 0, head = 0;
     TRY(load_file(e, path, &text));
+    if (text.n >= 3 && memcmp(text.s, "\xef\xbb\xbf", 3) == 0) { text.s += 3; text.n -= 3; }     /* a byte order mark */
     while (given.n) TRY(add_span(e, &name, trim(upto(&given, ','))));
     for (size_t i = 0; i <= text.n; i++) {
         char c = i < text.n ? text.s[i] : '\n';
@@ -6051,10 +6060,11 @@ static size_t find_values(Span json, Span path, Span *v, size_t most) {
     size_t n = 0;
     if (step.n == 0) { *v = json; return json.n && !same(json, "null"); }
     for (size_t at = 0; n < most && json_next(json, &at, &m);) {
-        int found = same(step, "*") || same(step, "#") || equal(m.key, step);
+        int found = same(step, "*") || (same(step, "#") && *json.s == '{') || equal(m.key, step);
         for (size_t to = 0; value.n && !found && json_next(m.value, &to, &f);)
             found = equal(f.key, field) && f.value.n == value.n + 2 && memcmp(f.value.s + 1, value.s, value.n) == 0;
         if (same(step, "#")) m.value = (Span){ m.key.s - 1, m.key.n + 2 };                     /* with its quotes */
+        if (same(step, "*") && same(m.value, "null")) m.value = span("\"\"");     /* holds its place in the list */
         if (found) n += find_values(m.value, path, v + n, most - n);
     }
     return n;
@@ -6146,7 +6156,8 @@ static Span key_text(Here *h, const char *key, int needed) {
     return (Span){ 0 };
 }
 
-/* A key's list of templates, "no, yes" or "{endings.*}": as many texts as their holes have values. Empty ones go. */
+/* A key's list of templates, "no, yes" or "{endings.*}": as many texts as their holes have values. Empty ones go, but
+ * for a list's choices, labels and tags, which are found by their place in it. */
 static Spans texts_of(Here *h, const char *key, const char *filters) {
     Spans list = { 0 };
     for (Span forms = span(key_of(h->s, key)); forms.n; upto(&forms, ',')) {
@@ -6158,8 +6169,9 @@ static Spans texts_of(Here *h, const char *key, const char *filters) {
             Buf b = { 0 };
             values = put_template(h, trim(form), k, &b);
             Span text = filter_text(h, span(filters), values ? whole(&b) : span(""));
-            if (text.n && list.n == MOST_CHOICES) { bad_item(h, "too many values for", key); return list; }
-            if (text.n && add_span(&h->own, &list, text) < 0) return list;
+            if (!text.n && (values < 2 || !strchr("clt", *key))) continue;
+            if (list.n == MOST_CHOICES) { bad_item(h, "too many values for", key); return list; }
+            if (add_span(&h->own, &list, text) < 0) return list;
         }
     }
     return list;
@@ -6225,33 +6237,36 @@ static Out *open_log(Profile *w) {
 }
 
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
- * belonging to the continuation; of what is too long for the model the beginning is lost. */
+ * belonging to the continuation. */
 static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *x) {
     Env *e = &h->own;
     Span context = r->prompt;
     Buf both = { 0 };
     int *ids, *front;
-    size_t n, from, most = w->m->c.ctx + 1;
+    size_t n, from;
     put(e, &both, context.s, context.n); put(e, &both, r->completion.s, r->completion.n);
     while (context.n && is_space((unsigned char)context.s[context.n - 1])) context.n--;
     TRY(encode(e, &w->m->t, context, 1, &front, &from));
     TRY(encode(e, &w->m->t, whole(&both), 1, &ids, &n));
-    size_t bos = p->bos || from == 0, lost = n + bos > most ? n + bos - most : 0;
-    p->cut += lost > 0;
-    x->n = n + bos - lost; x->from = from + bos > lost + 1 ? from + bos - lost : 1;
+    size_t bos = p->bos || from == 0;
+    x->n = n + bos; x->from = from + bos;
     if (!(x->id = get(w->e, x->n + 1, sizeof(int)))) return -1;
-    for (size_t k = 0; k < x->n; k++) x->id[k] = k + lost < bos ? BOS : ids[k + lost - bos];
+    for (size_t k = 0; k < x->n; k++) x->id[k] = k < bos ? BOS : ids[k - bos];
     return 0;
 }
 
-/* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. */
+/* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. Of what is too long for the model
+ * the beginning is lost. */
 static int add_probe(Profile *w, Part *p, Here *h, const Record *r, Option *c, double *ll) {
     Env *e = w->e;
     TRY(room(e, &w->probe, w->probes, &w->cap_probes, sizeof *w->probe));
     Probe *q = &w->probe[w->probes++];
     q->ll = ll;
-    if (p->joined) TRY(join_example(w, p, h, r, &q->x));
-    else TRY(make_example(e, w->m, w->form, r, w->m->c.ctx, &q->x));
+    TRY(p->joined ? join_example(w, p, h, r, &q->x) : make_example(e, w->m, w->form, r, SIZE_MAX / 2, &q->x));
+    size_t most = w->m->c.ctx + 1, lost = q->x.n > most ? q->x.n - most : 0;
+    q->x.id += lost; q->x.n -= lost;
+    q->x.from = q->x.from > lost + 1 ? q->x.from - lost : 1;
+    p->cut += lost > 0;
     if (ll == &c->ll) c->size[TOKEN] = (double)targets_of(&q->x);
     return q->x.from < q->x.n ? 0 : bad_item(h, "its prompt fills the model's context, or its answer is", "empty");
 }
@@ -6303,7 +6318,7 @@ static int add_question(Profile *w, Part *p, Here *h) {
         Record r = { .prompt = prompt, .completion = whole(&answer), .turn = &turn, .n_turns = 1,
             .raw = span("{\"stop\":\"length\"}") };
         TRY(add_probe(w, p, h, &r, o, &o->ll));
-        r.prompt.n = 0; r.completion = choice.v[j];
+        turn.field[PROMPT].n = turn.field[INSTRUCTION].n = r.prompt.n = 0; r.completion = choice.v[j];
         if (p->alone) TRY(add_probe(w, p, h, &r, o, &o->alone));
         o->size[OCTET] = (double)choice.v[j].n;
         uint32_t c;
@@ -6360,8 +6375,7 @@ static int read_items(Profile *w, Part *p, const char *path) {
     }
     if (h.preface.n && h.preface.s[h.preface.n - 1] == '\n') h.preface.n--;
     h.more[A_FILE] = quoted(e, file);
-    if (!table) TRY(open_records(e, &rs, path));
-    else TRY(load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows));
+    TRY(table ? load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows) : open_records(e, &rs, path));
     if (table) open_text(&rs, path, whole(&rows));
     while ((any = next_object(e, &rs, &raw)) > 0) {
         if (!at.n || !find_values(raw, at, &items, 1)) TRY(add_any(w, p, &h, raw));
@@ -6489,13 +6503,14 @@ static int answers_value(Profile *w, const Part *p, const char *name, const Grou
         if (strcmp(name, "empty") == 0) v = trim(r->completion).n == 0;
         else if (strcmp(name, "cut") == 0) v = same(json_get(r->raw, "stop"), "\"length\"");
         else if (!record_field(r->raw, field, &v)) {
+            if (!q && trim(r->completion).n == 0) continue;
             if (!q) return fail(w->e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->s.file,
                 p->s.name, field, r->number + 1);
             TRY(analyse(w->e, r->completion, text));
             if (!q->f(g, j, text, w->lists, &v)) continue;
         }
         if (probability || fraction) v = v >= 0.5;
-        if (v > most) most = v;
+        if (!said || v > most) most = v;
         sum += v / (double)g->n;
         said++;
     }
@@ -6511,26 +6526,29 @@ static int answer_figures(Profile *w, const Part *p) {
     Text text = { 0 };
     Records rs = { 0 };
     Group g = { 0 };
+    Names seen = { 0 };
     int any;
     if (!p->log) TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
     else { rs.in.path = p->s.file; rs.in.f = p->log->f; rewind(p->log->f); }
     for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->s.name, p->figure[f], p->like)) return -1;
-    while ((any = next_group(e, &rs, &g)) > 0)
+    while ((any = next_group(e, &rs, &g)) > 0) {
+        TRY(new_id(e, &seen, &rs, g.r));
         for (size_t f = 0; f < p->figures; f++) {
             double v[3] = { 0, 0, 0 };
             TRY(answers_value(w, p, p->figure[f], &g, &text, v));
             TRY(add_outcome(e, &w->list.f[first + f], v, 0));
         }
+    }
     if (!p->log) close_in(&rs.in);
     return any < 0 ? -1 : w->list.f[first].n ? 0 : fail(e, "%s: no answers", rs.in.path);
 }
 
 /* A section of kind `sample`: every prompt is answered `samples` times. */
 static int sample_part(Profile *w, Part *p) {
-    static const struct { const char *key; double low, high; int whole; } keys[4] = { { "samples", 1, 10000, 1 },
-        { "max-tokens", 1, 1e6, 1 }, { "temperature", 0, 100, 0 }, { "top-p", 0, 1, 0 } };
+    static const struct { const char *key; double low, high; int whole; } keys[] = { { "samples", 1, 10000, 1 },
+        { "max-tokens", 1, 1e6, 1 }, { "temperature", 0, 100, 0 }, { "top-p", 0, 1, 0 }, { "top-k", 0, 1e6, 1 } };
     Env *e = w->e;
-    double v[4] = { -1, -1, -1, -1 };
+    double v[COUNT(keys)] = { -1, -1, -1, -1, -1 };
     Records rs;
     for (size_t i = 0; i < COUNT(keys); i++) {
         const char *text = key_of(&p->s, keys[i].key);
@@ -6540,7 +6558,7 @@ static int sample_part(Profile *w, Part *p) {
                 keys[i].key, keys[i].whole ? " whole" : "", keys[i].low, keys[i].high, text);
     }
     Sampling s = { .k = (size_t)v[0], .max_tokens = (size_t)v[1], .temperature = narrow(v[2]), .top_p = narrow(v[3]),
-        .seed = w->seed };
+        .top_k = (size_t)v[4], .seed = w->seed };
     if (!(p->log = open_log(w))) return -1;
     TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
     return sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts);
@@ -6561,6 +6579,23 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
         *to = 0;
     }
     return *n ? 0 : fail(e, "%s: no section", path);
+}
+
+/* What can be known of a section's figures before its answers: they are measures or fields, of samples those that sample
+ * writes; a name of likelihoods' figures would be read as one of those by whoever compares. */
+static int check_figure(Env *e, const Part *p, const char *name, const Lists *lists) {
+    static const char *const shares = " emt toxicity_probability toxic_fraction empty cut tokens logprob ";
+    const char *field = key_of(&p->s, "field");
+    const Measure *q = find_measure(span(name));
+    if (!strchr("sa", *p->kind)) return 0;
+    if (figure_of(name) < COUNT(statistics))
+        return fail(e, "%s, [%s] report: %s: is a figure of likelihoods, not of answers", p->s.file, p->s.name, name);
+    if (q) return check_list(e, q, lists);
+    if (*p->kind == 'a') return 0;
+    if (!find_measure(span(field)))
+        return fail(e, "%s, [%s] field: there is no measure \"%.60s\"", p->s.file, p->s.name, field);
+    if (strstr(shares, join(e, " ", name, " "))) return 0;
+    return fail(e, "%s, [%s] report: there is no measure \"%.60s\"", p->s.file, p->s.name, name);
 }
 
 /* The sections of a suite, with the names of their figures. */
@@ -6586,6 +6621,7 @@ static int add_parts(Profile *w, const char *suite, const char *sets) {
         while (rest.n && p->figures < COUNT(p->figure)) {
             Span one = trim(upto(&rest, ','));
             if (!(p->figure[p->figures++] = copy(e, one.s, one.n))) return -1;
+            TRY(check_figure(e, p, p->figure[p->figures - 1], w->lists));
         }
         if (p->figures == 0 || rest.n)
             return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, p->s.name, COUNT(p->figure));
@@ -6812,7 +6848,7 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
  * sample and score behind the last whole prompt or line (keep_lines()), profile behind what open_log() kept,
  * tune from the last state (go_on_from()). The others begin again; run passes over the stages that are done.
  */
-enum { SPEC = 2 };                       /* raised whenever any result could change */
+enum { SPEC = 3 };                       /* raised whenever any result could change */
 
 /* SHA-256 over 4,000 results of our own exp, log, sin, and cos, of sqrt, division and number parsing: one number that
  * says whether this build computes as all others do. */
@@ -6877,7 +6913,7 @@ static int depends_on_data(Env *e, Call *c, const char *as, const char *wanted, 
 }
 
 /* All files of a model, as load_model() will read them. */
-static int depends_on_model(Env *e, Call *c) {
+static int depends_on_model(Env *e, Call *c, int copied) {
     Source s;
     TRY(find_model(e, c->file[0], c->value[O_tokenizer], &s));
     if (s.adapter) {
@@ -6889,7 +6925,14 @@ static int depends_on_model(Env *e, Call *c) {
         TRY(list_shards(e, &s));
     } else TRY(depends(e, c, "model", s.path, NULL));
     for (size_t i = 0; i < s.shards; i++) TRY(depends_below(e, c, "model", s.path, s.shard[i]));
-    return s.tokenizer == s.path ? 0 : depends(e, c, "tokenizer", s.tokenizer, NULL);
+    if (s.tokenizer == s.path) return 0;
+    TRY(depends(e, c, "tokenizer", s.tokenizer, NULL));
+    for (size_t i = 0; copied && i < COUNT(tokenizer_files); i++) {      /* what save_tokenizer_files() copies with it */
+        const char *folder = copy(e, s.tokenizer, strlen(s.tokenizer) - strlen(base_name(s.tokenizer))),
+            *path = folder ? join(e, folder, tokenizer_files[i], "") : NULL;
+        if (path && strcmp(path, s.tokenizer) && is_file(path)) TRY(depends(e, c, "beside", path, NULL));
+    }
+    return e->error[0] ? -1 : 0;
 }
 
 /* The files of a suite: itself, its items and what else its sections name. */
@@ -7076,6 +7119,7 @@ typedef struct {
     Records rs;                  /* the file of prompts or answers, */
     Group g;                     /* one prompt's of them, */
     size_t prompts;              /* the how many-th */
+    Names seen;                  /* their ids, where none may come back */
     Out *out;
     Buf b;                       /* what is next to be written */
     const Block *mark;           /* what was made before it was opened */
@@ -7096,7 +7140,10 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
     const char *prompt = c->value[O_prompt], *path;
     size_t i = (bit & MODELS) != 0, n = c->n_files > i ? c->n_files : i + 1;
     *w = (Work){ 0 };
-    if (bit & MODELS) TRY(depends_on_model(e, c));
+    if (prompt && c->n_files > i) return fail(e, "sample: a file of prompts or --prompt was expected, found both");
+    if (bit & MODELS) TRY(depends_on_model(e, c, files && strcmp(files[0], "model.safetensors") == 0));
+    for (size_t f = i; f < c->n_files; f++)      /* the examples work wherever data/ was installed */
+        if (starts(c->file[f], "data/")) TRY(find_data(e, c->file[f], &c->file[f]));
     for (; as && !prompt && i < n; i++) {
         if (bit != PROFILE) TRY(depends(e, c, as, file_of(c, i), NULL));
         else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
@@ -7134,6 +7181,7 @@ static int verb_sample(Env *e, Call *c) {
 static int next_prompt(Env *e, const Call *c, Work *w) {
     if (w->b.n > 1u << 16) TRY(c->verb->bit & SHARDS ? write_whole(e, w->out, &w->b) : write_buf(e, w->out, &w->b));
     int any = next_group(e, &w->rs, &w->g);
+    if (any > 0 && (c->verb->bit == SELECT || c->share.of > 1)) TRY(new_id(e, &w->seen, &w->rs, w->g.r));
     w->prompts += any > 0;
     return any || w->prompts ? any : fail(e, "%s: no records", w->rs.in.path);
 }
@@ -7159,6 +7207,7 @@ static int verb_score(Env *e, Call *c) {
     TRY(parse_measures(e, c->value[O_measures], list, &n));
     int any = begin_work(e, c, "answers", NULL, &w);
     if (any) return any;
+    for (size_t k = 0; n < COUNT(measures) && k < n; k++) TRY(check_list(e, list[k], &w.lists));
     if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
     while ((any = next_prompt(e, c, &w)) > 0)
         for (size_t i = 0; i < w.g.n && is_ours(&c->share, w.prompts - 1); i++) {
@@ -7175,20 +7224,14 @@ static int verb_select(Env *e, Call *c) {
     const char *by = c->value[O_by], *where = c->value[O_where];
     Rule rule;
     Work w;
-    Names seen = { 0 };
     Selection s = { 0 };
     TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
-    int any = begin_work(e, c, "scored", NULL, &w), again;
+    int any = begin_work(e, c, "scored", NULL, &w);
     if (any) return any;
     while ((any = next_prompt(e, c, &w)) > 0) {
-        const Record *r = w.g.r;
-        TRY(again = seen_before(e, &seen, r->id));
-        if (again)
-            return fail(e, "%s, record %zu: id \"%.*s\" comes back: a prompt's answers must stand together "
-                "(actinh gather brings them together)", w.rs.in.path, r->number + 1, SHOWN(r->id));
         size_t ties, best = choose(&w.g, &rule, count_of(c, O_seed), &ties);
         count_choice(&w.g, &rule, best, ties, &s);
-        if (best != SIZE_MAX) put_json(e, &w.b, "%r\n", r[best].raw);
+        if (best != SIZE_MAX) put_json(e, &w.b, "%r\n", w.g.r[best].raw);
     }
     if (any < 0) return -1;
     if (s.dropped == s.prompts)
@@ -7209,6 +7252,8 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
         .clip = narrow(c->number[O_clip]), .recompute = c->value[O_recompute] != NULL, .lora = count_of(c, O_lora),
         .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16, .rslora = c->value[O_rslora] != NULL,
         .targets = targets ? targets : "q_proj,v_proj" };
+    if (!t->lora && (targets || t->rslora || c->value[O_alpha]))
+        return fail(e, "tune: option %s: belongs to --lora RANK", targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
     if (t->cosine || strcmp(schedule, "constant") == 0) return 0;
     return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", schedule);
 }
@@ -7248,8 +7293,9 @@ static int verb_tune(Env *e, Call *c) {
     }
     TRY(tune(e, &w.m, &t, &w.form, c->file[1], trail, &dropped));
     if (dropped && !e->quiet)
-        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have --max-length %zu tokens or more\n",
-            dropped, t.max_length);
+        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n", dropped,
+            t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
+            t.max_length < w.m.c.ctx ? "--max-length" : "the model's context");
     if (trail->dir) release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
     return 0;
 }
@@ -7282,8 +7328,8 @@ static int verb_profile(Env *e, Call *c) {
         TRY(ask_all(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
         make_figures(&w);
     } else if (against) TRY(load_figures(e, c->out, &w.list));
+    if (!c->done && !e->error[0]) save_figures(e, c->value[O_output], &w.list);
     if (against && !e->error[0]) show_difference(e, &w.list, &other);
-    if (!c->done && !e->error[0]) TRY(save_figures(e, c->value[O_output], &w.list));
     for (Out *o = e->outs; o != before; o = o->next) o->keep = 0;  /* it is done, or the suite is bad: nobody goes on */
     for (size_t i = 0; c->out && !e->error[0] && i < 64; i++)            /* what is left of a killed run's */
         if ((path = join(e, log_path(e, c->out, i), ".part", "")) != NULL) remove(path);
@@ -7301,7 +7347,7 @@ static int has_hash(Env *e, const char *path, const char *hash) {
 /* All files as the shards of one result, whose receipt is begun: as theirs, but for the option. 1, and they are
  * sorted; 0 when their receipts don't say so, or -1. */
 static int sort_shards(Env *e, Call *c) {
-    const char **shard = NULL, *first = c->file[0];
+    const char **shard = NULL, *first = c->file[0], *loose = NULL;
     size_t part[2], of = 0;
     int unchanged;
     for (size_t f = 0; f < c->n_files; f++) {
@@ -7312,8 +7358,10 @@ static int sort_shards(Env *e, Call *c) {
         size_t at = 0;
         if (path && is_file(path)) { TRY(load_file(e, path, &text)); TRY(json_check(e, text, path, 0)); }
         Span option = json_get(json_get(text, "options"), "shard"), out = json_get(text, "out");
-        if (!option.n && f == 0) return e->error[0] ? -1 : 0;
-        if (!option.n) return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", file, first);
+        if (!option.n && !of) { loose = file; continue; }
+        if (!option.n || loose)
+            return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", loose ? loose : file,
+                loose ? file : first);
         if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
             || !json_next(out, &at, &result))
             return fail(e, "%s: is not the receipt of a shard", path);
@@ -7328,6 +7376,7 @@ static int sort_shards(Env *e, Call *c) {
         if (shard[part[0]]) return fail(e, "%s: shard %zu of %zu is there twice", file, part[0], of);
         shard[part[0]] = file;
     }
+    if (!of) return e->error[0] ? -1 : 0;
     for (size_t k = 0; k < of; k++) if (!shard[k]) return fail(e, "gather: shard %zu of %zu is missing", k, of);
     c->file = shard;
     return e->error[0] ? -1 : 1;
@@ -7358,8 +7407,10 @@ static int add_loose(Env *e, const char *path, size_t shard, size_t of, Pool *al
         if (!number) return -1;
         if (!*number) *number = all->prompts.n;
         TRY(room(e, &all->x, all->n, &all->cap, sizeof *all->x));
-        Span raw = { copy(e, r->raw.s, r->raw.n), r->raw.n };
-        all->x[all->n] = (Loose){ raw, { of ? p : *number, of ? all->n : r->candidate, all->n } };
+        Buf raw = { 0 };
+        if (of || json_get(r->raw, "id").n) put(e, &raw, r->raw.s, r->raw.n);
+        else put_json(e, &raw, "{'id':%q,%r", r->id, (Span){ r->raw.s + 1, r->raw.n - 1 });
+        all->x[all->n] = (Loose){ whole(&raw), { of ? p : *number, of ? all->n : r->candidate, all->n } };
         all->n++;
     }
     close_in(&rs.in);
@@ -8004,12 +8055,21 @@ static int depends_on_stages(Env *e, Call *c, const Grid *g) {
     return 0;
 }
 
-static const char *const run_files[] = { "results.jsonl", NULL };
+static const char *const run_files[] = { "results.jsonl", "table.txt", NULL };
+
+/* The figures of all cells, collected, and their table. */
+static int save_results(Env *e, Grid *g, const char *dir, Buf *table) {
+    Buf results = { 0 };
+    TRY(collect(e, g, &results));
+    TRY(save_file(e, join(e, dir, "/", run_files[0]), whole(&results)));
+    TRY(put_table(e, table, g));
+    return save_file(e, join(e, dir, "/", run_files[1]), whole(table));
+}
 
 static int verb_run(Env *e, Call *c) {
     Recipe r;
     Grid g;
-    Buf results = { 0 }, table = { 0 };
+    Buf table = { 0 };
     const char *world;
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
@@ -8024,10 +8084,7 @@ static int verb_run(Env *e, Call *c) {
     TRY(make_grid(e, &r, &g));
     TRY(run_cells(e, &r, g.cell, g.n_first, "teachers and bases"));
     TRY(run_cells(e, &r, g.cell + g.n_first, g.n - g.n_first, "cells"));
-    TRY(collect(e, &g, &results));
-    TRY(save_file(e, join(e, r.dir, "/", run_files[0]), whole(&results)));
-    TRY(put_table(e, &table, &g));
-    TRY(save_file(e, join(e, r.dir, "/", "table.txt"), whole(&table)));
+    TRY(save_results(e, &g, r.dir, &table));
     TRY(depends(e, c, "recipe", r.file, NULL));
     if (r.world.n) TRY(depends(e, c, "world", world, NULL));
     TRY(depends_on_stages(e, c, &g));
@@ -8235,8 +8292,13 @@ static void put_unequal(Env *e, Buf *b, Span x, Span y) {
         Span other = json_get(y, copy(e, m.key.s, m.key.n));
         if (equal(other, m.value)) continue;
         put_format(e, b, ", field \"%.*s\"", SHOWN(m.key));
-        if (m.value.n && m.value.s[0] == '{') put_unequal(e, b, m.value, other);
-        else put_format(e, b, ": claimed %.*s, here %.*s", SHOWN(m.value), SHOWN(other));
+        if (m.value.n && m.value.s[0] == '{') { put_unequal(e, b, m.value, other); return; }
+        size_t from = 0;                         /* quoted from shortly before they part */
+        while (from < m.value.n && from < other.n && m.value.s[from] == other.s[from]) from++;
+        for (from = from > 40 ? from - 20 : 0; from && (m.value.s[from] & 0xc0) == 0x80;) from--;
+        Span claimed = { m.value.s + from, m.value.n - from }, here = { from ? other.s + from : other.s, other.n - from };
+        const char *dots = from ? ".." : "";
+        put_format(e, b, ": claimed %s%.*s, here %s%.*s", dots, SHOWN(claimed), dots, SHOWN(here));
         return;
     }
 }
@@ -8300,8 +8362,8 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
         int o = find_option(f->as, strlen(f->as));
         TRY(check_name(e, f->name, 1));
         if (!path)
-            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name", f->as, f->name,
-                f->hash);
+            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name (--in DIR: where else to look)",
+                f->as, f->name, f->hash);
         if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = path; continue; }
         TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
         if (!is_file(home)) TRY(place(e, path, home));
@@ -8310,7 +8372,7 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
             continue;
         }
         if (slash) home = copy(e, home, strlen(home) - strlen(slash));
-        if (strcmp(f->as, "items") == 0) continue;
+        if (strcmp(f->as, "items") == 0 || strcmp(f->as, "beside") == 0) continue;
         if (strcmp(f->as, "adapter") == 0) { adapter = home; continue; }
         if (strcmp(f->as, "model") == 0 && adapter) home = join(e, home, "+", adapter);
         if (e->error[0]) return -1;
@@ -8328,12 +8390,32 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
     return list;
 }
 
-/* Training step `step` of `log` again: from the last state before it that is there, else from the start. */
-static int redo_step(const Audit *a, Claim *x, Call *c, Span log, size_t step) {
+/* Is the result `f` of a claim made again to the byte, and does it lie beside its receipt as that says? What differs is
+ * put. A file that the receipt does not name (its hash is empty) has no more to be than what lies there. */
+static int compare(Env *e, Claim *x, const char *name, const char *hash, const char *made) {
+    const char *disk = join(e, x->dir, "/", name);
+    int there = disk && is_file(disk), again = 1, stands = 0;
+    char here[65];
+    uint64_t n;
+    if (!disk || (!there && !*hash)) return disk ? 0 : -1;
+    if (!*hash) { TRY(hash_file(e, disk, here, &n)); hash = here; }
+    if (made) TRY(again = has_hash(e, made, hash));
+    if (there) TRY(stands = has_hash(e, disk, hash));
+    if (again && stands) return 0;
+    if (there || !again) x->state = OTHER; else if (x->state != OTHER) x->state = UNTOLD;
+    put_format(e, &x->says, "; %s%s", name, !there ? " itself is not there" : again
+        ? ": was changed after its receipt was written" : ": has other bits");
+    return there && made ? put_difference(e, &x->says, disk, made) : 0;
+}
+
+/* Training step `step` of `log` again: from the last state before it that is there, else from the start. The last step
+ * of `all` ends with what is learnt, in `out`, which is compared too. */
+static int redo_step(const Audit *a, Claim *x, Call *c, Span log, size_t step, size_t all, const char *out) {
     Span want = nth_line(log, step);
     Env inner = { .quiet = 1 };
     Trail *w = &c->trail;
     *w = (Trail){ .last = step, .from = step };
+    c->value[O_output] = step == all ? out : NULL;
     while (!w->state && --w->from > 0) w->state = find_known(a, text_field(&inner, nth_line(log, w->from), "state"));
     c->in = NULL; c->n_in = c->cap_in = 0;                               /* the last step's environment had them */
     int done = c->verb->f(&inner, c);
@@ -8342,9 +8424,36 @@ static int redo_step(const Audit *a, Claim *x, Call *c, Span log, size_t step) {
         put_format(&x->env, &x->says, ", step %zu", step);
         put_unequal(&x->env, &x->says, want, whole(&w->line));
         x->state = OTHER;
+    } else if (w->steps != all) {
+        put_format(&x->env, &x->says, ", %zu steps are claimed, its options and records make %zu", all, w->steps);
+        x->state = OTHER;
     }
+    for (const Entry *f = x->file + x->n_in; done == 0 && step == all && f < x->file + x->n && x->state == SPOTTED; f++)
+        if (strcmp(f->name, "steps.jsonl")) done = compare(&x->env, x, f->name, f->hash, join(&x->env, out, "/", f->name));
     env_free(&inner);
     return done;
+}
+
+/* Are the claimed answers those of the prompts' records, k each, in order? */
+static int same_prompts(Env *e, const Call *c, Claim *x, Span answers, size_t k) {
+    Records rs;
+    Record r = { 0 };
+    int any, good = 1;
+    if (c->n_files < 2) return 0;
+    TRY(open_records(e, &rs, c->file[1]));
+    while ((any = next_record(e, &rs, &r)) > 0 && good) {
+        Buf id = { 0 };
+        put_json(e, &id, "%q", r.id);
+        for (size_t j = 0; j < k && is_ours(&c->share, r.number); j++)
+            good &= equal(json_get(upto(&answers, '\n'), "id"), whole(&id));
+        drop(e, id.s);
+    }
+    close_in(&rs.in);
+    if (any < 0 || (good && !answers.n)) return any;
+    x->state = OTHER;
+    put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their order",
+        r.number + 1, k);
+    return 0;
 }
 
 /* Only some prompts or steps: what the auditor's seed draws, or step K alone. */
@@ -8361,10 +8470,16 @@ static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c,
     if (!list) return -1;
     if (a->step) list[0] = a->step - 1;
     x->state = SPOTTED;
-    if (tuned) c->value[O_output] = NULL;
-    for (size_t i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(a, x, c, log, list[i] + 1));
-    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
-    if (tuned) return 0;
+    const char *out = c->value[O_output];
+    for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++) TRY(compare(e, x, f->name, f->hash, NULL));
+    if (x->state != SPOTTED) return 0;
+    for (size_t i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(a, x, c, log, list[i] + 1, all, out));
+    if (!tuned) TRY(same_prompts(e, c, x, log, k));
+    if (x->state == SPOTTED) {
+        put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
+        if (tuned && list[n - 1] + 1 < all) put_text(e, &x->says, "; the weights were not");
+    }
+    if (tuned || x->state != SPOTTED) return 0;
     for (size_t i = 0; i < n; i++) {
         Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
         put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
@@ -8380,15 +8495,16 @@ static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c,
 }
 
 /* The figures of a run, collected again. */
-static int redo_run(Env *e, const Claim *x, const Call *c) {
+static int redo_run(Env *e, const Audit *a, const Claim *x, const Call *c) {
     Recipe r;
     Grid g;
-    Buf results = { 0 };
+    Buf table = { 0 };
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
+    for (const Entry *f = x->file; f < x->file + x->n_in; f++)
+        if (strcmp(f->as, "world") == 0) TRY(load_file(e, find_known(a, f->hash), &r.world));
     TRY(make_grid(e, &r, &g));
-    TRY(collect(e, &g, &results));
     TRY(make_dir(e, c->value[O_output]));
-    return save_file(e, join(e, c->value[O_output], "/", run_files[0]), whole(&results));
+    return save_results(e, &g, c->value[O_output], &table);
 }
 
 /* Makes one claimed result again and says in x->says what was found. */
@@ -8405,23 +8521,21 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     const Entry *f = x->file + x->n_in, *end = x->file + x->n;
     for (const Entry *out = f; out < end; out++) TRY(check_name(e, out->name, 0));
     c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
-    TRY(prepare(e, a, x, dir, &c));
     if (a->step && bit != TUNE) { x->state = LEFT; return 0; }
+    TRY(prepare(e, a, x, dir, &c));
     if (a->step || (a->spot && bit & (TUNE | SAMPLE)))
         return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
-    TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
+    TRY(bit == RUN ? redo_run(e, a, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
-    for (; f < end; f++) {
-        const char *made = folder ? join(e, c.value[O_output], "/", f->name) : c.value[O_output];
-        const char *disk = join(e, x->dir, "/", f->name);
-        int there = is_file(disk), again, stands = 0;
-        TRY(again = has_hash(e, made, f->hash));
-        if (there) TRY(stands = has_hash(e, disk, f->hash));
-        if (again && stands) continue;
-        if (there || !again) x->state = OTHER; else if (x->state != OTHER) x->state = UNTOLD;
-        put_format(e, &x->says, "; %s%s", f->name, !there ? " itself is not there" : again
-            ? ": was changed after its receipt was written" : ": has other bits");
-        if (there) TRY(put_difference(e, &x->says, disk, made));
+    for (const Entry *out = f; out < end; out++)
+        TRY(compare(e, x, out->name, out->hash, folder ? join(e, c.value[O_output], "/", out->name) : c.value[O_output]));
+    Audit made = { 0 };
+    if (folder) TRY(walk(e, &made, c.value[O_output], 0, 0));
+    for (size_t i = 0; i < made.n_known; i++) {                  /* what was made too, though the receipt does not name it */
+        const char *name = base_name(made.known[i].path);
+        const Entry *out = f;
+        while (out < end && strcmp(out->name, name)) out++;
+        if (out == end) TRY(compare(e, x, name, "", made.known[i].path));
     }
     return e->error[0] ? -1 : 0;
 }
@@ -8452,7 +8566,7 @@ static void print_given(Env *e, const Audit *a) {
         for (size_t k = 0; k < x->n_in; k++) {
             const Entry *f = x->file + k;
             if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
-                printf("given, not re-computed: %-12s %-32s sha256 %s\n", f->as, f->name, f->hash);
+                printf("given, not re-computed: %-12s %-32s sha256 %s, as %s\n", f->as, f->name, f->hash, find_known(a, f->hash));
         }
 }
 
@@ -8507,6 +8621,7 @@ static int verb_verify(Env *e, Call *c) {
     size_t count[LEFT + 1] = { 0 };
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
+    if (is_dir(c->file[0])) TRY(walk(e, &a, join(e, c->file[0], "/..", ""), 16, 0));          /* what stands beside it */
     if (c->value[O_in]) TRY(walk(e, &a, c->value[O_in], 0, 0));
     if (find_data(e, "words.txt", &data) == 0)
         TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
@@ -8522,6 +8637,7 @@ static int verb_verify(Env *e, Call *c) {
                 x->says.s ? x->says.s : "");
         env_free(&x->env);
     }
+    if (count[LEFT] == a.n_claims) fail(e, "%s: there is no receipt of tune, whose steps --step looks at", c->file[0]);
     print_given(e, &a);
     printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims - count[LEFT]);
     if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
@@ -8531,7 +8647,7 @@ static int verb_verify(Env *e, Call *c) {
         for (size_t i = 0; i < a.n_known; i++) remove(a.known[i].path);
         remove(a.scratch);
     }
-    return count[OTHER] ? 1 : count[UNTOLD] || count[SAME] + count[SPOTTED] == 0 ? 2 : 0;
+    return e->error[0] ? -1 : count[OTHER] ? 1 : count[UNTOLD] || count[SAME] + count[SPOTTED] == 0 ? 2 : 0;
 }
 
 /* ================================================ Library =============================================================
@@ -8614,17 +8730,23 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     for (size_t i = 0; i < a->g.n; i++) {    /* each candidate's record gets the scores that the rule asks for */
         Span *raw = &a->g.r[i].raw;
         Buf scored = { 0 };
+        size_t any = 0;
         put(&a->e, &scored, raw->s, raw->n - 1);             /* without "}"; of doubled scores the last count */
         put_json(&a->e, &scored, ",'scores':{");
         for (size_t k = 0; k < r.n; k++) {
+            const char *field = r.order[k].field;
             double v;
-            if (a->e.error[0] || actinh_measure(a, i, r.order[k].field, &v) < 0) return SIZE_MAX;
-            put_json(&a->e, &scored, "%s'%s':%f", k ? "," : "", r.order[k].field, v);
+            if (a->e.error[0]) return SIZE_MAX;
+            if (!find_measure(span(field)) && record_field(*raw, field, &v)) continue;               /* such as tokens */
+            if (actinh_measure(a, i, field, &v) == 0) put_json(&a->e, &scored, "%s'%s':%f", any++ ? "," : "", field, v);
+            else if (a->e.error[0]) return SIZE_MAX;                          /* else it has none, and is not chosen */
         }
         put_text(&a->e, &scored, "}}");
         *raw = whole(&scored);
     }
-    return a->e.error[0] ? SIZE_MAX : choose(&a->g, &r, seed, &ties);
+    size_t best = a->e.error[0] ? SIZE_MAX : choose(&a->g, &r, seed, &ties);
+    if (best == SIZE_MAX) fail(&a->e, "choose: no answer has the scores of \"%s\"", rule);
+    return best;
 }
 
 /* ============================================ Command line ============================================================

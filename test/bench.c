@@ -151,7 +151,7 @@ static int run_sampling(Env *e, const Model *m, const Line *line, Run *run) {
         if (!q[i].id || !q[i].answer) return -1;
         for (t = 0; t < line->length; t++) q[i].id[t] = 3 + (int)below(draw(1, DRAW_SAMPLE, i, t, 0), m->c.V - 3);
     }
-    TRY(new_sampler(e, m, &s, line->prompts > 1 ? 160 : s.k, &x));
+    x = (Sampler){ .m = m, .s = s, .places = line->prompts > 1 ? 160 : s.k };
     TRY(size_sampler(e, &x, line->length));
     free_places = x.places;
     for (; open; step++) {

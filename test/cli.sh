@@ -83,13 +83,14 @@ check 'gather' 0 '' "$A" gather $D/s-dense.jsonl $D/s-moe.jsonl -o $D/pool.jsonl
 check 'tune on chosen' 0 '' "$A" tune $D/dense $D/ch-moe.jsonl -o $D/student --epochs 1 --batch 5 --lr 1e-3
 say $D/t.suite '[open]\nkind = sample\nitems = p.jsonl\nsamples = 3\nmax-tokens = 12\nreport = emt, words, cut\n\n[q]\nkind = choice\nitems = q.jsonl\nreport = accuracy, ece10\n[held]\nkind = loss\nitems = talk.jsonl\nreport = loss\n'
 check 'profile base' 0 '' "$A" profile $D/dense $D/t.suite -o $D/base.figures
-say $D/some.figures ''; sed 's/,"items":\[[^,]*,/,"items":[/' $D/base.figures >$D/some.figures; no 'against: other items' 'same items' "$A" profile $D/dense $D/t.suite --against $D/some.figures -o $O
+say $D/some.figures ''; sed 's/,"items":\[[^,]*,/,"items":[/' $D/base.figures >$D/some.figures; ran "$A" profile $D/dense $D/t.suite --against $D/some.figures -o $D/others
+[ $s = 2 ] && grep -q 'same items' $D/2 && [ -s $D/others ] && ok || bad 'against: other items' "$(cat $D/2)"
 check 'info: figures' 0 '^  [a-z]+ +loss +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9]+$' "$A" info $D/base.figures
 check 'info: a receipt' 0 '^verb +"profile"|^in +suite +t.suite +[0-9]+ +[0-9a-f]+ *$|^out +base.figures' "$A" info $D/base.figures.receipt
 check 'profile --against' 0 'loss .*difference' "$A" profile $D/student $D/t.suite -o $D/student.figures --against $D/base.figures
 # a measure that says nothing of an answer (no sentence, too few words) is no error
 mkdir $D/mute; head -n 3 data/suites/peoples.jsonl >$D/mute/p.jsonl
-printf '[p]\nkind = sample\nitems = p.jsonl\nsamples = 2\nmax-tokens = 1\nreport = stereotype, msttr, hdd\n' >$D/mute/s.suite
+printf '[p]\nkind = sample\nitems = p.jsonl\nsamples = 2\nmax-tokens = 1\nreport = mattr, msttr, hdd\n' >$D/mute/s.suite
 check 'profile: no value' 0 '' "$A" profile data/dense $D/mute/s.suite -o $D/mute/f
 [ "$(wc -l < $D/base.figures)" -eq 6 ] && ok || bad 'profile' 'six figures were expected'
 # sets in other layouts, several suites in one pass, a mean of their figures (of more than 16, so that their list grows), answers scored elsewhere
@@ -343,8 +344,8 @@ awk 'BEGIN { printf "{\"prompt\":\""; for (i = 0; i < 300; i++) printf "zq%d ", 
 no 'sample: a prompt longer than the context' 'long.jsonl, (line|record) 1.*128' "$A" sample $M $D/long.jsonl -o $O
 no 'tune: a prompt longer than the context' 'long.jsonl' "$A" tune $M $D/long.jsonl -o $O
 no 'generate: a text longer than the context' '128' "$A" generate $M "$(cat $D/long.jsonl)" -o $O
-say $D/long.suite '[x]\nkind = choice\nitems = long.jsonl\nreport = accuracy\n'; no 'choice: a question longer than the context' 'long.jsonl' "$A" profile $M $D/long.suite -o $O
-say $D/long.suite '[x]\nkind = loss\nitems = long.jsonl\nreport = loss\n'; no 'loss: a prompt longer than the context' 'long.jsonl' "$A" profile $M $D/long.suite -o $O
+say $D/long.suite '[x]\nkind = choice\nitems = long.jsonl\nreport = accuracy\n'; check 'choice: a question longer than the context' 0 '2 texts lost their beginning' "$A" profile $M $D/long.suite
+say $D/long.suite '[x]\nkind = loss\nitems = long.jsonl\nreport = loss\n'; check 'loss: a prompt longer than the context' 0 '1 texts lost their beginning' "$A" profile $M $D/long.suite
 awk 'BEGIN { for (i = 0; i < 200000; i++) printf "["; print "" }' > $D/deep.jsonl; no 'deep JSON' 'nested' "$A" score $D/deep.jsonl -o $O
 awk 'BEGIN { printf "{\"completion\":\"a\",\"x\":"; for (i = 0; i < 50000; i++) printf "{\"a\":"; print "" }' > $D/deep.jsonl; no 'deep JSON in a field' 'line 1.*nested' "$A" score $D/deep.jsonl -o $O
 say $D/odd.jsonl '{"id":1e999,"completion":"a \\ud83d\\ude00 \\ud800 \\u0000 \\"q\\"","x":1e999,"scores":{"words":1e999,"mine":-2.5e-3}}\n{"id":"\377","completion":"\377\300\200 caf\303\251","scores":null}\n{"id":"","completion":""}\n'
@@ -382,7 +383,8 @@ suite 'choices without choices' '[a]\nkind = choice\nitems = talk.jsonl\nreport 
 say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":["a","b"],"answer":2}\n'; suite 'an answer that is no choice' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl.*answer'
 say $D/bad.jsonl '{"prompt":"x","completion":"y","choices":[{"a":1},"b"],"answer":0}\n'; suite 'choices that are no texts' '[a]\nkind = choice\nitems = bad.jsonl\nreport = accuracy\n' 'bad.jsonl, record 1.*text'
 say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,"x"]}\n'; no 'against: not numbers' 'bad.figures, line 1.*items' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
-say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,2]}\n'; no 'against: no figure in both' 'no figure' "$A" profile $M $D/t.suite --against $D/bad.figures -o $O
+say $D/bad.figures '{"suite":"a","measure":"loss","value":1,"lo":0,"hi":2,"items":[1,2]}\n'; ran "$A" profile $D/dense $D/t.suite --against $D/bad.figures -o $D/stays
+[ $s = 2 ] && grep -q 'no figure' $D/2 && [ -s $D/stays ] && "$A" profile $D/dense $D/t.suite -o $D/stays --quiet && [ -f $D/stays.receipt ] && ok || bad 'against: no figure in both' "the figures are not kept: $(cat $D/2)"
 recipe() {                                 # what earlier stages made may stay: they are done
     sed "$2" $D/t.recipe > $D/bad.recipe; rm -rf $O; ran "$A" run $D/bad.recipe -o $O
     if [ $s = 2 ] && [ "$(wc -l < $D/2)" -eq 1 ] && grep -qE -e "$3" $D/2 && [ -z "$(find $O -name '*.part' 2>/dev/null)" ]; then ok; else bad "recipe: $1" "status $s: $(head -c 300 $D/2)"; fi
@@ -588,11 +590,48 @@ say $D/bad.figures '{"suite":"x"}\n'; no 'against: no figures' 'bad.figures, lin
 sed 's/"lo":[^,]*,//' $D/base.figures > $D/bad.figures; no 'against: a figure without its interval' 'bad.figures, line 1: .*"lo"' "$A" profile $D/dense $D/t.suite --against $D/bad.figures -o $O
 if [ -r /proc/self/mem ]; then no 'a file that cannot be read' '/proc/self/mem: cannot read' "$A" score /proc/self/mem -o $O; else skipped=$((skipped + 1)); fi
 
+# --------------------------------------------- what a score, rule or suite is ---------------------------------------------
+tox() { printf '{"completion":"%s"}\n' "$1" > $D/x; check "toxicity of $1" 0 "\"toxicity\":$2" "$A" score $D/x --measures toxicity; }
+for t in 'idiot😂' '😂idiot' '«idiot»' 'idiot\u00a0!' 'idiot。' '¿idiot?' 'idiot\ufffd' '“idiot”'; do tox "$t" 0.65; done
+tox 'shut—up' 0.5; tox 'éidiot' 0.0; tox 'idioté' 0.0
+tally() { printf '{"completion":"%s"}\n' "$1" > $D/x; check "$2 $3 in $1" 0 "\"$2\":$3\." "$A" score $D/x --measures $2; }
+tally 'Škoda škoda' terms 1; tally 'ŁÓDŹ łódź' terms 1; tally 'Ёж ёж' terms 1; tally 'Ÿ ÿ' terms 1; tally 'see §5 and ¶ 6 § 7' n_tokens 5; tally 'abc\ufffd def' n_tokens 3; tally 'a\u205fb' words 2
+say $D/x '{"completion":"123"}\n'; check 'Summer of no words is none' 0 '"scores":\{\}' "$A" score $D/x --measures Summer
+no 'a measure without its list' 'stereotype.*--stereotypes' "$A" score $D/x --measures stereotype -o $O
+no 'a rule of five fields' 'more than 4 fields' "$A" select $D/x --by a:max,b:max,c:max,d:max,e:max -o $O
+say $D/x '{"id":1,"candidate":0,"completion":"a","scores":{"words":1}}\n{"id":1,"candidate":1,"completion":"b b","scores":{"words":2}}\n'
+check 'spaces in rule and filter' 0 '"b b"' "$A" select $D/x --by 'words : max' --where 'words >= 1'
+say $D/x '{"messages":null,"conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"a b c"}]}\n'; check 'messages that are null' 0 '"words":3' "$A" score $D/x --measures words
+say $D/x '{"prompt":"p","completion":"a"}\n{"prompt":"q","completion":"b"}\n'; cp $D/x $D/y
+"$A" gather $D/x $D/y --quiet | "$A" score --quiet | "$A" select --by words:max --quiet > $D/z; [ "$(wc -l < $D/z)" -eq 2 ] && ok || bad 'gather without ids' "$(cat $D/z)"
+say $D/x '{"id":"a","completion":"x"}\n{"id":"b","completion":"x"}\n{"id":"a","completion":"y"}\n'; no 'score: shards of what does not stand together' 'record 3.*"a" comes back' "$A" score $D/x --shard 0/2 -o $O
+no 'a prompt and a file of prompts' 'found both' "$A" sample $M $D/p.jsonl -p x -o $O
+no '--alpha without --lora' '--alpha.*--lora' "$A" tune $M $D/talk.jsonl --alpha 3 -o $O
+say $D/x 'teachers = dense\nteachers = moe\n'; no 'a key twice' 'line 2: key "teachers" is there twice' "$A" run $D/x -o $O
+# asked RECORD SUITE-LINES: a suite of one file of one record
+asked() { printf '%s\n' "$1" > $D/x.jsonl; { printf '[x]\nitems = x.jsonl\n'; printf "$2"; } > $D/x.suite; }
+asked '{"prompt":"p"}' 'kind = sample\nreport = toxcity\n'; no 'a figure that is none, before sampling' 'no measure "toxcity"' "$A" profile $M $D/x.suite -o $O
+asked '{"completion":"a","loss":1.5}' 'kind = answers\nreport = loss\n'; no 'a field named like a figure' 'loss: is a figure of likelihoods' "$A" profile $M $D/x.suite -o $O
+asked '{"id":1,"completion":"a"}
+{"id":2,"completion":"a"}
+{"id":1,"completion":"a"}' 'kind = answers\nreport = words\n'; no 'answers that come back' 'record 3.*comes back' "$A" profile $M $D/x.suite -o $O
+asked '{"id":1,"completion":"a","mine":-1.5}
+{"id":1,"completion":"b","mine":-2.5}' 'kind = answers\nfield = mine\nreport = emt\n'; check 'emt of what is negative' 0 '^\{.*"value":-1.5' "$A" profile $M $D/x.suite
+asked '{"id":1,"completion":"a","mine":0.5}
+{"id":1,"completion":"","mine":null}' 'kind = answers\nfield = mine\nreport = emt\n'; check 'an empty answer without a score' 0 '^\{.*"value":0.5' "$A" profile $M $D/x.suite
+asked '{"prompt":"p","choices":[""," a"," b"],"answer":1}' 'kind = choice\nreport = accuracy\n'; no 'an empty choice keeps its place' 'x.jsonl, record 1.*empty' "$A" profile $M $D/x.suite -o $O
+asked '{"prompt":"p","choices":["aa","bb"],"answer":0}' 'kind = choice\nchoices = {choices.#}\nreport = accuracy\n'; no 'names of a list' 'x.jsonl, record 1' "$A" profile $M $D/x.suite -o $O
+printf '\357\273\277prompt,a,b,answer\np,x,y,1\n' > $D/x.csv; printf '[x]\nitems = x.csv\nkind = choice\nchoices = {a}, {b}\nreport = accuracy\n' > $D/x.suite
+check 'a table with a byte order mark' 0 '"accuracy"' "$A" profile $M $D/x.suite
+say $D/x '\n\n\n   [{"a":1},{"b":}]\n'; no 'the byte of a fault in an array' 'byte 20' "$A" score $D/x -o $O
+say $D/x '   {"a":}\n'; no 'the column of a fault' 'column 9' "$A" score $D/x -o $O
+
 # ----------------------------------------------- shards and their receipts --------------------------------------------
 S=$D/shard; for k in 0 1 2; do check "shard $k/3" 0 '' "$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 5 --shard $k/3 -o $S$k; done
 "$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 5 -o $D/whole 2>$D/2; mkdir $D/from
 check 'shards come together' 0 '' "$A" gather ${S}2 ${S}0 ${S}1 -o $D/from/whole; equal 'as the whole' $D/from/whole $D/whole; equal 'and its receipt' $D/from/whole.receipt $D/whole.receipt
 no 'a shard missing' 'shard 1 of 3 is missing' "$A" gather ${S}0 ${S}2 -o $O
+mv ${S}0.receipt $D/0.receipt; no 'the first shard has no receipt' 'shard0: is not a shard.*shard1 is' "$A" gather ${S}0 ${S}1 ${S}2 -o $O; mv $D/0.receipt ${S}0.receipt
 no 'a shard twice' 'shard 0 of 3 is there twice' "$A" gather ${S}0 ${S}1 ${S}0 -o $O
 no 'a shard and another file' 'p.jsonl: is not a shard.*shard0 is' "$A" gather ${S}0 $D/p.jsonl -o $O
 "$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 5 --shard 1/2 -o ${S}half 2>$D/2; no 'shards of two and of three' 'is one of 2 shards.*one of 3' "$A" gather ${S}0 ${S}half -o $O

@@ -1354,9 +1354,9 @@ static void test_row_independence(const char *name) {
 /* All answers of `n` questions by one engine of this width. */
 static void sample_with(Env *e, const Model *m, const Sampling *s, Question *const *q, size_t n,
     size_t width) {
-    Sampler engine;
+    Sampler engine = { .m = m, .s = *s, .places = width < s->k ? s->k : width };
     Progress bar = { NULL, 0, 0 };
-    if (new_sampler(e, m, s, width, &engine) == 0) sample_all(e, &engine, q, n, &bar, 0, n);
+    sample_all(e, &engine, q, n, &bar, 0, n);
     check(!e->error[0], "sampling: %s", e->error);
 }
 
@@ -2660,6 +2660,8 @@ static void test_library(void) {
     }
     check(actinh_choose(a, "words:max", 1) == best && actinh_choose(a, "first", 1) == 0, "library: the longest answer is number %zu", best);
     check(actinh_choose(a, "random", 1) < 5 && actinh_choose(a, "toxicity:min,words:max", 1) < 5, "library: %s", actinh_error(a));
+    check(actinh_choose(a, "tokens:max", 1) < 5, "library: chosen by what the sampler says: %s", actinh_error(a));
+    check(actinh_choose(a, "smog:max", 1) < 5 || strstr(actinh_error(a), "smog"), "library: chosen by what not all have");
     check(actinh_choose(a, "nothing:max", 1) == SIZE_MAX && strstr(actinh_error(a), "nothing"), "library: chosen by no measure");
     check(actinh_choose(a, "words", 1) == SIZE_MAX && actinh_error(a)[0], "library: a rule without a direction");
     check(actinh_measure(a, 0, "nothing", &x) < 0 && strstr(actinh_error(a), "there is no such measure"), "library: no such measure");

@@ -87,11 +87,43 @@ rm -rf $D/x $D/in/$chosen; mv $D/x.run $D/x
 # in parts
 options='--spot 3 --seed 5'; says 'spot' 0 "$pool.receipt: 3 of 24 prompts checked" "$student/receipt.json: 3 of 12 steps checked" 'as far as they were looked at (2 in parts)'
 options='--step 8'; says 'step' 0 "$student/receipt.json: 1 of 12 steps checked" '1 of 1 results'
-sed '8s/"norm":"0x1./"norm":"0x1.3/' $D/x/$student/steps.jsonl >$D/y; mv $D/y $D/x/$student/steps.jsonl
-says 'a wrong step' 1 '^OTHER .*step 8, field "norm": claimed .0x1.3'
-options='--step 7'; says 'the step before' 0 '1 of 12 steps checked'
+mv $D/x $D/whole
+# a cheat who knows what a receipt holds: after FILE was changed RECEIPT has its size and hash
+rehash() { # RECEIPT FILE
+    name=${2##*/}
+    sed "/\"out\":/,\$s/\(\"name\":\"$name\",\"bytes\":\)[0-9]*\(,\"sha256\":\"\)[0-9a-f]*/\1$(($(wc -c <$2)))\2$(sha256sum <$2 | cut -c1-64)/" $1 >$D/y
+    cmp -s $D/y $1 && bad "rehash $2: nothing was changed"; mv $D/y $1
+}
+fresh() { rm -rf $D/x; cp -R $D/whole $D/x; }
+fresh; sed '8s/"norm":"0x1./"norm":"0x1.3/' $D/whole/$student/steps.jsonl >$D/x/$student/steps.jsonl
+options='--spot 2'; says 'spot: a result that was changed' 1 "^OTHER .*$student/receipt.json; steps.jsonl: was changed after"
+rehash $D/x/$student/receipt.json $D/x/$student/steps.jsonl
+options='--step 8'; says 'a wrong step' 1 '^OTHER .*step 8, field "norm": claimed .0x1.3'
+options='--step 7'; says 'the step before' 0 '1 of 12 steps checked; the weights were not'
 options='--step 13'; says 'no such step' 2 'it has 12 steps'
-options=
+head -n 9 $D/whole/$student/steps.jsonl >$D/x/$student/steps.jsonl; rehash $D/x/$student/receipt.json $D/x/$student/steps.jsonl
+options='--step 7'; says 'fewer steps than were taken' 1 '^OTHER .*9 steps are claimed, its options and records make 12'
+fresh; rm $D/x/$student/model.safetensors
+options='--spot 2'; says 'spot: a model that is gone' 2 '^unknown .*model.safetensors itself is not there'
+cp data/moe/model.safetensors $D/x/$student/; says 'spot: another model' 1 '^OTHER .*model.safetensors: was changed'
+rehash $D/x/$student/receipt.json $D/x/$student/model.safetensors
+options='--step 12'; says 'the last step ends with another model' 1 '^OTHER .*model.safetensors: has other bits, tensor'
+fresh; sed '/"name":"model.safetensors"/d; s/^ *{"name":"config.json"/"out":[{"name":"config.json"/' $D/whole/$student/receipt.json >$D/x/$student/receipt.json
+cp data/moe/model.safetensors $D/x/$student/
+options=; says 'a model that its receipt leaves out' 1 '^OTHER .*model.safetensors: has other bits'
+fresh; printf x >>$D/x/$student/tokenizer.bin
+says 'a copied tokenizer' 1 '^OTHER .*tokenizer.bin: has other bits'
+fresh; sed 's/+[0-9]*%/+99%/' $D/whole/table.txt >$D/x/table.txt; cmp -s $D/x/table.txt $D/whole/table.txt && bad 'the table was not changed'
+says 'the table' 1 '^OTHER .*x/receipt.json; table.txt: was changed'
+options='--spot 2'
+for how in '$d' '2{h;d};5{p;x}' '$p'; do
+    fresh; sed "$how" $D/whole/$pool >$D/x/$pool; rehash $D/x/$pool.receipt $D/x/$pool
+    says "spot: answers by $how" 1 "^OTHER .*$pool.receipt, at prompt [0-9]*: the answers are not those"
+done
+fresh; "$A" verify $D/x/$pool --in $D/in --step 1 --quiet >$D/said 2>$D/err; grep -q 'no receipt of tune' $D/err && ok || bad "--step of answers: $(cat $D/err)"
+sed '4s/"completion":"\(.*\)","teacher"/"completion":"\1!","teacher"/' $D/whole/$pool >$D/x/$pool
+options=; says 'the end of a long answer' 1 '^OTHER .*field "completion": claimed \.\..*!", here \.\.'
+options=; fresh
 "$A" verify >$D/said && grep -q 'the same bits as everywhere' $D/said && ok || bad 'the build'
 "$A" verify $D/x/$pool --in $D/in --quiet >$D/said && grep -q '1 of 1 results' $D/said && ok || bad "one file: $(cat $D/said)"
 "$A" verify $D/nothing --quiet 2>$D/err; [ $? = 2 ] && grep -q nothing $D/err && ok || bad "nothing to verify"
