@@ -1024,7 +1024,8 @@ static void put_json(Env *e, Buf *b, const char *form, ...) {
 
 /* Writes ,"key":value as they stand (the comma where *any were before). */
 static void put_member(Env *e, Buf *b, const Member *m, size_t *any) {
-    put_json(e, b, "%s'%r':%r", (*any)++ ? "," : "", m->key, m->value);
+    const Member x = *m;                         /* tcc warns of what is passed on from behind a pointer to const */
+    put_json(e, b, "%s'%r':%r", (*any)++ ? "," : "", x.key, x.value);
 }
 
 /* Number of a JSON value: 1 when it is a finite one. */
@@ -1865,8 +1866,8 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     return 0;
 }
 
-static const char *const tokenizer_files[] = { "tokenizer.json", "tokenizer_config.json", "tokenizer.bin", "tokenizer.model",
-    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
+static const char *const tokenizer_files[] = { "tokenizer.json", "tokenizer_config.json", "tokenizer.bin",
+    "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
 
 /* A model folder's tokenizer: what stands where this one came from, and what is missing of what transformers needs. */
 static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context, const char *dir) {
@@ -1877,7 +1878,8 @@ static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, in
         "'clean_up_tokenization_spaces':false,'model_max_length':%u,'model_input_names':['input_ids',"
         "'attention_mask']}\n", t->piece[BOS], t->piece[end], t->piece[UNKNOWN], context);
     for (size_t i = 0; i < COUNT(tokenizer_files); i++) {
-        const char *name = tokenizer_files[i], *to = join(e, dir, "/", name), *source = siblings ? join(e, folder, name, "") : "";
+        const char *name = tokenizer_files[i], *to = join(e, dir, "/", name);
+        const char *source = siblings ? join(e, folder, name, "") : "";
         if (t->format && strcmp(name, t->format) == 0) source = from;
         if (e->error[0]) return -1;
         if (is_file(source)) TRY(copy_file(e, source, to));
@@ -2751,6 +2753,9 @@ static int find_model(Env *e, const char *path, const char *tokenizer, Source *s
     *s = (Source){ .given = path, .adapter = adapter_of(path) };
     if (s->adapter && !(s->given = copy(e, path, (size_t)(s->adapter - path) - 1))) return -1;
     TRY(find_data(e, s->given, &s->path));
+    const char *lora = join(e, s->path, "/", "adapter_config.json"), *own = join(e, s->path, "/", "config.json");
+    if (!lora || !own) return -1;
+    if (is_file(lora) && !is_file(own)) return fail(e, "%s: is an adapter, BASE+%s was expected", path, path);
     s->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, s->path);
     return s->tokenizer ? 0 : -1;
 }
@@ -4249,7 +4254,7 @@ static size_t pack(Batch *b, const Example *const *x, size_t n) {
         slot += slots;
         for (size_t t = P; t < R; t++) {
             b->target[rows->n] = x[i]->id[t + 1];
-            add_row(rows, x[i]->id[t], t, i, t + 1 >= x[i]->from);
+            add_row(rows, x[i]->id[t], t, i, t + 1 >= x[i]->from);               /* the loss mask: not the prompt */
         }
     }
     rows->n_seq = i;
@@ -4653,13 +4658,14 @@ static int among(uint32_t c, const char *signs) { return c && c < 0x80 && strchr
 
 static unsigned class_of(uint32_t c) {
     static const struct { uint32_t from, to; unsigned is; } wide[] = {       /* the first that fits */
-        { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x2000, 0x200a, BLANK }, { 0x2028, 0x2029, BLANK },
-        { 0x202f, 0x202f, BLANK }, { 0x3000, 0x3000, BLANK }, { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN },
+        { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x1680, 0x1680, BLANK }, { 0x2000, 0x200a, BLANK },
+        { 0x2028, 0x2029, BLANK }, { 0x202f, 0x202f, BLANK }, { 0x205f, 0x205f, BLANK }, { 0x3000, 0x3000, BLANK }, { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN },
         { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
         { 0xa6, 0xa6, ICON }, { 0xa7, 0xa7, PUNCT }, { 0xb6, 0xb6, PUNCT }, { 0xb4, 0xb4, AFFIX | QUOTE },
         { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 },
-        { 0xf7, 0xf7, 0 }, { 0x61f, 0x61f, SIGN | STOP }, { 0x60c, 0x61f, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP }, { 0x964, 0x965, SIGN | STOP },
-        { 0x2013, 0x2014, SIGN }, { 0x2018, 0x201e, SIGN | QUOTE }, { 0x200b, 0x200f, 0 }, { 0xfffc, 0xfffd, ICON }, { 0x205f, 0x205f, BLANK }, { 0x1680, 0x1680, BLANK }, { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT },
+        { 0xf7, 0xf7, 0 }, { 0x61f, 0x61f, SIGN | STOP }, { 0x60c, 0x61e, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP },
+        { 0x964, 0x965, SIGN | STOP }, { 0x200b, 0x200f, 0 }, { 0x2013, 0x2014, SIGN }, { 0x2018, 0x201e, SIGN | QUOTE },
+        { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT }, { 0xfffc, 0xfffd, ICON },
         { 0x20a0, 0x20bf, MONEY }, { 0x2060, 0x20ff, 0 }, { 0x2190, 0x2194, 0 }, { 0x2200, 0x22ff, 0 },
         { 0x2100, 0x2bff, ICON }, { 0x3002, 0x3002, SIGN | STOP }, { 0x3001, 0x303f, SIGN },
         { 0xff01, 0xff01, SIGN | STOP }, { 0xff1f, 0xff1f, SIGN | STOP }, { 0xff02, 0xff20, SIGN },
@@ -5338,7 +5344,8 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
  *
  * If F is the distribution function of s over the teacher's answers to x, the best of N is drawn from
  *     p*(y) = N F(s(y))^(N-1) p(y)      KL(p* | p) = log N - (N-1)/N, 1.4 nats for ten   (s without ties)
- * which the student imitates: the teacher, its answers weighted by rank. What it never says can't be chosen.
+ * which the student imitates: the teacher, its answers weighted by rank. What it never says can't be chosen. The best
+ * is chosen prompt by prompt, for over a whole pool it would be prompts that are selected, those with short answers say.
  *
  * A rule is `first`, `random`, or a list like "toxicity:min,mtld:max": the first field decides, the next ones
  * settle its ties, then the lowest candidate number does. Filters (`--where "words>=5"`) make candidates ineligible. An
@@ -5368,7 +5375,8 @@ static int parse_rule(Env *e, const char *text, const char *where, size_t among,
         size_t at = 0, n;
         while (at < one.n && !strchr("<>=", one.s[at])) at++;
         n = at + 1 < one.n && one.s[at] != '=' && one.s[at + 1] == '=' ? 2 : 1;
-        Span field = trim((Span){ one.s, at }), bound = at + n < one.n ? trim((Span){ one.s + at + n, one.n - at - n }) : span("");
+        Span field = trim((Span){ one.s, at }), bound = span("");
+        if (at + n < one.n) bound = trim((Span){ one.s + at + n, one.n - at - n });
         if (rule->filters++ == COUNT(rule->filter) || !field.n || field.n > 60 || !bound.n
             || parse_number(bound.s, bound.n, &f->bound) != bound.n)
             return fail(e, "--where \"%s\": FIELD<NUMBER was expected, %zu of them at most", where, COUNT(rule->filter));
@@ -5382,7 +5390,8 @@ static int eligible(const Rule *rule, const Record *r, int full) {
     if ((rule->among && r->candidate >= rule->among) || (full && trim(r->completion).n == 0)) return 0;
     for (const Filter *f = rule->filter; f < rule->filter + rule->filters; f++) {
         double x;
-        if (!record_field(r->raw, f->field, &x) || !strchr(f->op, x < f->bound ? '<' : x > f->bound ? '>' : '=')) return 0;
+        if (!record_field(r->raw, f->field, &x)) return 0;
+        if (!strchr(f->op, x < f->bound ? '<' : x > f->bound ? '>' : '=')) return 0;
     }
     return 1;
 }
@@ -5460,6 +5469,8 @@ static void show_selection(const Rule *rule, const Selection *s) {
     size_t kept = s->prompts - s->dropped;
     fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied (%.1f %%), %zu empty, %zu cut off\n",
         s->prompts, s->candidates, s->dropped, s->tied, percent(s->tied, kept), s->empty, s->cut);
+    if (s->prompts > 1 && s->candidates == s->prompts)
+        fprintf(stderr, "actinh: each prompt has one answer, nothing was to be chosen: have the records an id?\n");
     if (s->n_all) fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule->order[0].field,
         mean(s->all, s->n_all), mean(s->first, s->n_first), mean(s->chosen, s->n_chosen));
     for (size_t k = 0; s->teachers > 1 && k < s->teachers; k++)
@@ -5921,7 +5932,8 @@ static int answer_chunk(Env *e, Asking *a, Progress *bar, size_t done) {
     static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Record *r = &a->r;
     Question *q[CHUNK];
-    Sampler x = { .m = a->m, .s = *a->s, .places = a->s->k < 160 ? 160 : a->s->k, .ended = write_answered, .listener = a };
+    Sampler x = { .m = a->m, .s = *a->s, .places = a->s->k < 160 ? 160 : a->s->k, .ended = write_answered,
+        .listener = a };
     int any = 0;
     NEW(a->p, CHUNK);
     for (a->n = a->next = 0; a->n < CHUNK && (any = next_record(a->e, a->rs, r)) > 0;) {
@@ -5974,7 +5986,8 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
  */
 static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
     { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-k", "0" },
-    { "top-p", "1" }, { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" }, { "only", "yes" },
+    { "top-p", "1" }, { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" },
+    { "only", "yes" },
     { "prompt", "{prompt|instruction}" }, { "answer", "{choice}" }, { "choices", "{choices.*}" }, { "labels", "" },
     { "gold", "{answer}" }, { "tags", "" }, { "unknown", "" }, { "target", "" }, { "opposite", "" }, { "aside", "" },
     { "group", "" }, { "by", "" }, { "clean", "" }, { "encode", "" }, { "bos", "yes" }, { "of", "" } };
@@ -6255,8 +6268,8 @@ static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *
     return 0;
 }
 
-/* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. Of what is too long for the model
- * the beginning is lost. */
+/* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. Of what is too long for the
+ * model the beginning is lost. */
 static int add_probe(Profile *w, Part *p, Here *h, const Record *r, Option *c, double *ll) {
     Env *e = w->e;
     TRY(room(e, &w->probe, w->probes, &w->cap_probes, sizeof *w->probe));
@@ -7253,7 +7266,8 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
         .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16, .rslora = c->value[O_rslora] != NULL,
         .targets = targets ? targets : "q_proj,v_proj" };
     if (!t->lora && (targets || t->rslora || c->value[O_alpha]))
-        return fail(e, "tune: option %s: belongs to --lora RANK", targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
+        return fail(e, "tune: option %s: belongs to --lora RANK",
+            targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
     if (t->cosine || strcmp(schedule, "constant") == 0) return 0;
     return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", schedule);
 }
@@ -7293,8 +7307,8 @@ static int verb_tune(Env *e, Call *c) {
     }
     TRY(tune(e, &w.m, &t, &w.form, c->file[1], trail, &dropped));
     if (dropped && !e->quiet)
-        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n", dropped,
-            t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
+        fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n",
+            dropped, t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
             t.max_length < w.m.c.ctx ? "--max-length" : "the model's context");
     if (trail->dir) release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
     return 0;
@@ -7516,7 +7530,8 @@ static int verb_convert(Env *e, Call *c) {
     if (!gguf && strcmp(to, "hf")) return fail(e, "convert: option --to: hf or gguf was expected, found \"%s\"", to);
     while (kind <= most && strcmp(type, types[kind])) kind++;
     if (kind > most)
-        return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"", gguf ? " or q8_0" : "",
+        return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"",
+            gguf ? " or q8_0" : " (with --to gguf also q8_0)",
             type);
     int any = begin_work(e, c, NULL, gguf ? NULL : files, &w);
     if (any) return any;
@@ -7648,7 +7663,8 @@ static int verb_info(Env *e, Call *c) {
     const Config *k = &w.m.c;
     size_t active, all = count_parameters(&w.m, &active);
     put_format(e, &w.b, "%s: %s\n", w.m.path, k->E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
-    put_format(e, &w.b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu of %zu, key/value heads %zu\n", k->L,
+    put_format(e, &w.b,
+        "  layers %zu, hidden %zu, feed-forward %zu, heads %zu (of %zu numbers), key/value heads %zu\n", k->L,
         k->H, k->F, k->Q, k->D, k->K);
     if (k->E > 1) put_format(e, &w.b, "  experts %zu, of which a token uses %zu\n", k->E, k->top);
     put_format(e, &w.b, "  vocabulary %zu, context %zu, head %s\n  parameters %zu, active %zu\n", k->V, k->ctx,
@@ -8296,8 +8312,9 @@ static void put_unequal(Env *e, Buf *b, Span x, Span y) {
         size_t from = 0;                         /* quoted from shortly before they part */
         while (from < m.value.n && from < other.n && m.value.s[from] == other.s[from]) from++;
         for (from = from > 40 ? from - 20 : 0; from && (m.value.s[from] & 0xc0) == 0x80;) from--;
-        Span claimed = { m.value.s + from, m.value.n - from }, here = { from ? other.s + from : other.s, other.n - from };
         const char *dots = from ? ".." : "";
+        Span claimed = { m.value.s + from, m.value.n - from }, here = other;
+        if (from) { here.s += from; here.n -= from; }
         put_format(e, b, ": claimed %s%.*s, here %s%.*s", dots, SHOWN(claimed), dots, SHOWN(here));
         return;
     }
@@ -8362,8 +8379,8 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
         int o = find_option(f->as, strlen(f->as));
         TRY(check_name(e, f->name, 1));
         if (!path)
-            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name (--in DIR: where else to look)",
-                f->as, f->name, f->hash);
+            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name (--in DIR: where else to "
+                "look)", f->as, f->name, f->hash);
         if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = path; continue; }
         TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
         if (!is_file(home)) TRY(place(e, path, home));
@@ -8428,8 +8445,11 @@ static int redo_step(const Audit *a, Claim *x, Call *c, Span log, size_t step, s
         put_format(&x->env, &x->says, ", %zu steps are claimed, its options and records make %zu", all, w->steps);
         x->state = OTHER;
     }
-    for (const Entry *f = x->file + x->n_in; done == 0 && step == all && f < x->file + x->n && x->state == SPOTTED; f++)
-        if (strcmp(f->name, "steps.jsonl")) done = compare(&x->env, x, f->name, f->hash, join(&x->env, out, "/", f->name));
+    for (size_t k = x->n_in; step == all && k < x->n && done == 0 && x->state == SPOTTED; k++) {
+        const Entry *f = x->file + k;
+        const char *made = join(&x->env, out, "/", f->name);
+        if (strcmp(f->name, "steps.jsonl")) done = compare(&x->env, x, f->name, f->hash, made);
+    }
     env_free(&inner);
     return done;
 }
@@ -8451,8 +8471,8 @@ static int same_prompts(Env *e, const Call *c, Claim *x, Span answers, size_t k)
     close_in(&rs.in);
     if (any < 0 || (good && !answers.n)) return any;
     x->state = OTHER;
-    put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their order",
-        r.number + 1, k);
+    put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their "
+        "order", r.number + 1, k);
     return 0;
 }
 
@@ -8527,11 +8547,12 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
         return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
     TRY(bit == RUN ? redo_run(e, a, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
+    const char *out_path = c.value[O_output];
     for (const Entry *out = f; out < end; out++)
-        TRY(compare(e, x, out->name, out->hash, folder ? join(e, c.value[O_output], "/", out->name) : c.value[O_output]));
+        TRY(compare(e, x, out->name, out->hash, folder ? join(e, out_path, "/", out->name) : out_path));
     Audit made = { 0 };
-    if (folder) TRY(walk(e, &made, c.value[O_output], 0, 0));
-    for (size_t i = 0; i < made.n_known; i++) {                  /* what was made too, though the receipt does not name it */
+    if (folder) TRY(walk(e, &made, out_path, 0, 0));
+    for (size_t i = 0; i < made.n_known; i++) {                  /* what was made too, but the receipt does not name */
         const char *name = base_name(made.known[i].path);
         const Entry *out = f;
         while (out < end && strcmp(out->name, name)) out++;
@@ -8566,7 +8587,8 @@ static void print_given(Env *e, const Audit *a) {
         for (size_t k = 0; k < x->n_in; k++) {
             const Entry *f = x->file + k;
             if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
-                printf("given, not re-computed: %-12s %-32s sha256 %s, as %s\n", f->as, f->name, f->hash, find_known(a, f->hash));
+                printf("given, not re-computed: %-12s %-32s sha256 %s, as %s\n", f->as, f->name, f->hash,
+                    find_known(a, f->hash));
         }
 }
 

@@ -603,7 +603,7 @@ def check_samples(m, model, prompts, sampling, actinh, d):
 LORA = 'q_proj k_proj v_proj o_proj gate_proj up_proj down_proj w1 w2 w3 gate lm_head'.split()
 
 def main():
-    program = os.path.abspath(sys.argv[1])
+    program = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else 'actinh')
     common = {'hidden_size': 20, 'num_hidden_layers': 2, 'num_attention_heads': 4, 'num_key_value_heads': 2,
               'head_dim': 6, 'vocab_size': VOCABULARY, 'max_position_embeddings': 48, 'rms_norm_eps': 1e-5,
               'bos_token_id': 1, 'eos_token_id': 2}

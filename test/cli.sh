@@ -606,6 +606,7 @@ say $D/x '{"prompt":"p","completion":"a"}\n{"prompt":"q","completion":"b"}\n'; c
 "$A" gather $D/x $D/y --quiet | "$A" score --quiet | "$A" select --by words:max --quiet > $D/z; [ "$(wc -l < $D/z)" -eq 2 ] && ok || bad 'gather without ids' "$(cat $D/z)"
 say $D/x '{"id":"a","completion":"x"}\n{"id":"b","completion":"x"}\n{"id":"a","completion":"y"}\n'; no 'score: shards of what does not stand together' 'record 3.*"a" comes back' "$A" score $D/x --shard 0/2 -o $O
 no 'a prompt and a file of prompts' 'found both' "$A" sample $M $D/p.jsonl -p x -o $O
+no 'an adapter alone' 'is an adapter, BASE\+' "$A" generate $L x -o $O
 no '--alpha without --lora' '--alpha.*--lora' "$A" tune $M $D/talk.jsonl --alpha 3 -o $O
 say $D/x 'teachers = dense\nteachers = moe\n'; no 'a key twice' 'line 2: key "teachers" is there twice' "$A" run $D/x -o $O
 # asked RECORD SUITE-LINES: a suite of one file of one record
