@@ -8586,9 +8586,10 @@ static void print_given(Env *e, const Audit *a) {
     for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
         for (size_t k = 0; k < x->n_in; k++) {
             const Entry *f = x->file + k;
+            const char *path = find_known(a, f->hash);
             if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
-                printf("given, not re-computed: %-12s %-32s sha256 %s, as %s\n", f->as, f->name, f->hash,
-                    find_known(a, f->hash));
+                printf("given, not re-computed: %-12s %-32s sha256 %s%s%s\n", f->as, f->name, f->hash,
+                    path ? ", as " : "", path ? path : "");
         }
 }
 
@@ -8643,7 +8644,7 @@ static int verb_verify(Env *e, Call *c) {
     size_t count[LEFT + 1] = { 0 };
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
-    if (is_dir(c->file[0])) TRY(walk(e, &a, join(e, c->file[0], "/..", ""), 16, 0));          /* what stands beside it */
+    if (is_dir(c->file[0])) TRY(walk(e, &a, join(e, c->file[0], "/..", ""), 15, 0));  /* beside it, and in folders there */
     if (c->value[O_in]) TRY(walk(e, &a, c->value[O_in], 0, 0));
     if (find_data(e, "words.txt", &data) == 0)
         TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
