@@ -5661,7 +5661,7 @@ static size_t bin_edges(const Guess *g, size_t n, size_t bins, int equal_width, 
 
 /* Sum over bins |bin|/n |mean confidence - mean correctness|. */
 static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
-    double edge[MOST_BINS], total = 0.0;
+    double edge[MOST_BINS] = { 0 }, total = 0.0;
     qsort(g, n, sizeof *g, by_confidence);
     for (size_t i = 0, at = 0, k = bin_edges(g, n, bins, equal_width, edge); i < k; i++) {
         double p = 0.0, right = 0.0;
@@ -7727,7 +7727,7 @@ static int split_words(Env *e, const Recipe *r, const char *text, const char **w
 }
 
 static const char *words_of(const Recipe *r, const char *key) {
-    return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite");
+    return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
 }
 
 /* A recipe, and all that can be known to be wrong with it before the work begins. */
@@ -8789,7 +8789,7 @@ static const Verb verbs[] = {
     { "tune", TUNE, 2, 2, verb_tune, "MODEL FILE -o DIR", "fine-tune a model on answers (a config.json: train one)",
       "    ./actinh tune data/moe data/suites/held-out.jsonl -o student --epochs 2 --batch 16 --lr 2e-4" },
     { "profile", PROFILE, 2, MANY, verb_profile, "MODEL SUITE...", "measure a model, with intervals",
-      "    ./actinh profile data/moe data/suites/demo.suite -o base.figures" },
+      "    ./actinh profile data/moe data/suites/demo.suite --stereotypes data/stereotypes.txt -o base.figures" },
     { "gather", GATHER, 1, MANY, verb_gather, "FILE...", "bring each prompt's answers together",
       "    for m in dense moe; do ./actinh sample data/$m data/suites/talk.jsonl -o $m.jsonl; done\n"
       "    ./actinh gather dense.jsonl moe.jsonl -o both.jsonl" },

@@ -117,7 +117,7 @@ prompts  = $B/mini/prompts.jsonl
 choices  = base, words:max
 sample   = -n 3 --max-tokens 8
 tune     = --epochs 1 --batch 3 --max-length 24
-profile  = $B/mini/mini.suite
+profile  = $B/mini/mini.suite --stereotypes data/stereotypes.txt
 END
 ./actinh run "$B/mini/recipe" -o "$B/here" --quiet >"$B/here.table" 2>"$B/log" || bad "a whole recipe" "$(tail -n 1 "$B/log")"
 whole "aarch64" qemu-aarch64-static aarch64-linux-gnu-gcc -std=c99 -O2 -static

@@ -52,13 +52,13 @@ disturbed tune student tune data/dense $D/lesson --epochs 2 --batch 16 --lr 1e-3
 disturbed lora adapter tune data/moe $D/lesson --lora 4 --epochs 2 --batch 16 --lr 1e-3 --checkpoint 7 --threads 1
 mkdir $D/s; cp data/suites/*.jsonl $D/s; sed 's/^samples = .*/samples = 3/; s/^max-tokens = .*/max-tokens = 100/' data/suites/demo.suite >$D/s/demo.suite
 printf '\n[more]\nkind = sample\nitems = peoples.jsonl\nsamples = 3\nmax-tokens = 40\nreport = words\n' >>$D/s/demo.suite
-disturbed profile figures profile data/moe $D/s/demo.suite --threads 1
-"$A" profile data/moe $D/s/demo.suite --threads 1 --quiet -o $D/figures & pid=$!           # what is there is not made again
+disturbed profile figures profile data/moe $D/s/demo.suite --stereotypes data/stereotypes.txt --threads 1
+"$A" profile data/moe $D/s/demo.suite --stereotypes data/stereotypes.txt --threads 1 --quiet -o $D/figures & pid=$!           # what is there is not made again
 i=0; while [ ! -s $D/figures.1.part ] && [ $i -lt 500 ]; do sleep 0.02; i=$((i + 1)); done
 kill -9 $pid; wait $pid 2>/dev/null
 printf '\000\000\000\000\000\000\360\277' | dd of=$D/figures.0.part conv=notrunc 2>/dev/null          # log-probability -1
-"$A" profile data/moe $D/s/demo.suite --threads 1 --quiet -o $D/figures
-"$A" profile data/moe $D/s/demo.suite --quiet >$D/x
+"$A" profile data/moe $D/s/demo.suite --stereotypes data/stereotypes.txt --threads 1 --quiet -o $D/figures
+"$A" profile data/moe $D/s/demo.suite --stereotypes data/stereotypes.txt --quiet >$D/x
 for f in figures x; do grep -v '"questions"' $D/$f >$D/$f.other; done
 if [ -f $D/figures.0.part ] || [ -f $D/figures.1.part ] || cmp -s $D/figures $D/x || ! cmp -s $D/figures.other $D/x.other; then bad 'profile: what was there was not used, or stays'; else ok; fi
 
