@@ -8,7 +8,7 @@ R=test/build/sanitize$(echo "$only" | tr -c 'a-zA-Z0-9\n' _)
 B=$PWD/$R
 rm -rf "$B"; mkdir -p "$B"
 if [ -z "$only" ]; then
-    printf '%s\n' 'ASan and UBSan' MSan hardened '32 bits' valgrind >"$B/names"
+    printf '%s\n' 'ASan and UBSan' '32 bits' MSan valgrind hardened >"$B/names"
     xargs -P "${JOBS:-2}" -I{} sh -c 'sh test/sanitize.sh "{}" >"$0/{}.out"' "$B" <"$B/names"
     while read -r name; do
         sed '$d' "$B/$name.out"
