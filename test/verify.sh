@@ -23,11 +23,11 @@ printf '[talk]\nkind = sample\nitems = talk.jsonl\nsamples = 2\nmax-tokens = 20\
 pool=sampled-dense-1.jsonl scored=scored-dense-1.jsonl chosen=dense-moe-words_max-1.jsonl student=dense-moe-words_max-1 figures=dense-moe-words_max-1.figures
 
 options=
-mkdir $D/in; mv $D/p $D/mini.recipe $D/mini.suite $D/talk.jsonl $D/in/
-# WHAT STATUS PATTERN..: verify of $D/x ends with STATUS and says every PATTERN; "!P" must not be said
+mkdir $D/in $D/v; mv $D/p $D/mini.recipe $D/mini.suite $D/talk.jsonl $D/in/
+# WHAT STATUS PATTERN..: verify of $D/v/x ends with STATUS and says every PATTERN; "!P" must not be said
 says() {
     what=$1 status=$2; shift 2
-    "$A" verify $D/x --in $D/in $options --quiet >$D/said 2>$D/err; s=$?
+    "$A" verify $D/v/x --in $D/in $options --quiet >$D/said 2>$D/err; s=$?
     [ $s = "$status" ] || { bad "$what: status $s, expected $status: $(tail -n 3 $D/said) $(cat $D/err)"; return; }
     for p in "$@"; do
         case $p in
@@ -40,13 +40,13 @@ says() {
 }
 tampered() { # WHAT STATUS SED-SCRIPT FILE PATTERN...
     what=$1 status=$2 script=$3 file=$4; shift 4
-    cp -R $D/run $D/x
-    sed "$script" $D/x/$file >$D/y; cmp -s $D/y $D/x/$file && bad "$what: nothing was changed"
-    mv $D/y $D/x/$file
+    cp -R $D/run $D/v/x
+    sed "$script" $D/v/x/$file >$D/y; cmp -s $D/y $D/v/x/$file && bad "$what: nothing was changed"
+    mv $D/y $D/v/x/$file
     says "$what" "$status" "$@"
-    rm -rf $D/x
+    rm -rf $D/v/x
 }
-cp -R $D/run $D/x; says 'untouched' 0 '7 of 7 results have the same bits; 0 other' 'given, not re-computed: model  *dense/model.safetensors' '!OTHER'; rm -rf $D/x
+cp -R $D/run $D/v/x; says 'untouched' 0 '7 of 7 results have the same bits; 0 other' 'given, not re-computed: model  *dense/model.safetensors' '!OTHER'; rm -rf $D/v/x
 tampered 'a candidate' 1 '5s/"completion":" [A-Z]/"completion":" x/' $pool "^OTHER .*$pool.receipt; $pool: was changed after.*line 5, id .talk-1., candidate 1, field \"completion\": claimed" 'same .*scored' '1 other bits, 0 could'
 tampered 'a score' 1 '7s/"words":[0-9]*/"words":999/' $scored "^OTHER .*$scored.receipt; $scored: was changed.*line 7, id .*field \"scores\", field \"words\": claimed 999.*, here [0-9]" '1 other bits, 0 could'
 tampered 'a chosen answer' 1 '2s/"candidate":[0-9]/"candidate":9/' $chosen "^OTHER .*$chosen.receipt.*line 2.*field \"candidate\": claimed 9" '1 other bits, 0 could'
@@ -66,66 +66,66 @@ tampered 'an input where it writes' 2 '/"in":/s/"as":"answers"/"as":"output"/' $
 tampered 'a verb that is none' 2 's/"verb":"score"/"verb":"rm"/' $scored.receipt '^unknown .*there is no verb "rm"'
 tampered 'another spec' 2 's/"spec":[0-9]*/"spec":99/' $scored.receipt '^unknown .*of spec 99'
 # one bit of a model, in the middle of the file
-cp -R $D/run $D/x
-f=$D/x/$student/model.safetensors; n=$(($(wc -c <$f) / 2))
+cp -R $D/run $D/v/x
+f=$D/v/x/$student/model.safetensors; n=$(($(wc -c <$f) / 2))
 { head -c $n $f; printf '\001'; tail -c +$((n + 2)) $f; } >$D/y; mv $D/y $f
 says 'a bit of a model' 1 "^OTHER .*$student/receipt.json; model.safetensors: was changed.*tensor model.layers.[0-9].*number [0-9]*: claimed -*0x1[.0-9a-fp+-]*, here -*0x1" "same .*$figures" '1 other bits, 0 could'
-rm -rf $D/x
+rm -rf $D/v/x
 # a base model: what was given has other bytes
-cp -R $D/run $D/x; cp -R data $D/in/data; f=$D/in/data/dense/model.safetensors
+cp -R $D/run $D/v/x; cp -R data $D/in/data; f=$D/in/data/dense/model.safetensors
 { head -c 5000 $f; printf '\001'; tail -c +5002 $f; } >$D/y; mv $D/y $f
-( cd $D && ACTINH_DATA=$D/in/data; export ACTINH_DATA; "$A" verify x --in in --quiet >said 2>err ); s=$?
+( cd $D/v && ACTINH_DATA=$D/in/data; export ACTINH_DATA; "$A" verify x --in ../in --quiet >../said 2>../err ); s=$?
 if [ $s = 2 ] && grep -q "^unknown .*$pool.receipt: its model \"dense/model.safetensors\".*not to be found" $D/said; then ok; else bad "a bit of a base model: status $s: $(grep -v ^same $D/said | head -n 3)"; fi
 rm -rf $D/in/data
 # a LoRA adapter, and a model that is BASE+ADAPTER
 mkdir $D/lora; options=
 "$A" tune data/moe $D/run/$chosen --lora 4 --epochs 1 --batch 8 --lr 1e-3 -o $D/lora/adapter --quiet
 "$A" sample data/moe+$D/lora/adapter $D/in/p -n 2 --max-tokens 20 -o $D/lora/pool --quiet
-mv $D/x $D/x.run; cp -R $D/lora $D/x; cp $D/run/$chosen $D/in/
+mv $D/v/x $D/v/x.run; cp -R $D/lora $D/v/x; cp $D/run/$chosen $D/in/
 says 'LoRA' 0 '2 of 2 results have the same bits'
-rm -rf $D/x $D/in/$chosen; mv $D/x.run $D/x
+rm -rf $D/v/x $D/in/$chosen; mv $D/v/x.run $D/v/x
 # in parts
 options='--spot 3 --seed 5'; says 'spot' 0 "$pool.receipt: 3 of 24 prompts checked" "$student/receipt.json: 3 of 12 steps checked" 'as far as they were looked at (2 in parts)'
 options='--step 8'; says 'step' 0 "$student/receipt.json: 1 of 12 steps checked" '1 of 1 results'
-mv $D/x $D/whole
+mv $D/v/x $D/whole
 # a cheat who knows what a receipt holds: after FILE was changed RECEIPT has its size and hash
 rehash() { # RECEIPT FILE
     name=${2##*/}
     sed "/\"out\":/,\$s/\(\"name\":\"$name\",\"bytes\":\)[0-9]*\(,\"sha256\":\"\)[0-9a-f]*/\1$(($(wc -c <$2)))\2$(sha256sum <$2 | cut -c1-64)/" $1 >$D/y
     cmp -s $D/y $1 && bad "rehash $2: nothing was changed"; mv $D/y $1
 }
-fresh() { rm -rf $D/x; cp -R $D/whole $D/x; }
-fresh; sed '8s/"norm":"0x1./"norm":"0x1.3/' $D/whole/$student/steps.jsonl >$D/x/$student/steps.jsonl
+fresh() { rm -rf $D/v/x; cp -R $D/whole $D/v/x; }
+fresh; sed '8s/"norm":"0x1./"norm":"0x1.3/' $D/whole/$student/steps.jsonl >$D/v/x/$student/steps.jsonl
 options='--spot 2'; says 'spot: a result that was changed' 1 "^OTHER .*$student/receipt.json; steps.jsonl: was changed after"
-rehash $D/x/$student/receipt.json $D/x/$student/steps.jsonl
+rehash $D/v/x/$student/receipt.json $D/v/x/$student/steps.jsonl
 options='--step 8'; says 'a wrong step' 1 '^OTHER .*step 8, field "norm": claimed .0x1.3'
 options='--step 7'; says 'the step before' 0 '1 of 12 steps checked; the weights were not'
 options='--step 13'; says 'no such step' 2 'it has 12 steps'
-head -n 9 $D/whole/$student/steps.jsonl >$D/x/$student/steps.jsonl; rehash $D/x/$student/receipt.json $D/x/$student/steps.jsonl
+head -n 9 $D/whole/$student/steps.jsonl >$D/v/x/$student/steps.jsonl; rehash $D/v/x/$student/receipt.json $D/v/x/$student/steps.jsonl
 options='--step 7'; says 'fewer steps than were taken' 1 '^OTHER .*9 steps are claimed, its options and records make 12'
-fresh; rm $D/x/$student/model.safetensors
+fresh; rm $D/v/x/$student/model.safetensors
 options='--spot 2'; says 'spot: a model that is gone' 2 '^unknown .*model.safetensors itself is not there'
-cp data/moe/model.safetensors $D/x/$student/; says 'spot: another model' 1 '^OTHER .*model.safetensors: was changed'
-rehash $D/x/$student/receipt.json $D/x/$student/model.safetensors
+cp data/moe/model.safetensors $D/v/x/$student/; says 'spot: another model' 1 '^OTHER .*model.safetensors: was changed'
+rehash $D/v/x/$student/receipt.json $D/v/x/$student/model.safetensors
 options='--step 12'; says 'the last step ends with another model' 1 '^OTHER .*model.safetensors: has other bits, tensor'
-fresh; sed '/"name":"model.safetensors"/d; s/^ *{"name":"config.json"/"out":[{"name":"config.json"/' $D/whole/$student/receipt.json >$D/x/$student/receipt.json
-cp data/moe/model.safetensors $D/x/$student/
+fresh; sed '/"name":"model.safetensors"/d; s/^ *{"name":"config.json"/"out":[{"name":"config.json"/' $D/whole/$student/receipt.json >$D/v/x/$student/receipt.json
+cp data/moe/model.safetensors $D/v/x/$student/
 options=; says 'a model that its receipt leaves out' 1 '^OTHER .*model.safetensors: has other bits'
-fresh; printf x >>$D/x/$student/tokenizer.bin
+fresh; printf x >>$D/v/x/$student/tokenizer.bin
 says 'a copied tokenizer' 1 '^OTHER .*tokenizer.bin: has other bits'
-fresh; sed 's/+[0-9]*%/+99%/' $D/whole/table.txt >$D/x/table.txt; cmp -s $D/x/table.txt $D/whole/table.txt && bad 'the table was not changed'
+fresh; sed 's/+[0-9]*%/+99%/' $D/whole/table.txt >$D/v/x/table.txt; cmp -s $D/v/x/table.txt $D/whole/table.txt && bad 'the table was not changed'
 says 'the table' 1 '^OTHER .*x/receipt.json; table.txt: was changed'
 options='--spot 2'
 for how in '$d' '2{h;d};5{p;x}' '$p'; do
-    fresh; sed "$how" $D/whole/$pool >$D/x/$pool; rehash $D/x/$pool.receipt $D/x/$pool
+    fresh; sed "$how" $D/whole/$pool >$D/v/x/$pool; rehash $D/v/x/$pool.receipt $D/v/x/$pool
     says "spot: answers by $how" 1 "^OTHER .*$pool.receipt, at prompt [0-9]*: the answers are not those"
 done
-fresh; "$A" verify $D/x/$pool --in $D/in --step 1 --quiet >$D/said 2>$D/err; grep -q 'no receipt of tune' $D/err && ok || bad "--step of answers: $(cat $D/err)"
-sed '4s/"completion":"\(.*\)","teacher"/"completion":"\1!","teacher"/' $D/whole/$pool >$D/x/$pool
+fresh; "$A" verify $D/v/x/$pool --in $D/in --step 1 --quiet >$D/said 2>$D/err; grep -q 'no receipt of tune' $D/err && ok || bad "--step of answers: $(cat $D/err)"
+sed '4s/"completion":"\(.*\)","teacher"/"completion":"\1!","teacher"/' $D/whole/$pool >$D/v/x/$pool
 options=; says 'the end of a long answer' 1 '^OTHER .*field "completion": claimed \.\..*!", here \.\.'
 options=; fresh
 "$A" verify >$D/said && grep -q 'the same bits as everywhere' $D/said && ok || bad 'the build'
-"$A" verify $D/x/$pool --in $D/in --quiet >$D/said && grep -q '1 of 1 results' $D/said && ok || bad "one file: $(cat $D/said)"
+"$A" verify $D/v/x/$pool --in $D/in --quiet >$D/said && grep -q '1 of 1 results' $D/said && ok || bad "one file: $(cat $D/said)"
 "$A" verify $D/nothing --quiet 2>$D/err; [ $? = 2 ] && grep -q nothing $D/err && ok || bad "nothing to verify"
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
