@@ -3063,22 +3063,23 @@ static float float_of(uint32_t u) { float x = 0; memcpy(&x, &u, 4); return x; }
 
 /* One tile: ROWS rows of A times two vectors of columns, j.. and 16 + j.., for weights of one type. b: the weights for
  * k = 0; scale: of int8 the factors d, [K/32][32]. Narrow weights are widened in registers, exactly: a word holds two BF16,
- * of columns j and 16 + j, each the upper half of a binary32; or four int8, two of k and two of k + 1, which become
- * binary32 and then have their one rounding, d q, as in widen(). What the next page holds is asked for AHEAD bytes before. */
-enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 12, AHEAD = 2048 };
+ * of columns j and 16 + j, each the upper half of a binary32; or four int8, two of an even k and two of k + 1, which become
+ * binary32 and then have their one rounding, d q, as in widen(). That is done for the next k before this one's products: a
+ * processor looks only a hundred instructions ahead, and behind them it would begin when they are over (Q8_0, ten rows:
+ * 1.35 times as fast). So a step behind the last row is read. Memory is asked for AHEAD bytes before it is needed. */
+enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 12, AHEAD = 4096 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
     size_t K, int add);
 
-enum { AS_F32_AT_ONCE = 1, AS_BF16_AT_ONCE = 1, AS_INT8_AT_ONCE = 2 };        /* rows k that a step of b holds */
-#define WIDEN_AS_F32(N) w[0] = LOAD(Vec##N, b); w[1] = LOAD(Vec##N, b + APART * sizeof(float)); PREFETCH(b + AHEAD + 64);
-#define WIDEN_AS_BF16(N) Word##N x = LOAD(Word##N, b); w[0] = AS_VEC(N, x << 16); w[1] = AS_VEC(N, x & 0xffff0000u);
-#define WIDEN_AS_INT8(N) Word##N x = LOAD(Word##N, b) << (16 - 16 * part); \
-    w[0] = d[0] * TO_VEC(N, (Int##N)(x << 8) >> 24); w[1] = d[1] * TO_VEC(N, (Int##N)x >> 24);
+#define WIDEN_AS_F32(N, w, b, k) { w[0] = LOAD(Vec##N, b); w[1] = LOAD(Vec##N, b + APART * sizeof(float)); }
+#define WIDEN_AS_BF16(N, w, b, k) { Word##N x = LOAD(Word##N, b); w[0] = AS_VEC(N, x << 16); w[1] = AS_VEC(N, x & 0xffff0000u); }
+#define WIDEN_AS_INT8(N, w, b, k) { Word##N x = LOAD(Word##N, (b) - ((k) & 1) * 32) << (16 - 16 * ((k) & 1)); \
+    w[0] = d[0] * TO_VEC(N, (Int##N)(x << 8) >> 24); w[1] = d[1] * TO_VEC(N, (Int##N)x >> 24); }
 #define DEFINE_TILE(TYPE, N, ROWS, TARGET) \
 TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t col, const char *b, size_t step, \
     const float *scale, float *c, size_t ldc, size_t K, int add) { \
-    Vec##N acc[ROWS][2], w[2], zero = { 0 }, d[2]; \
+    Vec##N acc[ROWS][2], w[2], v[2], zero = { 0 }, d[2]; \
     size_t i, j, k = 0, end; \
     d[0] = d[1] = zero; \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) \
@@ -3086,14 +3087,14 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
     while (k < K) { \
         end = TYPE == AS_INT8 && K - k > 32 ? k + 32 : K; \
         if (TYPE == AS_INT8) UNROLL for (j = 0; j < 2; j++) d[j] = LOAD(Vec##N, scale + k + j * APART); \
-        for (; k < end; b += step) { \
-            PREFETCH(b + AHEAD); \
-            UNROLL for (size_t part = 0; part < TYPE##_AT_ONCE; part++, k++) { \
-                WIDEN_##TYPE(N) \
-                UNROLL for (i = 0; i < ROWS; i++) { \
-                    float y = a[i * row + k * col]; \
-                    UNROLL for (j = 0; j < 2; j++) acc[i][j] += y * w[j]; \
-                } \
+        if (TYPE != AS_F32) WIDEN_##TYPE(N, w, b, k) \
+        for (; k < end; k++, b += step) { \
+            PREFETCH(b + AHEAD); if (TYPE == AS_F32) PREFETCH(b + AHEAD + 64); \
+            if (TYPE != AS_F32) { v[0] = w[0]; v[1] = w[1]; WIDEN_##TYPE(N, w, b + step, k + 1) } \
+            else WIDEN_##TYPE(N, v, b, k) \
+            UNROLL for (i = 0; i < ROWS; i++) { \
+                float y = a[i * row + k * col]; \
+                UNROLL for (j = 0; j < 2; j++) acc[i][j] += y * v[j]; \
             } \
         } \
     } \
@@ -3135,12 +3136,11 @@ static const Tiles *best_tiles(void) {
 #endif
 }
 
-/* C [rows][width] (+)= A B, B's row k at b + k * step (of int8 two rows): a panel's up to 32 columns, or rows that stand
+/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand
  * elsewhere. Up to 31 numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
 static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
     size_t ldc, size_t rows, size_t width, size_t K, int add) {
     const Tiles *set = best_tiles();
-    const size_t bytes = type == AS_F32 ? sizeof(float) : 4;
     for (size_t r = 0, high; r < rows; r += high) {
         size_t tiles = (rows - r + set->high - 1) / set->high, ld = ldc;
         float edge[MOST_ROWS * PANEL], *to = c + r * ldc;
@@ -3151,7 +3151,7 @@ static void strip_of(int type, const float *a, size_t row, size_t col, const voi
             to = edge; ld = PANEL;
         }
         for (size_t j = 0; j < APART && j < width; j += set->lanes)
-            set->tile[type][high](a + r * row, row, col, (const char *)b + j * bytes, step, scale ? scale + j : NULL, to + j, ld,
+            set->tile[type][high](a + r * row, row, col, (const char *)b + j * 4, step, scale ? scale + j : NULL, to + j, ld,
                 K, add);
         for (size_t i = 0; width < PANEL && i < high; i++)
             memcpy(c + (r + i) * ldc, edge + i * PANEL, width * sizeof *to);
@@ -3232,46 +3232,72 @@ static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k
 }
 
 /* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels or, where they are NULL,
- * from the weights p: see load_tile. 256 rows of a panel are used at a time, so that they and what A has for them stay
- * in the nearest cache; the sums wait in C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow
- * weights as they go (but F16, which takes more than a shift); for many it is done once. A task is a panel and some rows:
- * a quarter of more than 64, 128 of more than 512; but 512 where a panel is widened first, which is then seldom done
- * twice. */
-static void product_of(const float *a, size_t row, size_t col, const float *panels, const Param *p, int back, float *c, size_t ldc,
-    size_t M, size_t N, size_t K, int add) {
-    size_t across = (N + PANEL - 1) / PANEL, rows = !panels ? (M > 512 ? 512 : M) : M > 512 ? 128 : M > 64 ? (M + 3) / 4 : M,
-        down = rows ? (M + rows - 1) / rows : 0;
-    int as_is = !panels && !back && p->narrow && p->t.type != F16 && M <= 2 * MOST_ROWS,
+ * from the weights p: see load_tile. */
+typedef struct {
+    const float *a; size_t row, col;
+    const float *panels; const Param *p; int back;
+    float *c; size_t ldc, M, N, K; int add;
+} Product;
+
+/* A task is a panel and some rows: a quarter of more than 64, 128 of more than 512; but 512 where a panel is widened
+ * first, which is then seldom done twice. */
+static size_t rows_a_task(const Product *x) {
+    return !x->panels ? (x->M > 512 ? 512 : x->M) : x->M > 512 ? 128 : x->M > 64 ? (x->M + 3) / 4 : x->M;
+}
+
+static size_t panels_of(size_t N) { return (N + PANEL - 1) / PANEL; }
+static size_t tasks_of(const Product *x) {
+    return x->M ? panels_of(x->N) * ((x->M + rows_a_task(x) - 1) / rows_a_task(x)) : 0;
+}
+
+/* 256 rows of a panel are used at a time, so that they and what A has for them stay in the nearest cache; the sums wait in
+ * C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow weights as they go (but F16, which
+ * takes more than a shift); for many it is done once. */
+static void do_task(const Product *x, size_t task) {
+    const Param *p = x->p;
+    size_t rows = rows_a_task(x), K = x->K, i = task / panels_of(x->N) * rows, n = task % panels_of(x->N) * PANEL,
+        width = x->N - n < PANEL ? x->N - n : PANEL, high = x->M - i < rows ? x->M - i : rows, depth;
+    int as_is = !x->panels && !x->back && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
-    long tasks = (long)(across * down);
+    static const size_t steps[] = { [AS_F32] = 128, [AS_BF16] = 64, [AS_INT8] = 32 };      /* bytes for one k */
+    const float *scale = NULL;
+    float tile[DEPTH * PANEL];
+    for (size_t k = 0; k == 0 || k < K; k += depth) {
+        const void *b = tile;
+        depth = (high == 1 && (x->panels || as_is)) || K - k < DEPTH ? K - k : DEPTH;
+        if (x->panels) b = x->panels + n * K + k * PANEL;
+        else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
+        else if (as_is) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
+        else load_tile(p, x->back, n, width, k, depth, tile);
+        strip_of(type, x->a + i * x->row + k * x->col, x->row, x->col, b, steps[type], scale, x->c + i * x->ldc + n, x->ldc, high, width,
+            depth, x->add || k);
+        if (!K) break;
+    }
+}
+
+/* Several products at once, whose C do not overlap: their tasks are one row of tasks, so that threads wait but once. Each
+ * takes neighbouring ones, for memory is read fastest in long streams. */
+static void multiply(const Product *x, size_t n) {
+    size_t tasks = 0, work = 0;
+    for (size_t i = 0; i < n; i++) { tasks += tasks_of(&x[i]); work += x[i].N * x[i].K * (x[i].M + 8); }
 #ifdef _OPENMP
-#pragma omp parallel for schedule(dynamic, (int)((size_t)tasks / (8 * THREADS) + 1)) if (N * K * (M + 8) > 400000)
+#pragma omp parallel for schedule(dynamic, (int)(tasks / (8 * THREADS) + 1)) if (work > 400000)
 #endif
-    for (long t = 0; t < tasks; t++) {
-        size_t i = (size_t)t / across * rows, n = (size_t)t % across * PANEL, width = N - n < PANEL ? N - n : PANEL,
-            high = M - i < rows ? M - i : rows, depth;
-        float tile[DEPTH * PANEL];
-        const float *scale = NULL;
-        for (size_t k = 0; k == 0 || k < K; k += depth) {
-            const void *b = tile;
-            depth = (high == 1 && (panels || as_is)) || K - k < DEPTH ? K - k : DEPTH;
-            if (panels) b = panels + n * K + k * PANEL;
-            else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
-            else if (as_is) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
-            else load_tile(p, back, n, width, k, depth, tile);
-            strip_of(type, a + i * row + k * col, row, col, b, type == AS_F32 ? PANEL * sizeof(float) : 64, scale, c + i * ldc + n,
-                ldc, high, width, depth, add || k);
-            if (!K) break;
-        }
+    for (long task = 0; task < (long)tasks; task++) {
+        const Product *one = x;
+        size_t t = (size_t)task;
+        for (; t >= tasks_of(one); one++) t -= tasks_of(one);
+        do_task(one, t);
     }
 }
 
 static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc, size_t M, size_t N,
     size_t K, int add) {
-    product_of(a, row, col, panels, NULL, 0, c, ldc, M, N, K, add);
+    const Product x = { a, row, col, panels, NULL, 0, c, ldc, M, N, K, add };
+    multiply(&x, 1);
 }
 
-static size_t panel_size(size_t N, size_t K) { return (N + PANEL - 1) / PANEL * PANEL * K; }
+static size_t panel_size(size_t N, size_t K) { return panels_of(N) * PANEL * K; }
 
 /* Panels of B = W': for y = Wx. */
 static void pack_weights(const Param *p) {
@@ -3316,7 +3342,7 @@ static int pack_model(Env *e, Model *m) {
         if (!p->w) TRY(check_finite(e, p, NULL));
         if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
         if (narrow_bytes(p)) {
-            p->narrow = get(e, panel_size(p->rows, p->cols) / PANEL, narrow_bytes(p));
+            p->narrow = get(e, panel_size(p->rows, p->cols) / PANEL + 2, narrow_bytes(p));        /* see DEFINE_TILE */
             if (!p->narrow) return -1;
             pack_narrow(p);
             continue;
@@ -3408,14 +3434,29 @@ static void rmsnorm_back(const float *x, const Param *p, size_t R, size_t H, flo
     }
 }
 
-/* y = Wx; x [R][cols], y [R][rows]. With LoRA each sum goes on: + B u, u = scale A x, two linear layers themselves.
+/* y = Wx; x [R][cols], y [R][rows]. */
+static Product linear_of(const Param *p, const float *x, size_t R, float *y) {
+    return (Product){ x, p->cols, 1, p->panel, p, 0, y, p->rows, R, p->rows, p->cols, 0 };
+}
+
+/* Several of these at once. With LoRA each sum goes on: + B u, u = scale A x, two linear layers themselves.
  * low: scratch for u, see Acts */
+static void linears(const Product *y, size_t n, float *low) {
+    multiply(y, n);
+    for (; n--; y++) {
+        const Param *p = y->p;
+        if (!p->a) continue;
+        Product u = linear_of(p->a, y->a, y->M, low), more = linear_of(p->b, low, y->M, y->c);
+        multiply(&u, 1);
+        for (size_t i = 0; i < y->M * p->a->rows; i++) low[i] *= p->scale;
+        more.add = 1;
+        multiply(&more, 1);
+    }
+}
+
 static void linear(const Param *p, const float *x, size_t R, float *y, float *low) {
-    product_of(x, p->cols, 1, p->panel, p, 0, y, p->rows, R, p->rows, p->cols, 0);
-    if (!p->a) return;
-    linear(p->a, x, R, low, NULL);
-    for (size_t i = 0; i < R * p->a->rows; i++) low[i] *= p->scale;
-    product_of(low, p->b->cols, 1, p->b->panel, p->b, 0, y, p->rows, R, p->rows, p->b->cols, 1);
+    const Product one = linear_of(p, x, R, y);
+    linears(&one, 1, low);
 }
 
 /* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several
@@ -3424,7 +3465,8 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
 static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx,
     int add, float *low) {
     if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
-    product_of(dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add);
+    const Product d = { dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add };
+    multiply(&d, 1);
     if (!p->a) return;
     size_t n = R * p->a->rows;
     linear(p->a, x, R, low, NULL);
@@ -3452,23 +3494,24 @@ static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *
     }
 }
 
-/* Up to 8 rows in place: exp((x - top) / temperature), top the row's largest number, and their sum in order of index.
- * Rows are `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
-static void exponentials(float *x, size_t apart, size_t rows, const size_t *n, float temperature, float *top,
+/* Of up to 8 rows: s = exp((x - top) / temperature), top the row's largest number, and their sum in order of index; s may
+ * be x. Rows are `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
+static void exponentials(const float *x, float *s, size_t apart, size_t rows, const size_t *n, float temperature, float *top,
     float *sum) {
     for (size_t r = 0; r < rows; r++) {
-        float *s = x + r * apart;
-        top[r] = largest(s, n[r]);
-        if (temperature == 1.0f) for (size_t i = 0; i < n[r]; i++) s[i] = exp32(s[i] - top[r]);
-        else for (size_t i = 0; i < n[r]; i++) s[i] = exp32((s[i] - top[r]) / temperature);
+        const float *from = x + r * apart, most = top[r] = largest(from, n[r]);
+        float *to = s + r * apart;
+        for (size_t i = 0; i < n[r]; i++) to[i] = from[i] - most;
+        if (temperature != 1.0f) for (size_t i = 0; i < n[r]; i++) to[i] = to[i] / temperature;
+        for (size_t i = 0; i < n[r]; i++) to[i] = exp32(to[i]);
     }
-    sums(x, NULL, apart, rows, n, sum);
+    sums(s, NULL, apart, rows, n, sum);
 }
 
 /* p = softmax(s) in place, up to 8 rows. */
 static void softmax(float *s, size_t apart, size_t rows, const size_t *n) {
     float top[ABREAST], sum[ABREAST];
-    exponentials(s, apart, rows, n, 1.0f, top, sum);
+    exponentials(s, s, apart, rows, n, 1.0f, top, sum);
     for (size_t r = 0; r < rows; r++) for (size_t i = 0; i < n[r]; i++) s[r * apart + i] = s[r * apart + i] / sum[r];
 }
 
@@ -3784,7 +3827,7 @@ static void cross_entropy(float *x, size_t V, size_t rows, const int *target, in
     float top[ABREAST], sum[ABREAST], at[ABREAST];
     size_t n[ABREAST];
     for (size_t r = 0; r < rows; r++) { n[r] = V; at[r] = x[r * V + (size_t)target[r]]; }
-    exponentials(x, V, rows, n, 1.0f, top, sum);
+    exponentials(x, x, V, rows, n, 1.0f, top, sum);
     for (size_t r = 0; r < rows; r++) {
         loss[r] = log64((double)sum[r]) - (double)(at[r] - top[r]);
         if (!back) continue;
@@ -3808,6 +3851,7 @@ typedef struct {                 /* numbers of a layer: those that its backward 
     size_t *begin;               /* [E + 1] */
     float *n, *k, *v, *y;        /* .. and scratch, the same for all layers: [R][H] [R][K D] [R][K D] [R][H] */
     float *in, *h, *out;         /* [R top][H] [R top][F] [R top][H] */
+    Product *product;            /* [2 E] those that are done at once */
     float *scratch;              /* for attention, a part a thread */
     float *low;                  /* LoRA's: [R top][rank], and as much again in panels */
     float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight;      /* gradients, of the shapes above */
@@ -3832,7 +3876,7 @@ typedef struct {                 /* the rows in flight, and all that a forward m
 static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
     size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H;
     NEW(a->n, R * c->H); NEW(a->k, R * KD); NEW(a->v, R * KD); NEW(a->y, R * c->H);
-    NEW(a->in, S * c->H); NEW(a->h, S * c->F); NEW(a->out, S * c->H);
+    NEW(a->in, S * c->H); NEW(a->h, S * c->F); NEW(a->out, S * c->H); NEW(a->product, 2 * c->E);
     NEW(a->scratch, THREADS * attention_room(c, keep != KEEP_NONE));
     if (c->rank) NEW(a->low, S * (c->rank + (c->rank + PANEL - 1) / PANEL * PANEL));
     if (keep) {
@@ -3873,13 +3917,17 @@ static void mixture(const Config *c, const Layer *w, const Acts *a, size_t R) {
     group_rows(c, a->pick, R, a->begin, a->from, a->place);
     gather_rows(a->n, a->from, c->top, R * c->top, c->H, a->in);
     for (size_t x = 0; x < c->E; x++) {
+        const Expert *p = &w->expert[x];
         size_t at = a->begin[x], n = a->begin[x + 1] - at;
-        float *in = a->in + at * c->H, *gate = a->gate + at * c->F, *up = a->up + at * c->F, *h = a->h + at * c->F;
-        linear(&w->expert[x].gate, in, n, gate, a->low);
-        linear(&w->expert[x].up, in, n, up, a->low);
-        swiglu(gate, up, n * c->F, h);
-        linear(&w->expert[x].down, h, n, a->out + at * c->H, a->low);
+        a->product[2 * x] = linear_of(&p->gate, a->in + at * c->H, n, a->gate + at * c->F);
+        a->product[2 * x + 1] = linear_of(&p->up, a->in + at * c->H, n, a->up + at * c->F);
     }
+    linears(a->product, 2 * c->E, a->low);
+    swiglu(a->gate, a->up, R * c->top * c->F, a->h);
+    for (size_t x = 0; x < c->E; x++)
+        a->product[x] = linear_of(&w->expert[x].down, a->h + a->begin[x] * c->F, a->begin[x + 1] - a->begin[x],
+            a->out + a->begin[x] * c->H);
+    linears(a->product, c->E, a->low);
     mix(c, a->out, a->place, a->weight, R, a->y);
 }
 
@@ -3945,9 +3993,8 @@ static void layer_forward(const Batch *b, size_t l) {
     const Acts *a = &b->acts[l];
     size_t R = b->rows.n;
     rmsnorm(a->x, w->norm1.w, R, c->H, c->eps, a->n);
-    linear(&w->q, a->n, R, a->q, a->low);
-    linear(&w->k, a->n, R, a->k, a->low);
-    linear(&w->v, a->n, R, a->v, a->low);
+    const Product qkv[] = { linear_of(&w->q, a->n, R, a->q), linear_of(&w->k, a->n, R, a->k), linear_of(&w->v, a->n, R, a->v) };
+    linears(qkv, COUNT(qkv), a->low);
     rope(b->m, b->rows.pos, R, c->Q, a->q, 1.0f);
     rope(b->m, b->rows.pos, R, c->K, a->k, 1.0f);
     store_keys(c, &b->rows, &b->kv, l, a->k, a->v);
@@ -4147,14 +4194,11 @@ static void ready_lines(Sampler *x, size_t lines) {
     if (few > ABREAST) few = ABREAST;
     for (size_t i = 0; i < ABREAST; i++) n[i] = V;
     PARALLEL(lines * V) for (size_t at = 0; at < lines; at += few) {
-        size_t rows = lines - at < few ? lines - at : few, bytes = rows * V * sizeof(float);
+        size_t rows = lines - at < few ? lines - at : few;
         float top[ABREAST], *p = x->p + at * V, *tempered = x->tempered + at * V;
-        memcpy(p, x->b.logits + at * V, bytes);
-        if (tempered != p) {
-            memcpy(tempered, p, bytes);
-            exponentials(tempered, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
-        }
-        exponentials(p, V, rows, n, 1.0f, x->top + at, x->sum + at);
+        const float *logits = x->b.logits + at * V;
+        if (tempered != p) exponentials(logits, tempered, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
+        exponentials(logits, p, V, rows, n, 1.0f, x->top + at, x->sum + at);
     }
 }
 
@@ -4165,7 +4209,7 @@ static void advance(Sampler *x, Place *at) {
     size_t V = x->m->c.V;
     float *logits = x->b.logits + at->line * V, u = uniform(draw(x->s.seed, DRAW_SAMPLE, q->key, at->answer, a->n));
     int id = draw_token(&x->s, logits, V, u, x->tempered + at->line * V, x->tempered_sum[at->line],
-        x->list + (size_t)THREAD * 2 * V);
+        x->list + (size_t)THREAD * V);
     a->logprob -= log64((double)x->sum[at->line]) - (double)(logits[id] - x->top[at->line]);
     at->token = id;
     for (size_t i = 0; i < x->m->c.n_stops && !x->s.ignore_eos; i++)

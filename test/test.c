@@ -839,7 +839,8 @@ static void test_product(void) {
             p.w = b; p.rows = K; p.cols = N;
             pack_straight(b, K, N, panels);
         }
-        product_of(a, row, col, any_of(2) ? panels : NULL, &p, !turned, c, ldc, M, N, K, add);
+        const Product one = { a, row, col, any_of(2) ? panels : NULL, &p, !turned, c, ldc, M, N, K, add };
+        multiply(&one, 1);
         product_textbook(a, row, col, b, N, d, ldc, M, N, K, add);
         one_of(&m, memcmp(c, d, M * ldc * sizeof *c) == 0,
             "M %zu, N %zu, K %zu, row %zu, col %zu, ldc %zu, add %d", M, N, K, row, col, ldc, add);
@@ -2162,7 +2163,7 @@ static void test_choose(void) {
 static int drawn(const Sampling *s, const float *logits, size_t V, float u, float *p, Likely *list) {
     float top, sum = 0;
     memcpy(p, logits, V * sizeof *p);
-    if (s->temperature > 0) exponentials(p, V, 1, &V, s->temperature, &top, &sum);
+    if (s->temperature > 0) exponentials(p, p, V, 1, &V, s->temperature, &top, &sum);
     return draw_token(s, logits, V, u, p, sum, list);
 }
 
