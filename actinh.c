@@ -3151,7 +3151,7 @@ static void strip_of(int type, const float *a, size_t row, size_t col, const voi
             to = edge; ld = PANEL;
         }
         for (size_t j = 0; j < APART && j < width; j += set->lanes)
-            set->tile[type][high](a + r * row, row, col, (const char *)b + j * 4, step, scale ? scale + j : NULL, to + j, ld,
+            set->tile[type][high](a + r * row, row, col, (const char *)b + j * (type == AS_F32 ? sizeof(float) : 4), step, scale ? scale + j : NULL, to + j, ld,
                 K, add);
         for (size_t i = 0; width < PANEL && i < high; i++)
             memcpy(c + (r + i) * ldc, edge + i * PANEL, width * sizeof *to);
@@ -3259,7 +3259,7 @@ static void do_task(const Product *x, size_t task) {
         width = x->N - n < PANEL ? x->N - n : PANEL, high = x->M - i < rows ? x->M - i : rows, depth;
     int as_is = !x->panels && !x->back && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
-    static const size_t steps[] = { [AS_F32] = 128, [AS_BF16] = 64, [AS_INT8] = 32 };      /* bytes for one k */
+    static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };      /* bytes for one k */
     const float *scale = NULL;
     float tile[DEPTH * PANEL];
     for (size_t k = 0; k == 0 || k < K; k += depth) {

@@ -855,7 +855,7 @@ static void test_product(void) {
 static void test_tiles(void) {
     enum { K = 96, N = PANEL };
     static float a[MOST_ROWS * K], w[K * N], d[K / 32 * 32], c[MOST_ROWS * N], t[MOST_ROWS * N];
-    static uint32_t half_of[K * APART], byte_of[K / 2 * APART];
+    static uint32_t half_of[(K + 1) * APART], byte_of[(K / 2 + 1) * APART];       /* one step more is read */
     const void *b[] = { w, half_of, byte_of };
     Many m = { "tiles against the three loops", 0, "" };
     for (const Tiles *set = tile_sets; set <= best_tiles(); set++)
@@ -873,7 +873,7 @@ static void test_tiles(void) {
                     if (type == AS_INT8) w[i * N + j] = d[i / 32 * 32 + j] * (float)(signed char)q;
                 }
                 for (size_t j = 0; j < APART; j += set->lanes)
-                    set->tile[type][rows](a, K, 1, (const char *)b[type] + 4 * j, type == AS_F32 ? 4 * N : 64, d + j, c + j, N,
+                    set->tile[type][rows](a, K, 1, (const char *)b[type] + 4 * j, type == AS_F32 ? 4 * N : type == AS_BF16 ? 64 : 32, d + j, c + j, N,
                         k, add);
                 product_textbook(a, K, 1, w, N, t, N, rows, N, k, add);
                 one_of(&m, memcmp(c, t, rows * N * sizeof *c) == 0, "%zu lanes, %zu rows, type %d, K %zu", set->lanes, rows,
