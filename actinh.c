@@ -829,6 +829,16 @@ static void put_hex(Env *e, Buf *b, double x) {
         exponent - 1023);                                    /* no digits of 0 are no characters */
 }
 
+static void put_short(Env *e, Buf *b, double x) {
+    char text[40];
+    double back = 0;
+    for (int digits = 6; digits < 10; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (parse_number(text, strlen(text), &back) && narrow(back) == narrow(x)) break;
+    }
+    put_text(e, b, text);
+}
+
 /* JSON. One function reads it: json_element(). What it says of the first fault, and where: */
 typedef struct { const char *what, *where; } Wrong;
 typedef struct { Span key, value; } Member;                 /* the key without its quotes, as it stands in the text */
@@ -1007,7 +1017,7 @@ static void put_quoted(Env *e, Buf *b, Span text) {
 }
 
 /* Writes JSON by a pattern, ' for ": %q a Span as a quoted text, %r a Span as it stands, %s a C text as it stands, %u a
- * size_t, %f a number with six decimals, %h one with all its bits. */
+ * size_t, %f a number with six decimals, %g one of binary32 in as few digits as name it, %h one with all its bits. */
 static void put_json(Env *e, Buf *b, const char *form, ...) {
     va_list args;
     va_start(args, form);
@@ -1018,6 +1028,7 @@ static void put_json(Env *e, Buf *b, const char *form, ...) {
         else if (*form == 's') put_text(e, b, va_arg(args, const char *));
         else if (*form == 'u') put_format(e, b, "%zu", va_arg(args, size_t));
         else if (*form == 'h') put_hex(e, b, va_arg(args, double));
+        else if (*form == 'g') put_short(e, b, va_arg(args, double));
         else put_fixed(e, b, va_arg(args, double));
     va_end(args);
 }
@@ -1048,7 +1059,7 @@ static int json_field(Env *e, const char *file, Span json, const char *key, doub
 static int refuse_fields(Env *e, const char *file, Span json, const char *const *names) {
     for (; *names; names++) {
         Span v = json_get(json, *names);
-        if (v.n && !same(v, "null") && !same(v, "false") && !same(v, "{}"))
+        if (v.n && !same(v, "null") && !same(v, "false") && !same(v, "{}") && !same(v, "[]"))
             return fail(e, "%s, field \"%s\": is not supported, found %.*s", file, *names, SHOWN(v));
     }
     return 0;
@@ -2633,6 +2644,11 @@ static int random_weights(Env *e, Param *p, size_t number, size_t layers, uint64
  * "q_proj,w1" means it: PEFT's rule, a name is the module's end. "all-linear" is all but the head. */
 static Span module_of(const Param *p) { return (Span){ p->name, strlen(p->name) - strlen(".weight") }; }
 
+static Span last_name(Span module) {
+    while (memchr(module.s, '.', module.n)) upto(&module, '.');
+    return module;
+}
+
 static int targeted(const Param *p, const char *list) {
     const Span name = module_of(p);
     if (p->norm || starts(p->name, "model.embed")) return 0;
@@ -2687,7 +2703,12 @@ static int load_adapter(Env *e, Model *m, const char *dir) {
     TRY(read_json(e, path, &text));
     TRY(expect_field(e, path, text, "peft_type", "\"LORA\""));
     TRY(refuse_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
-        "alpha_pattern", "layers_to_transform")));
+        "alpha_pattern", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "target_parameters")));
+    const Span init = json_get(text, "init_lora_weights");   /* "pissa", "olora" and others change the base as well */
+    for (const char *const *kept = NAMES("true", "false", "null", "\"gaussian\"", "\"orthogonal\"", "\"eva\""); init.n; kept++) {
+        if (!*kept) return fail(e, "%s, field \"init_lora_weights\": is not supported, found %.*s", path, SHOWN(init));
+        if (same(init, *kept)) break;
+    }
     TRY(json_field(e, path, text, "r", 1, 65536, 1, &rank));
     TRY(json_field(e, path, text, "lora_alpha", 0, 1e6, 0, &alpha));
     m->c.rank = (size_t)rank; m->alpha = narrow(alpha); m->rslora = same(json_get(text, "use_rslora"), "true");
@@ -2857,7 +2878,7 @@ static void put_field(Env *e, Buf *b, const char *key, uint32_t type, size_t n) 
  * blk.0.ffn_up_exps.weight for blk.0.ffn_up.0.weight and so on. */
 static void put_tensor(Env *e, Buf *head, const Param *p, int gguf, int type, size_t parts, size_t at, size_t bytes) {
     if (!gguf) {
-        put_json(e, head, "%s'%s':{'dtype':'%s','shape':[%u", at ? "," : "{", p->name, storage[type].name, p->rows);
+        put_json(e, head, ",'%s':{'dtype':'%s','shape':[%u", p->name, storage[type].name, p->rows);
         if (!p->norm) put_json(e, head, ",%u", p->cols);
         put_json(e, head, "],'data_offsets':[%u,%u]}", at, at + bytes);
         return;
@@ -2883,6 +2904,7 @@ static int save_tensors(Env *e, const char *path, const Config *c, Param *const 
     Buf head = { 0 }, b = { 0 };
     size_t at = 0;
     Out *o = NULL;
+    if (!meta) put_json(e, &head, "{'__metadata__':{'format':'pt'}");          /* transformers 4 refuses a file without */
     for (int pass = 0; pass < 2; pass++) {                   /* the list of tensors, then their numbers */
         for (size_t i = 0; i < n; i++) {
             const Param *p = list[i];
@@ -2921,12 +2943,14 @@ static int save_adapter(Env *e, const Model *m, const char *dir) {
     TRY(make_dir(e, dir));
     put_json(e, &b, "{\n  'peft_type': 'LORA',\n  'task_type': 'CAUSAL_LM',\n  'base_model_name_or_path': %q,\n"
         "  'r': %u,\n", span(m->name), m->c.rank);
-    put_format(e, &b, "  \"lora_alpha\": %.9g,\n  \"use_rslora\": %s,\n  \"target_modules\": [", (double)m->alpha,
+    put_json(e, &b, "  'lora_alpha': %g,\n  'use_rslora': %s,\n  'target_modules': [", (double)m->alpha,
         m->rslora ? "true" : "false");
-    for (size_t i = 0; i < m->n_all; i++) {                  /* each module's last name, once */
-        Span name = module_of(m->all[i]);
+    for (size_t i = 0; i < m->n_all; i++) {                  /* each module's last name, once; or else its whole name */
+        Span name = module_of(m->all[i]), last = last_name(name);
+        size_t k = 0;
         if (!m->all[i]->a) continue;
-        while (memchr(name.s, '.', name.n)) upto(&name, '.');
+        while (k < m->n_all && (m->all[k]->a || !equal(last_name(module_of(m->all[k])), last))) k++;
+        if (k == m->n_all) name = last;                      /* all that are called so have pairs */
         if (!seen_before(e, &seen, name)) put_json(e, &b, "%s%q", any++ ? ", " : "", name);
     }
     put_json(e, &b, "],\n  'lora_dropout': 0.0,\n  'bias': 'none',\n  'fan_in_fan_out': false,\n"
@@ -2950,7 +2974,7 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
         moe ? "MixtralForCausalLM" : "LlamaForCausalLM", moe ? "mixtral" : "llama");
     for (size_t k = 0; k < COUNT(shape_keys); k++)
         if (moe || (shape_keys[k].kind != MIXTURE && shape_keys[k].at != offsetof(Config, aux)))
-            put_format(e, &b, "  \"%s\": %.9g,\n", shape_keys[k].hf, get_key(c, k));
+            put_json(e, &b, "  '%s': %g,\n", shape_keys[k].hf, get_key(c, k));
     put_json(e, &b, "  'hidden_act': 'silu',\n  'tie_word_embeddings': %s,\n  'bos_token_id': 1,\n"
         "  'eos_token_id': %s,\n  'torch_dtype': '%s'\n}\n", c->tied ? "true" : "false", end.s,
         type == F32 ? "float32" : type == F16 ? "float16" : "bfloat16");
@@ -3367,13 +3391,14 @@ static float largest(const float *x, size_t n) {
     return top;
 }
 
-/* Sums of up to 8 rows of x (or of x y): x[0] + x[1] + .. in that order. To split one among threads or lanes
- * (a softmax's, a norm's) would change its bits; but each addition waits for the one before, and meanwhile
- * those of seven other rows are made. x, y [rows][apart]; n [rows]: their lengths; sum [rows] */
+/* Sums of up to 8 rows: of x y in binary32, or (y NULL) of x in binary64, x[0] + x[1] + .. in that order. To split one
+ * among threads or lanes (a softmax's, a norm's) would change its bits; but each addition waits for the one before, and
+ * meanwhile those of seven other rows are made. x, y [rows][apart]; n [rows]: their lengths; sum [rows] */
 enum { ABREAST = 8 };
-static void sums(const float *x, const float *y, size_t apart, size_t rows, const size_t *n, float *sum) {
+static void sums(const float *x, const float *y, size_t apart, size_t rows, const size_t *n, double *sum) {
     const float *a[ABREAST], *b[ABREAST];
     float s[ABREAST] = { 0 };
+    double d[ABREAST] = { 0 };
     size_t least = n[0], i, j;
     for (j = 0; j < ABREAST; j++) {
         size_t r = j < rows ? j : 0;
@@ -3381,10 +3406,10 @@ static void sums(const float *x, const float *y, size_t apart, size_t rows, cons
         least = n[r] < least ? n[r] : least;
     }
     if (y) for (i = 0; i < least; i++) UNROLL for (j = 0; j < ABREAST; j++) s[j] += a[j][i] * b[j][i];
-    else for (i = 0; i < least; i++) UNROLL for (j = 0; j < ABREAST; j++) s[j] += a[j][i];
+    else for (i = 0; i < least; i++) UNROLL for (j = 0; j < ABREAST; j++) d[j] += (double)a[j][i];
     for (j = 0; j < rows; j++) {
-        for (i = least; i < n[j]; i++) s[j] += y ? a[j][i] * b[j][i] : a[j][i];
-        sum[j] = s[j];
+        for (i = least; i < n[j]; i++) if (y) s[j] += a[j][i] * b[j][i]; else d[j] += (double)a[j][i];
+        sum[j] = y ? (double)s[j] : d[j];
     }
 }
 
@@ -3399,9 +3424,10 @@ static size_t abreast(size_t n, size_t r) { return n - r < ABREAST ? n - r : ABR
 /* 1 / sqrt(mean(x^2) + eps) of up to 8 rows; x [rows][H], inv [rows] */
 static void rms_inverse(const float *x, size_t rows, size_t H, float eps, float *inv) {
     size_t n[ABREAST];
+    double sum[ABREAST];
     for (size_t r = 0; r < ABREAST; r++) n[r] = H;
-    sums(x, x, H, rows, n, inv);
-    for (size_t r = 0; r < rows; r++) inv[r] = 1.0f / sqrtf(inv[r] / (float)H + eps);
+    sums(x, x, H, rows, n, sum);
+    for (size_t r = 0; r < rows; r++) inv[r] = 1.0f / sqrtf((float)sum[r] / (float)H + eps);
 }
 
 /* y[i] = x[i] inv w[i], inv = 1 / sqrt(mean(x^2) + eps); x, y [R][H], w [H] */
@@ -3494,10 +3520,10 @@ static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *
     }
 }
 
-/* Of up to 8 rows: s = exp((x - top) / temperature), top the row's largest number, and their sum in order of index; s may
- * be x. Rows are `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
+/* Of up to 8 rows: s = exp((x - top) / temperature), top the row's largest number, and their sum in order of index, in
+ * binary64: beside one that is near 1 thousands of small ones would be lost from a sum in binary32. s may be x. Rows are `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
 static void exponentials(const float *x, float *s, size_t apart, size_t rows, const size_t *n, float temperature, float *top,
-    float *sum) {
+    double *sum) {
     for (size_t r = 0; r < rows; r++) {
         const float *from = x + r * apart, most = top[r] = largest(from, n[r]);
         float *to = s + r * apart;
@@ -3510,17 +3536,23 @@ static void exponentials(const float *x, float *s, size_t apart, size_t rows, co
 
 /* p = softmax(s) in place, up to 8 rows. */
 static void softmax(float *s, size_t apart, size_t rows, const size_t *n) {
-    float top[ABREAST], sum[ABREAST];
+    float top[ABREAST];
+    double sum[ABREAST];
     exponentials(s, s, apart, rows, n, 1.0f, top, sum);
-    for (size_t r = 0; r < rows; r++) for (size_t i = 0; i < n[r]; i++) s[r * apart + i] = s[r * apart + i] / sum[r];
+    for (size_t r = 0; r < rows; r++) {
+        const float z = (float)sum[r];
+        for (size_t i = 0; i < n[r]; i++) s[r * apart + i] = s[r * apart + i] / z;
+    }
 }
 
 /* ds[i] = p[i] (dp[i] - sum_j p[j] dp[j]); in place of dp, up to 8 rows */
 static void softmax_back(const float *p, float *dp, size_t apart, size_t rows, const size_t *n) {
-    float sum[ABREAST];
+    double sum[ABREAST];
     sums(p, dp, apart, rows, n, sum);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < n[r]; i++) dp[r * apart + i] = p[r * apart + i] * (dp[r * apart + i] - sum[r]);
+    for (size_t r = 0; r < rows; r++) {
+        const float mean = (float)sum[r];
+        for (size_t i = 0; i < n[r]; i++) dp[r * apart + i] = p[r * apart + i] * (dp[r * apart + i] - mean);
+    }
 }
 
 /* Rows in flight. A row is one token of one sequence. Its keys and values go into the cache, a pool of slots: position
@@ -3824,14 +3856,16 @@ static void mix(const Config *c, const float *out, const int *place, const float
 /* Cross-entropy of up to 8 rows of logits x [rows][V]: the losses -log softmax(x)[target]. x becomes exp(x - its
  * largest); with `back` it becomes the gradient, softmax(x) - [target]. target, loss [rows] */
 static void cross_entropy(float *x, size_t V, size_t rows, const int *target, int back, double *loss) {
-    float top[ABREAST], sum[ABREAST], at[ABREAST];
+    float top[ABREAST], at[ABREAST];
+    double sum[ABREAST];
     size_t n[ABREAST];
     for (size_t r = 0; r < rows; r++) { n[r] = V; at[r] = x[r * V + (size_t)target[r]]; }
     exponentials(x, x, V, rows, n, 1.0f, top, sum);
     for (size_t r = 0; r < rows; r++) {
-        loss[r] = log64((double)sum[r]) - (double)(at[r] - top[r]);
+        const float z = (float)sum[r];
+        loss[r] = log64(sum[r]) - (double)(at[r] - top[r]);
         if (!back) continue;
-        for (size_t i = 0; i < V; i++) x[r * V + i] = x[r * V + i] / sum[r];
+        for (size_t i = 0; i < V; i++) x[r * V + i] = x[r * V + i] / z;
         x[r * V + (size_t)target[r]] -= 1.0f;
     }
 }
@@ -4077,43 +4111,40 @@ typedef struct {
 typedef struct { int *id; size_t n; double logprob; const char *stop; } Answer;           /* stop: "eos" or "length" */
 typedef struct { int *id; size_t n; uint64_t key; Answer *answer; size_t left; } Question;   /* [k]; left: in flight */
 
-typedef struct { float p; int id; } Likely;
-
-/* By falling probability, then rising id: no two are equal, for of equals qsort's order differs by C library. What is
- * not negative is in the order of its bits, even NaN. */
-static int by_likelihood(const void *a, const void *b) {
-    const Likely *x = a, *y = b;
-    uint32_t p = bits32(x->p), q = bits32(y->p);
-    return p != q ? (p < q ? 1 : -1) : x->id < y->id ? -1 : 1;
-}
-
 /* Draws one token from a row of logits. Hugging Face's order: temperature, then the top_k likeliest, then the
- * fewest whose probabilities (over those) reach top_p. The fewest are the likeliest: hence the sorting. u in
- * [0, 1) points into the sums of what is left, in order of id when nothing was cut, else of falling
- * probability. p [V]: exp of the logits over the temperature, less the largest; sum: its sum. list: [V]. */
-static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, float sum,
-    Likely *list) {
-    size_t n = s->top_k && s->top_k < V ? s->top_k : V, i;
-    float acc = 0.0f;
+ * fewest whose probabilities (over those) reach top_p. The fewest are the likeliest, which a heap gives one by one, of
+ * equals the lower id first; what is below half an even share of the rest, 1 - top_p, cannot be among them. u in [0, 1)
+ * points into the sums of what is left, in order of id when nothing was cut, else as they came. p [V]: exp of the
+ * logits over the temperature, less the largest; sum: its sum. heap: [V]; those that came stand at its end. */
+static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, double sum, Merge *heap) {
+    const size_t n = s->top_k && s->top_k < V ? s->top_k : V;
+    const double top_p = (double)s->top_p, least = n < V ? 0.0 : 0.5 * (1.0 - top_p) * sum / (double)V;
+    size_t i, waiting = 0, came = 0;
+    double acc = 0.0, reached = 0.0;
     if (s->temperature <= 0) {
         float top = largest(logits, V);
         for (i = 0; i + 1 < V && logits[i] != top; i++) continue;
         return (int)i;
     }
-    if (s->top_k == 0 && s->top_p >= 1) {
+    if (n == V && s->top_p >= 1) {
         int last = 0;
-        for (i = 0; i < V && acc <= u * sum; i++) { acc += p[i]; if (p[i] > 0) last = (int)i; }
+        for (i = 0; i < V && acc <= (double)u * sum; i++) { acc += (double)p[i]; if (p[i] > 0) last = (int)i; }
         return last;
     }
-    for (i = 0; i < V; i++) list[i] = (Likely){ p[i], (int)i };
-    qsort(list, V, sizeof *list, by_likelihood);
-    for (sum = 0.0f, i = 0; i < n; i++) sum += list[i].p;
-    if (s->top_p < 1) {
-        for (i = 0; i < n && (!i || acc < s->top_p * sum); i++) acc += list[i].p;
-        n = i; sum = acc;
+    for (i = 0; i < V; i++) if ((double)p[i] >= least) heap_push(heap, &waiting, (Merge){ p[i], i, 0 });
+    const Merge *first = heap + waiting;
+    while (waiting && came < n && (n < V || !came || acc < top_p * sum)) {
+        const Merge m = heap_pop(heap, &waiting);
+        heap[waiting] = m;
+        acc += (double)m.score; came++;
     }
-    for (acc = 0.0f, i = 0; i < n; i++) { acc += list[i].p; if (acc > u * sum) return list[i].id; }
-    return list[n - 1].id;
+    if (n < V) {                                 /* of the top_k likeliest those that reach top_p of their sum */
+        const size_t most = came;
+        for (sum = acc, acc = 0.0, came = 0; came < most && (!came || acc < top_p * sum);)
+            acc += (double)first[-(ptrdiff_t)++came].score;
+    }
+    for (i = 1; i <= came; i++) if ((reached += (double)first[-(ptrdiff_t)i].score) > (double)u * acc) break;
+    return came ? (int)first[-(ptrdiff_t)(i < came ? i : came)].at : 0;
 }
 
 /* The engine. Answers in flight sit in places, their prompts in rooms; an answer's own keys and values begin where its
@@ -4127,8 +4158,9 @@ typedef struct {
     Batch b;                     /* the answer in place i is sequence i, the prompt in room i is sequence places + i */
     float *p, *tempered;         /* [places + rooms][V] each: the logits' exp less the largest, the same over the
                                   * temperature (p itself where that is 1) */
-    float *top, *sum, *tempered_sum;     /* [places + rooms] */
-    Likely *list;                /* [threads][V] */
+    float *top;                          /* [places + rooms] each */
+    double *sum, *tempered_sum;
+    Merge *heap;                 /* [threads][V] */
     Place *place;                /* [places] */
     Question **room;             /* [rooms] NULL: free */
     int (*ended)(Env *, void *listener);         /* NULL, or called after each step that answered a question */
@@ -4155,7 +4187,7 @@ static int size_sampler(Env *e, Sampler *x, size_t longest) {
     NEW(x->p, lines * c->V); NEW(x->top, lines); NEW(x->sum, lines);
     x->tempered = x->p; x->tempered_sum = x->sum;
     if (x->s.temperature > 0 && x->s.temperature != 1) { NEW(x->tempered, lines * c->V); NEW(x->tempered_sum, lines); }
-    NEW(x->list, THREADS * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
+    NEW(x->heap, THREADS * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
     for (size_t i = 0; i < lines; i++)
         x->b.rows.sequence[i].slot = i < x->places ? i * own : x->places * own + (i - x->places) * prompt;
     return e->error[0] ? -1 : 0;
@@ -4209,8 +4241,8 @@ static void advance(Sampler *x, Place *at) {
     size_t V = x->m->c.V;
     float *logits = x->b.logits + at->line * V, u = uniform(draw(x->s.seed, DRAW_SAMPLE, q->key, at->answer, a->n));
     int id = draw_token(&x->s, logits, V, u, x->tempered + at->line * V, x->tempered_sum[at->line],
-        x->list + (size_t)THREAD * V);
-    a->logprob -= log64((double)x->sum[at->line]) - (double)(logits[id] - x->top[at->line]);
+        x->heap + (size_t)THREAD * V);
+    a->logprob -= log64(x->sum[at->line]) - (double)(logits[id] - x->top[at->line]);
     at->token = id;
     for (size_t i = 0; i < x->m->c.n_stops && !x->s.ignore_eos; i++)
         if (x->m->c.stops[i] == id) { a->stop = "eos"; return; }
@@ -6905,7 +6937,7 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
  * by its name, size and SHA-256. It holds no time, no host, and a path only where an option or a suite does,
  * so equal work has equal receipts. FILE's receipt is FILE.receipt, a folder's is receipt.json in it.
  *
- *     {"actinh":"receipt","spec":2,"arithmetic":"92625b8d59c116c7","verb":"select","options":{..},
+ *     {"actinh":"receipt","spec":4,"arithmetic":"92625b8d59c116c7","verb":"select","options":{..},
  *      "in":[{"as":"scored","name":"scored.jsonl","bytes":5120,"sha256":".."}],
  *      "out":[{"name":"chosen.jsonl","bytes":512,"sha256":".."}]}
  *
@@ -6915,7 +6947,7 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
  * sample and score behind the last whole prompt or line (keep_lines()), profile behind what open_log() kept,
  * tune from the last state (go_on_from()). The others begin again; run passes over the stages that are done.
  */
-enum { SPEC = 3 };                       /* raised whenever any result could change */
+enum { SPEC = 4 };                       /* raised whenever any result could change */
 
 /* SHA-256 over 4,000 results of our own exp, log, sin, and cos, of sqrt, division and number parsing: one number that
  * says whether this build computes as all others do. */

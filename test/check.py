@@ -29,6 +29,12 @@ def total(terms, start=0.0):
         start = single(start + x)
     return start
 
+def wide(terms):
+    """The same in double."""
+    z = 0.0
+    for x in terms: z += x
+    return z
+
 def mul(*xs):
     y = xs[0]
     for x in xs[1:]:
@@ -92,11 +98,11 @@ def sincos(x):
 def exps(s):
     top = max(s)
     e = [exp32(S(x - top)) for x in s]
-    return e, total(e)
+    return e, wide(e)
 
 def softmax(s):
     e, z = exps(s)
-    return singles([x / z for x in e])
+    return singles([x / S(z) for x in e])
 
 # ------------------------------------------------------------- random numbers
 MASK = (1 << 64) - 1
@@ -348,7 +354,7 @@ def backward(m, g, tokens, first, N, n, aux):
     losses, dlogits = [], []
     for r, z in zip(targets, matrix(m, head(m), wanted)):
         loss, e, s = loss_of(z, tokens[r + 1])
-        d = singles([v / s for v in e])
+        d = singles([v / S(s) for v in e])
         d[tokens[r + 1]] = S(d[tokens[r + 1]] - 1)
         losses.append(loss); dlogits.append(d)
     if m.tied and not m.pair: outer(g['head'], dlogits, wanted)
@@ -510,21 +516,22 @@ def next_token(x, o, u):
     temperature, top_p = S(o['temperature']), S(o['top-p'])
     if temperature == 0: return x.index(top)
     p = [exp32(div(S(v - top), temperature)) for v in x]
-    order = list(range(len(p)))
-    if o['top-k'] or top_p < 1:
+    order, z = list(range(len(p))), wide(p)
+    if 0 < o['top-k'] < len(p) or top_p < 1:
         order.sort(key=lambda i: (-p[i], i))
-        order = order[:o['top-k'] or len(p)]
-        z = total(p[i] for i in order)
+        if 0 < o['top-k'] < len(p):
+            order = order[:o['top-k']]
+            z = wide(p[i] for i in order)
         if top_p < 1:
             n, acc = 0, 0.0
-            while n < len(order) and acc < mul(top_p, z):
-                acc = S(acc + p[order[n]])
+            while n < len(order) and acc < top_p * z:
+                acc += p[order[n]]
                 n += 1
             order = order[:max(n, 1)]
-    z, acc = total(p[i] for i in order), 0.0
+    z, acc = wide(p[i] for i in order), 0.0
     for i in order:
-        acc = S(acc + p[i])
-        if acc > mul(u, z): return i
+        acc += p[i]
+        if acc > u * z: return i
     return [i for i in order if p[i] > 0][-1]
 
 def sample(m, prompts, o):
@@ -560,7 +567,7 @@ def file_of(m, kind='F32'):
         entries.append('"%s":{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}' % (name, kind, shape, at, to))
         at = to
         data.append(b''.join(map(put, flat)))
-    header = ('{' + ','.join(entries) + '}').encode()
+    header = ('{"__metadata__":{"format":"pt"},' + ','.join(entries) + '}').encode()
     header += b' ' * (-len(header) % 8)
     return struct.pack('<Q', len(header)) + header + b''.join(data)
 
