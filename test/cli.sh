@@ -216,6 +216,11 @@ for t in 1 2 3; do
     "$A" tune $D/moe $D/talk.jsonl -o $D/b$t --threads $t --epochs 1 --batch 8 --lr 1e-3 2>/dev/null; cat $D/b$t/steps.jsonl $D/b$t/model.safetensors > $D/b$t.tune
 done
 for v in sample score profile tune; do file "threads: $v" $D/b1.$v; equal "threads 1, 2: $v" $D/b1.$v $D/b2.$v; equal "threads 1, 3: $v" $D/b1.$v $D/b3.$v; done
+# 200 answers beside one another: enough for threads to draw side by side
+for cut in '--top-p 0.9' '--top-k 20' '--top-k 20 --top-p 0.9'; do
+    for t in 1 2; do "$A" sample $D/moe -p 'tell me' -n 200 --max-tokens 12 $cut --threads $t > $D/b$t.cut 2>$D/2; done
+    [ "$(wc -l < $D/b1.cut)" -eq 200 ] && ok || bad "sample $cut" "$(head -c 200 $D/2)"; equal "threads 1, 2: sample $cut" $D/b1.cut $D/b2.cut
+done
 for m in 1 3 7; do
     "$A" tune $D/moe $D/talk.jsonl -o $D/micro$m --micro $m --epochs 1 --batch 8 --lr 1e-3 2>/dev/null
     equal "micro $m" $D/micro$m/model.safetensors $D/b1/model.safetensors; equal "micro $m: steps" $D/micro$m/steps.jsonl $D/b1/steps.jsonl
@@ -542,7 +547,7 @@ done
 
 # ------------------------------------------- other formats, adapters, shards -----------------------------------------
 for m in dense moe; do
-    check "convert $m to GGUF" 0 '' "$A" convert $D/$m --to gguf -o $D/$m.gguf; check "and back" 0 '' "$A" convert $D/$m.gguf -o $D/$m.back
+    check "convert $m to GGUF" 0 '' "$A" convert $D/$m --to gguf -o $D/$m.gguf; check "and back" 0 '' "$A" convert $D/$m.gguf --to hf -o $D/$m.back
     equal "$m through GGUF: the same weights" $D/$m.back/model.safetensors $D/$m/model.safetensors
     "$A" generate $D/$m 'tell me' --temperature 0 > $D/x 2>$D/2; "$A" generate $D/$m.gguf 'tell me' --temperature 0 > $D/y 2>$D/2; equal "$m from GGUF" $D/x $D/y
     check "tune --lora on $m" 0 '' "$A" tune $D/$m.gguf $D/talk.jsonl --lora 1 --targets all-linear --epochs 1 --batch 16 --lr 1e-2 -o $D/$m.lora
@@ -556,6 +561,21 @@ for m in dense moe; do
     check "info $m.gguf" 0 'stored as F32' "$A" info $D/$m.gguf
 done
 M=$D/moe L=$D/moe.lora
+# what transformers and peft want: safetensors that say whose they are, numbers as Python writes them, the modules that have pairs
+for f in dense/model moe/model dense.back/model moe.back/model dense.merged/model moe.merged/model dense.lora/adapter_model moe.lora/adapter_model; do
+    [ "$(tail -c +9 $D/$f.safetensors | head -c 33)" = '{"__metadata__":{"format":"pt"},"' ] && ok || bad "$f.safetensors" "begins with $(tail -c +9 $D/$f.safetensors | head -c 60)"
+done
+sed 's/^{/{"rms_norm_eps": 0.00001, /' $D/dense.json >$D/eps.json
+check 'config.json: eps' 0 '' "$A" tune $D/eps.json $D/q.jsonl --epochs 1 --steps 1 -o $D/eps
+check 'config.json: eps to GGUF' 0 '' "$A" convert $D/eps --to gguf -o $D/eps.gguf; check 'config.json: eps from GGUF' 0 '' "$A" convert $D/eps.gguf --to hf -o $D/eps.back
+for f in eps eps.back; do grep -q '^  "rms_norm_eps": 1e-05,$' $D/$f/config.json && ok || bad "$f: 1e-05" "$(grep eps $D/$f/config.json)"; done
+modules() { # --targets' LIST, the modules then named
+    rm -rf $D/ad; check "--targets $1" 0 '' "$A" tune $D/dense $D/q.jsonl --lora 2 --targets $1 --epochs 1 --steps 1 -o $D/ad
+    grep -qF "  \"target_modules\": [$2]," $D/ad/adapter_config.json && ok || bad "--targets $1" "$(grep target_modules $D/ad/adapter_config.json)"
+    check "--targets $1: read" 0 '' "$A" generate $D/dense+$D/ad x --max-tokens 2
+}
+modules layers.1.self_attn.q_proj '"model.layers.1.self_attn.q_proj"'; modules q_proj '"q_proj"'
+modules layers.0.self_attn.q_proj,layers.1.self_attn.q_proj '"q_proj"'; modules v_proj,layers.1.mlp.down_proj '"v_proj", "model.layers.1.mlp.down_proj"'
 check 'profile BASE+ADAPTER' 0 '' "$A" profile $M+$L $D/t.suite --quiet
 no 'an adapter twice' 'adapter' "$A" tune $M+$L $D/talk.jsonl --lora 2 -o $O
 no 'targets that are not there' 'nowhere' "$A" tune $M $D/talk.jsonl --lora 2 --targets nowhere -o $O
@@ -563,6 +583,14 @@ no 'lora 0' 'lora' "$A" tune $M $D/talk.jsonl --lora 0 -o $O
 no 'no such adapter' 'nothing' "$A" generate $M+$D/nothing x -o $O
 adapter() { rm -rf $D/ad; cp -R $L $D/ad; sed "$2" $L/adapter_config.json > $D/ad/adapter_config.json; no "adapter: $1" "adapter_config.json.*$3" "$A" generate $M+$D/ad x -o $O; }
 adapter 'another kind' 's/LORA/IA3/' peft_type; adapter 'dora' 's/"use_dora": false/"use_dora": true/' use_dora
+for i in pissa pissa_niter_4 olora loftq corda lora_ga; do adapter "begun with $i" "s/\"init_lora_weights\": true/\"init_lora_weights\": \"$i\"/" "\"init_lora_weights\".*\"$i\""; done
+adapter 'more modules' 's/"modules_to_save": null/"modules_to_save": ["lm_head"]/' '"modules_to_save"'; adapter 'parameters that are no modules' 's/^{/{"target_parameters": ["w1"],/' '"target_parameters"'
+"$A" generate $M+$L 'tell me' --temperature 0 >$D/y 2>$D/2
+reads() { rm -rf $D/ad; cp -R $L $D/ad; sed "$1" $L/adapter_config.json >$D/ad/adapter_config.json; cmp -s $D/ad/adapter_config.json $L/adapter_config.json && bad "adapter read: $1" 'nothing was changed'
+    check "adapter read: $1" 0 'tell' "$A" generate $M+$D/ad 'tell me' --temperature 0; equal "adapter read: $1" $D/1 $D/y; }
+grep -q '"init_lora_weights": true,' $L/adapter_config.json && ok || bad 'adapter_config.json' 'init_lora_weights is true'
+for i in '"gaussian"' '"orthogonal"' '"eva"' null; do reads "s/\"init_lora_weights\": true/\"init_lora_weights\": $i/"; done
+reads '/"init_lora_weights"/d'; reads 's/"modules_to_save": null/"modules_to_save": []/'
 adapter 'a pattern' 's/"rank_pattern": {}/"rank_pattern": {"q_proj": 4}/' rank_pattern; adapter 'no JSON' 's/{/[/' JSON
 rm -rf $D/ad; cp -R $L $D/ad; sed 's/"r": 1/"r": 2/' $L/adapter_config.json > $D/ad/adapter_config.json; no 'adapter: another rank' 'lora_A.weight: shape .2.' "$A" generate $M+$D/ad x -o $O
 no 'adapter of another model' 'no such weight|shape' "$A" generate $D/dense+$L x -o $O

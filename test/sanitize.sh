@@ -47,6 +47,13 @@ if build 'ASan and UBSan' clang -O1 -g -fsanitize=address,undefined -fno-sanitiz
     checked 'ASan and UBSan: test.c' 600 "$B/test"
     checked 'ASan and UBSan: hard.c, bad files' 300 "$B/hard" bad
     checked 'ASan and UBSan: hard.c, faults' 600 "$B/hard" faults 97
+    # these builds have one thread; what two write while they draw, each in its own part of a list, gcc's ASan sees with OpenMP
+    if gcc -std=c99 -O1 -g -fopenmp -fsanitize=address -ffp-contract=off -DWITH_ACTINH -o "$B/threads" test/world.c -lm >"$B/log" 2>&1; then
+        for cut in '--top-p 0.9' '--top-k 20' '--top-k 20 --top-p 0.9'; do
+            if "$B/threads" sample data/dense -p 'What do you think?' -n 200 --max-tokens 12 $cut --threads 2 >"$B/sampled" 2>"$B/log" && [ "$(wc -l <"$B/sampled")" -eq 200 ] && ! grep -q Sanitizer "$B/log"; then
+                ok "ASan, two threads: sample $cut"; else bad "ASan, two threads: sample $cut" "$B/log"; fi
+        done
+    else skip 'ASan, two threads'; fi
 fi
 # MSan of clang 14 does not know stat() of glibc 2.33 and later, and takes what it fills in for nothing: not where it is called
 awk '/^[a-z].*\(/ { name = $0; sub(/\(.*/, "", name); sub(/.*[ *]/, "", name) } /stat\(/ { print "fun:" name }' actinh.c test/hard.c >"$B/ignore"

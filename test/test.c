@@ -350,10 +350,12 @@ static void test_print_number(void) {
         { -1e-9, "0.000000" }, { 0.5e-6, "0.000001" },
         { -0.5e-6, "-0.000001" }, { 1.5, "1.500000" }, { -123.456789, "-123.456789" },
             { 0.9999999, "1.000000" }, { 1e12, "1000000000000.000000" } };
+    static const struct { float x; const char *name; } names[] = { { 1e-5f, "1e-05" }, { 1e-6f, "1e-06" }, { 0.1f, "0.1" }, { 16, "16" },
+        { 128256, "128256" }, { 1048576, "1048576" }, { 1.0f / 3, "0.33333334" }, { 1e-5f + 1e-12f, "1.0000001e-05" }, { -0.02f, "-0.02" } };
     Env e;
     Buf b = { NULL, 0, 0 };
     Many fixed = { "put_fixed against printf", 0, "" }, hex = { "put_hex against printf", 0, "" },
-        sixth = { "six() keeps what is printed", 0, "" };
+        sixth = { "six() keeps what is printed", 0, "" }, shortest = { "put_short names a binary32 number", 0, "" };
     char want[400];
     size_t i;
     memset(&e, 0, sizeof e);
@@ -380,8 +382,17 @@ static void test_print_number(void) {
         put_hex(&e, &b, x);
         snprintf(want, sizeof want, "%a", x);
         one_of(&hex, strcmp(b.s, want) == 0, "%s, printf: %s", b.s, want);
+        x = any_of(2) ? (double)any_float() : (double)(float)(any_from(0, 1) * pow(10, (double)any_of(20) - 10));
+        b.n = 0;
+        put_short(&e, &b, x);
+        one_of(&shortest, parse_number(b.s, b.n, &back) == b.n && (float)back == (float)x && b.n < 17, "%.9g: %s", x, b.s);
     }
-    check_many(&fixed); check_many(&hex); check_many(&sixth);
+    check_many(&fixed); check_many(&hex); check_many(&sixth); check_many(&shortest);
+    for (i = 0; i < COUNT(names); i++) {
+        b.n = 0;
+        put_short(&e, &b, (double)names[i].x);
+        check(strcmp(b.s, names[i].name) == 0, "put_short(%a): %s", (double)names[i].x, b.s);
+    }
     b.n = 0;
     put_hex(&e, &b, 0); put_text(&e, &b, " "); put_hex(&e, &b, -0.0); put_text(&e, &b, " ");
         put_hex(&e, &b, 1);
@@ -1113,6 +1124,125 @@ static void test_vectors(const char *name) {
     env_free(&e);
 }
 
+static void want_all(Rows *rows) { size_t i; for (i = 0; i < rows->n; i++) rows->want[i] = 1; }
+
+/* Weight i of the tensor NAME is a function of NAME and i, of 16 bits, so exact: "about" in transformers.json. */
+static void fill_hashed(Param *p) {
+    uint32_t h = (uint32_t)2166136261u, u;
+    const char *s;
+    size_t i;
+    for (s = p->name; *s; s++) h = (h ^ (unsigned char)*s) * 16777619u;
+    for (i = 0; i < p->rows * p->cols; i++) {
+        u = (uint32_t)i * 2654435761u + h;
+        u ^= u >> 15; u *= 2246822519u; u ^= u >> 13; u *= 3266489917u; u ^= u >> 16;
+        p->w[i] = ((float)(u >> 16) - 32768.0f) / 65536.0f;
+        if (p->norm) p->w[i] = 1.0f + p->w[i] / 4.0f;
+    }
+}
+
+/* A model of this config with such weights, and such pairs where `lora` is no null. */
+static int make_hashed(Env *e, Span config, Span lora, Model *m) {
+    Buf targets = { NULL, 0, 0 };
+    Member one;
+    size_t i, at = 0;
+    memset(m, 0, sizeof *m);
+    TRY(read_config(e, temporary(e, "hashed.json", config), &m->c));
+    TRY(shape_model(e, m));
+    for (i = 0; i < m->n_all; i++) {
+        if (!(m->all[i]->w = get(e, m->all[i]->rows * m->all[i]->cols, sizeof(float)))) return -1;
+        fill_hashed(m->all[i]);
+    }
+    if (m->c.tied) m->head.w = m->embed.w;
+    TRY(fill_rope(e, m));
+    if (!same(lora, "null")) {
+        for (; json_next(json_get(lora, "target_modules"), &at, &one); put_text(e, &targets, ",")) put_unquoted(e, &targets, one.value);
+        targets.s[targets.n - 1] = 0;
+        TRY(add_lora(e, m, targets.s, (size_t)number_of(lora, "r"), (float)number_of(lora, "lora_alpha"),
+            same(json_get(lora, "use_rslora"), "true"), 1));
+        for (i = 0; i < m->n_train; i++) fill_hashed(m->train[i]);
+    }
+    return make_trainable(e, m);
+}
+
+/* |found - expected| / scale; the greatest so far is kept. */
+static double apart(double found, double expected, double scale, double *most) {
+    double d = fabs(found - expected) / scale;
+    if (!(d <= *most)) *most = d;
+    return d;
+}
+
+/* One model of test/vectors/transformers.json: logits, losses and gradients as transformers and peft have them. The
+ * bounds are three times the greatest of what is measured, which ACTINH_TEST_SHOW shows. */
+static void test_transformers_case(Env *e, Span file, Span one) {
+    Model m;
+    Batch b;
+    Member next;
+    Example x[4];
+    const Example *px[4];
+    const char *name = text_of(e, one, "name").s;
+    Span grads = json_get(one, "grads");
+    double number[64], sum = 0, loss = 0, aux = 0, norm, at_logits = 0, at_losses = 0, at_norms = 0, at_greatest = 0;
+    size_t n = 0, i, k, at = 0, seen = 0;
+    if (make_hashed(e, json_get(one, "config"), json_get(one, "lora"), &m) || new_batch(e, &m, 64, KEEP_ALL, &b)) {
+        check(0, "%s: %s", name, e->error);
+        return;
+    }
+    for (; n < COUNT(x) && json_next(json_get(file, "sequences"), &at, &next); n++) {
+        x[n].n = numbers(json_get(next.value, "tokens"), number, COUNT(number));
+        x[n].from = (size_t)number_of(next.value, "from");
+        if (!(x[n].id = get(e, x[n].n, sizeof(int)))) return;
+        for (k = 0; k < x[n].n; k++) x[n].id[k] = (int)number[k];
+        px[n] = &x[n]; sum += (double)targets_of(&x[n]);
+    }
+    check(pack(&b, px, n) == n && n == 2, "%s: %zu sequences", name, n);
+    want_all(&b.rows);
+    forward(&b);
+    for (at = i = 0; json_next(json_get(one, "logits"), &at, &next); i++) {              /* sequence, row, token, value */
+        if (!(numbers(next.value, number, 4) == 4 && number[0] < (double)n && number[2] < (double)m.c.V)) break;
+        k = (b.rows.first[(size_t)number[0]] + (size_t)number[1]) * m.c.V + (size_t)number[2];
+        check(apart((double)b.logits[k], number[3], 5, &at_logits) < 3e-6, "%s: logit %zu is %.9g, expected %.9g", name, i,
+            (double)b.logits[k], number[3]);
+    }
+    check(i == 12, "%s: %zu logits compared", name, i);
+    pack(&b, px, n);
+    forward(&b);
+    losses(&b, 1);
+    for (k = 0; k < b.n_wanted; k++) loss += b.loss[k] / sum;
+    backward(&b, m.c.E > 1 ? m.c.aux * (float)sum / (float)(n * m.c.L) : 0.0f);
+    for (k = 0; k < m.c.L; k++) aux += b.aux[k] / (double)(n * m.c.L);
+    check(apart(loss, number_of(one, "loss"), 1, &at_losses) < 1.5e-6, "%s: loss %.9g", name, loss);
+    if (m.c.E > 1) check(apart(aux, number_of(one, "balance"), 1, &at_losses) < 1.5e-6, "%s: balance loss %.9g", name, aux);
+    for (k = 0; m.head.g && m.c.tied && k < m.head.rows * m.head.cols; k++) m.embed.g[k] += m.head.g[k];
+    norm = sqrt(squared_norm(&m)) / sum;
+    check(apart(norm, number_of(one, "norm"), norm, &at_norms) < 1.2e-5, "%s: gradient norm %.9g", name, norm);
+    for (i = 0; i < m.n_train; i++) {                                                    /* norm, place of the greatest, that */
+        const Param *p = m.train[i];
+        double own = 0;
+        size_t all = p->rows * p->cols;
+        if (numbers(json_get(grads, p->name), number, 3) != 3 || !(number[1] < (double)all)) { check(0, "%s: no gradient of %s", name, p->name); continue; }
+        for (k = 0; k < all; k++) own += (double)p->g[k] * (double)p->g[k];
+        own = sqrt(own) / sum;
+        check(apart(own, number[0], number[0], &at_norms) < 1.2e-5, "%s: norm of %s's gradient is %.9g, expected %.9g", name, p->name, own, number[0]);
+        own = (double)p->g[(size_t)number[1]] / sum;
+        check(apart(own, number[2], number[0], &at_greatest) < 4.5e-6, "%s: greatest gradient of %s is %.9g, expected %.9g", name, p->name, own, number[2]);
+    }
+    for (at = 0; json_next(grads, &at, &next); seen++) ;
+    check(seen == m.n_train, "%s: %zu gradients are there, %zu expected", name, m.n_train, seen);
+    if (show) printf("transformers, %s: logits %.2g, losses %.2g, norms %.2g, greatest gradients %.2g apart\n", name, at_logits, at_losses, at_norms, at_greatest);
+}
+
+static void test_transformers(void) {
+    Env e;
+    Span file;
+    Member one;
+    size_t at = 0, cases = 0;
+    memset(&e, 0, sizeof e);
+    file = load_json(&e, "test/vectors/transformers.json");
+    for (; !e.error[0] && json_next(json_get(file, "cases"), &at, &one); cases++) test_transformers_case(&e, file, one.value);
+    check(cases == 4, "transformers: %zu models", cases);
+    env_free(&e);
+}
+
 /* test/vectors/blocks.bin: 2 x 256 numbers as ggml's quantiser stores them and as ggml widens them, to the bit; for the
  * types that convert writes, the numbers before too. (llama.cpp 3f545becc: ggml_quantize_chunk, to_float.) */
 static void test_blocks(void) {
@@ -1289,8 +1419,6 @@ static void any_examples(Env *e, const Model *m, Example *x, const Example **px,
         px[i] = &x[i];
     }
 }
-
-static void want_all(Rows *rows) { size_t i; for (i = 0; i < rows->n; i++) rows->want[i] = 1; }
 
 /* The logits of a row are the same bits whether it stands alone or among strangers; with all its past in the
  * same batch, or in the cache and one row at a time; behind a prefix of its own or one that it shares. */
@@ -2710,7 +2838,7 @@ int main(void) {
         test_training_independence(models[i].name, models[i].weights);
         test_save_model(models[i].name);
     }
-    test_half(); test_blocks(); test_narrow();
+    test_transformers(); test_half(); test_blocks(); test_narrow();
     test_golden_models(golden, "llama2", "llama2/expected.json");
     test_golden_models(golden, "llama2/model_v0.bin", "llama2/expected.json");
     test_golden_models(golden, "mixtral", "mixtral/expected.json");
