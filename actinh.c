@@ -2972,9 +2972,12 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
     put_text(e, &end, c->n_stops > 1 ? "]" : c->n_stops ? "" : "2");
     put_json(e, &b, "{\n  'architectures': ['%s'],\n  'model_type': '%s',\n",
         moe ? "MixtralForCausalLM" : "LlamaForCausalLM", moe ? "mixtral" : "llama");
-    for (size_t k = 0; k < COUNT(shape_keys); k++)
-        if (moe || (shape_keys[k].kind != MIXTURE && shape_keys[k].at != offsetof(Config, aux)))
-            put_json(e, &b, "  '%s': %g,\n", shape_keys[k].hf, get_key(c, k));
+    for (size_t k = 0; k < COUNT(shape_keys); k++) {
+        if (!moe && (shape_keys[k].kind == MIXTURE || shape_keys[k].at == offsetof(Config, aux))) continue;
+        put_json(e, &b, "  '%s': ", shape_keys[k].hf);
+        if (shape_keys[k].kind == REAL) put_short(e, &b, get_key(c, k)); else put_format(e, &b, "%.0f", get_key(c, k));
+        put_text(e, &b, ",\n");
+    }
     put_json(e, &b, "  'hidden_act': 'silu',\n  'tie_word_embeddings': %s,\n  'bos_token_id': 1,\n"
         "  'eos_token_id': %s,\n  'torch_dtype': '%s'\n}\n", c->tied ? "true" : "false", end.s,
         type == F32 ? "float32" : type == F16 ? "float16" : "bfloat16");
