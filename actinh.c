@@ -5718,32 +5718,22 @@ static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
  * sorted and cut into k parts (the first n mod k parts get one more); a bin ends halfway between the last of a part and
  * the first of the next; equal edges are one. A confidence is in the first bin whose edge it does not pass. */
 typedef struct { double p, right; } Guess;
-enum { MOST_BINS = 64 };
 
 static int by_confidence(const void *a, const void *b) {
     const Guess *x = a, *y = b;
     return x->p != y->p ? (x->p < y->p ? -1 : 1) : x->right != y->right ? (x->right > y->right ? -1 : 1) : 0;
 }
 
-/* The bins' upper edges for n sorted guesses; returns how many. */
-static size_t bin_edges(const Guess *g, size_t n, size_t bins, int equal_width, double *edge) {
-    size_t k = equal_width || bins < n ? bins : n, from = 0, edges = 0;
-    for (size_t part = 0; part < k; part++) {
-        from += n / k + (part < n % k);                      /* where the next part begins */
-        edge[edges] = part + 1 == k ? 1.0 : equal_width ? (double)(part + 1) / (double)k
-            : (g[from - 1].p + g[from].p) / 2.0;
-        edges += edges == 0 || edge[edges] != edge[edges - 1];
-    }
-    return edges;
-}
-
 /* Sum over bins |bin|/n |mean confidence - mean correctness|. */
 static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
-    double edge[MOST_BINS] = { 0 }, total = 0.0;
+    size_t k = equal_width || bins < n ? bins : n;
+    double total = 0.0;
     qsort(g, n, sizeof *g, by_confidence);
-    for (size_t i = 0, at = 0, k = bin_edges(g, n, bins, equal_width, edge); i < k; i++) {
+    for (size_t part = 1, from = 0, at = 0; part <= k; part++) {
         double p = 0.0, right = 0.0;
-        for (; at < n && (i + 1 == k || g[at].p <= edge[i]); at++) { p += g[at].p; right += g[at].right; }
+        from += n / k + (part <= n % k);                     /* where the next part begins */
+        double edge = part == k ? HUGE_VAL : equal_width ? (double)part / (double)k : (g[from - 1].p + g[from].p) / 2.0;
+        for (; at < n && g[at].p <= edge; at++) { p += g[at].p; right += g[at].right; }
         total += (p > right ? p - right : right - p) / (double)n;
     }
     return total;
