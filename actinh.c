@@ -4708,7 +4708,7 @@ static int add_path(Env *e, Trie *t, const uint32_t *word, size_t n, uint32_t va
 enum { BLANK = 1, PUNCT = 2, AFFIX = 4, QUOTE = 8, STOP = 16, MONEY = 32, ICON = 64, DIGIT = 128, SMALL = 256,
        CAPITAL = 512, CUT = 1024, LETTER = SMALL | CAPITAL, SIGN = PUNCT | AFFIX };
 typedef struct { uint32_t c; unsigned is; } Point;
-typedef struct { uint32_t *v; size_t n, cap; double sum; } List;             /* mean, median, deviation are wanted */
+typedef struct { double *v; size_t n, cap; double sum; } List;               /* mean, median, deviation are wanted */
 
 /* What is known of a text: words as LexicalRichness cuts them; tokens as spaCy does, once a measure asks for them. */
 typedef struct {
@@ -4948,8 +4948,7 @@ static size_t infix_at(const Point *p, size_t i, size_t n) {
 
 static int push(Env *e, List *l, size_t v) {
     TRY(room(e, &l->v, l->n, &l->cap, sizeof *l->v));
-    l->v[l->n++] = (uint32_t)v;
-    l->sum += (double)v;
+    l->sum += l->v[l->n++] = (double)v;
     return 0;
 }
 
@@ -5208,20 +5207,20 @@ static double mtld(Words *w) {
     return sum / 2.0;
 }
 
-static int by_value(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
 }
 
 static double median(List *l) {
     if (l->n == 0) return HUGE_VAL;
-    qsort(l->v, l->n, sizeof *l->v, by_value);
-    return ((double)l->v[(l->n - 1) / 2] + (double)l->v[l->n / 2]) / 2.0;
+    qsort(l->v, l->n, sizeof *l->v, by_size);
+    return (l->v[(l->n - 1) / 2] + l->v[l->n / 2]) / 2.0;
 }
 
 static double deviation(const List *l) {
     double centre = l->sum / (double)l->n, sum = 0.0;
-    for (size_t i = 0; i < l->n; i++) sum += ((double)l->v[i] - centre) * ((double)l->v[i] - centre);
+    for (size_t i = 0; i < l->n; i++) sum += (l->v[i] - centre) * (l->v[i] - centre);
     return sqrt(sum / (double)l->n);
 }
 
@@ -5578,7 +5577,7 @@ static void show_selection(const Rule *rule, const Selection *s) {
  * choice's log-probability is divided by; ALONE takes off the log-probability without the prompt instead.
  */
 enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, AREA, TOP10, PLATT10, PLATT1 };
-static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };      /* bit j: the kind looks at an Outcome's v[j] */
+static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };      /* bit j: the kind looks at v[j] of an item */
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };                          /* by */
 enum { REPLICATES = 1000 };
 
@@ -5678,12 +5677,10 @@ static size_t figure_of(const char *name) {
     return i;
 }
 
-typedef struct { double v[4]; } Outcome;     /* what an item gave; v[3]: number of its group */
-
 typedef struct {
     const char *suite, *name, *like;   /* like: ids of training prompts that this section resembles begin so */
     int kind;
-    Outcome *item;                     /* [n] */
+    double (*item)[4];                 /* [n] what an item gave; the last: number of its group */
     size_t n, cap;
     Names groups;
     double value, lo, hi;
@@ -5709,8 +5706,8 @@ static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
     size_t *number = number_for(e, &f->groups, uses[f->kind] >> 3 ? group : 0);
     if (!number || room(e, &f->item, f->n, &f->cap, sizeof *f->item) < 0) return -1;
     if (!*number) *number = f->groups.n;
-    for (size_t j = 0; j < 3; j++) f->item[f->n].v[j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
-    f->item[f->n++].v[3] = (double)(*number - 1);
+    for (size_t j = 0; j < 3; j++) f->item[f->n][j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
+    f->item[f->n++][3] = (double)(*number - 1);
     return 0;
 }
 
@@ -5782,7 +5779,7 @@ static double mean_of_groups(const Figure *f, int j, const size_t *drawn, Guess 
     double total = 0.0;
     memset(sum, 0, f->groups.n * sizeof *sum);
     for (size_t i = 0; i < f->n; i++) {
-        const double *v = f->item[drawn ? drawn[i] : i].v;
+        const double *v = f->item[drawn[i]];
         sum[(size_t)v[3]].p += v[j];
         sum[(size_t)v[3]].right += 1.0;
     }
@@ -5790,11 +5787,11 @@ static double mean_of_groups(const Figure *f, int j, const size_t *drawn, Guess 
     return mean(total, groups);
 }
 
-/* The statistic over items drawn[0 .. n-1] (NULL: each once). guess: scratch [n]. */
+/* The statistic over items drawn[0 .. n-1]. guess: scratch [n]. */
 static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
     double sum = 0.0, weights = 0.0, ss;
     for (size_t i = 0; i < f->n; i++) {
-        const double *v = f->item[drawn ? drawn[i] : i].v;
+        const double *v = f->item[drawn[i]];
         sum += guess[i].p = v[0];
         weights += guess[i].right = v[1];
     }
@@ -5813,29 +5810,24 @@ static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
     return weights > 0 ? sum / weights : 0.0;
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* The value, and the interval that holds the middle 95 % of a thousand bootstrap draws; with `against` of the
  * difference f - against on the same draws. */
 static int bootstrap(Env *e, const Figure *f, const Figure *against, double *value, double *lo, double *hi) {
     const Block *mark = e->blocks;
     size_t *drawn;
     Guess *guess;
-    double x[REPLICATES];
+    double x[REPLICATES + 1];                    /* the last: with each item once */
     NEW(drawn, f->n + 1); NEW(guess, f->n + 1);
     if (f->n == 0 || (against && against->n != f->n))
         return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n,
             against ? against->n : 0);
-    *value = statistic(f, NULL, guess) - (against ? statistic(against, NULL, guess) : 0.0);
-    for (size_t r = 0; r < REPLICATES; r++) {
+    for (size_t r = 0; r <= REPLICATES; r++) {
         uint64_t base = draw(0, DRAW_BOOT, r, 0, 0);
-        for (size_t i = 0; i < f->n; i++) drawn[i] = below(stir(base, i), f->n);
+        for (size_t i = 0; i < f->n; i++) drawn[i] = r < REPLICATES ? below(stir(base, i), f->n) : i;
         x[r] = statistic(f, drawn, guess) - (against ? statistic(against, drawn, guess) : 0.0);
     }
     qsort(x, REPLICATES, sizeof *x, by_size);
+    *value = x[REPLICATES];
     *lo = x[REPLICATES / 40]; *hi = x[REPLICATES - 1 - REPLICATES / 40];
     release(e, mark);
     return 0;
@@ -5863,7 +5855,7 @@ static int save_figures(Env *e, const char *path, const Figures *list) {
         for (size_t j = 0; j < COUNT(column); j++) {
             if (!(uses[f->kind] >> j & 1)) continue;
             put_json(e, &b, ",'%s':[", column[j]);
-            for (size_t k = 0; k < f->n; k++) put_json(e, &b, k ? ",%f" : "%f", f->item[k].v[j]);
+            for (size_t k = 0; k < f->n; k++) put_json(e, &b, k ? ",%f" : "%f", f->item[k][j]);
             put_text(e, &b, "]");
         }
         put_text(e, &b, "}\n");
@@ -6471,8 +6463,6 @@ static int read_items(Profile *w, Part *p, const char *path) {
 static int read_part(Profile *w, Part *p) {
     Env *e = w->e;
     const Section *s = &p->s;
-    const char *needs = "";                      /* the figure that needs the most choices */
-    size_t least = 0;
     p->joined = strcmp(key_of(s, "encode"), "joined") == 0;
     p->bos = strcmp(key_of(s, "bos"), "yes") == 0;
     for (size_t i = 0; i < p->figures; i++) {
@@ -6481,7 +6471,6 @@ static int read_part(Profile *w, Part *p) {
             return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", s->file, s->name, p->figure[i],
                 p->kind);
         p->alone |= statistics[f].by == ALONE;
-        if (statistics[f].choices > least) { least = statistics[f].choices; needs = p->figure[i]; }
     }
     for (Span files = span(key_of(s, "items")); files.n;) {
         const char *path = set_path(e, s, trim(upto(&files, ',')));
@@ -6489,9 +6478,10 @@ static int read_part(Profile *w, Part *p) {
         if (p->n == 0) return fail(e, "%s: no items", path);
     }
     for (size_t i = 0; i < p->n; i++)
-        if (p->item[i].n < least)
-            return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", s->file, s->name,
-                needs, i + 1, p->item[i].n);
+        for (size_t k = 0; k < p->figures; k++)
+            if (p->item[i].n < statistics[figure_of(p->figure[k])].choices)
+                return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", s->file,
+                    s->name, p->figure[k], i + 1, p->item[i].n);
     if (p->cut && !e->quiet)
         fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n", s->name, p->cut,
             w->m->c.ctx);
@@ -6562,7 +6552,7 @@ static int mean_figure(Env *e, const Part *p, Figures *list) {
         if (!f || f->kind != MEAN)
             return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->s.file,
                 p->s.name, SHOWN(section), SHOWN(name));
-        for (size_t i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i].v, k));
+        for (size_t i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i], k));
     }
     return sum ? 0 : -1;
 }
