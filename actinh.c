@@ -4711,7 +4711,7 @@ static int add_path(Env *e, Trie *t, const uint32_t *word, size_t n, uint32_t va
 enum { BLANK = 1, PUNCT = 2, AFFIX = 4, QUOTE = 8, STOP = 16, MONEY = 32, ICON = 64, DIGIT = 128, SMALL = 256,
        CAPITAL = 512, CUT = 1024, LETTER = SMALL | CAPITAL, SIGN = PUNCT | AFFIX };
 typedef struct { uint32_t c; unsigned is; } Point;
-typedef struct { uint32_t *v; size_t n, cap; double sum; } List;             /* mean, median, deviation are wanted */
+typedef struct { double *v; size_t n, cap; double sum; } List;               /* mean, median, deviation are wanted */
 
 /* What is known of a text: words as LexicalRichness cuts them; tokens as spaCy does, once a measure asks for them. */
 typedef struct {
@@ -4951,8 +4951,7 @@ static size_t infix_at(const Point *p, size_t i, size_t n) {
 
 static int push(Env *e, List *l, size_t v) {
     TRY(room(e, &l->v, l->n, &l->cap, sizeof *l->v));
-    l->v[l->n++] = (uint32_t)v;
-    l->sum += (double)v;
+    l->sum += l->v[l->n++] = (double)v;
     return 0;
 }
 
@@ -5211,20 +5210,20 @@ static double mtld(Words *w) {
     return sum / 2.0;
 }
 
-static int by_value(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
 }
 
 static double median(List *l) {
     if (l->n == 0) return HUGE_VAL;
-    qsort(l->v, l->n, sizeof *l->v, by_value);
-    return ((double)l->v[(l->n - 1) / 2] + (double)l->v[l->n / 2]) / 2.0;
+    qsort(l->v, l->n, sizeof *l->v, by_size);
+    return (l->v[(l->n - 1) / 2] + l->v[l->n / 2]) / 2.0;
 }
 
 static double deviation(const List *l) {
     double centre = l->sum / (double)l->n, sum = 0.0;
-    for (size_t i = 0; i < l->n; i++) sum += ((double)l->v[i] - centre) * ((double)l->v[i] - centre);
+    for (size_t i = 0; i < l->n; i++) sum += (l->v[i] - centre) * (l->v[i] - centre);
     return sqrt(sum / (double)l->n);
 }
 
@@ -5581,7 +5580,7 @@ static void show_selection(const Rule *rule, const Selection *s) {
  * choice's log-probability is divided by; ALONE takes off the log-probability without the prompt instead.
  */
 enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, AREA, TOP10, PLATT10, PLATT1 };
-static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };      /* bit j: the kind looks at an Outcome's v[j] */
+static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };      /* bit j: the kind looks at v[j] of an item */
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };                          /* by */
 enum { REPLICATES = 1000 };
 
@@ -5681,12 +5680,10 @@ static size_t figure_of(const char *name) {
     return i;
 }
 
-typedef struct { double v[4]; } Outcome;     /* what an item gave; v[3]: number of its group */
-
 typedef struct {
     const char *suite, *name, *like;   /* like: ids of training prompts that this section resembles begin so */
     int kind;
-    Outcome *item;                     /* [n] */
+    double (*item)[4];                 /* [n] what an item gave; the last: number of its group */
     size_t n, cap;
     Names groups;
     double value, lo, hi;
@@ -5712,8 +5709,8 @@ static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
     size_t *number = number_for(e, &f->groups, uses[f->kind] >> 3 ? group : 0);
     if (!number || room(e, &f->item, f->n, &f->cap, sizeof *f->item) < 0) return -1;
     if (!*number) *number = f->groups.n;
-    for (size_t j = 0; j < 3; j++) f->item[f->n].v[j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
-    f->item[f->n++].v[3] = (double)(*number - 1);
+    for (size_t j = 0; j < 3; j++) f->item[f->n][j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
+    f->item[f->n++][3] = (double)(*number - 1);
     return 0;
 }
 
@@ -5721,32 +5718,22 @@ static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
  * sorted and cut into k parts (the first n mod k parts get one more); a bin ends halfway between the last of a part and
  * the first of the next; equal edges are one. A confidence is in the first bin whose edge it does not pass. */
 typedef struct { double p, right; } Guess;
-enum { MOST_BINS = 64 };
 
 static int by_confidence(const void *a, const void *b) {
     const Guess *x = a, *y = b;
     return x->p != y->p ? (x->p < y->p ? -1 : 1) : x->right != y->right ? (x->right > y->right ? -1 : 1) : 0;
 }
 
-/* The bins' upper edges for n sorted guesses; returns how many. */
-static size_t bin_edges(const Guess *g, size_t n, size_t bins, int equal_width, double *edge) {
-    size_t k = equal_width || bins < n ? bins : n, from = 0, edges = 0;
-    for (size_t part = 0; part < k; part++) {
-        from += n / k + (part < n % k);                      /* where the next part begins */
-        edge[edges] = part + 1 == k ? 1.0 : equal_width ? (double)(part + 1) / (double)k
-            : (g[from - 1].p + g[from].p) / 2.0;
-        edges += edges == 0 || edge[edges] != edge[edges - 1];
-    }
-    return edges;
-}
-
 /* Sum over bins |bin|/n |mean confidence - mean correctness|. */
 static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
-    double edge[MOST_BINS] = { 0 }, total = 0.0;
+    size_t k = equal_width || bins < n ? bins : n;
+    double total = 0.0;
     qsort(g, n, sizeof *g, by_confidence);
-    for (size_t i = 0, at = 0, k = bin_edges(g, n, bins, equal_width, edge); i < k; i++) {
+    for (size_t part = 1, from = 0, at = 0; part <= k; part++) {
         double p = 0.0, right = 0.0;
-        for (; at < n && (i + 1 == k || g[at].p <= edge[i]); at++) { p += g[at].p; right += g[at].right; }
+        from += n / k + (part <= n % k);                     /* where the next part begins */
+        double edge = part == k ? HUGE_VAL : equal_width ? (double)part / (double)k : (g[from - 1].p + g[from].p) / 2.0;
+        for (; at < n && g[at].p <= edge; at++) { p += g[at].p; right += g[at].right; }
         total += (p > right ? p - right : right - p) / (double)n;
     }
     return total;
@@ -5795,7 +5782,7 @@ static double mean_of_groups(const Figure *f, int j, const size_t *drawn, Guess 
     double total = 0.0;
     memset(sum, 0, f->groups.n * sizeof *sum);
     for (size_t i = 0; i < f->n; i++) {
-        const double *v = f->item[drawn ? drawn[i] : i].v;
+        const double *v = f->item[drawn[i]];
         sum[(size_t)v[3]].p += v[j];
         sum[(size_t)v[3]].right += 1.0;
     }
@@ -5803,11 +5790,11 @@ static double mean_of_groups(const Figure *f, int j, const size_t *drawn, Guess 
     return mean(total, groups);
 }
 
-/* The statistic over items drawn[0 .. n-1] (NULL: each once). guess: scratch [n]. */
+/* The statistic over items drawn[0 .. n-1]. guess: scratch [n]. */
 static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
     double sum = 0.0, weights = 0.0, ss;
     for (size_t i = 0; i < f->n; i++) {
-        const double *v = f->item[drawn ? drawn[i] : i].v;
+        const double *v = f->item[drawn[i]];
         sum += guess[i].p = v[0];
         weights += guess[i].right = v[1];
     }
@@ -5826,29 +5813,24 @@ static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
     return weights > 0 ? sum / weights : 0.0;
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* The value, and the interval that holds the middle 95 % of a thousand bootstrap draws; with `against` of the
  * difference f - against on the same draws. */
 static int bootstrap(Env *e, const Figure *f, const Figure *against, double *value, double *lo, double *hi) {
     const Block *mark = e->blocks;
     size_t *drawn;
     Guess *guess;
-    double x[REPLICATES];
+    double x[REPLICATES + 1];                    /* the last: with each item once */
     NEW(drawn, f->n + 1); NEW(guess, f->n + 1);
     if (f->n == 0 || (against && against->n != f->n))
         return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n,
             against ? against->n : 0);
-    *value = statistic(f, NULL, guess) - (against ? statistic(against, NULL, guess) : 0.0);
-    for (size_t r = 0; r < REPLICATES; r++) {
+    for (size_t r = 0; r <= REPLICATES; r++) {
         uint64_t base = draw(0, DRAW_BOOT, r, 0, 0);
-        for (size_t i = 0; i < f->n; i++) drawn[i] = below(stir(base, i), f->n);
+        for (size_t i = 0; i < f->n; i++) drawn[i] = r < REPLICATES ? below(stir(base, i), f->n) : i;
         x[r] = statistic(f, drawn, guess) - (against ? statistic(against, drawn, guess) : 0.0);
     }
     qsort(x, REPLICATES, sizeof *x, by_size);
+    *value = x[REPLICATES];
     *lo = x[REPLICATES / 40]; *hi = x[REPLICATES - 1 - REPLICATES / 40];
     release(e, mark);
     return 0;
@@ -5876,7 +5858,7 @@ static int save_figures(Env *e, const char *path, const Figures *list) {
         for (size_t j = 0; j < COUNT(column); j++) {
             if (!(uses[f->kind] >> j & 1)) continue;
             put_json(e, &b, ",'%s':[", column[j]);
-            for (size_t k = 0; k < f->n; k++) put_json(e, &b, k ? ",%f" : "%f", f->item[k].v[j]);
+            for (size_t k = 0; k < f->n; k++) put_json(e, &b, k ? ",%f" : "%f", f->item[k][j]);
             put_text(e, &b, "]");
         }
         put_text(e, &b, "}\n");
@@ -6484,8 +6466,6 @@ static int read_items(Profile *w, Part *p, const char *path) {
 static int read_part(Profile *w, Part *p) {
     Env *e = w->e;
     const Section *s = &p->s;
-    const char *needs = "";                      /* the figure that needs the most choices */
-    size_t least = 0;
     p->joined = strcmp(key_of(s, "encode"), "joined") == 0;
     p->bos = strcmp(key_of(s, "bos"), "yes") == 0;
     for (size_t i = 0; i < p->figures; i++) {
@@ -6494,7 +6474,6 @@ static int read_part(Profile *w, Part *p) {
             return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", s->file, s->name, p->figure[i],
                 p->kind);
         p->alone |= statistics[f].by == ALONE;
-        if (statistics[f].choices > least) { least = statistics[f].choices; needs = p->figure[i]; }
     }
     for (Span files = span(key_of(s, "items")); files.n;) {
         const char *path = set_path(e, s, trim(upto(&files, ',')));
@@ -6502,9 +6481,10 @@ static int read_part(Profile *w, Part *p) {
         if (p->n == 0) return fail(e, "%s: no items", path);
     }
     for (size_t i = 0; i < p->n; i++)
-        if (p->item[i].n < least)
-            return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", s->file, s->name,
-                needs, i + 1, p->item[i].n);
+        for (size_t k = 0; k < p->figures; k++)
+            if (p->item[i].n < statistics[figure_of(p->figure[k])].choices)
+                return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", s->file,
+                    s->name, p->figure[k], i + 1, p->item[i].n);
     if (p->cut && !e->quiet)
         fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n", s->name, p->cut,
             w->m->c.ctx);
@@ -6575,7 +6555,7 @@ static int mean_figure(Env *e, const Part *p, Figures *list) {
         if (!f || f->kind != MEAN)
             return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->s.file,
                 p->s.name, SHOWN(section), SHOWN(name));
-        for (size_t i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i].v, k));
+        for (size_t i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i], k));
     }
     return sum ? 0 : -1;
 }
