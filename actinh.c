@@ -6754,7 +6754,7 @@ static int make_figures(Profile *w) {
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128,
        TOKENIZE = 256, INFO = 512, VERIFY = 1024, CONVERT = 2048, REPORT = 4096, ALL = 8191, MANY = 1 << 24,
        DRAWS = SAMPLE | GENERATE, SHARDS = SAMPLE | SCORE, LISTS = SCORE | PROFILE, ASKING = SAMPLE | TUNE | PROFILE,
-       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN,
+       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN, SHOWING = GENERATE | TOKENIZE | INFO,
        MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
 /*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
@@ -7053,16 +7053,9 @@ static int depends_on_suite(Env *e, Call *c, const char *path) {
     return 0;
 }
 
-static int depends_on_template(Env *e, Call *c) {
-    const char *path;
-    TRY(find_template(e, c->value[O_template], &path));
-    return path ? depends(e, c, "template", path, NULL) : 0;
-}
-
 /* The lists that measures look into. */
 static int depends_on_lists(Env *e, Call *c, Lists *x) {
     const char *path, *hyphens = c->value[O_hyphenation];
-    memset(x, 0, sizeof *x);
     TRY(depends_on_data(e, c, "words", c->value[O_words], &path));
     TRY(load_words(e, path, &x->words));
     if (c->value[O_stereotypes]) {
@@ -7142,8 +7135,8 @@ static int end_result(Env *e, Call *c) {
     return 0;
 }
 
-/* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
- * from the same; fails when something else is there. */
+/* Before the work: makes the receipt but for its last part. c->done: the result is there already, whole and made from
+ * the same; fails when something else is there. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
     const char *path = c->value[O_output];
     int receipt = path && *path && strcmp(path, "-") && !is_special(path);
@@ -7165,7 +7158,7 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
         }
         if (c->done) remove(c->draft_path);
     }
-    if (c->done || there == 0 || c->resume || c->value[O_force]) return c->done;
+    if (c->done || there == 0 || c->resume || c->value[O_force]) return 0;
     return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
 }
 
@@ -7195,10 +7188,12 @@ static int check_files(Env *e, const Call *c) {
 /* A verb from its options to its receipt. */
 static int perform(Env *e, Call *c) {
     e->memory = c->number[O_memory] * 1e9;
-    int answer = check_files(e, c) < 0 ? -1 : c->verb->f(e, c);
+    TRY(check_files(e, c));
+    if (c->value[O_list] || c->value[O_show_mask] || c->verb->bit & SHOWING) TRY(may_write(e, c, c->value[O_output]));
+    int answer = c->verb->f(e, c);
     if (!c->done) return answer || !c->out ? answer : end_result(e, c);
     if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
-    return answer < 0 ? -1 : 0;
+    return e->error[0] ? -1 : 0;
 }
 
 /* ================================================= Verbs ==============================================================
@@ -7232,10 +7227,10 @@ static int load(Env *e, const Call *c, Work *w) {
 }
 
 /* How a verb with a result begins. It names all that this depends on, in this order: the model, the files behind it
- * `as` what they are, lists, the template. 1 when the result is there already; else the model is loaded, and for
+ * `as` what they are, lists, the template. -1 also when the result is there already; else the model is loaded, and for
  * verbs of records the file and the result are opened. `files`: of a folder, see name_result */
 static int begin_work(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
-    int bit = c->verb->bit, any;
+    int bit = c->verb->bit;
     const char *prompt = c->value[O_prompt], *path;
     size_t i = (bit & MODELS) != 0, n = c->n_files > i ? c->n_files : i + 1;
     *w = (Work){ 0 };
@@ -7248,8 +7243,10 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
         else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
     }
     if (bit & LISTS) TRY(depends_on_lists(e, c, &w->lists));
-    if (bit & ASKING) TRY(depends_on_template(e, c));
-    if ((any = begin_result(e, c, files)) != 0) return any;
+    if (bit & ASKING) TRY(find_template(e, c->value[O_template], &path));
+    if (bit & ASKING && path) TRY(depends(e, c, "template", path, NULL));
+    TRY(begin_result(e, c, files));
+    if (c->done) return -1;
     w->mark = e->blocks;
     if (bit & MODELS) TRY(load(e, c, w));
     if (prompt) {
@@ -7270,8 +7267,7 @@ static Sampling sampling_options(const Call *c) {
 static int verb_sample(Env *e, Call *c) {
     Work w;
     Sampling s = sampling_options(c);
-    int any = begin_work(e, c, "prompts", NULL, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "prompts", NULL, &w));
     TRY(sample_to(e, w.out, &w.m, &w.form, &s, &w.rs, c->share));
     return close_out(e, w.out);
 }
@@ -7295,17 +7291,16 @@ static int finish(Env *e, Work *w) {
 static int verb_score(Env *e, Call *c) {
     const Measure *list[COUNT(measures)];
     size_t n, done = 0, kept = 0;
+    int any;
     Text text = { 0 };
     Work w = { 0 };
     if (c->value[O_list]) {
         for (const Measure *q = measures; q < measures + COUNT(measures); q++)
             put_format(e, &w.b, "%-27s %-10s %s (%s)\n", q->name, q->unit, q->says, sources[q->source]);
-        TRY(may_write(e, c, c->value[O_output]));
         return save_file(e, c->value[O_output], whole(&w.b));
     }
     TRY(parse_measures(e, c->value[O_measures], list, &n));
-    int any = begin_work(e, c, "answers", NULL, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "answers", NULL, &w));
     for (size_t k = 0; n < COUNT(measures) && k < n; k++) TRY(check_list(e, list[k], &w.lists));
     if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
     while ((any = next_prompt(e, c, &w)) > 0)
@@ -7324,9 +7319,9 @@ static int verb_select(Env *e, Call *c) {
     Rule rule;
     Work w;
     Selection s = { 0 };
+    int any;
     TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
-    int any = begin_work(e, c, "scored", NULL, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "scored", NULL, &w));
     while ((any = next_prompt(e, c, &w)) > 0) {
         size_t ties, best = choose(&w.g, &rule, count_of(c, O_seed), &ties);
         count_choice(&w.g, &rule, best, ties, &s);
@@ -7362,7 +7357,6 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
 static int show_mask(Env *e, const Call *c, const Tuning *t) {
     Work w = { 0 };
     Examples list;
-    TRY(may_write(e, c, c->value[O_output]));
     TRY(load(e, c, &w));
     TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
     for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
@@ -7382,8 +7376,7 @@ static int verb_tune(Env *e, Call *c) {
     size_t dropped = 0;
     TRY(tuning_options(e, c, &t));
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
-    int any = begin_work(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w));
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
     trail->keep = c->value[O_keep_checkpoints] != NULL;
     if (trail->dir) {
@@ -7422,7 +7415,7 @@ static int verb_profile(Env *e, Call *c) {
     Work x;
     Profile w = { .e = e, .m = &x.m, .form = &x.form, .lists = &x.lists, .seed = count_of(c, O_seed) };
     if (against) TRY(load_figures(e, against, &other));
-    TRY(begin_work(e, c, "suite", NULL, &x));
+    if (begin_work(e, c, "suite", NULL, &x) < 0 && !c->done) return -1;
     if (!c->done) {
         w.out = c->out; w.resume = c->resume;
         TRY(ask_all(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
@@ -7449,7 +7442,6 @@ static int has_hash(Env *e, const char *path, const char *hash) {
 static int sort_shards(Env *e, Call *c) {
     const char **shard = NULL, *first = c->file[0], *loose = NULL;
     size_t part[2], of = 0;
-    int unchanged;
     for (size_t f = 0; f < c->n_files; f++) {
         const char *file = c->file[f], *path = receipt_path(e, file, 0);
         Span text = span("{}");
@@ -7465,8 +7457,8 @@ static int sort_shards(Env *e, Call *c) {
         if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
             || !json_next(out, &at, &result))
             return fail(e, "%s: is not the receipt of a shard", path);
-        TRY(unchanged = has_hash(e, file, text_field(e, result.value, "sha256")));
-        if (!unchanged) return fail(e, "%s: was changed after its receipt was written", file);
+        if (has_hash(e, file, text_field(e, result.value, "sha256")) <= 0)
+            return fail(e, "%s: was changed after its receipt was written", file);
         put(e, &plain, text.s, (size_t)(option.s - text.s) - strlen(",\"shard\":"));
         put(e, &plain, option.s + option.n, (size_t)(out.s + 1 - option.s) - option.n);          /* up to "out":[ */
         if (f == 0) { of = part[1]; c->receipt = plain; NEW(shard, of); }
@@ -7476,10 +7468,9 @@ static int sort_shards(Env *e, Call *c) {
         if (shard[part[0]]) return fail(e, "%s: shard %zu of %zu is there twice", file, part[0], of);
         shard[part[0]] = file;
     }
-    if (!of) return e->error[0] ? -1 : 0;
     for (size_t k = 0; k < of; k++) if (!shard[k]) return fail(e, "gather: shard %zu of %zu is missing", k, of);
-    c->file = shard;
-    return e->error[0] ? -1 : 1;
+    if (of) c->file = shard;
+    return e->error[0] ? -1 : of > 0;
 }
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
@@ -7536,8 +7527,7 @@ static int verb_gather(Env *e, Call *c) {
     Work w;
     int shards;
     TRY(shards = sort_shards(e, c));
-    int any = begin_work(e, c, "answers", NULL, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "answers", NULL, &w));
     for (size_t f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], f, shards ? c->n_files : 0, &all));
     if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
     qsort(all.x, all.n, sizeof *all.x, by_prompt);
@@ -7565,7 +7555,6 @@ static int verb_generate(Env *e, Call *c) {
     Work w = { 0 };
     Prompt p;
     Sampling s = sampling_options(c);
-    TRY(may_write(e, c, c->value[O_output]));
     TRY(load(e, c, &w));
     put_text(e, &w.b, c->n_files > 1 ? c->file[1] : "");
     TRY(ask_one(e, &w.m, &s, c->n_files > 1 ? c->file[1] : "", &p));
@@ -7581,7 +7570,6 @@ static int verb_tokenize(Env *e, Call *c) {
     Span text;
     size_t n = 0;
     int *ids;
-    TRY(may_write(e, c, c->value[O_output]));
     TRY(find_data(e, c->file[0], &path));
     if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
     TRY(load_tokenizer(e, path, &t));
@@ -7619,8 +7607,7 @@ static int verb_convert(Env *e, Call *c) {
         return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"",
             gguf ? " or q8_0" : " (with --to gguf also q8_0)",
             type);
-    int any = begin_work(e, c, NULL, gguf ? NULL : files, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, NULL, gguf ? NULL : files, &w));
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
 }
 
@@ -7733,7 +7720,6 @@ static int verb_info(Env *e, Call *c) {
     Span s = { "", 0 }, first = s;
     Member one;
     Wrong bad;
-    TRY(may_write(e, c, c->value[O_output]));
     if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
     if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
         if (!chosen && s.n && s.s[0] == '{' && json_element(s.s, s.s + s.n, '[', 0, &bad, &one)) first = one.value;
@@ -7909,9 +7895,7 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
         x->env.quiet = 1;
         if (x->teacher) active_inheritance(&x->env, r, x);
         else stage(&x->env, r, "profile", x->student->path, NULL, NULL, x->seed, x->figures);
-#ifdef _OPENMP
-#pragma omp critical
-#endif
+        PRAGMA(omp critical)
         progress(e, &bar, what, ++done, n, "");
     }
     for (size_t i = 0; i < n; i++) env_free(&cell[i].env);
@@ -8064,12 +8048,11 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
 static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
     for (Span rest = r->world; rest.n;) {
         const Span line = upto(&rest, '\n');
-        if (!strcmp(text_field(e, line, "teacher"), x->teacher->name)
-            && !strcmp(text_field(e, line, "like"), like) && !strcmp(text_field(e, line, "choice"), x->choice)) {
-            double answers = 0;
-            json_number(json_get(line, "answers"), &answers);
-            if (answers == (double)r->k) return json_number(json_get(line, "value"), value);
-        }
+        double answers;
+        if (!strcmp(text_field(e, line, "teacher"), x->teacher->name) && !strcmp(text_field(e, line, "like"), like)
+            && !strcmp(text_field(e, line, "choice"), x->choice)
+            && json_number(json_get(line, "answers"), &answers) && answers == (double)r->k)
+            return json_number(json_get(line, "value"), value);
     }
     return 0;
 }
@@ -8578,14 +8561,12 @@ static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c,
     x->state = SPOTTED;
     const char *out = c->value[O_output];
     for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++) TRY(compare(e, x, f->name, f->hash, NULL));
-    if (x->state != SPOTTED) return 0;
     for (size_t i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(a, x, c, log, list[i] + 1, all, out));
-    if (!tuned) TRY(same_prompts(e, c, x, log, k));
-    if (x->state == SPOTTED) {
-        put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
-        if (tuned && list[n - 1] + 1 < all) put_text(e, &x->says, "; the weights were not");
-    }
-    if (tuned || x->state != SPOTTED) return 0;
+    if (!tuned && x->state == SPOTTED) TRY(same_prompts(e, c, x, log, k));
+    if (x->state != SPOTTED) return 0;
+    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
+    if (tuned && n && list[n - 1] + 1 < all) put_text(e, &x->says, "; the weights were not");
+    if (tuned) return 0;
     for (size_t i = 0; i < n; i++) {
         Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
         put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
