@@ -6837,7 +6837,7 @@ struct Call {
     Input *in;                   /* [n_in] files that the result depends on; see Evidence */
     size_t n_in, cap_in;
     Buf receipt;
-    const char *out, *const *files;              /* what gets a receipt, or NULL; of a folder: its files, ended by NULL */
+    const char *out;             /* what gets a receipt, or NULL */
     const char *receipt_path, *draft_path;
     Input made[8];               /* [n_made] the result's files */
     size_t n_made;
@@ -7087,7 +7087,7 @@ static const char *receipt_path(Env *e, const char *out, int folder) {
 
 /* Says what the result is. `files`: of a folder, ended by NULL; the one that is finished last stands last. */
 static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
-    c->out = out; c->files = files;
+    c->out = out;
     c->receipt_path = receipt_path(e, out, files != NULL);
     c->draft_path = join(e, c->receipt_path, ".draft", "");
     for (c->n_made = 0; files ? files[c->n_made] != NULL : !c->n_made; c->n_made++) {
@@ -7165,16 +7165,9 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
 /* Lays the receipt's draft beside the result, once there is something to write. */
 static int lay_draft(Env *e, const Call *c) {
     if (!c->out) return 0;
-    if (c->files) TRY(make_dir(e, c->out));
     if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
     e->draft = c->draft_path;
     return 0;
-}
-
-/* Opens a result's (last) file for writing. */
-static Out *open_result(Env *e, Call *c, const char *path, int resumable) {
-    Out *o = open_part(e, path, c->resume && resumable);
-    return o && lay_draft(e, c) == 0 ? o : NULL;
 }
 
 /* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
@@ -7253,9 +7246,11 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
         put_json(e, &w->b, "{'id':'0','prompt':%q}", span(prompt));
         open_text(&w->rs, "--prompt", whole(&w->b));
     } else if (bit & (SHARDS | SELECT)) TRY(open_records(e, &w->rs, file_of(c, bit == SAMPLE)));
-    if (!(bit & (SHARDS | SELECT | GATHER))) return bit == TUNE ? 0 : lay_draft(e, c);
-    w->out = open_result(e, c, c->value[O_output], bit & SHARDS);
-    return w->out ? 0 : -1;
+    if (files && c->value[O_output]) TRY(make_dir(e, c->value[O_output]));
+    if (!(bit & (SHARDS | SELECT | GATHER | TUNE))) return lay_draft(e, c);
+    path = bit == TUNE && c->value[O_output] ? join(e, c->value[O_output], "/", "steps.jsonl") : c->value[O_output];
+    w->out = open_part(e, path, c->resume && bit & (SHARDS | TUNE));
+    return w->out ? lay_draft(e, c) : -1;
 }
 
 static Sampling sampling_options(const Call *c) {
@@ -7378,12 +7373,8 @@ static int verb_tune(Env *e, Call *c) {
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
     TRY(begin_work(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w));
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
-    trail->keep = c->value[O_keep_checkpoints] != NULL;
-    if (trail->dir) {
-        TRY(make_dir(e, trail->dir));
-        if (!(trail->log = open_result(e, c, join(e, trail->dir, "/", "steps.jsonl"), 1))) return -1;
-        trail->resume = c->resume;
-    }
+    trail->keep = c->value[O_keep_checkpoints] != NULL; trail->resume = c->resume;
+    if (trail->dir) trail->log = w.out;
     TRY(tune(e, &w.m, &t, &w.form, c->file[1], trail, &dropped));
     if (dropped && !e->quiet)
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n",
@@ -7419,9 +7410,8 @@ static int verb_profile(Env *e, Call *c) {
     if (!c->done) {
         w.out = c->out; w.resume = c->resume;
         TRY(ask_all(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
-        make_figures(&w);
+        if (make_figures(&w) == 0) save_figures(e, c->value[O_output], &w.list);
     } else if (against) TRY(load_figures(e, c->out, &w.list));
-    if (!c->done && !e->error[0]) save_figures(e, c->value[O_output], &w.list);
     if (against && !e->error[0]) show_difference(e, &w.list, &other);
     for (Out *o = e->outs; o != before; o = o->next) o->keep = 0;  /* it is done, or the suite is bad: nobody goes on */
     for (size_t i = 0; c->out && !e->error[0] && i < 64; i++)            /* what is left of a killed run's */
@@ -7620,11 +7610,8 @@ static int verb_convert(Env *e, Call *c) {
  *     tokens    in flight: 10 answers of 256, or a batch of 4 records of 256. Each has keys and values; while tuning
  *               the rows of new_acts(), those of every layer or with --recompute of one, and a line of logits */
 static void put_memory(Env *e, Buf *b, const Model *m) {
-    enum { NOTHING_LEARNS, ALL_LEARNS, PAIRS_LEARN };
-    typedef struct { const char *name, *adapted; int learns, recompute; } Way;
-    static const Way ways[] = { { "sample -n 10", "sample -n 10", NOTHING_LEARNS, 0 }, { "tune", NULL, ALL_LEARNS, 0 },
-        { "tune --recompute", NULL, ALL_LEARNS, 1 }, { "tune --lora 8", "tune", PAIRS_LEARN, 0 },
-        { "tune --lora 8 --recompute", "tune --recompute", PAIRS_LEARN, 1 } };
+    static const char *const ways[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8",
+        "tune --lora 8 --recompute" };
     const Config *c = &m->c;
     size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
         layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
@@ -7652,15 +7639,14 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
         if (bytes[i] > 0) put_format(e, b, " %s %.4g GB", storage[i].name, bytes[i] / 1e9);
     }
     put_format(e, b, "\n  memory in MB %30s = program + weights +  panels +  learnt + tokens x   each\n", "sum");
-    for (const Way *x = ways; x < ways + COUNT(ways); x++) {
-        if (c->rank && x->learns == ALL_LEARNS) continue;    /* beside an adapter only that learns */
-        size_t tokens = x->learns ? 1024 : 2560, each = !x->learns ? 8 * c->L * KD
-            : 4 * (c->L * c->H + (x->recompute ? 1 : c->L) * layer + once);
-        double laid = x->learns == ALL_LEARNS ? 8 * matrices : panels,
-            learnt = x->learns == PAIRS_LEARN ? pairs : x->learns ? 16 * all : 0,
+    for (size_t i = 0; i < (c->rank ? 3 : COUNT(ways)); i++) {
+        int tuned = i > 0, recompute = tuned && i % 2 == 0, all_learn = tuned && i < 3 && !c->rank;  /* else pairs do */
+        size_t tokens = tuned ? 1024 : 2560,
+            each = tuned ? 4 * (c->L * c->H + (recompute ? 1 : c->L) * layer + once) : 8 * c->L * KD;
+        double laid = all_learn ? 8 * matrices : panels, learnt = all_learn ? 16 * all : tuned ? pairs : 0,
             sum = program + weights + laid + learnt + (double)tokens * (double)each;
-        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", c->rank ? x->adapted : x->name, sum / 1e6,
-            program / 1e6, weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
+        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", ways[i], sum / 1e6, program / 1e6,
+            weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
     }
 }
 
