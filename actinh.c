@@ -7736,6 +7736,17 @@ static int verb_info(Env *e, Call *c) {
  * stage is a verb that writes a file with a receipt, so a run that was stopped goes on where it stopped.
  */
 typedef struct { const char *name, *path; } Named;
+
+/* One cell of the grid, and where its results lie. Without a student: what its teacher makes, which the teacher's other
+ * cells share; without a teacher: the base student's figures. */
+typedef struct Cell {
+    const Named *teacher, *student;
+    const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
+    const struct Cell *base;     /* the student as it was */
+    Figures list;
+    Env env;
+} Cell;
+
 typedef struct {
     const char *file, *dir, *prompts;
     const Verb *verbs;
@@ -7745,6 +7756,8 @@ typedef struct {
     Span world;                  /* what is predicted: see predicted() */
     Named teacher[8], student[8], choice[32], seed[32];
     int teachers, students, choices, seeds;      /* how many */
+    Cell *cell;                  /* first the teachers' answers and the base students, which the others share; */
+    size_t n_first, cells;       /* seed by seed */
 } Recipe;
 
 /* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
@@ -7788,6 +7801,57 @@ static const char *words_of(const Recipe *r, const char *key) {
     return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
 }
 
+/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
+static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
+    char name[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    for (char *c = name; *c; c++) if (strchr(":,<>", *c)) *c = '_';
+    return join(e, r->dir, "/", name);
+}
+
+/* The cell of these; choice "base": the student's own, whoever is the teacher. */
+static const Cell *find_cell(const Recipe *r, const Named *teacher, const Named *student, const char *choice,
+    const char *seed) {
+    const Cell *x = r->cell;
+    while (x->student != student || x->seed != seed || strcmp(x->choice, choice)
+        || (x->teacher && x->teacher != teacher)) x++;
+    return x;
+}
+
+static void add_cell(Env *e, Recipe *r, const Named *teacher, const Named *student, const char *choice,
+    const char *seed) {
+    Cell *x = &r->cell[r->cells++];
+    *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
+    x->base = student ? find_cell(r, NULL, student, "base", seed) : NULL;
+    if (teacher) {
+        x->sampled = path_in(e, r, "sampled-%s-%s.jsonl", teacher->name, seed);
+        x->scored = path_in(e, r, "scored-%s-%s.jsonl", teacher->name, seed);
+    } else x->figures = path_in(e, r, "base-%s-%s.figures", student->name, seed);
+    if (teacher && student) {
+        x->tuned = path_in(e, r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
+        x->chosen = join(e, x->tuned, ".jsonl", "");
+        x->figures = join(e, x->tuned, ".figures", "");
+    }
+}
+
+static int make_grid(Env *e, Recipe *r) {
+    const Named *teachers = r->teacher + r->teachers, *students = r->student + r->students, *seeds = r->seed + r->seeds;
+    NEW(r->cell, (size_t)(r->seeds * (r->teachers + r->students + r->teachers * r->students * r->choices)));
+    for (const Named *seed = r->seed; seed < seeds; seed++) {
+        for (const Named *t = r->teacher; t < teachers; t++) add_cell(e, r, t, NULL, NULL, seed->name);
+        for (const Named *s = r->student; s < students; s++) add_cell(e, r, NULL, s, "base", seed->name);
+    }
+    r->n_first = r->cells;
+    for (const Named *seed = r->seed; seed < seeds; seed++)
+        for (const Named *t = r->teacher; t < teachers; t++) for (const Named *s = r->student; s < students; s++)
+            for (const Named *choice = r->choice; choice < r->choice + r->choices; choice++)
+                if (strcmp(choice->name, "base")) add_cell(e, r, t, s, choice->name, seed->name);
+    return e->error[0] ? -1 : 0;
+}
+
 /* A recipe, and all that can be known to be wrong with it before the work begins. */
 static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
     static const char *const keys[] = { "sample", "score", "tune", "profile", "prompts", "world",
@@ -7826,7 +7890,7 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
     }
     for (int i = 0; i < r->choices; i++)
         if (strcmp(r->choice[i].name, "base")) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
-    return *words_of(r, "prompts") ? 0 : fail(e, "%s, key prompts: is missing", r->file);
+    return *words_of(r, "prompts") ? make_grid(e, r) : fail(e, "%s, key prompts: is missing", r->file);
 }
 
 /* Runs one verb under an environment of its own: file a, the recipe's words, --by, --seed, --output, file b, just as on
@@ -7848,16 +7912,6 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const
     env_free(&inner);
     return done < 0 ? fail(e, "%s", inner.error) : 0;
 }
-
-/* One cell of the grid, and where its results lie. Without a student: what its teacher makes, which the teacher's other
- * cells share; without a teacher: the base student's figures. */
-typedef struct Cell {
-    const Named *teacher, *student;
-    const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
-    const struct Cell *base;     /* the student as it was */
-    Figures list;
-    Env env;
-} Cell;
 
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. */
@@ -7889,65 +7943,10 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
     return 0;
 }
 
-/* The cells: first the teachers' answers and the base students, which the others share; seed by seed. */
-typedef struct { const Recipe *r; Cell *cell; size_t n_first, n; } Grid;
-
-/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
-static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
-    char name[400];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
-    va_end(args);
-    for (char *c = name; *c; c++) if (strchr(":,<>", *c)) *c = '_';
-    return join(e, r->dir, "/", name);
-}
-
-/* The cell of these; choice "base": the student's own, whoever is the teacher. */
-static const Cell *find_cell(const Grid *g, const Named *teacher, const Named *student, const char *choice,
-    const char *seed) {
-    const Cell *x = g->cell;
-    while (x->student != student || x->seed != seed || strcmp(x->choice, choice)
-        || (x->teacher && x->teacher != teacher)) x++;
-    return x;
-}
-
-static void add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice,
-    const char *seed) {
-    Cell *x = &g->cell[g->n++];
-    *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
-    x->base = student ? find_cell(g, NULL, student, "base", seed) : NULL;
-    if (teacher) {
-        x->sampled = path_in(e, g->r, "sampled-%s-%s.jsonl", teacher->name, seed);
-        x->scored = path_in(e, g->r, "scored-%s-%s.jsonl", teacher->name, seed);
-    } else x->figures = path_in(e, g->r, "base-%s-%s.figures", student->name, seed);
-    if (teacher && student) {
-        x->tuned = path_in(e, g->r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
-        x->chosen = join(e, x->tuned, ".jsonl", "");
-        x->figures = join(e, x->tuned, ".figures", "");
-    }
-}
-
-static int make_grid(Env *e, const Recipe *r, Grid *g) {
-    const Named *teachers = r->teacher + r->teachers, *students = r->student + r->students, *seeds = r->seed + r->seeds;
-    *g = (Grid){ .r = r };
-    NEW(g->cell, (size_t)(r->seeds * (r->teachers + r->students + r->teachers * r->students * r->choices)));
-    for (const Named *seed = r->seed; seed < seeds; seed++) {
-        for (const Named *t = r->teacher; t < teachers; t++) add_cell(e, g, t, NULL, NULL, seed->name);
-        for (const Named *s = r->student; s < students; s++) add_cell(e, g, NULL, s, "base", seed->name);
-    }
-    g->n_first = g->n;
-    for (const Named *seed = r->seed; seed < seeds; seed++)
-        for (const Named *t = r->teacher; t < teachers; t++) for (const Named *s = r->student; s < students; s++)
-            for (const Named *choice = r->choice; choice < r->choice + r->choices; choice++)
-                if (strcmp(choice->name, "base")) add_cell(e, g, t, s, choice->name, seed->name);
-    return e->error[0] ? -1 : 0;
-}
-
 /* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
-static int collect(Env *e, Grid *g, Buf *b) {
-    for (int i = 0; i < g->r->seeds; i++) for (Cell *x = g->cell; x < g->cell + g->n; x++) {
-        if (x->seed != g->r->seed[i].name || !x->figures) continue;
+static int collect(Env *e, const Recipe *r, Buf *b) {
+    for (int i = 0; i < r->seeds; i++) for (Cell *x = r->cell; x < r->cell + r->cells; x++) {
+        if (x->seed != r->seed[i].name || !x->figures) continue;
         TRY(load_figures(e, x->figures, &x->list));
         for (const Figure *f = x->list.f, *o; f < x->list.f + x->list.n; f++) {
             Buf teacher = { 0 };
@@ -7984,13 +7983,13 @@ static int decimals(double x) { return x > -9.9995 && x < 9.9995 ? 3 : 1; }
 
 /* "0.412 [0.350, 0.470] -55%*", padded to `width`; a star where every seed's paired interval leaves out 0. Accuracy's
  * change is in points; cells where it falls by more than 3 are named in `fallen`. */
-static int put_cell(Env *e, Buf *b, const Grid *g, const Named *teacher, const Named *student, const char *choice,
+static int put_cell(Env *e, Buf *b, const Recipe *r, const Named *teacher, const Named *student, const char *choice,
     const char *name, int width, int interval, Buf *fallen) {
     Summary v = { 0 }, change = { 0 };
     Buf text = { 0 };
     int sure = 1, base = !strcmp(choice, "base"), points = !strcmp(name, "accuracy");
-    for (int i = 0; i < g->r->seeds; i++) {
-        const Cell *x = find_cell(g, teacher, student, choice, g->r->seed[i].name);
+    for (int i = 0; i < r->seeds; i++) {
+        const Cell *x = find_cell(r, teacher, student, choice, r->seed[i].name);
         const Figure *f = find_figure(&x->list, NULL, name);
         const Figure *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
         double d, lo, hi;
@@ -8045,20 +8044,20 @@ static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, d
 
 /* What a rule did in one pairing: the mean of its field over the chosen answers, what the world predicts for it, and
  * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
-static int put_inherited(Env *e, Buf *b, const Grid *g, const Named *teacher, const Named *student, const char *rule,
+static int put_inherited(Env *e, Buf *b, const Recipe *r, const Named *teacher, const Named *student, const char *rule,
     const char *field) {
     Summary chosen = { 0 }, share = { 0 };
     double world = 0, learnt;
     int known = 0;
-    for (int i = 0; i < g->r->seeds; i++) {
-        const Cell *x = find_cell(g, teacher, student, rule, g->r->seed[i].name);
+    for (int i = 0; i < r->seeds; i++) {
+        const Cell *x = find_cell(r, teacher, student, rule, r->seed[i].name);
         const Figure *f = find_figure(&x->list, NULL, field);
         const Figure *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
         if (!f || !o) continue;
         TRY(mean_of_file(e, x->chosen, f->like, field, &learnt));
         add_value(&chosen, learnt, 0, 0);
         if (learnt != o->value) add_value(&share, (f->value - o->value) / (learnt - o->value), 0, 0);
-        if (i == 0) known = predicted(e, g->r, x, f->like, &world);
+        if (i == 0) known = predicted(e, r, x, f->like, &world);
     }
     if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
     put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
@@ -8069,9 +8068,8 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, const Named *teacher, co
 
 /* A figure in all pairings. Of a rule: base, first, random and the rule's choice, with intervals, and what it did to
  * `field`; without one (NULL) all choices. */
-static int put_block(Env *e, Buf *b, const Grid *g, const char *name, const char *rule, const char *field,
+static int put_block(Env *e, Buf *b, const Recipe *r, const char *name, const char *rule, const char *field,
     Buf *fallen) {
-    const Recipe *r = g->r;
     int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
     put_format(e, b, "\n%-18s", name);
     for (int k = 0; k < r->choices; k++) {
@@ -8085,26 +8083,26 @@ static int put_block(Env *e, Buf *b, const Grid *g, const char *name, const char
         put_format(e, b, "\n%7.12s -> %-7.12s", teacher->name, student->name);
         for (int k = 0; k < r->choices; k++)
             if (width[k])
-                TRY(put_cell(e, b, g, teacher, student, r->choice[k].name, name, width[k], rule != NULL, fallen));
-        if (rule) TRY(put_inherited(e, b, g, teacher, student, rule, field));
+                TRY(put_cell(e, b, r, teacher, student, r->choice[k].name, name, width[k], rule != NULL, fallen));
+        if (rule) TRY(put_inherited(e, b, r, teacher, student, rule, field));
     }
     put_text(e, b, "\n");
     return 0;
 }
 
 /* The paper's table: for each rule what it did (toxicity: to its expected maximum); then what should have stayed. */
-static int put_table(Env *e, Buf *b, const Grid *g) {
+static int put_table(Env *e, Buf *b, const Recipe *r) {
     static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
     Buf fallen = { 0 };
-    for (int k = 0; k < g->r->choices; k++) {
-        const char *rule = g->r->choice[k].name, *colon = strchr(rule, ':'), *field;
+    for (int k = 0; k < r->choices; k++) {
+        const char *rule = r->choice[k].name, *colon = strchr(rule, ':'), *field;
         if (!colon) continue;
         if (!(field = copy(e, rule, (size_t)(colon - rule)))) return -1;
-        TRY(put_block(e, b, g, strcmp(field, "toxicity") ? field : "emt", rule, field, &fallen));
+        TRY(put_block(e, b, r, strcmp(field, "toxicity") ? field : "emt", rule, field, &fallen));
     }
     for (size_t i = 0; i < COUNT(also); i++)
-        if (find_figure(&find_cell(g, NULL, g->r->student, "base", g->r->seed->name)->list, NULL, also[i]))
-            TRY(put_block(e, b, g, also[i], NULL, NULL, &fallen));
+        if (find_figure(&find_cell(r, NULL, r->student, "base", r->seed->name)->list, NULL, also[i]))
+            TRY(put_block(e, b, r, also[i], NULL, NULL, &fallen));
     if (fallen.n) put_json(e, b, "\nAccuracy fell by more than 3 points in: %r\n", whole(&fallen));
     put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. "
         "Changes are against the base, in percent (accuracy:\nin points); *: the paired difference has an interval "
@@ -8115,10 +8113,10 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
 }
 
 /* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
-static int depends_on_stages(Env *e, Call *c, const Grid *g) {
-    for (const Cell *x = g->cell; x < g->cell + g->n; x++) {
+static int depends_on_stages(Env *e, Call *c, const Recipe *r) {
+    for (const Cell *x = r->cell; x < r->cell + r->cells; x++) {
         const char *const part[] = { x->sampled, x->scored, x->chosen, x->figures };
-        for (size_t k = x < g->cell + g->n_first ? 0 : 2; k < COUNT(part); k++) {
+        for (size_t k = x < r->cell + r->n_first ? 0 : 2; k < COUNT(part); k++) {
             if (k == 3 && x->tuned) TRY(depends_below(e, c, "stage", x->tuned, "receipt.json"));
             if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], 0), NULL));
         }
@@ -8129,17 +8127,16 @@ static int depends_on_stages(Env *e, Call *c, const Grid *g) {
 static const char *const run_files[] = { "results.jsonl", "table.txt", NULL };
 
 /* The figures of all cells, collected, and their table. */
-static int save_results(Env *e, Grid *g, const char *dir, Buf *table) {
+static int save_results(Env *e, const Recipe *r, const char *dir, Buf *table) {
     Buf results = { 0 };
-    TRY(collect(e, g, &results));
+    TRY(collect(e, r, &results));
     TRY(save_file(e, join(e, dir, "/", run_files[0]), whole(&results)));
-    TRY(put_table(e, table, g));
+    TRY(put_table(e, table, r));
     return save_file(e, join(e, dir, "/", run_files[1]), whole(table));
 }
 
 static int verb_run(Env *e, Call *c) {
     Recipe r;
-    Grid g;
     Buf table = { 0 };
     const char *world;
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
@@ -8152,13 +8149,12 @@ static int verb_run(Env *e, Call *c) {
         for (Span rest = r.world; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), world, line));
     }
     TRY(make_dir(e, r.dir));
-    TRY(make_grid(e, &r, &g));
-    TRY(run_cells(e, &r, g.cell, g.n_first, "teachers and bases"));
-    TRY(run_cells(e, &r, g.cell + g.n_first, g.n - g.n_first, "cells"));
-    TRY(save_results(e, &g, r.dir, &table));
+    TRY(run_cells(e, &r, r.cell, r.n_first, "teachers and bases"));
+    TRY(run_cells(e, &r, r.cell + r.n_first, r.cells - r.n_first, "cells"));
+    TRY(save_results(e, &r, r.dir, &table));
     TRY(depends(e, c, "recipe", r.file, NULL));
     if (r.world.n) TRY(depends(e, c, "world", world, NULL));
-    TRY(depends_on_stages(e, c, &g));
+    TRY(depends_on_stages(e, c, &r));
     TRY(name_result(e, c, r.dir, run_files));
     TRY(put_receipt(e, c));
     return save_file(e, NULL, whole(&table));
@@ -8570,14 +8566,12 @@ static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c,
 /* The figures of a run, collected again. */
 static int redo_run(Env *e, const Audit *a, const Claim *x, const Call *c) {
     Recipe r;
-    Grid g;
     Buf table = { 0 };
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     for (const Entry *f = x->file; f < x->file + x->n_in; f++)
         if (strcmp(f->as, "world") == 0) TRY(load_file(e, find_known(a, f->hash), &r.world));
-    TRY(make_grid(e, &r, &g));
     TRY(make_dir(e, c->value[O_output]));
-    return save_results(e, &g, c->value[O_output], &table);
+    return save_results(e, &r, c->value[O_output], &table);
 }
 
 /* Makes one claimed result again and says in x->says what was found. */
