@@ -7085,31 +7085,6 @@ static const char *receipt_path(Env *e, const char *out, int folder) {
     return join(e, out, folder ? "/receipt.json" : ".receipt", "");
 }
 
-/* Says what the result is. `files`: of a folder, ended by NULL; the one that is finished last stands last. */
-static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
-    c->out = out;
-    c->receipt_path = receipt_path(e, out, files != NULL);
-    c->draft_path = join(e, c->receipt_path, ".draft", "");
-    for (c->n_made = 0; files ? files[c->n_made] != NULL : !c->n_made; c->n_made++) {
-        const char *path = files ? join(e, out, "/", files[c->n_made]) : out;
-        c->made[c->n_made] = (Input){ NULL, path, base_name(path) };
-    }
-    return e->error[0] ? -1 : 0;
-}
-
-/* A file that is there is only replaced by --force, or by the same work (see below). */
-static int may_write(Env *e, const Call *c, const char *stands) {
-    const char *path = c->value[O_output];
-    if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb->name);
-    if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(stands) || is_special(stands)) return 0;
-    return fail(e, "%s: is there already; --force overwrites it", path);
-}
-
-static int file_is(Env *e, const char *path, Span text) {
-    Span s;
-    return path && is_file(path) && load_file(e, path, &s) == 0 && equal(s, text);
-}
-
 /* The receipt but for its last part. */
 static int put_receipt(Env *e, Call *c) {
     const char *fault = arithmetic_fault();
@@ -7125,6 +7100,32 @@ static int put_receipt(Env *e, Call *c) {
             put_json(e, b, "%s'%s':%q", any++ ? "," : "", dashed(e, options[i].name) + 2, span(c->value[i]));
     put_json(e, b, "},\n 'in':[");
     return put_files(e, b, c->in, c->n_in, "],\n 'out':[");
+}
+
+/* Says what the result is and begins its receipt. `files`: of a folder, ended by NULL; the one that is finished last
+ * stands last. */
+static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
+    c->out = out;
+    c->receipt_path = receipt_path(e, out, files != NULL);
+    c->draft_path = join(e, c->receipt_path, ".draft", "");
+    for (c->n_made = 0; files ? files[c->n_made] != NULL : !c->n_made; c->n_made++) {
+        const char *path = files ? join(e, out, "/", files[c->n_made]) : out;
+        c->made[c->n_made] = (Input){ NULL, path, base_name(path) };
+    }
+    return e->error[0] ? -1 : c->receipt.n ? 0 : put_receipt(e, c);      /* gather's of shards has begun */
+}
+
+/* A file that is there is only replaced by --force, or by the same work (see below). */
+static int may_write(Env *e, const Call *c, const char *stands) {
+    const char *path = c->value[O_output];
+    if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb->name);
+    if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(stands) || is_special(stands)) return 0;
+    return fail(e, "%s: is there already; --force overwrites it", path);
+}
+
+static int file_is(Env *e, const char *path, Span text) {
+    Span s;
+    return path && is_file(path) && load_file(e, path, &s) == 0 && equal(s, text);
 }
 
 /* After the work: hashes what was written and writes the receipt. */
@@ -7144,7 +7145,6 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
     for (size_t i = 0; i < c->n_in; i++) receipt &= strcmp(c->in[i].path, "-") != 0;         /* a stream has no name */
     if (!receipt) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
     TRY(name_result(e, c, path, files));
-    if (c->receipt.n == 0) TRY(put_receipt(e, c));
     c->resume = file_is(e, c->draft_path, whole(&c->receipt));
     for (size_t i = 0; i < c->n_made; i++) there += is_file(c->made[i].path) != 0;
     if (there == c->n_made) {
@@ -7160,14 +7160,6 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
     }
     if (c->done || there == 0 || c->resume || c->value[O_force]) return 0;
     return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
-}
-
-/* Lays the receipt's draft beside the result, once there is something to write. */
-static int lay_draft(Env *e, const Call *c) {
-    if (!c->out) return 0;
-    if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
-    e->draft = c->draft_path;
-    return 0;
 }
 
 /* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
@@ -7224,7 +7216,7 @@ static int load(Env *e, const Call *c, Work *w) {
  * verbs of records the file and the result are opened. `files`: of a folder, see name_result */
 static int begin_work(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
     int bit = c->verb->bit;
-    const char *prompt = c->value[O_prompt], *path;
+    const char *prompt = c->value[O_prompt], *out = c->value[O_output], *path;
     size_t i = (bit & MODELS) != 0, n = c->n_files > i ? c->n_files : i + 1;
     *w = (Work){ 0 };
     if (prompt && c->n_files > i) return fail(e, "sample: a file of prompts or --prompt was expected, found both");
@@ -7246,11 +7238,14 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
         put_json(e, &w->b, "{'id':'0','prompt':%q}", span(prompt));
         open_text(&w->rs, "--prompt", whole(&w->b));
     } else if (bit & (SHARDS | SELECT)) TRY(open_records(e, &w->rs, file_of(c, bit == SAMPLE)));
-    if (files && c->value[O_output]) TRY(make_dir(e, c->value[O_output]));
-    if (!(bit & (SHARDS | SELECT | GATHER | TUNE))) return lay_draft(e, c);
-    path = bit == TUNE && c->value[O_output] ? join(e, c->value[O_output], "/", "steps.jsonl") : c->value[O_output];
-    w->out = open_part(e, path, c->resume && bit & (SHARDS | TUNE));
-    return w->out ? lay_draft(e, c) : -1;
+    if (files && out) TRY(make_dir(e, out));
+    path = bit == TUNE && out ? join(e, out, "/", "steps.jsonl") : out;
+    if (bit & (SHARDS | SELECT | GATHER | TUNE)
+        && !(w->out = open_part(e, path, c->resume && bit & (SHARDS | TUNE)))) return -1;
+    if (!c->out) return 0;
+    if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
+    e->draft = c->draft_path;
+    return 0;
 }
 
 static Sampling sampling_options(const Call *c) {
@@ -7949,10 +7944,9 @@ static int collect(Env *e, const Recipe *r, Buf *b) {
         if (x->seed != r->seed[i].name || !x->figures) continue;
         TRY(load_figures(e, x->figures, &x->list));
         for (const Figure *f = x->list.f, *o; f < x->list.f + x->list.n; f++) {
-            Buf teacher = { 0 };
-            if (x->teacher) put_quoted(e, &teacher, span(x->teacher->name)); else put_text(e, &teacher, "null");
-            put_json(e, b, "{'teacher':%r,'student':%q,'choice':%q,'seed':%s,'measure':%q", whole(&teacher),
-                span(x->student->name), span(x->choice), x->seed, span(f->name));
+            put_json(e, b, x->teacher ? "{'teacher':%q" : "{'teacher':null", span(x->teacher ? x->teacher->name : ""));
+            put_json(e, b, ",'student':%q,'choice':%q,'seed':%s,'measure':%q", span(x->student->name), span(x->choice),
+                x->seed, span(f->name));
             put_interval(e, b, f->value, f->lo, f->hi, f->n);
             if (x->teacher && (o = find_figure(&x->base->list, f->suite, f->name)) != NULL) {
                 double d, lo, hi;
@@ -8156,7 +8150,6 @@ static int verb_run(Env *e, Call *c) {
     if (r.world.n) TRY(depends(e, c, "world", world, NULL));
     TRY(depends_on_stages(e, c, &r));
     TRY(name_result(e, c, r.dir, run_files));
-    TRY(put_receipt(e, c));
     return save_file(e, NULL, whole(&table));
 }
 
