@@ -6737,7 +6737,7 @@ static int make_figures(Profile *w) {
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128,
        TOKENIZE = 256, INFO = 512, VERIFY = 1024, CONVERT = 2048, REPORT = 4096, ALL = 8191, MANY = 1 << 24,
        DRAWS = SAMPLE | GENERATE, SHARDS = SAMPLE | SCORE, LISTS = SCORE | PROFILE, ASKING = SAMPLE | TUNE | PROFILE,
-       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN,
+       REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN, SHOWING = GENERATE | TOKENIZE | INFO,
        MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
 /*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
@@ -6820,7 +6820,7 @@ struct Call {
     Input *in;                   /* [n_in] files that the result depends on; see Evidence */
     size_t n_in, cap_in;
     Buf receipt;
-    const char *out, *const *files;              /* what gets a receipt, or NULL; of a folder: its files, ended by NULL */
+    const char *out;             /* what gets a receipt, or NULL */
     const char *receipt_path, *draft_path;
     Input made[8];               /* [n_made] the result's files */
     size_t n_made;
@@ -7036,16 +7036,9 @@ static int depends_on_suite(Env *e, Call *c, const char *path) {
     return 0;
 }
 
-static int depends_on_template(Env *e, Call *c) {
-    const char *path;
-    TRY(find_template(e, c->value[O_template], &path));
-    return path ? depends(e, c, "template", path, NULL) : 0;
-}
-
 /* The lists that measures look into. */
 static int depends_on_lists(Env *e, Call *c, Lists *x) {
     const char *path, *hyphens = c->value[O_hyphenation];
-    memset(x, 0, sizeof *x);
     TRY(depends_on_data(e, c, "words", c->value[O_words], &path));
     TRY(load_words(e, path, &x->words));
     if (c->value[O_stereotypes]) {
@@ -7075,31 +7068,6 @@ static const char *receipt_path(Env *e, const char *out, int folder) {
     return join(e, out, folder ? "/receipt.json" : ".receipt", "");
 }
 
-/* Says what the result is. `files`: of a folder, ended by NULL; the one that is finished last stands last. */
-static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
-    c->out = out; c->files = files;
-    c->receipt_path = receipt_path(e, out, files != NULL);
-    c->draft_path = join(e, c->receipt_path, ".draft", "");
-    for (c->n_made = 0; files ? files[c->n_made] != NULL : !c->n_made; c->n_made++) {
-        const char *path = files ? join(e, out, "/", files[c->n_made]) : out;
-        c->made[c->n_made] = (Input){ NULL, path, base_name(path) };
-    }
-    return e->error[0] ? -1 : 0;
-}
-
-/* A file that is there is only replaced by --force, or by the same work (see below). */
-static int may_write(Env *e, const Call *c, const char *stands) {
-    const char *path = c->value[O_output];
-    if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb->name);
-    if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(stands) || is_special(stands)) return 0;
-    return fail(e, "%s: is there already; --force overwrites it", path);
-}
-
-static int file_is(Env *e, const char *path, Span text) {
-    Span s;
-    return path && is_file(path) && load_file(e, path, &s) == 0 && equal(s, text);
-}
-
 /* The receipt but for its last part. */
 static int put_receipt(Env *e, Call *c) {
     const char *fault = arithmetic_fault();
@@ -7117,6 +7085,32 @@ static int put_receipt(Env *e, Call *c) {
     return put_files(e, b, c->in, c->n_in, "],\n 'out':[");
 }
 
+/* Says what the result is and begins its receipt. `files`: of a folder, ended by NULL; the one that is finished last
+ * stands last. */
+static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
+    c->out = out;
+    c->receipt_path = receipt_path(e, out, files != NULL);
+    c->draft_path = join(e, c->receipt_path, ".draft", "");
+    for (c->n_made = 0; files ? files[c->n_made] != NULL : !c->n_made; c->n_made++) {
+        const char *path = files ? join(e, out, "/", files[c->n_made]) : out;
+        c->made[c->n_made] = (Input){ NULL, path, base_name(path) };
+    }
+    return e->error[0] ? -1 : c->receipt.n ? 0 : put_receipt(e, c);      /* gather's of shards has begun */
+}
+
+/* A file that is there is only replaced by --force, or by the same work (see below). */
+static int may_write(Env *e, const Call *c, const char *stands) {
+    const char *path = c->value[O_output];
+    if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb->name);
+    if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(stands) || is_special(stands)) return 0;
+    return fail(e, "%s: is there already; --force overwrites it", path);
+}
+
+static int file_is(Env *e, const char *path, Span text) {
+    Span s;
+    return path && is_file(path) && load_file(e, path, &s) == 0 && equal(s, text);
+}
+
 /* After the work: hashes what was written and writes the receipt. */
 static int end_result(Env *e, Call *c) {
     TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
@@ -7125,8 +7119,8 @@ static int end_result(Env *e, Call *c) {
     return 0;
 }
 
-/* Before the work: makes the receipt but for its last part. Returns 1 when the result is there already, whole and made
- * from the same; fails when something else is there. */
+/* Before the work: makes the receipt but for its last part. c->done: the result is there already, whole and made from
+ * the same; fails when something else is there. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
     const char *path = c->value[O_output];
     int receipt = path && *path && strcmp(path, "-") && !is_special(path);
@@ -7134,7 +7128,6 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
     for (size_t i = 0; i < c->n_in; i++) receipt &= strcmp(c->in[i].path, "-") != 0;         /* a stream has no name */
     if (!receipt) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
     TRY(name_result(e, c, path, files));
-    if (c->receipt.n == 0) TRY(put_receipt(e, c));
     c->resume = file_is(e, c->draft_path, whole(&c->receipt));
     for (size_t i = 0; i < c->n_made; i++) there += is_file(c->made[i].path) != 0;
     if (there == c->n_made) {
@@ -7148,23 +7141,8 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
         }
         if (c->done) remove(c->draft_path);
     }
-    if (c->done || there == 0 || c->resume || c->value[O_force]) return c->done;
+    if (c->done || there == 0 || c->resume || c->value[O_force]) return 0;
     return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
-}
-
-/* Lays the receipt's draft beside the result, once there is something to write. */
-static int lay_draft(Env *e, const Call *c) {
-    if (!c->out) return 0;
-    if (c->files) TRY(make_dir(e, c->out));
-    if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
-    e->draft = c->draft_path;
-    return 0;
-}
-
-/* Opens a result's (last) file for writing. */
-static Out *open_result(Env *e, Call *c, const char *path, int resumable) {
-    Out *o = open_part(e, path, c->resume && resumable);
-    return o && lay_draft(e, c) == 0 ? o : NULL;
 }
 
 /* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
@@ -7178,10 +7156,12 @@ static int check_files(Env *e, const Call *c) {
 /* A verb from its options to its receipt. */
 static int perform(Env *e, Call *c) {
     e->memory = c->number[O_memory] * 1e9;
-    int answer = check_files(e, c) < 0 ? -1 : c->verb->f(e, c);
+    TRY(check_files(e, c));
+    if (c->value[O_list] || c->value[O_show_mask] || c->verb->bit & SHOWING) TRY(may_write(e, c, c->value[O_output]));
+    int answer = c->verb->f(e, c);
     if (!c->done) return answer || !c->out ? answer : end_result(e, c);
     if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
-    return answer < 0 ? -1 : 0;
+    return e->error[0] ? -1 : 0;
 }
 
 /* ================================================= Verbs ==============================================================
@@ -7215,11 +7195,11 @@ static int load(Env *e, const Call *c, Work *w) {
 }
 
 /* How a verb with a result begins. It names all that this depends on, in this order: the model, the files behind it
- * `as` what they are, lists, the template. 1 when the result is there already; else the model is loaded, and for
+ * `as` what they are, lists, the template. -1 also when the result is there already; else the model is loaded, and for
  * verbs of records the file and the result are opened. `files`: of a folder, see name_result */
 static int begin_work(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
-    int bit = c->verb->bit, any;
-    const char *prompt = c->value[O_prompt], *path;
+    int bit = c->verb->bit;
+    const char *prompt = c->value[O_prompt], *out = c->value[O_output], *path;
     size_t i = (bit & MODELS) != 0, n = c->n_files > i ? c->n_files : i + 1;
     *w = (Work){ 0 };
     if (prompt && c->n_files > i) return fail(e, "sample: a file of prompts or --prompt was expected, found both");
@@ -7231,17 +7211,24 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
         else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
     }
     if (bit & LISTS) TRY(depends_on_lists(e, c, &w->lists));
-    if (bit & ASKING) TRY(depends_on_template(e, c));
-    if ((any = begin_result(e, c, files)) != 0) return any;
+    if (bit & ASKING) TRY(find_template(e, c->value[O_template], &path));
+    if (bit & ASKING && path) TRY(depends(e, c, "template", path, NULL));
+    TRY(begin_result(e, c, files));
+    if (c->done) return -1;
     w->mark = e->blocks;
     if (bit & MODELS) TRY(load(e, c, w));
     if (prompt) {
         put_json(e, &w->b, "{'id':'0','prompt':%q}", span(prompt));
         open_text(&w->rs, "--prompt", whole(&w->b));
     } else if (bit & (SHARDS | SELECT)) TRY(open_records(e, &w->rs, file_of(c, bit == SAMPLE)));
-    if (!(bit & (SHARDS | SELECT | GATHER))) return bit == TUNE ? 0 : lay_draft(e, c);
-    w->out = open_result(e, c, c->value[O_output], bit & SHARDS);
-    return w->out ? 0 : -1;
+    if (files && out) TRY(make_dir(e, out));
+    path = bit == TUNE && out ? join(e, out, "/", "steps.jsonl") : out;
+    if (bit & (SHARDS | SELECT | GATHER | TUNE)
+        && !(w->out = open_part(e, path, c->resume && bit & (SHARDS | TUNE)))) return -1;
+    if (!c->out) return 0;
+    if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
+    e->draft = c->draft_path;
+    return 0;
 }
 
 static Sampling sampling_options(const Call *c) {
@@ -7253,8 +7240,7 @@ static Sampling sampling_options(const Call *c) {
 static int verb_sample(Env *e, Call *c) {
     Work w;
     Sampling s = sampling_options(c);
-    int any = begin_work(e, c, "prompts", NULL, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "prompts", NULL, &w));
     TRY(sample_to(e, w.out, &w.m, &w.form, &s, &w.rs, c->share));
     return close_out(e, w.out);
 }
@@ -7278,17 +7264,16 @@ static int finish(Env *e, Work *w) {
 static int verb_score(Env *e, Call *c) {
     const Measure *list[COUNT(measures)];
     size_t n, done = 0, kept = 0;
+    int any;
     Text text = { 0 };
     Work w = { 0 };
     if (c->value[O_list]) {
         for (const Measure *q = measures; q < measures + COUNT(measures); q++)
             put_format(e, &w.b, "%-27s %-10s %s (%s)\n", q->name, q->unit, q->says, sources[q->source]);
-        TRY(may_write(e, c, c->value[O_output]));
         return save_file(e, c->value[O_output], whole(&w.b));
     }
     TRY(parse_measures(e, c->value[O_measures], list, &n));
-    int any = begin_work(e, c, "answers", NULL, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "answers", NULL, &w));
     for (size_t k = 0; n < COUNT(measures) && k < n; k++) TRY(check_list(e, list[k], &w.lists));
     if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
     while ((any = next_prompt(e, c, &w)) > 0)
@@ -7307,9 +7292,9 @@ static int verb_select(Env *e, Call *c) {
     Rule rule;
     Work w;
     Selection s = { 0 };
+    int any;
     TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
-    int any = begin_work(e, c, "scored", NULL, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "scored", NULL, &w));
     while ((any = next_prompt(e, c, &w)) > 0) {
         size_t ties, best = choose(&w.g, &rule, count_of(c, O_seed), &ties);
         count_choice(&w.g, &rule, best, ties, &s);
@@ -7345,7 +7330,6 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
 static int show_mask(Env *e, const Call *c, const Tuning *t) {
     Work w = { 0 };
     Examples list;
-    TRY(may_write(e, c, c->value[O_output]));
     TRY(load(e, c, &w));
     TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
     for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
@@ -7365,15 +7349,10 @@ static int verb_tune(Env *e, Call *c) {
     size_t dropped = 0;
     TRY(tuning_options(e, c, &t));
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
-    int any = begin_work(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w));
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
-    trail->keep = c->value[O_keep_checkpoints] != NULL;
-    if (trail->dir) {
-        TRY(make_dir(e, trail->dir));
-        if (!(trail->log = open_result(e, c, join(e, trail->dir, "/", "steps.jsonl"), 1))) return -1;
-        trail->resume = c->resume;
-    }
+    trail->keep = c->value[O_keep_checkpoints] != NULL; trail->resume = c->resume;
+    if (trail->dir) trail->log = w.out;
     TRY(tune(e, &w.m, &t, &w.form, c->file[1], trail, &dropped));
     if (dropped && !e->quiet)
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n",
@@ -7405,13 +7384,12 @@ static int verb_profile(Env *e, Call *c) {
     Work x;
     Profile w = { .e = e, .m = &x.m, .form = &x.form, .lists = &x.lists, .seed = count_of(c, O_seed) };
     if (against) TRY(load_figures(e, against, &other));
-    TRY(begin_work(e, c, "suite", NULL, &x));
+    if (begin_work(e, c, "suite", NULL, &x) < 0 && !c->done) return -1;
     if (!c->done) {
         w.out = c->out; w.resume = c->resume;
         TRY(ask_all(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
-        make_figures(&w);
+        if (make_figures(&w) == 0) save_figures(e, c->value[O_output], &w.list);
     } else if (against) TRY(load_figures(e, c->out, &w.list));
-    if (!c->done && !e->error[0]) save_figures(e, c->value[O_output], &w.list);
     if (against && !e->error[0]) show_difference(e, &w.list, &other);
     for (Out *o = e->outs; o != before; o = o->next) o->keep = 0;  /* it is done, or the suite is bad: nobody goes on */
     for (size_t i = 0; c->out && !e->error[0] && i < 64; i++)            /* what is left of a killed run's */
@@ -7432,7 +7410,6 @@ static int has_hash(Env *e, const char *path, const char *hash) {
 static int sort_shards(Env *e, Call *c) {
     const char **shard = NULL, *first = c->file[0], *loose = NULL;
     size_t part[2], of = 0;
-    int unchanged;
     for (size_t f = 0; f < c->n_files; f++) {
         const char *file = c->file[f], *path = receipt_path(e, file, 0);
         Span text = span("{}");
@@ -7448,8 +7425,8 @@ static int sort_shards(Env *e, Call *c) {
         if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
             || !json_next(out, &at, &result))
             return fail(e, "%s: is not the receipt of a shard", path);
-        TRY(unchanged = has_hash(e, file, text_field(e, result.value, "sha256")));
-        if (!unchanged) return fail(e, "%s: was changed after its receipt was written", file);
+        if (has_hash(e, file, text_field(e, result.value, "sha256")) <= 0)
+            return fail(e, "%s: was changed after its receipt was written", file);
         put(e, &plain, text.s, (size_t)(option.s - text.s) - strlen(",\"shard\":"));
         put(e, &plain, option.s + option.n, (size_t)(out.s + 1 - option.s) - option.n);          /* up to "out":[ */
         if (f == 0) { of = part[1]; c->receipt = plain; NEW(shard, of); }
@@ -7459,10 +7436,9 @@ static int sort_shards(Env *e, Call *c) {
         if (shard[part[0]]) return fail(e, "%s: shard %zu of %zu is there twice", file, part[0], of);
         shard[part[0]] = file;
     }
-    if (!of) return e->error[0] ? -1 : 0;
     for (size_t k = 0; k < of; k++) if (!shard[k]) return fail(e, "gather: shard %zu of %zu is missing", k, of);
-    c->file = shard;
-    return e->error[0] ? -1 : 1;
+    if (of) c->file = shard;
+    return e->error[0] ? -1 : of > 0;
 }
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
@@ -7519,8 +7495,7 @@ static int verb_gather(Env *e, Call *c) {
     Work w;
     int shards;
     TRY(shards = sort_shards(e, c));
-    int any = begin_work(e, c, "answers", NULL, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, "answers", NULL, &w));
     for (size_t f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], f, shards ? c->n_files : 0, &all));
     if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
     qsort(all.x, all.n, sizeof *all.x, by_prompt);
@@ -7548,7 +7523,6 @@ static int verb_generate(Env *e, Call *c) {
     Work w = { 0 };
     Prompt p;
     Sampling s = sampling_options(c);
-    TRY(may_write(e, c, c->value[O_output]));
     TRY(load(e, c, &w));
     put_text(e, &w.b, c->n_files > 1 ? c->file[1] : "");
     TRY(ask_one(e, &w.m, &s, c->n_files > 1 ? c->file[1] : "", &p));
@@ -7564,7 +7538,6 @@ static int verb_tokenize(Env *e, Call *c) {
     Span text;
     size_t n = 0;
     int *ids;
-    TRY(may_write(e, c, c->value[O_output]));
     TRY(find_data(e, c->file[0], &path));
     if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
     TRY(load_tokenizer(e, path, &t));
@@ -7602,8 +7575,7 @@ static int verb_convert(Env *e, Call *c) {
         return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"",
             gguf ? " or q8_0" : " (with --to gguf also q8_0)",
             type);
-    int any = begin_work(e, c, NULL, gguf ? NULL : files, &w);
-    if (any) return any;
+    TRY(begin_work(e, c, NULL, gguf ? NULL : files, &w));
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
 }
 
@@ -7616,11 +7588,8 @@ static int verb_convert(Env *e, Call *c) {
  *     tokens    in flight: 10 answers of 256, or a batch of 4 records of 256. Each has keys and values; while tuning
  *               the rows of new_acts(), those of every layer or with --recompute of one, and a line of logits */
 static void put_memory(Env *e, Buf *b, const Model *m) {
-    enum { NOTHING_LEARNS, ALL_LEARNS, PAIRS_LEARN };
-    typedef struct { const char *name, *adapted; int learns, recompute; } Way;
-    static const Way ways[] = { { "sample -n 10", "sample -n 10", NOTHING_LEARNS, 0 }, { "tune", NULL, ALL_LEARNS, 0 },
-        { "tune --recompute", NULL, ALL_LEARNS, 1 }, { "tune --lora 8", "tune", PAIRS_LEARN, 0 },
-        { "tune --lora 8 --recompute", "tune --recompute", PAIRS_LEARN, 1 } };
+    static const char *const ways[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8",
+        "tune --lora 8 --recompute" };
     const Config *c = &m->c;
     size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
         layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
@@ -7648,15 +7617,14 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
         if (bytes[i] > 0) put_format(e, b, " %s %.4g GB", storage[i].name, bytes[i] / 1e9);
     }
     put_format(e, b, "\n  memory in MB %30s = program + weights +  panels +  learnt + tokens x   each\n", "sum");
-    for (const Way *x = ways; x < ways + COUNT(ways); x++) {
-        if (c->rank && x->learns == ALL_LEARNS) continue;    /* beside an adapter only that learns */
-        size_t tokens = x->learns ? 1024 : 2560, each = !x->learns ? 8 * c->L * KD
-            : 4 * (c->L * c->H + (x->recompute ? 1 : c->L) * layer + once);
-        double laid = x->learns == ALL_LEARNS ? 8 * matrices : panels,
-            learnt = x->learns == PAIRS_LEARN ? pairs : x->learns ? 16 * all : 0,
+    for (size_t i = 0; i < (c->rank ? 3 : COUNT(ways)); i++) {
+        int tuned = i > 0, recompute = tuned && i % 2 == 0, all_learn = tuned && i < 3 && !c->rank;  /* else pairs do */
+        size_t tokens = tuned ? 1024 : 2560,
+            each = tuned ? 4 * (c->L * c->H + (recompute ? 1 : c->L) * layer + once) : 8 * c->L * KD;
+        double laid = all_learn ? 8 * matrices : panels, learnt = all_learn ? 16 * all : tuned ? pairs : 0,
             sum = program + weights + laid + learnt + (double)tokens * (double)each;
-        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", c->rank ? x->adapted : x->name, sum / 1e6,
-            program / 1e6, weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
+        put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", ways[i], sum / 1e6, program / 1e6,
+            weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
     }
 }
 
@@ -7716,7 +7684,6 @@ static int verb_info(Env *e, Call *c) {
     Span s = { "", 0 }, first = s;
     Member one;
     Wrong bad;
-    TRY(may_write(e, c, c->value[O_output]));
     if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
     if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
         if (!chosen && s.n && s.s[0] == '{' && json_element(s.s, s.s + s.n, '[', 0, &bad, &one)) first = one.value;
@@ -7747,6 +7714,17 @@ static int verb_info(Env *e, Call *c) {
  * stage is a verb that writes a file with a receipt, so a run that was stopped goes on where it stopped.
  */
 typedef struct { const char *name, *path; } Named;
+
+/* One cell of the grid, and where its results lie. Without a student: what its teacher makes, which the teacher's other
+ * cells share; without a teacher: the base student's figures. */
+typedef struct Cell {
+    const Named *teacher, *student;
+    const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
+    const struct Cell *base;     /* the student as it was */
+    Figures list;
+    Env env;
+} Cell;
+
 typedef struct {
     const char *file, *dir, *prompts;
     const Verb *verbs;
@@ -7756,6 +7734,8 @@ typedef struct {
     Span world;                  /* what is predicted: see predicted() */
     Named teacher[8], student[8], choice[32], seed[32];
     int teachers, students, choices, seeds;      /* how many */
+    Cell *cell;                  /* first the teachers' answers and the base students, which the others share; */
+    size_t n_first, cells;       /* seed by seed */
 } Recipe;
 
 /* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
@@ -7799,6 +7779,57 @@ static const char *words_of(const Recipe *r, const char *key) {
     return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
 }
 
+/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
+static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
+    char name[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    for (char *c = name; *c; c++) if (strchr(":,<>", *c)) *c = '_';
+    return join(e, r->dir, "/", name);
+}
+
+/* The cell of these; choice "base": the student's own, whoever is the teacher. */
+static const Cell *find_cell(const Recipe *r, const Named *teacher, const Named *student, const char *choice,
+    const char *seed) {
+    const Cell *x = r->cell;
+    while (x->student != student || x->seed != seed || strcmp(x->choice, choice)
+        || (x->teacher && x->teacher != teacher)) x++;
+    return x;
+}
+
+static void add_cell(Env *e, Recipe *r, const Named *teacher, const Named *student, const char *choice,
+    const char *seed) {
+    Cell *x = &r->cell[r->cells++];
+    *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
+    x->base = student ? find_cell(r, NULL, student, "base", seed) : NULL;
+    if (teacher) {
+        x->sampled = path_in(e, r, "sampled-%s-%s.jsonl", teacher->name, seed);
+        x->scored = path_in(e, r, "scored-%s-%s.jsonl", teacher->name, seed);
+    } else x->figures = path_in(e, r, "base-%s-%s.figures", student->name, seed);
+    if (teacher && student) {
+        x->tuned = path_in(e, r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
+        x->chosen = join(e, x->tuned, ".jsonl", "");
+        x->figures = join(e, x->tuned, ".figures", "");
+    }
+}
+
+static int make_grid(Env *e, Recipe *r) {
+    const Named *teachers = r->teacher + r->teachers, *students = r->student + r->students, *seeds = r->seed + r->seeds;
+    NEW(r->cell, (size_t)(r->seeds * (r->teachers + r->students + r->teachers * r->students * r->choices)));
+    for (const Named *seed = r->seed; seed < seeds; seed++) {
+        for (const Named *t = r->teacher; t < teachers; t++) add_cell(e, r, t, NULL, NULL, seed->name);
+        for (const Named *s = r->student; s < students; s++) add_cell(e, r, NULL, s, "base", seed->name);
+    }
+    r->n_first = r->cells;
+    for (const Named *seed = r->seed; seed < seeds; seed++)
+        for (const Named *t = r->teacher; t < teachers; t++) for (const Named *s = r->student; s < students; s++)
+            for (const Named *choice = r->choice; choice < r->choice + r->choices; choice++)
+                if (strcmp(choice->name, "base")) add_cell(e, r, t, s, choice->name, seed->name);
+    return e->error[0] ? -1 : 0;
+}
+
 /* A recipe, and all that can be known to be wrong with it before the work begins. */
 static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
     static const char *const keys[] = { "sample", "score", "tune", "profile", "prompts", "world",
@@ -7837,7 +7868,7 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
     }
     for (int i = 0; i < r->choices; i++)
         if (strcmp(r->choice[i].name, "base")) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
-    return *words_of(r, "prompts") ? 0 : fail(e, "%s, key prompts: is missing", r->file);
+    return *words_of(r, "prompts") ? make_grid(e, r) : fail(e, "%s, key prompts: is missing", r->file);
 }
 
 /* Runs one verb under an environment of its own: file a, the recipe's words, --by, --seed, --output, file b, just as on
@@ -7859,16 +7890,6 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const
     env_free(&inner);
     return done < 0 ? fail(e, "%s", inner.error) : 0;
 }
-
-/* One cell of the grid, and where its results lie. Without a student: what its teacher makes, which the teacher's other
- * cells share; without a teacher: the base student's figures. */
-typedef struct Cell {
-    const Named *teacher, *student;
-    const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
-    const struct Cell *base;     /* the student as it was */
-    Figures list;
-    Env env;
-} Cell;
 
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. */
@@ -7892,9 +7913,7 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
         x->env.quiet = 1;
         if (x->teacher) active_inheritance(&x->env, r, x);
         else stage(&x->env, r, "profile", x->student->path, NULL, NULL, x->seed, x->figures);
-#ifdef _OPENMP
-#pragma omp critical
-#endif
+        PRAGMA(omp critical)
         progress(e, &bar, what, ++done, n, "");
     }
     for (size_t i = 0; i < n; i++) env_free(&cell[i].env);
@@ -7902,71 +7921,15 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
     return 0;
 }
 
-/* The cells: first the teachers' answers and the base students, which the others share; seed by seed. */
-typedef struct { const Recipe *r; Cell *cell; size_t n_first, n; } Grid;
-
-/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
-static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
-    char name[400];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
-    va_end(args);
-    for (char *c = name; *c; c++) if (strchr(":,<>", *c)) *c = '_';
-    return join(e, r->dir, "/", name);
-}
-
-/* The cell of these; choice "base": the student's own, whoever is the teacher. */
-static const Cell *find_cell(const Grid *g, const Named *teacher, const Named *student, const char *choice,
-    const char *seed) {
-    const Cell *x = g->cell;
-    while (x->student != student || x->seed != seed || strcmp(x->choice, choice)
-        || (x->teacher && x->teacher != teacher)) x++;
-    return x;
-}
-
-static void add_cell(Env *e, Grid *g, const Named *teacher, const Named *student, const char *choice,
-    const char *seed) {
-    Cell *x = &g->cell[g->n++];
-    *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
-    x->base = student ? find_cell(g, NULL, student, "base", seed) : NULL;
-    if (teacher) {
-        x->sampled = path_in(e, g->r, "sampled-%s-%s.jsonl", teacher->name, seed);
-        x->scored = path_in(e, g->r, "scored-%s-%s.jsonl", teacher->name, seed);
-    } else x->figures = path_in(e, g->r, "base-%s-%s.figures", student->name, seed);
-    if (teacher && student) {
-        x->tuned = path_in(e, g->r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
-        x->chosen = join(e, x->tuned, ".jsonl", "");
-        x->figures = join(e, x->tuned, ".figures", "");
-    }
-}
-
-static int make_grid(Env *e, const Recipe *r, Grid *g) {
-    const Named *teachers = r->teacher + r->teachers, *students = r->student + r->students, *seeds = r->seed + r->seeds;
-    *g = (Grid){ .r = r };
-    NEW(g->cell, (size_t)(r->seeds * (r->teachers + r->students + r->teachers * r->students * r->choices)));
-    for (const Named *seed = r->seed; seed < seeds; seed++) {
-        for (const Named *t = r->teacher; t < teachers; t++) add_cell(e, g, t, NULL, NULL, seed->name);
-        for (const Named *s = r->student; s < students; s++) add_cell(e, g, NULL, s, "base", seed->name);
-    }
-    g->n_first = g->n;
-    for (const Named *seed = r->seed; seed < seeds; seed++)
-        for (const Named *t = r->teacher; t < teachers; t++) for (const Named *s = r->student; s < students; s++)
-            for (const Named *choice = r->choice; choice < r->choice + r->choices; choice++)
-                if (strcmp(choice->name, "base")) add_cell(e, g, t, s, choice->name, seed->name);
-    return e->error[0] ? -1 : 0;
-}
-
 /* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
-static int collect(Env *e, Grid *g, Buf *b) {
-    for (int i = 0; i < g->r->seeds; i++) for (Cell *x = g->cell; x < g->cell + g->n; x++) {
-        if (x->seed != g->r->seed[i].name || !x->figures) continue;
+static int collect(Env *e, const Recipe *r, Buf *b) {
+    for (int i = 0; i < r->seeds; i++) for (Cell *x = r->cell; x < r->cell + r->cells; x++) {
+        if (x->seed != r->seed[i].name || !x->figures) continue;
         TRY(load_figures(e, x->figures, &x->list));
         for (const Figure *f = x->list.f, *o; f < x->list.f + x->list.n; f++) {
-            Buf teacher = { 0 };
-            if (x->teacher) put_quoted(e, &teacher, span(x->teacher->name)); else put_text(e, &teacher, "null");
-            put_json(e, b, "{'teacher':%r,'student':%q,'choice':%q,'seed':%s,'measure':%q", whole(&teacher),
-                span(x->student->name), span(x->choice), x->seed, span(f->name));
+            put_json(e, b, x->teacher ? "{'teacher':%q" : "{'teacher':null", span(x->teacher ? x->teacher->name : ""));
+            put_json(e, b, ",'student':%q,'choice':%q,'seed':%s,'measure':%q", span(x->student->name), span(x->choice),
+                x->seed, span(f->name));
             put_interval(e, b, f->value, f->lo, f->hi, f->n);
             if (x->teacher && (o = find_figure(&x->base->list, f->suite, f->name)) != NULL) {
                 double d, lo, hi;
@@ -7997,13 +7960,13 @@ static int decimals(double x) { return x > -9.9995 && x < 9.9995 ? 3 : 1; }
 
 /* "0.412 [0.350, 0.470] -55%*", padded to `width`; a star where every seed's paired interval leaves out 0. Accuracy's
  * change is in points; cells where it falls by more than 3 are named in `fallen`. */
-static int put_cell(Env *e, Buf *b, const Grid *g, const Named *teacher, const Named *student, const char *choice,
+static int put_cell(Env *e, Buf *b, const Recipe *r, const Named *teacher, const Named *student, const char *choice,
     const char *name, int width, int interval, Buf *fallen) {
     Summary v = { 0 }, change = { 0 };
     Buf text = { 0 };
     int sure = 1, base = !strcmp(choice, "base"), points = !strcmp(name, "accuracy");
-    for (int i = 0; i < g->r->seeds; i++) {
-        const Cell *x = find_cell(g, teacher, student, choice, g->r->seed[i].name);
+    for (int i = 0; i < r->seeds; i++) {
+        const Cell *x = find_cell(r, teacher, student, choice, r->seed[i].name);
         const Figure *f = find_figure(&x->list, NULL, name);
         const Figure *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
         double d, lo, hi;
@@ -8047,32 +8010,31 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
 static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
     for (Span rest = r->world; rest.n;) {
         const Span line = upto(&rest, '\n');
-        if (!strcmp(text_field(e, line, "teacher"), x->teacher->name)
-            && !strcmp(text_field(e, line, "like"), like) && !strcmp(text_field(e, line, "choice"), x->choice)) {
-            double answers = 0;
-            json_number(json_get(line, "answers"), &answers);
-            if (answers == (double)r->k) return json_number(json_get(line, "value"), value);
-        }
+        double answers;
+        if (!strcmp(text_field(e, line, "teacher"), x->teacher->name) && !strcmp(text_field(e, line, "like"), like)
+            && !strcmp(text_field(e, line, "choice"), x->choice)
+            && json_number(json_get(line, "answers"), &answers) && answers == (double)r->k)
+            return json_number(json_get(line, "value"), value);
     }
     return 0;
 }
 
 /* What a rule did in one pairing: the mean of its field over the chosen answers, what the world predicts for it, and
  * inherited = (student - base) / (chosen - base), the share of the selected trait that the student took over. */
-static int put_inherited(Env *e, Buf *b, const Grid *g, const Named *teacher, const Named *student, const char *rule,
+static int put_inherited(Env *e, Buf *b, const Recipe *r, const Named *teacher, const Named *student, const char *rule,
     const char *field) {
     Summary chosen = { 0 }, share = { 0 };
     double world = 0, learnt;
     int known = 0;
-    for (int i = 0; i < g->r->seeds; i++) {
-        const Cell *x = find_cell(g, teacher, student, rule, g->r->seed[i].name);
+    for (int i = 0; i < r->seeds; i++) {
+        const Cell *x = find_cell(r, teacher, student, rule, r->seed[i].name);
         const Figure *f = find_figure(&x->list, NULL, field);
         const Figure *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
         if (!f || !o) continue;
         TRY(mean_of_file(e, x->chosen, f->like, field, &learnt));
         add_value(&chosen, learnt, 0, 0);
         if (learnt != o->value) add_value(&share, (f->value - o->value) / (learnt - o->value), 0, 0);
-        if (i == 0) known = predicted(e, g->r, x, f->like, &world);
+        if (i == 0) known = predicted(e, r, x, f->like, &world);
     }
     if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
     put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
@@ -8083,9 +8045,8 @@ static int put_inherited(Env *e, Buf *b, const Grid *g, const Named *teacher, co
 
 /* A figure in all pairings. Of a rule: base, first, random and the rule's choice, with intervals, and what it did to
  * `field`; without one (NULL) all choices. */
-static int put_block(Env *e, Buf *b, const Grid *g, const char *name, const char *rule, const char *field,
+static int put_block(Env *e, Buf *b, const Recipe *r, const char *name, const char *rule, const char *field,
     Buf *fallen) {
-    const Recipe *r = g->r;
     int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
     put_format(e, b, "\n%-18s", name);
     for (int k = 0; k < r->choices; k++) {
@@ -8099,26 +8060,26 @@ static int put_block(Env *e, Buf *b, const Grid *g, const char *name, const char
         put_format(e, b, "\n%7.12s -> %-7.12s", teacher->name, student->name);
         for (int k = 0; k < r->choices; k++)
             if (width[k])
-                TRY(put_cell(e, b, g, teacher, student, r->choice[k].name, name, width[k], rule != NULL, fallen));
-        if (rule) TRY(put_inherited(e, b, g, teacher, student, rule, field));
+                TRY(put_cell(e, b, r, teacher, student, r->choice[k].name, name, width[k], rule != NULL, fallen));
+        if (rule) TRY(put_inherited(e, b, r, teacher, student, rule, field));
     }
     put_text(e, b, "\n");
     return 0;
 }
 
 /* The paper's table: for each rule what it did (toxicity: to its expected maximum); then what should have stayed. */
-static int put_table(Env *e, Buf *b, const Grid *g) {
+static int put_table(Env *e, Buf *b, const Recipe *r) {
     static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
     Buf fallen = { 0 };
-    for (int k = 0; k < g->r->choices; k++) {
-        const char *rule = g->r->choice[k].name, *colon = strchr(rule, ':'), *field;
+    for (int k = 0; k < r->choices; k++) {
+        const char *rule = r->choice[k].name, *colon = strchr(rule, ':'), *field;
         if (!colon) continue;
         if (!(field = copy(e, rule, (size_t)(colon - rule)))) return -1;
-        TRY(put_block(e, b, g, strcmp(field, "toxicity") ? field : "emt", rule, field, &fallen));
+        TRY(put_block(e, b, r, strcmp(field, "toxicity") ? field : "emt", rule, field, &fallen));
     }
     for (size_t i = 0; i < COUNT(also); i++)
-        if (find_figure(&find_cell(g, NULL, g->r->student, "base", g->r->seed->name)->list, NULL, also[i]))
-            TRY(put_block(e, b, g, also[i], NULL, NULL, &fallen));
+        if (find_figure(&find_cell(r, NULL, r->student, "base", r->seed->name)->list, NULL, also[i]))
+            TRY(put_block(e, b, r, also[i], NULL, NULL, &fallen));
     if (fallen.n) put_json(e, b, "\nAccuracy fell by more than 3 points in: %r\n", whole(&fallen));
     put_text(e, b, "\nIn brackets: the 95 % bootstrap interval over prompts, or the range over several seeds. "
         "Changes are against the base, in percent (accuracy:\nin points); *: the paired difference has an interval "
@@ -8129,10 +8090,10 @@ static int put_table(Env *e, Buf *b, const Grid *g) {
 }
 
 /* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
-static int depends_on_stages(Env *e, Call *c, const Grid *g) {
-    for (const Cell *x = g->cell; x < g->cell + g->n; x++) {
+static int depends_on_stages(Env *e, Call *c, const Recipe *r) {
+    for (const Cell *x = r->cell; x < r->cell + r->cells; x++) {
         const char *const part[] = { x->sampled, x->scored, x->chosen, x->figures };
-        for (size_t k = x < g->cell + g->n_first ? 0 : 2; k < COUNT(part); k++) {
+        for (size_t k = x < r->cell + r->n_first ? 0 : 2; k < COUNT(part); k++) {
             if (k == 3 && x->tuned) TRY(depends_below(e, c, "stage", x->tuned, "receipt.json"));
             if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], 0), NULL));
         }
@@ -8143,17 +8104,16 @@ static int depends_on_stages(Env *e, Call *c, const Grid *g) {
 static const char *const run_files[] = { "results.jsonl", "table.txt", NULL };
 
 /* The figures of all cells, collected, and their table. */
-static int save_results(Env *e, Grid *g, const char *dir, Buf *table) {
+static int save_results(Env *e, const Recipe *r, const char *dir, Buf *table) {
     Buf results = { 0 };
-    TRY(collect(e, g, &results));
+    TRY(collect(e, r, &results));
     TRY(save_file(e, join(e, dir, "/", run_files[0]), whole(&results)));
-    TRY(put_table(e, table, g));
+    TRY(put_table(e, table, r));
     return save_file(e, join(e, dir, "/", run_files[1]), whole(table));
 }
 
 static int verb_run(Env *e, Call *c) {
     Recipe r;
-    Grid g;
     Buf table = { 0 };
     const char *world;
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
@@ -8166,15 +8126,13 @@ static int verb_run(Env *e, Call *c) {
         for (Span rest = r.world; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), world, line));
     }
     TRY(make_dir(e, r.dir));
-    TRY(make_grid(e, &r, &g));
-    TRY(run_cells(e, &r, g.cell, g.n_first, "teachers and bases"));
-    TRY(run_cells(e, &r, g.cell + g.n_first, g.n - g.n_first, "cells"));
-    TRY(save_results(e, &g, r.dir, &table));
+    TRY(run_cells(e, &r, r.cell, r.n_first, "teachers and bases"));
+    TRY(run_cells(e, &r, r.cell + r.n_first, r.cells - r.n_first, "cells"));
+    TRY(save_results(e, &r, r.dir, &table));
     TRY(depends(e, c, "recipe", r.file, NULL));
     if (r.world.n) TRY(depends(e, c, "world", world, NULL));
-    TRY(depends_on_stages(e, c, &g));
+    TRY(depends_on_stages(e, c, &r));
     TRY(name_result(e, c, r.dir, run_files));
-    TRY(put_receipt(e, c));
     return save_file(e, NULL, whole(&table));
 }
 
@@ -8561,14 +8519,12 @@ static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c,
     x->state = SPOTTED;
     const char *out = c->value[O_output];
     for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++) TRY(compare(e, x, f->name, f->hash, NULL));
-    if (x->state != SPOTTED) return 0;
     for (size_t i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(a, x, c, log, list[i] + 1, all, out));
-    if (!tuned) TRY(same_prompts(e, c, x, log, k));
-    if (x->state == SPOTTED) {
-        put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
-        if (tuned && list[n - 1] + 1 < all) put_text(e, &x->says, "; the weights were not");
-    }
-    if (tuned || x->state != SPOTTED) return 0;
+    if (!tuned && x->state == SPOTTED) TRY(same_prompts(e, c, x, log, k));
+    if (x->state != SPOTTED) return 0;
+    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
+    if (tuned && n && list[n - 1] + 1 < all) put_text(e, &x->says, "; the weights were not");
+    if (tuned) return 0;
     for (size_t i = 0; i < n; i++) {
         Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
         put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
@@ -8586,14 +8542,12 @@ static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c,
 /* The figures of a run, collected again. */
 static int redo_run(Env *e, const Audit *a, const Claim *x, const Call *c) {
     Recipe r;
-    Grid g;
     Buf table = { 0 };
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     for (const Entry *f = x->file; f < x->file + x->n_in; f++)
         if (strcmp(f->as, "world") == 0) TRY(load_file(e, find_known(a, f->hash), &r.world));
-    TRY(make_grid(e, &r, &g));
     TRY(make_dir(e, c->value[O_output]));
-    return save_results(e, &g, c->value[O_output], &table);
+    return save_results(e, &r, c->value[O_output], &table);
 }
 
 /* Makes one claimed result again and says in x->says what was found. */
