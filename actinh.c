@@ -8851,6 +8851,14 @@ static int show_help(Env *e, const char *name) {
             put_format(e, &b, value ? " (default %s)\n" : "\n", value);
         }
     }
+    if (man) {
+        for (char *at = b.s; at && (at = strstr(at, "./actinh")) != NULL; b.n -= 2) memmove(at, at + 2, strlen(at + 1));
+        put_text(e, &b, ".SH FILES\n.TP\n.I FILE.receipt, DIR/receipt.json\nwhat a result was made from (verify)\n.TP\n"
+            ".I FILE.part, *.receipt.draft\nof a run that was stopped: the same command goes on there\n.TP\n"
+            ".I words.txt, templates/, suites/\nlooked for in ./data, $ACTINH_DATA and " ACTINH_DATADIR "\n"
+            ".SH ENVIRONMENT\n.TP\n.B ACTINH_DATA\nsee FILES\n.TP\n.B TMPDIR\nwhere verify makes results again\n"
+            ".TP\n.B OMP_NUM_THREADS\nas --threads\n");
+    }
     if (unknown) fprintf(stderr, "actinh: there is no verb \"%s\"\n", name);
     return save_file(e, NULL, whole(&b)) < 0 || unknown;
 }
