@@ -1123,13 +1123,15 @@ typedef struct { Span field[FIELDS]; } Turn;         /* Alpaca's prompt: instruc
 
 typedef struct {
     Span raw;                    /* the object as it stands in the file */
+    Member *field;               /* [fields] its fields */
+    size_t fields, field_cap;
     Span id, prompt, completion; /* decoded; of a conversation the last turn's */
     int has_prompt, has_completion, is_text;
     size_t number;               /* of the record in its file, from 0 */
     size_t candidate;
     Turn *turn;                  /* [n_turns] one, or a conversation's */
     size_t n_turns, turn_cap;
-    Buf text;                    /* what the spans point into; kept for the next record */
+    Buf text;                    /* what all spans point into; kept for the next record */
 } Record;
 
 typedef struct { In in; size_t number; const char *unit; int checked; } Records;
@@ -1170,10 +1172,18 @@ static void open_text(Records *r, const char *name, Span text) {
     *r = (Records){ .unit = "line", .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
 }
 
+/* json_get() of the record or of an object in it; the record's own fields are known. */
+static Span field_of(const Record *r, Span object, const char *key) {
+    Span found = { NULL, 0 };
+    if (object.s != r->raw.s) return json_get(object, key);
+    for (const Member *m = r->field, *end = m + r->fields; m < end; m++) if (same(m->key, key)) found = m->value;
+    return found;
+}
+
 /* Decodes the first of several fields of `object` that is there, into the record's text: 1, 0 for none, -1. */
 static int take(Env *e, Record *r, Span object, const char *where, const char *const *names, Span *to) {
     for (; *names; names++) {
-        Span v = json_get(object, *names);
+        Span v = field_of(r, object, *names);
         if (v.n == 0 || same(v, "null")) continue;
         if (v.s[0] != '"' && strcmp(*names, "answer") == 0) continue;      /* the number of a choice: see suites */
         if (v.s[0] != '"' && strcmp(*names, "id") != 0)
@@ -1216,9 +1226,9 @@ static int take_messages(Env *e, Record *r, Span list, const char *where) {
 
 /* What a record asks: messages, or instruction and input. A prompt beside them that is not theirs goes before them. */
 static int take_prompt(Env *e, Record *r, const char *where) {
-    Span talk = json_get(r->raw, "messages"), own = span(""), text;
+    Span talk = field_of(r, r->raw, "messages"), own = span(""), text;
     int some = 0;
-    if (talk.n == 0 || same(talk, "null")) talk = json_get(r->raw, "conversations");
+    if (talk.n == 0 || same(talk, "null")) talk = field_of(r, r->raw, "conversations");
     TRY(r->has_prompt = take(e, r, r->raw, where, NAMES("prompt"), &own));
     if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, where));
     else TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
@@ -1249,21 +1259,27 @@ static int next_object(Env *e, Records *rs, Span *raw) {
 
 /* The next record, likewise. */
 static int next_record(Env *e, Records *rs, Record *r) {
-    int given, any = next_object(e, rs, &r->raw);
+    Member m;
+    Span raw;
+    int given, any = next_object(e, rs, &raw);
     if (any <= 0) return any;
     char where[360];
     snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
-    if (r->raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(r->raw));
-    if (r->text.cap < 4 * r->raw.n + 64) {       /* the raw bytes, three for each that is not UTF-8: it never moves */
+    if (raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(raw));
+    if (r->text.cap < 4 * raw.n + 64) {          /* the raw bytes, three for each that is not UTF-8: it never moves */
         drop(e, r->text.s);
-        r->text.cap = 8 * r->raw.n + 64;
+        r->text.cap = 8 * raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
     }
-    *r = (Record){ .raw = r->raw, .number = rs->number - 1, .id = { r->text.s, 0 }, .turn = r->turn,
+    *r = (Record){ .number = rs->number - 1, .field = r->field, .field_cap = r->field_cap, .turn = r->turn,
         .turn_cap = r->turn_cap, .text = { r->text.s, 0, r->text.cap } };
+    put(e, &r->text, raw.s, raw.n);              /* the line's bytes move when the next one is read */
+    r->raw = whole(&r->text);
+    for (size_t at = 0; json_next(r->raw, &at, &m); r->field[r->fields++] = m)
+        TRY(room(e, &r->field, r->fields, &r->field_cap, sizeof m));
     if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) {
         put_format(e, &r->text, "%zu", r->number);
-        r->id.n = r->text.n;
+        r->id = (Span){ r->text.s + raw.n, r->text.n - raw.n };
     }
     TRY(take_prompt(e, r, where));
     Span *answer = &r->turn[r->n_turns - 1].field[COMPLETION];
@@ -1273,7 +1289,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
     if (!r->has_prompt && !r->has_completion && !r->is_text)
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
     double x = 0;
-    TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &x));
+    if (field_of(r, r->raw, "candidate").n) TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &x));
     r->candidate = (size_t)x;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
@@ -1302,8 +1318,6 @@ static int next_group(Env *e, Records *rs, Group *g) {
         int any = next_record(e, rs, r);
         g->ahead = any > 0 && g->n && !equal(r->id, g->r[0].id);
         if (any <= 0) return any < 0 ? -1 : g->n > 0;
-        put(e, &r->text, r->raw.s, r->raw.n);           /* the line's bytes move when the next one is read: keep them */
-        r->raw.s = r->text.s + r->text.n - r->raw.n;
         if (g->ahead) return 1;
     }
 }
