@@ -521,6 +521,7 @@ static float narrow(double x) {
 }
 
 static uint32_t bits32(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+static float float_of(uint32_t u) { float x = 0; memcpy(&x, &u, 4); return x; }
 static uint64_t bits64(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
 static double from_bits64(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
 
@@ -547,13 +548,11 @@ static inline float exp32(float x) {
     float clamped = x > 88.0f ? 88.0f : x;
     clamped = clamped < -87.0f ? -87.0f : clamped;
     float t = clamped * 1.44269504f + magic, n = t - magic;
-    float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f, p = 1.0f / 5040.0f, scale;
+    float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f, p = 1.0f / 5040.0f;
     p = p * r + 1.0f / 720.0f; p = p * r + 1.0f / 120.0f; p = p * r + 1.0f / 24.0f;
     p = p * r + 1.0f / 6.0f; p = p * r + 0.5f;
     p = 1.0f + (r + r * r * p);
-    uint32_t u = (bits32(t) + 127u) << 23;                   /* the low bits of t hold the integer n */
-    memcpy(&scale, &u, 4);
-    p = p * scale;
+    p = p * float_of((bits32(t) + 127u) << 23);              /* the low bits of t hold the integer n */
     return x < -87.0f ? 0.0f : p;
 }
 
@@ -1344,12 +1343,7 @@ static uint32_t le32(const void *at) {
 
 static uint64_t le64(const void *at) { return le32(at) | (uint64_t)le32((const char *)at + 4) << 32; }
 
-static float le_float(const void *at) {
-    uint32_t u = le32(at);
-    float x = 0;
-    memcpy(&x, &u, 4);
-    return x;
-}
+static float le_float(const void *at) { return float_of(le32(at)); }
 
 /* The n low bytes of a number, least first. */
 static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
@@ -1584,7 +1578,7 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
         if (field > 3) continue;
         while ((inner = next_field(&message, &x, &part)) > 0) {
             if (field == 1 && inner == 1) piece = part;
-            if (field == 1 && inner == 2) { uint32_t u = (uint32_t)x; memcpy(&score, &u, 4); }
+            if (field == 1 && inner == 2) score = float_of((uint32_t)x);
             if (field == 1 && inner == 3) kind = x;
             if (field == 2 && inner == 3) model = x;
             if (field == 3 && inner == 2 && part.n)
@@ -2276,13 +2270,10 @@ static uint32_t le16(const unsigned char *p) { return p[0] | (uint32_t)p[1] << 8
 /* F16 to binary32, exactly: the exponent re-based by 112 (twice for infinities), subnormals through an integer. Without
  * branches, so that compilers do many at once. */
 static inline float half(uint32_t h) {
-    uint32_t exponent = h & 0x7c00, regular = 0u - (exponent != 0), u = (h & 0x7fff) << 13, tiny;
-    float x = (float)(int)(h & 0x3ff) * 5.9604644775390625e-8f;
-    memcpy(&tiny, &x, 4);
-    u += (112u << 23) * (1u + (exponent == 0x7c00));
-    u = (u & regular) | (tiny & ~regular) | (h & 0x8000) << 16;
-    memcpy(&x, &u, 4);
-    return x;
+    uint32_t exponent = h & 0x7c00, regular = 0u - (exponent != 0);
+    uint32_t u = ((h & 0x7fff) << 13) + (112u << 23) * (1u + (exponent == 0x7c00));
+    uint32_t tiny = bits32((float)(int)(h & 0x3ff) * 5.9604644775390625e-8f);
+    return float_of((u & regular) | (tiny & ~regular) | (h & 0x8000) << 16);
 }
 
 /* n <= 32 numbers of a row from column k on (a multiple of 32) as binary32. All types are exact but three: in Q4_K
@@ -2298,12 +2289,7 @@ static void widen(const Tensor *t, size_t row, size_t k, size_t n, float *x) {
     switch (t->type) {
     case F32: for (i = 0; i < n; i++) x[i] = le_float(p + 4 * i); return;
     case F16: for (i = 0; i < n; i++) x[i] = half(le16(p + 2 * i)); return;
-    case BF16:
-        for (i = 0; i < n; i++) {
-            uint32_t u = le16(p + 2 * i) << 16;
-            x[i] = 0; memcpy(&x[i], &u, 4);
-        }
-        return;
+    case BF16: for (i = 0; i < n; i++) x[i] = float_of(le16(p + 2 * i) << 16); return;
     case GROUPS:
         for (i = 0; i < n; i++) x[i] = le_float(t->scales + (at + i) / t->group * 4) * (float)(signed char)p[i];
         return;
@@ -2358,9 +2344,7 @@ static int check_finite(Env *e, const Param *p, float *w) {
             read_row(p, (size_t)r, k, n, x);
             for (size_t i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && here == SIZE_MAX) here = at + i;
         }
-#ifdef _OPENMP
-#pragma omp critical
-#endif
+        PRAGMA(omp critical)
         if (here < bad) bad = here;
     }
     return bad == SIZE_MAX ? 0 : fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", p->t.path, p->name,
@@ -3094,7 +3078,6 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #define TO_VEC(N, integers) ((float)(integers))
 #define PREFETCH(p) (void)0
 #define UNROLL
-static float float_of(uint32_t u) { float x = 0; memcpy(&x, &u, 4); return x; }
 #endif
 #define LOAD(type, p) (*(const type *)(const void *)(p))
 #define STORE(type, p, x) (*(type *)(void *)(p) = (x))
