@@ -1603,10 +1603,8 @@ static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
     if (i == COUNT(known) || (i == 3 && !same(json_get(step, "split"), "false")))
         return fail(e, "%s: prepares its text in a way that is not Llama's or Mistral's: %.*s", path, SHOWN(step));
     if (i == 2 || (i == 3 && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
-    Span inner[2];                                           /* (tcc knows no array of structs from calls) */
-    inner[0] = json_get(step, "normalizers"); inner[1] = json_get(step, "pretokenizers");
-    for (i = 0; i < COUNT(inner); i++, at = 0)
-        for (Member m; json_next(inner[i], &at, &m);) TRY(check_steps(e, path, m.value, t));
+    for (const char *const *list = NAMES("normalizers", "pretokenizers"); *list; list++, at = 0)
+        for (Member m; json_next(json_get(step, *list), &at, &m);) TRY(check_steps(e, path, m.value, t));
     return 0;
 }
 
@@ -1705,9 +1703,8 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     Span text;
     *t = (Tokenizer){0};
     TRY(map_file(e, path, &text));
-    const int is_bin = text.n < 4 || le32(text.s) < 1u << 16;
     const Span json = trim(text);
-    if (is_bin) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
+    if (text.n < 4 || le32(text.s) < 1u << 16) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
     else if (memcmp(text.s, "GGUF", 4) == 0) TRY(read_gguf_pieces(e, path, text, t));
     else if (json.n && *json.s == '{') { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, json, t)); }
     else { t->format = "tokenizer.model"; TRY(read_sentencepiece(e, path, text, t)); }
@@ -1909,17 +1906,15 @@ static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, in
     return 0;
 }
 
-/* The bytes that a token stands for; marks stand for none. */
-static void put_token(Env *e, Buf *b, const Tokenizer *t, int id) {
-    int kind = id < 0 || (size_t)id >= t->n ? MARK : t->kind[id];
-    char byte = (char)(kind == BYTE ? hex4(t->piece[id].s + 1) & 0xff : 0);
-    if (kind == BYTE) put(e, b, &byte, 1);
-    else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].s, t->piece[id].n);
-}
-
+/* The bytes that tokens stand for; marks stand for none. */
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
     size_t from = b->n;
-    for (size_t i = 0; i < n; i++) put_token(e, b, t, ids[i]);
+    for (size_t i = 0; i < n; i++) {
+        int id = ids[i], kind = id < 0 || (size_t)id >= t->n ? MARK : t->kind[id];
+        char byte = (char)(kind == BYTE ? hex4(t->piece[id].s + 1) & 0xff : 0);
+        if (kind == BYTE) put(e, b, &byte, 1);
+        else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].s, t->piece[id].n);
+    }
     if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ')
         memmove(b->s + from, b->s + from + 1, b->n-- - from);
     return e->error[0] ? -1 : 0;
