@@ -521,6 +521,7 @@ static float narrow(double x) {
 }
 
 static uint32_t bits32(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+static float float_of(uint32_t u) { float x = 0; memcpy(&x, &u, 4); return x; }
 static uint64_t bits64(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
 static double from_bits64(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
 
@@ -547,13 +548,11 @@ static inline float exp32(float x) {
     float clamped = x > 88.0f ? 88.0f : x;
     clamped = clamped < -87.0f ? -87.0f : clamped;
     float t = clamped * 1.44269504f + magic, n = t - magic;
-    float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f, p = 1.0f / 5040.0f, scale;
+    float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f, p = 1.0f / 5040.0f;
     p = p * r + 1.0f / 720.0f; p = p * r + 1.0f / 120.0f; p = p * r + 1.0f / 24.0f;
     p = p * r + 1.0f / 6.0f; p = p * r + 0.5f;
     p = 1.0f + (r + r * r * p);
-    uint32_t u = (bits32(t) + 127u) << 23;                   /* the low bits of t hold the integer n */
-    memcpy(&scale, &u, 4);
-    p = p * scale;
+    p = p * float_of((bits32(t) + 127u) << 23);              /* the low bits of t hold the integer n */
     return x < -87.0f ? 0.0f : p;
 }
 
@@ -1123,13 +1122,15 @@ typedef struct { Span field[FIELDS]; } Turn;         /* Alpaca's prompt: instruc
 
 typedef struct {
     Span raw;                    /* the object as it stands in the file */
+    Member *field;               /* [fields] its fields */
+    size_t fields, field_cap;
     Span id, prompt, completion; /* decoded; of a conversation the last turn's */
     int has_prompt, has_completion, is_text;
     size_t number;               /* of the record in its file, from 0 */
     size_t candidate;
     Turn *turn;                  /* [n_turns] one, or a conversation's */
     size_t n_turns, turn_cap;
-    Buf text;                    /* what the spans point into; kept for the next record */
+    Buf text;                    /* what all spans point into; kept for the next record */
 } Record;
 
 typedef struct { In in; size_t number; const char *unit; int checked; } Records;
@@ -1170,10 +1171,18 @@ static void open_text(Records *r, const char *name, Span text) {
     *r = (Records){ .unit = "line", .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
 }
 
+/* json_get() of the record or of an object in it; the record's own fields are known. */
+static Span field_of(const Record *r, Span object, const char *key) {
+    Span found = { NULL, 0 };
+    if (object.s != r->raw.s) return json_get(object, key);
+    for (const Member *m = r->field, *end = m + r->fields; m < end; m++) if (same(m->key, key)) found = m->value;
+    return found;
+}
+
 /* Decodes the first of several fields of `object` that is there, into the record's text: 1, 0 for none, -1. */
 static int take(Env *e, Record *r, Span object, const char *where, const char *const *names, Span *to) {
     for (; *names; names++) {
-        Span v = json_get(object, *names);
+        Span v = field_of(r, object, *names);
         if (v.n == 0 || same(v, "null")) continue;
         if (v.s[0] != '"' && strcmp(*names, "answer") == 0) continue;      /* the number of a choice: see suites */
         if (v.s[0] != '"' && strcmp(*names, "id") != 0)
@@ -1216,9 +1225,9 @@ static int take_messages(Env *e, Record *r, Span list, const char *where) {
 
 /* What a record asks: messages, or instruction and input. A prompt beside them that is not theirs goes before them. */
 static int take_prompt(Env *e, Record *r, const char *where) {
-    Span talk = json_get(r->raw, "messages"), own = span(""), text;
+    Span talk = field_of(r, r->raw, "messages"), own = span(""), text;
     int some = 0;
-    if (talk.n == 0 || same(talk, "null")) talk = json_get(r->raw, "conversations");
+    if (talk.n == 0 || same(talk, "null")) talk = field_of(r, r->raw, "conversations");
     TRY(r->has_prompt = take(e, r, r->raw, where, NAMES("prompt"), &own));
     if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, where));
     else TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
@@ -1249,21 +1258,27 @@ static int next_object(Env *e, Records *rs, Span *raw) {
 
 /* The next record, likewise. */
 static int next_record(Env *e, Records *rs, Record *r) {
-    int given, any = next_object(e, rs, &r->raw);
+    Member m;
+    Span raw;
+    int given, any = next_object(e, rs, &raw);
     if (any <= 0) return any;
     char where[360];
     snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
-    if (r->raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(r->raw));
-    if (r->text.cap < 4 * r->raw.n + 64) {       /* the raw bytes, three for each that is not UTF-8: it never moves */
+    if (raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(raw));
+    if (r->text.cap < 4 * raw.n + 64) {          /* the raw bytes, three for each that is not UTF-8: it never moves */
         drop(e, r->text.s);
-        r->text.cap = 8 * r->raw.n + 64;
+        r->text.cap = 8 * raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
     }
-    *r = (Record){ .raw = r->raw, .number = rs->number - 1, .id = { r->text.s, 0 }, .turn = r->turn,
+    *r = (Record){ .number = rs->number - 1, .field = r->field, .field_cap = r->field_cap, .turn = r->turn,
         .turn_cap = r->turn_cap, .text = { r->text.s, 0, r->text.cap } };
+    put(e, &r->text, raw.s, raw.n);              /* the line's bytes move when the next one is read */
+    r->raw = whole(&r->text);
+    for (size_t at = 0; json_next(r->raw, &at, &m); r->field[r->fields++] = m)
+        TRY(room(e, &r->field, r->fields, &r->field_cap, sizeof m));
     if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) {
         put_format(e, &r->text, "%zu", r->number);
-        r->id.n = r->text.n;
+        r->id = (Span){ r->text.s + raw.n, r->text.n - raw.n };
     }
     TRY(take_prompt(e, r, where));
     Span *answer = &r->turn[r->n_turns - 1].field[COMPLETION];
@@ -1273,7 +1288,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
     if (!r->has_prompt && !r->has_completion && !r->is_text)
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
     double x = 0;
-    TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &x));
+    if (field_of(r, r->raw, "candidate").n) TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &x));
     r->candidate = (size_t)x;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
@@ -1302,8 +1317,6 @@ static int next_group(Env *e, Records *rs, Group *g) {
         int any = next_record(e, rs, r);
         g->ahead = any > 0 && g->n && !equal(r->id, g->r[0].id);
         if (any <= 0) return any < 0 ? -1 : g->n > 0;
-        put(e, &r->text, r->raw.s, r->raw.n);           /* the line's bytes move when the next one is read: keep them */
-        r->raw.s = r->text.s + r->text.n - r->raw.n;
         if (g->ahead) return 1;
     }
 }
@@ -1330,12 +1343,7 @@ static uint32_t le32(const void *at) {
 
 static uint64_t le64(const void *at) { return le32(at) | (uint64_t)le32((const char *)at + 4) << 32; }
 
-static float le_float(const void *at) {
-    uint32_t u = le32(at);
-    float x = 0;
-    memcpy(&x, &u, 4);
-    return x;
-}
+static float le_float(const void *at) { return float_of(le32(at)); }
 
 /* The n low bytes of a number, least first. */
 static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
@@ -1570,7 +1578,7 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
         if (field > 3) continue;
         while ((inner = next_field(&message, &x, &part)) > 0) {
             if (field == 1 && inner == 1) piece = part;
-            if (field == 1 && inner == 2) { uint32_t u = (uint32_t)x; memcpy(&score, &u, 4); }
+            if (field == 1 && inner == 2) score = float_of((uint32_t)x);
             if (field == 1 && inner == 3) kind = x;
             if (field == 2 && inner == 3) model = x;
             if (field == 3 && inner == 2 && part.n)
@@ -1595,10 +1603,8 @@ static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
     if (i == COUNT(known) || (i == 3 && !same(json_get(step, "split"), "false")))
         return fail(e, "%s: prepares its text in a way that is not Llama's or Mistral's: %.*s", path, SHOWN(step));
     if (i == 2 || (i == 3 && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
-    Span inner[2];                                           /* (tcc knows no array of structs from calls) */
-    inner[0] = json_get(step, "normalizers"); inner[1] = json_get(step, "pretokenizers");
-    for (i = 0; i < COUNT(inner); i++, at = 0)
-        for (Member m; json_next(inner[i], &at, &m);) TRY(check_steps(e, path, m.value, t));
+    for (const char *const *list = NAMES("normalizers", "pretokenizers"); *list; list++, at = 0)
+        for (Member m; json_next(json_get(step, *list), &at, &m);) TRY(check_steps(e, path, m.value, t));
     return 0;
 }
 
@@ -1697,9 +1703,8 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     Span text;
     *t = (Tokenizer){0};
     TRY(map_file(e, path, &text));
-    const int is_bin = text.n < 4 || le32(text.s) < 1u << 16;
     const Span json = trim(text);
-    if (is_bin) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
+    if (text.n < 4 || le32(text.s) < 1u << 16) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
     else if (memcmp(text.s, "GGUF", 4) == 0) TRY(read_gguf_pieces(e, path, text, t));
     else if (json.n && *json.s == '{') { t->format = "tokenizer.json"; TRY(read_tokenizer_json(e, path, json, t)); }
     else { t->format = "tokenizer.model"; TRY(read_sentencepiece(e, path, text, t)); }
@@ -1901,17 +1906,15 @@ static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, in
     return 0;
 }
 
-/* The bytes that a token stands for; marks stand for none. */
-static void put_token(Env *e, Buf *b, const Tokenizer *t, int id) {
-    int kind = id < 0 || (size_t)id >= t->n ? MARK : t->kind[id];
-    char byte = (char)(kind == BYTE ? hex4(t->piece[id].s + 1) & 0xff : 0);
-    if (kind == BYTE) put(e, b, &byte, 1);
-    else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].s, t->piece[id].n);
-}
-
+/* The bytes that tokens stand for; marks stand for none. */
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
     size_t from = b->n;
-    for (size_t i = 0; i < n; i++) put_token(e, b, t, ids[i]);
+    for (size_t i = 0; i < n; i++) {
+        int id = ids[i], kind = id < 0 || (size_t)id >= t->n ? MARK : t->kind[id];
+        char byte = (char)(kind == BYTE ? hex4(t->piece[id].s + 1) & 0xff : 0);
+        if (kind == BYTE) put(e, b, &byte, 1);
+        else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].s, t->piece[id].n);
+    }
     if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ')
         memmove(b->s + from, b->s + from + 1, b->n-- - from);
     return e->error[0] ? -1 : 0;
@@ -2262,13 +2265,10 @@ static uint32_t le16(const unsigned char *p) { return p[0] | (uint32_t)p[1] << 8
 /* F16 to binary32, exactly: the exponent re-based by 112 (twice for infinities), subnormals through an integer. Without
  * branches, so that compilers do many at once. */
 static inline float half(uint32_t h) {
-    uint32_t exponent = h & 0x7c00, regular = 0u - (exponent != 0), u = (h & 0x7fff) << 13, tiny;
-    float x = (float)(int)(h & 0x3ff) * 5.9604644775390625e-8f;
-    memcpy(&tiny, &x, 4);
-    u += (112u << 23) * (1u + (exponent == 0x7c00));
-    u = (u & regular) | (tiny & ~regular) | (h & 0x8000) << 16;
-    memcpy(&x, &u, 4);
-    return x;
+    uint32_t exponent = h & 0x7c00, regular = 0u - (exponent != 0);
+    uint32_t u = ((h & 0x7fff) << 13) + (112u << 23) * (1u + (exponent == 0x7c00));
+    uint32_t tiny = bits32((float)(int)(h & 0x3ff) * 5.9604644775390625e-8f);
+    return float_of((u & regular) | (tiny & ~regular) | (h & 0x8000) << 16);
 }
 
 /* n <= 32 numbers of a row from column k on (a multiple of 32) as binary32. All types are exact but three: in Q4_K
@@ -2284,12 +2284,7 @@ static void widen(const Tensor *t, size_t row, size_t k, size_t n, float *x) {
     switch (t->type) {
     case F32: for (i = 0; i < n; i++) x[i] = le_float(p + 4 * i); return;
     case F16: for (i = 0; i < n; i++) x[i] = half(le16(p + 2 * i)); return;
-    case BF16:
-        for (i = 0; i < n; i++) {
-            uint32_t u = le16(p + 2 * i) << 16;
-            x[i] = 0; memcpy(&x[i], &u, 4);
-        }
-        return;
+    case BF16: for (i = 0; i < n; i++) x[i] = float_of(le16(p + 2 * i) << 16); return;
     case GROUPS:
         for (i = 0; i < n; i++) x[i] = le_float(t->scales + (at + i) / t->group * 4) * (float)(signed char)p[i];
         return;
@@ -2344,9 +2339,7 @@ static int check_finite(Env *e, const Param *p, float *w) {
             read_row(p, (size_t)r, k, n, x);
             for (size_t i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && here == SIZE_MAX) here = at + i;
         }
-#ifdef _OPENMP
-#pragma omp critical
-#endif
+        PRAGMA(omp critical)
         if (here < bad) bad = here;
     }
     return bad == SIZE_MAX ? 0 : fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", p->t.path, p->name,
@@ -3083,7 +3076,6 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #define TO_VEC(N, integers) ((float)(integers))
 #define PREFETCH(p) (void)0
 #define UNROLL
-static float float_of(uint32_t u) { float x = 0; memcpy(&x, &u, 4); return x; }
 #endif
 #define LOAD(type, p) (*(const type *)(const void *)(p))
 #define STORE(type, p, x) (*(type *)(void *)(p) = (x))
