@@ -1,5 +1,5 @@
 /* bench.c: how fast, beside what this machine can do. `make bench` builds and runs it; `test/build/bench WORD...` runs
- * the lines that hold all of the words ("train 110M"). Nothing is read or written: models are random numbers
+ * the lines that all words fit: the name's beginning, a shape, a type ("train 110M"). Nothing is read or written: models are random numbers
  * in well-known shapes (15M, 110M: karpathy's stories; 1.1B: TinyLlama; moe: 8 experts, 2 a token), tokens are ids.
  *
  * The limits come first, on as many threads: GB/s that can be read from memory (each thread one long stream), and
@@ -223,7 +223,7 @@ static int by_seconds(const void *a, const void *b) {
 /* All words must fit: "train 15M". */
 static int chosen(const Line *line, int n, char **word) {
     int i;
-    for (i = 0; i < n; i++) if (!strstr(line->name, word[i]) && strcmp(line->shape, word[i]) != 0
+    for (i = 0; i < n; i++) if (strncmp(line->name, word[i], strlen(word[i])) != 0 && strcmp(line->shape, word[i]) != 0
         && strcmp(storage[line->type].name, word[i]) != 0) return 0;
     return 1;
 }
