@@ -652,7 +652,7 @@ if [ -f $X/stories260K.bin ] && [ -f $T ]; then
 else skipped=$((skipped + 6)); fi
 
 # ------------------------------------------------ the README's exercise ----------------------------------------------
-sed -n '/^sed .*end; b/,/>broken.c$/p' README.md | sed "s|>broken.c|>$D/broken.c|" | sh
+sed -n '/^sed .*k < end; k/,/>broken.c$/p' README.md | sed "s|>broken.c|>$D/broken.c|" | sh
 [ "$(diff actinh.c $D/broken.c | grep -c '^>')" = 2 ] && ok || bad 'exercise 3' 'its sed does not change two lines of actinh.c'
 
 echo "$passed passed, $failed failed, $skipped skipped"
