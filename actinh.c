@@ -4022,7 +4022,10 @@ static void layer_forward(const Batch *b, size_t l) {
     const Acts *a = &b->acts[l];
     size_t R = b->rows.n;
     rmsnorm(a->x, w->norm1.w, R, c->H, c->eps, a->n);
-    const Product qkv[] = { linear_of(&w->q, a->n, R, a->q), linear_of(&w->k, a->n, R, a->k), linear_of(&w->v, a->n, R, a->v) };
+    Product qkv[3];                              /* (tcc knows no array of structs from calls) */
+    qkv[0] = linear_of(&w->q, a->n, R, a->q);
+    qkv[1] = linear_of(&w->k, a->n, R, a->k);
+    qkv[2] = linear_of(&w->v, a->n, R, a->v);
     linears(qkv, COUNT(qkv), a->low);
     rope(b->m, b->rows.pos, R, c->Q, a->q, 1.0f);
     rope(b->m, b->rows.pos, R, c->K, a->k, 1.0f);
