@@ -3299,6 +3299,7 @@ static void do_task(const Product *x, size_t task) {
 static void multiply(const Product *x, size_t n) {
     size_t tasks = 0, work = 0;
     for (size_t i = 0; i < n; i++) { tasks += tasks_of(&x[i]); work += x[i].N * x[i].K * (x[i].M + 8); }
+    (void)work;                                  /* without OpenMP nobody asks */
 #ifdef _OPENMP
 #pragma omp parallel for schedule(dynamic, (int)(tasks / (8 * THREADS) + 1)) if (work > 400000)
 #endif
