@@ -8848,7 +8848,8 @@ static int show_help(Env *e, const char *name) {
         }
     }
     if (man) {
-        for (char *at = b.s; at && (at = strstr(at, "./actinh")) != NULL; b.n -= 2) memmove(at, at + 2, strlen(at + 1));
+        for (char *at = b.s ? strstr(b.s, "./actinh") : NULL; at; at = strstr(at, "./actinh"), b.n -= 2)
+            memmove(at, at + 2, strlen(at + 1));
         put_text(e, &b, ".SH FILES\n.TP\n.I FILE.receipt, DIR/receipt.json\nwhat a result was made from (verify)\n.TP\n"
             ".I FILE.part, *.receipt.draft\nof a run that was stopped: the same command goes on there\n.TP\n"
             ".I words.txt, templates/, suites/\nlooked for in ./data, $ACTINH_DATA and " ACTINH_DATADIR "\n"

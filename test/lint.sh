@@ -58,8 +58,11 @@ if (v.n == 1 && take_number(&v, x)	likewise
 snprintf(p->name, sizeof p->name, name, layer	the format is a weight's name with as many places as it needs
 snprintf(p->gguf, sizeof p->gguf, gguf, layer	likewise
 static int equal(Span a, Span b) { return a.n	only a text without bytes has no address
-int as_is = !panels && !back && p->narrow	panels are NULL only where p is given
-i < R * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
+int as_is = !x->panels && !x->back && p->narrow	panels are NULL only where p is given
+i < y->M * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
+return x->M ? panels_of(x->N)	multiply() is given as many products as it is told of, all set by linear_of()
+while (x->student != student || x->seed != seed	the grid has a cell for all names of the recipe: make_grid
+if (strcmp(x->name, y->name)) continue;	parse_list() sets as many names as it returns
 QUERIES / (c->Q / c->K) : 1	a model has key/value heads, and no more of them than query heads: check_config
 const Acts *a = b->acts, *last = a + c->L	a batch has its model: new_batch
 question[i]->left = x->s.k	the list holds n questions
