@@ -828,6 +828,7 @@ static void put_hex(Env *e, Buf *b, double x) {
         exponent - 1023);                                    /* no digits of 0 are no characters */
 }
 
+/* A binary32 number in as few digits as name it, 1e-05 and not 9.99999975e-06. */
 static void put_short(Env *e, Buf *b, double x) {
     char text[40];
     double back = 0;
@@ -2967,9 +2968,8 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
         moe ? "MixtralForCausalLM" : "LlamaForCausalLM", moe ? "mixtral" : "llama");
     for (size_t k = 0; k < COUNT(shape_keys); k++) {
         if (!moe && (shape_keys[k].kind == MIXTURE || shape_keys[k].at == offsetof(Config, aux))) continue;
-        put_json(e, &b, "  '%s': ", shape_keys[k].hf);
-        if (shape_keys[k].kind == REAL) put_short(e, &b, get_key(c, k)); else put_format(e, &b, "%.0f", get_key(c, k));
-        put_text(e, &b, ",\n");
+        if (shape_keys[k].kind == REAL) put_json(e, &b, "  '%s': %g,\n", shape_keys[k].hf, get_key(c, k));
+        else put_json(e, &b, "  '%s': %u,\n", shape_keys[k].hf, (size_t)get_key(c, k));
     }
     put_json(e, &b, "  'hidden_act': 'silu',\n  'tie_word_embeddings': %s,\n  'bos_token_id': 1,\n"
         "  'eos_token_id': %s,\n  'torch_dtype': '%s'\n}\n", c->tied ? "true" : "false", end.s,
@@ -3155,11 +3155,12 @@ static const Tiles *best_tiles(void) {
 #endif
 }
 
-/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand
- * elsewhere. Up to 31 numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
+/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to 31
+ * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
 static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
     size_t ldc, size_t rows, size_t width, size_t K, int add) {
     const Tiles *set = best_tiles();
+    const size_t bytes = type == AS_F32 ? sizeof(float) : 4;
     for (size_t r = 0, high; r < rows; r += high) {
         size_t tiles = (rows - r + set->high - 1) / set->high, ld = ldc;
         float edge[MOST_ROWS * PANEL], *to = c + r * ldc;
@@ -3170,8 +3171,8 @@ static void strip_of(int type, const float *a, size_t row, size_t col, const voi
             to = edge; ld = PANEL;
         }
         for (size_t j = 0; j < APART && j < width; j += set->lanes)
-            set->tile[type][high](a + r * row, row, col, (const char *)b + j * (type == AS_F32 ? sizeof(float) : 4), step, scale ? scale + j : NULL, to + j, ld,
-                K, add);
+            set->tile[type][high](a + r * row, row, col, (const char *)b + j * bytes, step, scale ? scale + j : NULL, to + j,
+                ld, K, add);
         for (size_t i = 0; width < PANEL && i < high; i++)
             memcpy(c + (r + i) * ldc, edge + i * PANEL, width * sizeof *to);
     }
@@ -3278,7 +3279,7 @@ static void do_task(const Product *x, size_t task) {
         width = x->N - n < PANEL ? x->N - n : PANEL, high = x->M - i < rows ? x->M - i : rows, depth;
     int as_is = !x->panels && !x->back && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
-    static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };      /* bytes for one k */
+    static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };  /* bytes, one k */
     const float *scale = NULL;
     float tile[DEPTH * PANEL];
     for (size_t k = 0; k == 0 || k < K; k += depth) {
@@ -3288,8 +3289,8 @@ static void do_task(const Product *x, size_t task) {
         else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
         else if (as_is) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
         else load_tile(p, x->back, n, width, k, depth, tile);
-        strip_of(type, x->a + i * x->row + k * x->col, x->row, x->col, b, steps[type], scale, x->c + i * x->ldc + n, x->ldc, high, width,
-            depth, x->add || k);
+        strip_of(type, x->a + i * x->row + k * x->col, x->row, x->col, b, steps[type], scale, x->c + i * x->ldc + n, x->ldc,
+            high, width, depth, x->add || k);
         if (!K) break;
     }
 }
@@ -3517,7 +3518,8 @@ static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *
 }
 
 /* Of up to 8 rows: s = exp((x - top) / temperature), top the row's largest number, and their sum in order of index, in
- * binary64: beside one that is near 1 thousands of small ones would be lost from a sum in binary32. s may be x. Rows are `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
+ * binary64: beside one that is near 1 thousands of small ones would be lost from a sum in binary32. s may be x. Rows are
+ * `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
 static void exponentials(const float *x, float *s, size_t apart, size_t rows, const size_t *n, float temperature, float *top,
     double *sum) {
     for (size_t r = 0; r < rows; r++) {
@@ -3591,7 +3593,7 @@ static const Seq *stem_of(const Rows *rows, size_t r) {
 /* layers: all of them; or 1, which each uses in its turn (when what a layer did is computed again on the way back). */
 static int new_cache(Env *e, const Config *c, size_t slots, size_t layers, Cache *kv) {
     kv->layers = layers;
-    kv->slots = (slots + PANEL - 1) / PANEL * PANEL;
+    kv->slots = panel_size(slots, 1);
     NEW(kv->k, kv->slots * layers * c->K * c->D);
     NEW(kv->v, kv->slots * layers * c->K * c->D + PANEL);      /* see strip_of: read behind its end */
     return 0;
@@ -3908,7 +3910,7 @@ static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
     NEW(a->n, R * c->H); NEW(a->k, R * KD); NEW(a->v, R * KD); NEW(a->y, R * c->H);
     NEW(a->in, S * c->H); NEW(a->h, S * c->F); NEW(a->out, S * c->H); NEW(a->product, 2 * c->E);
     NEW(a->scratch, THREADS * attention_room(c, keep != KEEP_NONE));
-    if (c->rank) NEW(a->low, S * (c->rank + (c->rank + PANEL - 1) / PANEL * PANEL));
+    if (c->rank) NEW(a->low, S * (c->rank + panel_size(c->rank, 1)));
     if (keep) {
         NEW(a->dx, R * c->H); NEW(a->dy, R * c->H); NEW(a->dq, R * QD); NEW(a->dk, R * KD); NEW(a->dv, R * KD);
         NEW(a->dh, S * c->F); NEW(a->dgate, S * c->F); NEW(a->dup, S * c->F);
@@ -7601,7 +7603,7 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
         all += n;
         if (p->w) program -= 4 * n;
         if (c->rank ? p->a != NULL : targeted(p, "q_proj,v_proj"))
-            pairs += (double)((p->rows + p->cols) * (20 * rank + 4 * ((rank + PANEL - 1) / PANEL * PANEL)));
+            pairs += (double)((p->rows + p->cols) * (20 * rank + 4 * panel_size(rank, 1)));
         if (p->norm || (p == &m->embed && !c->tied)) continue;
         matrices += n;
         panels += n * (narrow_bytes(p) ? (double)narrow_bytes(p) / PANEL : 4);

@@ -1,6 +1,6 @@
 /* bench.c: how fast, beside what this machine can do. `make bench` builds and runs it; `test/build/bench WORD...` runs
- * the lines that all words fit: the name's beginning, a shape, a type ("train 110M"). Nothing is read or written: models are random numbers
- * in well-known shapes (15M, 110M: karpathy's stories; 1.1B: TinyLlama; moe: 8 experts, 2 a token), tokens are ids.
+ * the lines that all words fit: the name's beginning, a shape, a type ("train 110M"). Nothing is read or written: models
+ * are random numbers in well-known shapes (15M, 110M: karpathy's stories; 1.1B: TinyLlama; moe: 8 experts, 2 a token), tokens are ids.
  *
  * The limits come first, on as many threads: GB/s that can be read from memory (each thread one long stream), and
  * GFLOP/s of multiply-then-add in registers, which is what the contract at the top of actinh.c leaves (no fusing).
