@@ -3084,8 +3084,8 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  * k = 0; scale: of int8 the factors d, [K/32][32]. Narrow weights are widened in registers, exactly: a word holds two BF16,
  * of columns j and 16 + j, each the upper half of a binary32; or four int8, two of an even k and two of k + 1, which become
  * binary32 and then have their one rounding, d q, as in widen(). That is done for the next k before this one's products: a
- * processor looks only a hundred instructions ahead, and behind them it would begin when they are over (Q8_0, ten rows:
- * 1.35 times as fast). So a step behind the last row is read. Memory is asked for AHEAD bytes before it is needed. */
+ * processor looks only a hundred instructions ahead, and behind them it would begin when they are over (Q8_0, ten rows,
+ * one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for AHEAD bytes before it is needed. */
 enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 12, AHEAD = 4096 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
@@ -7159,7 +7159,7 @@ static int perform(Env *e, Call *c) {
     int answer = c->verb->f(e, c);
     if (!c->done) return answer || !c->out ? answer : end_result(e, c);
     if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
-    return e->error[0] ? -1 : 0;
+    return answer < 0 ? -1 : 0;
 }
 
 /* ================================================= Verbs ==============================================================
@@ -7193,7 +7193,7 @@ static int load(Env *e, const Call *c, Work *w) {
 }
 
 /* How a verb with a result begins. It names all that this depends on, in this order: the model, the files behind it
- * `as` what they are, lists, the template. -1 also when the result is there already; else the model is loaded, and for
+ * `as` what they are, lists, the template. Unless the result is there already (c->done), the model is loaded, and for
  * verbs of records the file and the result are opened. `files`: of a folder, see name_result */
 static int begin_work(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
     int bit = c->verb->bit;
@@ -7212,7 +7212,7 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
     if (bit & ASKING) TRY(find_template(e, c->value[O_template], &path));
     if (bit & ASKING && path) TRY(depends(e, c, "template", path, NULL));
     TRY(begin_result(e, c, files));
-    if (c->done) return -1;
+    if (c->done) return 0;
     w->mark = e->blocks;
     if (bit & MODELS) TRY(load(e, c, w));
     if (prompt) {
@@ -7239,6 +7239,7 @@ static int verb_sample(Env *e, Call *c) {
     Work w;
     Sampling s = sampling_options(c);
     TRY(begin_work(e, c, "prompts", NULL, &w));
+    if (c->done) return 0;
     TRY(sample_to(e, w.out, &w.m, &w.form, &s, &w.rs, c->share));
     return close_out(e, w.out);
 }
@@ -7272,6 +7273,7 @@ static int verb_score(Env *e, Call *c) {
     }
     TRY(parse_measures(e, c->value[O_measures], list, &n));
     TRY(begin_work(e, c, "answers", NULL, &w));
+    if (c->done) return 0;
     for (size_t k = 0; n < COUNT(measures) && k < n; k++) TRY(check_list(e, list[k], &w.lists));
     if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
     while ((any = next_prompt(e, c, &w)) > 0)
@@ -7293,6 +7295,7 @@ static int verb_select(Env *e, Call *c) {
     int any;
     TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
     TRY(begin_work(e, c, "scored", NULL, &w));
+    if (c->done) return 0;
     while ((any = next_prompt(e, c, &w)) > 0) {
         size_t ties, best = choose(&w.g, &rule, count_of(c, O_seed), &ties);
         count_choice(&w.g, &rule, best, ties, &s);
@@ -7348,6 +7351,7 @@ static int verb_tune(Env *e, Call *c) {
     TRY(tuning_options(e, c, &t));
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
     TRY(begin_work(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w));
+    if (c->done) return 0;
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
     trail->keep = c->value[O_keep_checkpoints] != NULL; trail->resume = c->resume;
     if (trail->dir) trail->log = w.out;
@@ -7382,7 +7386,7 @@ static int verb_profile(Env *e, Call *c) {
     Work x;
     Profile w = { .e = e, .m = &x.m, .form = &x.form, .lists = &x.lists, .seed = count_of(c, O_seed) };
     if (against) TRY(load_figures(e, against, &other));
-    if (begin_work(e, c, "suite", NULL, &x) < 0 && !c->done) return -1;
+    TRY(begin_work(e, c, "suite", NULL, &x));
     if (!c->done) {
         w.out = c->out; w.resume = c->resume;
         TRY(ask_all(&w, c->file + 1, c->n_files - 1, c->value[O_sets]));
@@ -7494,6 +7498,7 @@ static int verb_gather(Env *e, Call *c) {
     int shards;
     TRY(shards = sort_shards(e, c));
     TRY(begin_work(e, c, "answers", NULL, &w));
+    if (c->done) return 0;
     for (size_t f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], f, shards ? c->n_files : 0, &all));
     if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
     qsort(all.x, all.n, sizeof *all.x, by_prompt);
@@ -7574,6 +7579,7 @@ static int verb_convert(Env *e, Call *c) {
             gguf ? " or q8_0" : " (with --to gguf also q8_0)",
             type);
     TRY(begin_work(e, c, NULL, gguf ? NULL : files, &w));
+    if (c->done) return 0;
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
 }
 
