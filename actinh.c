@@ -247,13 +247,14 @@ static char *join(Env *e, const char *a, const char *b, const char *c) {
 }
 
 /* Numbers under 64-bit keys: open addressing, at most a third full. A key is a name's hash() (among ten million names
- * two share one with odds of 1 in 370,000; who must be certain compares the names), or two ids side by side. */
+ * two share one with odds of 1 in 370,000; who must be certain compares the names), or two ids side by side. Numbers up
+ * to `forgotten` are as good as none: their places are free, and no search for another key has to pass them. */
 typedef struct { uint64_t key; size_t number; } Numbered;                      /* number 0: free */
-typedef struct { Numbered *place; size_t n, places; } Names;
+typedef struct { Numbered *place; size_t n, places, forgotten; } Names;
 
 static Numbered *place_of(const Names *t, uint64_t key) {
     size_t i = (size_t)(key * 0x9e3779b97f4a7c15u >> 32) & (t->places - 1);
-    while (t->place[i].number && t->place[i].key != key) i = (i + 1) & (t->places - 1);
+    while (t->place[i].number > t->forgotten && t->place[i].key != key) i = (i + 1) & (t->places - 1);
     return &t->place[i];
 }
 
@@ -263,21 +264,16 @@ static size_t find_number(const Names *t, uint64_t key) { return t->places ? pla
 /* The same to be changed; NULL without memory. Where it is 0, the caller puts another one there. */
 static size_t *number_for(Env *e, Names *t, uint64_t key) {
     if (t->n * 3 >= t->places) {
-        Names wider = { NULL, t->n, t->places ? t->places * 2 : 256 };
+        Names wider = { NULL, t->n, t->places ? t->places * 2 : 256, t->forgotten };
         if (!(wider.place = get(e, wider.places, sizeof *wider.place))) return NULL;
         for (size_t i = 0; i < t->places; i++)
-            if (t->place[i].number) *place_of(&wider, t->place[i].key) = t->place[i];
+            if (t->place[i].number > t->forgotten) *place_of(&wider, t->place[i].key) = t->place[i];
         drop(e, t->place);
         *t = wider;
     }
     Numbered *at = place_of(t, key);
-    if (!at->number) { at->key = key; t->n++; }
+    if (at->number <= t->forgotten) { *at = (Numbered){ key, 0 }; t->n++; }
     return &at->number;
-}
-
-static void forget_names(Names *t) {
-    if (t->n) memset(t->place, 0, t->places * sizeof *t->place);
-    t->n = 0;
 }
 
 static const char *base_name(const char *path) {
@@ -3061,7 +3057,8 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
     typedef int32_t Int##N __attribute__((vector_size(N)));
 #define AS_VEC(N, words) ((Vec##N)(words))
 #define TO_VEC(N, integers) __builtin_convertvector(integers, Vec##N)
-#define PREFETCH(p) __builtin_prefetch(p)
+#define PREFETCH(p) __builtin_prefetch(p, 0, 2)                   /* into the second cache: the first has little room */
+#define LOAD_AGAIN __asm__ __volatile__("" ::: "memory")         /* what was loaded before is not kept for what follows */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -3075,6 +3072,7 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #define AS_VEC(N, words) float_of(words)
 #define TO_VEC(N, integers) ((float)(integers))
 #define PREFETCH(p) (void)0
+#define LOAD_AGAIN (void)0
 #define UNROLL
 #endif
 #define LOAD(type, p) (*(const type *)(const void *)(p))
@@ -3085,8 +3083,10 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  * of columns j and 16 + j, each the upper half of a binary32; or four int8, two of an even k and two of k + 1, which become
  * binary32 and then have their one rounding, d q, as in widen(). That is done for the next k before this one's products: a
  * processor looks only a hundred instructions ahead, and behind them it would begin when they are over (Q8_0, ten rows,
- * one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for AHEAD bytes before it is needed. */
-enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 12, AHEAD = 4096 };
+ * one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for AHEAD bytes before it is needed.
+ * A number of A is loaded for each of the two vectors: AVX-512 multiplies by a number in memory for nothing, but to spread
+ * one over a register takes a step of its own (AMD Zen 4, ten rows from the nearest cache: 117 GFLOP/s a thread, not 79). */
+enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 12, AHEAD = 8192 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
     size_t K, int add);
@@ -3111,9 +3111,9 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
             PREFETCH(b + AHEAD); if (TYPE == AS_F32) PREFETCH(b + AHEAD + 64); \
             if (TYPE != AS_F32) { v[0] = w[0]; v[1] = w[1]; WIDEN_##TYPE(N, w, b + step, k + 1) } \
             else WIDEN_##TYPE(N, v, b, k) \
-            UNROLL for (i = 0; i < ROWS; i++) { \
-                float y = a[i * row + k * col]; \
-                UNROLL for (j = 0; j < 2; j++) acc[i][j] += y * v[j]; \
+            UNROLL for (j = 0; j < 2; j++) { \
+                UNROLL for (i = 0; i < ROWS; i++) acc[i][j] += a[i * row + k * col] * v[j]; \
+                if (N == 64) LOAD_AGAIN; \
             } \
         } \
     } \
@@ -3156,13 +3156,14 @@ static const Tiles *best_tiles(void) {
 }
 
 /* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to 31
- * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height. */
+ * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height: of many rows 8, for
+ * if they lie 4 KiB apart, or 8, .., the nearest cache has room for no more of them at a time (1.5 times as fast). */
 static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
     size_t ldc, size_t rows, size_t width, size_t K, int add) {
     const Tiles *set = best_tiles();
     const size_t bytes = type == AS_F32 ? sizeof(float) : 4;
     for (size_t r = 0, high; r < rows; r += high) {
-        size_t tiles = (rows - r + set->high - 1) / set->high, ld = ldc;
+        size_t most = set->high < 8 || rows <= 2 * set->high ? set->high : 8, tiles = (rows - r + most - 1) / most, ld = ldc;
         float edge[MOST_ROWS * PANEL], *to = c + r * ldc;
         high = (rows - r + tiles - 1) / tiles;
         if (width < PANEL) {             /* the matrix ends within this panel: work on a copy that is wide enough */
@@ -3609,7 +3610,7 @@ static float *value_row(const Config *c, const Cache *kv, size_t l, size_t slot,
 
 /* The rows' keys and values k, v [R][K][D] to their slots. */
 static void store_keys(const Config *c, const Rows *rows, const Cache *kv, size_t l, const float *k, const float *v) {
-    PARALLEL(rows->n * c->K * c->D) for (size_t r = 0; r < rows->n; r++) {
+    PARALLEL(rows->n * c->K * c->D * 8) for (size_t r = 0; r < rows->n; r++) {
         size_t slot = seq_of(rows, r)->slot + (size_t)rows->pos[r] - seq_of(rows, r)->shared;
         for (size_t h = 0; h < c->K; h++) {
             float *block = key_block(c, kv, l, slot, h);
@@ -4668,23 +4669,23 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
  * at the end of this chapter: a name, a unit, whose definition it is, what it says, and its value.
  */
 
-/* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. Those of
- * earlier texts stay in the table until they fill a sixth of it: no number of theirs passes `earlier`. */
-typedef struct { uint32_t *word, *count; size_t n, terms, cap, earlier; Names numbers; } Words;  /* [n] [terms] */
+/* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. In the table
+ * the numbers go on from text to text, which spares its clearing. */
+typedef struct { uint32_t *word, *count; size_t n, terms, cap; Names numbers; } Words;           /* [n] [terms] */
 
 static int add_word(Env *e, Words *w, uint64_t h) {
     size_t *number = number_for(e, &w->numbers, h), cap = w->cap;
     if (!number) return -1;
-    if (*number <= w->earlier) *number = w->earlier + ++w->terms;
+    if (!*number) *number = w->numbers.forgotten + ++w->terms;
     TRY(room(e, &w->count, w->n, &cap, sizeof *w->count));
     TRY(room(e, &w->word, w->n, &w->cap, sizeof *w->word));
-    w->word[w->n++] = (uint32_t)(*number - w->earlier - 1);
+    w->word[w->n++] = (uint32_t)(*number - w->numbers.forgotten - 1);
     return 0;
 }
 
 static void forget_words(Words *w) {
-    w->earlier += w->terms; w->n = w->terms = 0;
-    if (w->numbers.n * 6 >= w->numbers.places) { forget_names(&w->numbers); w->earlier = 0; }
+    w->numbers.forgotten += w->terms;
+    w->n = w->terms = w->numbers.n = 0;
 }
 
 /* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, toxic words. Node 0 is the root. */
@@ -4772,7 +4773,7 @@ static int analyse(Env *e, Span raw, Text *t) {
         int letter = is_alpha((int)c);
         if (!letter && (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014)) continue;
         if (letter || (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK)) {
-            h = (h + 1 + lower_point(c)) * 0x9e3779b97f4a7c15u;              /* quicker than stir() */
+            h = (h + 1 + (letter ? c | 32 : lower_point(c))) * 0x9e3779b97f4a7c15u;              /* quicker than stir() */
             continue;
         }
         if (h) TRY(add_word(e, &t->word, h));
@@ -5027,11 +5028,12 @@ static int cut_tokens(Text *t, const Hyphens *hyphens) {
 
 /* The word list: severity<TAB>word or phrase; "word*" goes on to the word's end; severity 0 is for an innocent word
  * that looks like one of the others with an ending. A word's value: 2 severity's number, + 1 if it goes on. */
-typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t third[32][32]; } WordList;   /* may_begin() */
+typedef struct { Trie trie; double *severity; size_t n, cap; uint32_t (*fourth)[32][32]; } WordList;   /* may_begin() */
 
 static int load_words(Env *e, const char *path, WordList *l) {
     Span text;
     memset(l, 0, sizeof *l);
+    NEW(l->fourth, 32);
     TRY(load_file(e, path, &text));
     for (size_t number = 1; text.n; number++) {
         double severity = 0;
@@ -5049,20 +5051,27 @@ static int load_words(Env *e, const char *path, WordList *l) {
         used = line.n && line.s[line.n - 1] == '*';
         line.n -= used;
         TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
-        /* a third letter that it may have; ugl(y)ier: hunt() takes an i for a word's last y */
-        uint32_t third = line.n < 3 ? ~0u : 1u << word[2] % 32 | (uint32_t)(word[2] == 'y') << 'i' % 32;
-        for (size_t i = 0; i < 32; i++) if (line.n < 2 || i == word[1] % 32) l->third[word[0] % 32][i] |= third;
+        /* the letters that its fourth may be: any behind three, for hunt() knows endings; of bravery's e and y others */
+        uint32_t fourth = line.n < 4 ? ~0u : 1u << word[3] % 32 | (word[3] == 'e') * 0x2000200u | (word[3] == 'y') * 0x200u;
+        for (uint32_t j = 0; j < 32; j++)
+            for (uint32_t k = 0; (line.n < 2 || j == word[1] % 32) && k < 32; k++)
+                if (line.n < 3 || k == word[2] % 32 || (line.n == 3 && word[2] == 'y' && k == 'i' % 32))
+                    l->fourth[word[0] % 32][j][k] |= fourth;
     }
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
 
 /* A letter, a digit, or a byte of one beyond ASCII; curly quotes and dashes (U+20xx) are none. */
-static int in_word(Span s, size_t i) {
-    uint32_t c = i < s.n ? (unsigned char)s.s[i] : 0;
-    if (c < 0x80) return is_alpha((int)c) || is_digit((int)c);
+static int in_letter(Span s, size_t i) {
+    uint32_t c;
     for (int k = 0; k < 3 && i && (s.s[i] & 0xc0) == 0x80; k++) i--;
     utf8(s.s + i, s.n - i, &c);
     return (class_of(c) & LETTER) != 0;
+}
+
+static int in_word(Span s, size_t i) {
+    int c = i < s.n ? (unsigned char)s.s[i] : 0;
+    return c < 0x80 ? is_alpha(c) || is_digit(c) : in_letter(s, i);
 }
 
 /* A search for the longest listed word or phrase that begins at `from`: where it ends, and does it stand as listed? */
@@ -5119,12 +5128,15 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
     if (k > i + !(i > 1 && lower((unsigned char)s.s[i - 2]) == last)) hunt(h, node, k, 0, gap, 0);
 }
 
-/* Most words of a text show by three letters (or two and a space) that no listed word begins there: a set of thirds for
- * each first and second, by their place in the alphabet. What hunt() sees through before the fourth passes as well. */
+/* Most words of a text show by four letters (or fewer and a space) that no listed word begins there: a set of fourths
+ * for each first three, by their place in the alphabet. What hunt() sees through before the fifth passes as well. */
 static int may_begin(const WordList *l, Span s, size_t i) {
     const char *c = s.s + i;
-    return s.n - i < 3 || !is_alpha(c[0]) || !is_alpha(c[1]) || !(is_alpha(c[2]) || c[2] == ' ')
-        || (c[0] ^ c[1]) % 32 == 0 || (c[1] ^ c[2]) % 32 == 0 || l->third[c[0] % 32][c[1] % 32] >> c[2] % 32 & 1;
+    if (s.n - i < 4 || !is_alpha(c[0]) || !is_alpha(c[1]) || (c[0] ^ c[1]) % 32 == 0 || (c[1] ^ c[2]) % 32 == 0) return 1;
+    if (c[2] == ' ') return l->fourth[c[0] % 32][c[1] % 32][0] != 0;
+    if (!is_alpha(c[2]) || (c[2] ^ c[3]) % 32 == 0) return 1;
+    if (!is_alpha(c[3]) && c[3] != ' ' && c[3] != '.' && c[3] != ',' && c[3] != '\n') return 1;
+    return l->fourth[c[0] % 32][c[1] % 32][c[2] % 32] >> (is_alpha(c[3]) ? c[3] % 32 : 0) & 1;
 }
 
 /* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many
