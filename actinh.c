@@ -639,9 +639,9 @@ static void sha_block(uint32_t *h, const unsigned char *p) {
                                                     + (ROT(w[i-2], 17) ^ ROT(w[i-2], 19) ^ w[i-2] >> 10);
     memcpy(s, h, sizeof s);
     for (int i = 0; i < 64; i++) {
-        uint32_t a = s[7] + (ROT(s[4], 6) ^ ROT(s[4], 11) ^ ROT(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6]))
+        uint32_t a = s[7] + (ROT(s[4], 6) ^ ROT(s[4], 11) ^ ROT(s[4], 25)) + (s[6] ^ (s[4] & (s[5] ^ s[6])))
                    + k[i] + w[i];
-        uint32_t b = (ROT(s[0], 2) ^ ROT(s[0], 13) ^ ROT(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+        uint32_t b = (ROT(s[0], 2) ^ ROT(s[0], 13) ^ ROT(s[0], 22)) + ((s[0] & s[1]) | (s[2] & (s[0] | s[1])));
         s[7] = s[6]; s[6] = s[5]; s[5] = s[4]; s[4] = s[3] + a; s[3] = s[2]; s[2] = s[1]; s[1] = s[0]; s[0] = a + b;
     }
 #undef ROT
@@ -1130,8 +1130,14 @@ typedef struct {
     Buf text;                    /* what all spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; int checked; } Records;
+typedef struct { In in; size_t number; const char *unit; int checked; char where[360]; } Records;
                                  /* unit: what in.line counts; checked: as one array */
+
+/* The place of the record that was read last, for a complaint. */
+static const char *where_of(Records *rs) {
+    snprintf(rs->where, sizeof rs->where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
+    return rs->where;
+}
 
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
@@ -1177,13 +1183,13 @@ static Span field_of(const Record *r, Span object, const char *key) {
 }
 
 /* Decodes the first of several fields of `object` that is there, into the record's text: 1, 0 for none, -1. */
-static int take(Env *e, Record *r, Span object, const char *where, const char *const *names, Span *to) {
+static int take(Env *e, Record *r, Span object, Records *rs, const char *const *names, Span *to) {
     for (; *names; names++) {
         Span v = field_of(r, object, *names);
         if (v.n == 0 || same(v, "null")) continue;
         if (v.s[0] != '"' && strcmp(*names, "answer") == 0) continue;      /* the number of a choice: see suites */
         if (v.s[0] != '"' && strcmp(*names, "id") != 0)
-            return fail(e, "%s, field \"%s\": a text was expected, found %.*s", where, *names, SHOWN(v));
+            return fail(e, "%s, field \"%s\": a text was expected, found %.*s", where_of(rs), *names, SHOWN(v));
         to->s = r->text.s + r->text.n;
         if (v.s[0] == '"') put_unquoted(e, &r->text, v); else put(e, &r->text, v.s, v.n);
         to->n = (size_t)(r->text.s + r->text.n - to->s);
@@ -1199,14 +1205,14 @@ static int add_turn(Env *e, Record *r, Span prompt, Span system) {
 }
 
 /* A conversation: perhaps a system message, then user and assistant by turns. 1: the last word is the assistant's. */
-static int take_messages(Env *e, Record *r, Span list, const char *where) {
+static int take_messages(Env *e, Record *r, Span list, Records *rs) {
     Span role, text, system = span("");
     size_t at = 0;
     int asked = 0;
     for (Member m; json_next(list, &at, &m);) {
-        if (take(e, r, m.value, where, NAMES("role", "from"), &role) <= 0
-            || take(e, r, m.value, where, NAMES("content", "value"), &text) <= 0)
-            return fail(e, "%s: a message {\"role\", \"content\"} was expected, found %.*s", where, SHOWN(m.value));
+        if (take(e, r, m.value, rs, NAMES("role", "from"), &role) <= 0
+            || take(e, r, m.value, rs, NAMES("content", "value"), &text) <= 0)
+            return fail(e, "%s: a message {\"role\", \"content\"} was expected, found %.*s", where_of(rs), SHOWN(m.value));
         if (same(role, "system") && !system.n && !r->n_turns) system = text;
         else if ((same(role, "user") || same(role, "human")) && !asked) {
             TRY(add_turn(e, r, text, system));
@@ -1215,24 +1221,24 @@ static int take_messages(Env *e, Record *r, Span list, const char *where) {
             r->turn[r->n_turns - 1].field[COMPLETION] = text;
             asked = 0;
         } else return fail(e, "%s: a message of role \"%.*s\" out of turn: user and assistant alternate, a system "
-            "message may come first", where, SHOWN(role));
+            "message may come first", where_of(rs), SHOWN(role));
     }
-    return r->n_turns ? !asked : fail(e, "%s: a conversation without a user's message", where);
+    return r->n_turns ? !asked : fail(e, "%s: a conversation without a user's message", where_of(rs));
 }
 
 /* What a record asks: messages, or instruction and input. A prompt beside them that is not theirs goes before them. */
-static int take_prompt(Env *e, Record *r, const char *where) {
+static int take_prompt(Env *e, Record *r, Records *rs) {
     Span talk = field_of(r, r->raw, "messages"), own = span(""), text;
     int some = 0;
     if (talk.n == 0 || same(talk, "null")) talk = field_of(r, r->raw, "conversations");
-    TRY(r->has_prompt = take(e, r, r->raw, where, NAMES("prompt"), &own));
-    if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, where));
-    else TRY(some = take(e, r, r->raw, where, NAMES("instruction"), &text));
+    TRY(r->has_prompt = take(e, r, r->raw, rs, NAMES("prompt"), &own));
+    if (talk.n && talk.s[0] == '[') TRY(r->has_completion = take_messages(e, r, talk, rs));
+    else TRY(some = take(e, r, r->raw, rs, NAMES("instruction"), &text));
     if (some) {
         TRY(add_turn(e, r, text, span("")));
         put(e, &r->text, "\n", 1);
         Span *field = r->turn[0].field;
-        TRY(take(e, r, r->raw, where, NAMES("input"), &field[INPUT]));
+        TRY(take(e, r, r->raw, rs, NAMES("input"), &field[INPUT]));
         if (field[INPUT].n) field[PROMPT].n += 1 + field[INPUT].n;
     }
     if (r->n_turns && (!r->has_prompt || equal(own, r->turn[r->n_turns - 1].field[PROMPT]))) return r->has_prompt = 1;
@@ -1259,9 +1265,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
     Span raw;
     int given, any = next_object(e, rs, &raw);
     if (any <= 0) return any;
-    char where[360];
-    snprintf(where, sizeof where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
-    if (raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where, SHOWN(raw));
+    if (raw.s[0] != '{') return fail(e, "%s: a record {...} was expected, found %.*s", where_of(rs), SHOWN(raw));
     if (r->text.cap < 4 * raw.n + 64) {          /* the raw bytes, three for each that is not UTF-8: it never moves */
         drop(e, r->text.s);
         r->text.cap = 8 * raw.n + 64;
@@ -1273,19 +1277,19 @@ static int next_record(Env *e, Records *rs, Record *r) {
     r->raw = whole(&r->text);
     for (size_t at = 0; json_next(r->raw, &at, &m); r->field[r->fields++] = m)
         TRY(room(e, &r->field, r->fields, &r->field_cap, sizeof m));
-    if (!take(e, r, r->raw, where, NAMES("id"), &r->id)) {
+    if (!take(e, r, r->raw, rs, NAMES("id"), &r->id)) {
         put_format(e, &r->text, "%zu", r->number);
         r->id = (Span){ r->text.s + raw.n, r->text.n - raw.n };
     }
-    TRY(take_prompt(e, r, where));
+    TRY(take_prompt(e, r, rs));
     Span *answer = &r->turn[r->n_turns - 1].field[COMPLETION];
-    TRY(given = take(e, r, r->raw, where, NAMES("completion", "response", "output", "answer"), answer));
+    TRY(given = take(e, r, r->raw, rs, NAMES("completion", "response", "output", "answer"), answer));
     r->has_completion |= given;
-    if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, where, NAMES("text"), answer));
+    if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, rs, NAMES("text"), answer));
     if (!r->has_prompt && !r->has_completion && !r->is_text)
-        return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where);
+        return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where_of(rs));
     double x = 0;
-    if (field_of(r, r->raw, "candidate").n) TRY(json_field(e, where, r->raw, "candidate", 0, 1 << 20, 1, &x));
+    if (field_of(r, r->raw, "candidate").n) TRY(json_field(e, where_of(rs), r->raw, "candidate", 0, 1 << 20, 1, &x));
     r->candidate = (size_t)x;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
@@ -4764,16 +4768,18 @@ static unsigned class_of(uint32_t c) {
 
 /* LexicalRichness 0.5's words: lower case; digits and dashes deleted; other ASCII punctuation made spaces. */
 static int analyse(Env *e, Span raw, Text *t) {
+    const uint64_t quick = 0x9e3779b97f4a7c15u;  /* instead of stir() */
     uint64_t h = 0;
     t->e = e; t->raw = raw; t->cut = 0;
     forget_words(&t->word);
-    for (size_t i = 0; i < raw.n;) {
+    for (size_t i = 0; ; ) {
+        for (; i < raw.n && is_alpha(raw.s[i]); i++) h = (h + 1 + (unsigned char)(raw.s[i] | 32)) * quick;
+        if (i == raw.n) break;
         uint32_t c = (unsigned char)raw.s[i];
         i += c < 0x80 ? 1 : utf8(raw.s + i, raw.n - i, &c);
-        int letter = is_alpha((int)c);
-        if (!letter && (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014)) continue;
-        if (letter || (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK)) {
-            h = (h + 1 + (letter ? c | 32 : lower_point(c))) * 0x9e3779b97f4a7c15u;              /* quicker than stir() */
+        if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
+        if (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK) {
+            h = (h + 1 + lower_point(c)) * quick;
             continue;
         }
         if (h) TRY(add_word(e, &t->word, h));
@@ -5069,7 +5075,7 @@ static int in_letter(Span s, size_t i) {
     return (class_of(c) & LETTER) != 0;
 }
 
-static int in_word(Span s, size_t i) {
+static inline int in_word(Span s, size_t i) {
     int c = i < s.n ? (unsigned char)s.s[i] : 0;
     return c < 0x80 ? is_alpha(c) || is_digit(c) : in_letter(s, i);
 }
@@ -5132,11 +5138,12 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
  * for each first three, by their place in the alphabet. What hunt() sees through before the fifth passes as well. */
 static int may_begin(const WordList *l, Span s, size_t i) {
     const char *c = s.s + i;
-    if (s.n - i < 4 || !is_alpha(c[0]) || !is_alpha(c[1]) || (c[0] ^ c[1]) % 32 == 0 || (c[1] ^ c[2]) % 32 == 0) return 1;
-    if (c[2] == ' ') return l->fourth[c[0] % 32][c[1] % 32][0] != 0;
-    if (!is_alpha(c[2]) || (c[2] ^ c[3]) % 32 == 0) return 1;
+    if (s.n - i < 5 || !is_alpha(c[0]) || !is_alpha(c[1])) return 1;
+    for (int k = 1; k < 4; k++) if ((c[k - 1] ^ c[k]) % 32 == 0 && (c[k] ^ c[k + 1]) % 32 == 0) return 1;    /* fuuuck */
+    if (c[2] == ' ') return l->fourth[c[0] & 31][c[1] & 31][0] != 0;
+    if (!is_alpha(c[2])) return 1;
     if (!is_alpha(c[3]) && c[3] != ' ' && c[3] != '.' && c[3] != ',' && c[3] != '\n') return 1;
-    return l->fourth[c[0] % 32][c[1] % 32][c[2] % 32] >> (is_alpha(c[3]) ? c[3] % 32 : 0) & 1;
+    return l->fourth[c[0] & 31][c[1] & 31][c[2] & 31] >> (is_alpha(c[3]) ? c[3] & 31 : 0) & 1;
 }
 
 /* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many
@@ -5150,7 +5157,7 @@ static double word_list_score(const WordList *l, Span s) {
         for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
-        else for (i++; in_word(s, i); i++) ;
+        else do for (i++; i < s.n && is_alpha(s.s[i]);) i++; while (in_word(s, i));
     }
     return 1.0 - innocent;
 }
