@@ -1,6 +1,6 @@
 #!/bin/bash
 # peers.sh [ROUNDS] [WORD..]: bench.c's lines beside llama.cpp, llama2.c and PyTorch on this machine, alternating, two threads each;
-# medians, their ratio, and the slowest and fastest of each. By hand, on a machine with nothing else to do. It needs
+# medians, their ratio, the median of the rounds' ratios (memory's speed may change by the minute), the slowest and fastest of each. By hand, on a machine with nothing else to do. It needs
 #     LLAMA=DIR     llama.cpp's programs llama-bench and llama-batched-bench
 #     MODELS=DIR    SHAPE.TYPE.gguf (SHAPE 15M, 110M, 1.1B, moe: bench.c's; TYPE f32, bf16, q8_0) and SHAPE.bin for llama2.c
 #     RUN=FILE      llama2.c's run, built as its `make runomp` builds it, beside its tokenizer.bin
@@ -32,7 +32,8 @@ line() { # NAME, words of bench.c (| between), then one peer a string: "NAME com
     printf '%-26s ours %8s (%s-%s)' "$name" "$m" "$lo" "$hi"
     for p in "$@"; do
         read -r pm plo phi < <(median <"$B/peer.${p%% *}")
-        printf '   %s %s (%s-%s) %s x' "${p%% *}" "$pm" "$plo" "$phi" "$(awk "BEGIN { printf \"%.2f\", $m / ($pm + 1e-9) }")"
+        read -r turn _ < <(paste "$B/peer.ours" "$B/peer.${p%% *}" | awk '{ print 100 * $1 / ($2 + 1e-9) }' | median)
+        printf '   %s %s (%s-%s) %s x, by turns %s %%' "${p%% *}" "$pm" "$plo" "$phi" "$(awk "BEGIN { printf \"%.2f\", $m / ($pm + 1e-9) }")" "$turn"
     done
     echo
 }
