@@ -5058,7 +5058,7 @@ static int load_words(Env *e, const char *path, WordList *l) {
         used = line.n && line.s[line.n - 1] == '*';
         line.n -= used;
         TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
-        /* the letters that its fourth may be: any behind three, for hunt() knows endings; of bravery's e and y others */
+        /* what may stand in the fourth place: behind three letters any ending; an e or y may give way to one, hat(e)ing */
         uint32_t fourth = line.n < 4 ? ~0u : 1u << word[3] % 32 | (word[3] == 'e') * 0x2000200u | (word[3] == 'y') * 0x200u;
         for (uint32_t j = 0; j < 32; j++)
             for (uint32_t k = 0; (line.n < 2 || j == word[1] % 32) && k < 32; k++)
