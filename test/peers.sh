@@ -1,5 +1,5 @@
 #!/bin/bash
-# peers.sh [ROUNDS] [WORD..]: bench.c's lines beside llama.cpp, llama2.c and PyTorch on this machine, alternating, two threads each;
+# peers.sh [ROUNDS] [BEGINNING OF A NAME]: bench.c's lines beside llama.cpp, llama2.c and PyTorch on this machine, alternating, two threads each;
 # medians, their ratio, the median of the rounds' ratios (memory's speed may change by the minute), the slowest and fastest of each. By hand, on a machine with nothing else to do. It needs
 #     LLAMA=DIR     llama.cpp's programs llama-bench and llama-batched-bench
 #     MODELS=DIR    SHAPE.TYPE.gguf (SHAPE 15M, 110M, 1.1B, moe: bench.c's; TYPE f32, bf16, q8_0) and SHAPE.bin for llama2.c
@@ -21,7 +21,7 @@ train() { "$PYTHON" test/peers.py "$1" 3; }
 median() { sort -n | awk '{ x[NR] = $1 } END { printf "%.1f %.1f %.1f\n", x[int((NR + 1) / 2)], x[1], x[NR] }'; }
 
 line() { # NAME, words of bench.c (| between), then one peer a string: "NAME command.."
-    case $1 in *"$words"*) ;; *) return ;; esac
+    case $1 in "$words"*) ;; *) return ;; esac
     local name=$1 mine=$2 i p; shift 2
     rm -f "$B"/peer.*
     for i in $(seq "$rounds"); do
