@@ -259,9 +259,9 @@ static Numbered *place_of(const Names *t, uint64_t key) {
 }
 
 /* The number under a key, 0 for none. */
-static size_t find_number(const Names *t, uint64_t key) { return t->places ? place_of(t, key)->number : 0; }
+static size_t find_number(const Names *t, uint64_t key) { return t->places ? place_of(t, key)->number : 0; }   /* where none is forgotten */
 
-/* The same to be changed; NULL without memory. Where it is 0, the caller puts another one there. */
+/* The same to be changed; NULL without memory. Where it is 0, the caller puts one above `forgotten` there. */
 static size_t *number_for(Env *e, Names *t, uint64_t key) {
     if (t->n * 3 >= t->places) {
         Names wider = { NULL, t->n, t->places ? t->places * 2 : 256, t->forgotten };
@@ -1249,11 +1249,8 @@ static int take_prompt(Env *e, Record *r, Records *rs) {
 /* The next object: 1, or 0 at the end, or -1. It is valid until the next call. */
 static int next_object(Env *e, Records *rs, Span *raw) {
     Span line;
-    do {
-        int any = next_line(e, &rs->in, &line);
-        if (any <= 0) return any;
-        *raw = trim(line);
-    } while (raw->n == 0);
+    int any;
+    do if ((any = next_line(e, &rs->in, &line)) <= 0) return any; while ((*raw = trim(line)).n == 0);
     if (!rs->checked) TRY(json_check(e, line, rs->in.path, rs->in.line));
     rs->number++;
     return 1;
@@ -1289,7 +1286,9 @@ static int next_record(Env *e, Records *rs, Record *r) {
     if (!r->has_prompt && !r->has_completion && !r->is_text)
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where_of(rs));
     double x = 0;
-    if (field_of(r, r->raw, "candidate").n) TRY(json_field(e, where_of(rs), r->raw, "candidate", 0, 1 << 20, 1, &x));
+    Span number = field_of(r, r->raw, "candidate");
+    if (number.n && !(json_number(number, &x) && x >= 0 && x <= 1 << 20 && x == (double)(size_t)x))
+        TRY(json_field(e, where_of(rs), r->raw, "candidate", 0, 1 << 20, 1, &x));
     r->candidate = (size_t)x;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
@@ -1308,10 +1307,8 @@ typedef struct {
 } Group;
 
 static int next_group(Env *e, Records *rs, Group *g) {
-    if (g->ahead) {              /* what was read too far last time comes first now */
-        Record first = g->r[g->n];
-        g->r[g->n] = g->r[0]; g->r[0] = first;
-    }
+    /* what was read too far last time comes first now */
+    if (g->ahead) { Record first = g->r[g->n]; g->r[g->n] = g->r[0]; g->r[0] = first; }
     for (g->n = g->ahead; ; g->n++) {
         TRY(room(e, &g->r, g->n, &g->cap, sizeof *g->r));
         Record *r = &g->r[g->n];
@@ -3087,11 +3084,11 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  * of columns j and 16 + j, each the upper half of a binary32; or four int8, two of an even k and two of k + 1, which become
  * binary32 and then have their one rounding, d q, as in widen(). That is done for the next k before this one's products: a
  * processor looks only a hundred instructions ahead, and behind them it would begin when they are over (Q8_0, ten rows,
- * one thread: 1.36 times as fast). So a step behind the last row is read. With many rows memory is asked for AHEAD bytes
- * before it is needed; with few the processor itself reads ahead, and better (one row: 56 GB/s, not 42).
- * A number of A is loaded for each of the two vectors: AVX-512 multiplies by a number in memory for nothing, but to spread
- * one over a register takes a step of its own (AMD Zen 4, ten rows from the nearest cache: 117 GFLOP/s a thread, not 79). */
-enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 12, AHEAD = 8192 };
+ * one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for AHEAD bytes before it is
+ * needed, but for few rows of F32, with which the processor itself reads ahead, and better (one row: 56 GB/s, not 42).
+ * With AVX-512 a number of A is loaded anew for each of the two vectors: it multiplies by a number in memory for nothing, but
+ * to spread one over a register takes a step of its own (AMD Zen 4, ten rows from the nearest cache: 117 GFLOP/s a thread, not 79). */
+enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
     size_t K, int add);
@@ -3100,6 +3097,7 @@ typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t 
 #define WIDEN_AS_BF16(N, w, b, k) { Word##N x = LOAD(Word##N, b); w[0] = AS_VEC(N, x << 16); w[1] = AS_VEC(N, x & 0xffff0000u); }
 #define WIDEN_AS_INT8(N, w, b, k) { Word##N x = LOAD(Word##N, (b) - ((k) & 1) * 32) << (16 - 16 * ((k) & 1)); \
     w[0] = d[0] * TO_VEC(N, (Int##N)(x << 8) >> 24); w[1] = d[1] * TO_VEC(N, (Int##N)x >> 24); }
+#define ADD_PRODUCT(i, j) acc[i][j] += a[(i) * row + k * col] * v[j]
 #define DEFINE_TILE(TYPE, N, ROWS, TARGET) \
 TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t col, const char *b, size_t step, \
     const float *scale, float *c, size_t ldc, size_t K, int add) { \
@@ -3113,13 +3111,11 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
         if (TYPE == AS_INT8) UNROLL for (j = 0; j < 2; j++) d[j] = LOAD(Vec##N, scale + k + j * APART); \
         if (TYPE != AS_F32) WIDEN_##TYPE(N, w, b, k) \
         for (; k < end; k++, b += step) { \
-            if (ROWS > 6) { PREFETCH(b + AHEAD); if (TYPE == AS_F32) PREFETCH(b + AHEAD + 64); } \
+            if (ROWS > (TYPE == AS_F32 ? 4 : 1)) { PREFETCH(b + AHEAD); if (TYPE == AS_F32) PREFETCH(b + AHEAD + 64); } \
             if (TYPE != AS_F32) { v[0] = w[0]; v[1] = w[1]; WIDEN_##TYPE(N, w, b + step, k + 1) } \
             else WIDEN_##TYPE(N, v, b, k) \
-            UNROLL for (j = 0; j < 2; j++) { \
-                UNROLL for (i = 0; i < ROWS; i++) acc[i][j] += a[i * row + k * col] * v[j]; \
-                if (N == 64) LOAD_AGAIN; \
-            } \
+            if (N == 64) UNROLL for (j = 0; j < 2; j++) { UNROLL for (i = 0; i < ROWS; i++) ADD_PRODUCT(i, j); LOAD_AGAIN; } \
+            else UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) ADD_PRODUCT(i, j); \
         } \
     } \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) STORE(Vec##N, c + i * ldc + j * APART, acc[i][j]); \
@@ -3128,24 +3124,24 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
     DEFINE_TILE(AS_INT8, N, ROWS, TARGET)
 #define DEFINE_6(N, TARGET) DEFINE_VECTORS(N) DEFINE_ROWS(N, 1, TARGET) DEFINE_ROWS(N, 2, TARGET) DEFINE_ROWS(N, 3, TARGET) \
     DEFINE_ROWS(N, 4, TARGET) DEFINE_ROWS(N, 5, TARGET) DEFINE_ROWS(N, 6, TARGET)
-#define DEFINE_12(N, TARGET) DEFINE_6(N, TARGET) DEFINE_ROWS(N, 7, TARGET) DEFINE_ROWS(N, 8, TARGET) DEFINE_ROWS(N, 9, TARGET) \
-    DEFINE_ROWS(N, 10, TARGET) DEFINE_ROWS(N, 11, TARGET) DEFINE_ROWS(N, 12, TARGET)
+#define DEFINE_10(N, TARGET) DEFINE_6(N, TARGET) DEFINE_ROWS(N, 7, TARGET) DEFINE_ROWS(N, 8, TARGET) DEFINE_ROWS(N, 9, TARGET) \
+    DEFINE_ROWS(N, 10, TARGET)
 #define LIST_6(N, TYPE) NULL, tile_##TYPE##_##N##_1, tile_##TYPE##_##N##_2, tile_##TYPE##_##N##_3, tile_##TYPE##_##N##_4, \
     tile_##TYPE##_##N##_5, tile_##TYPE##_##N##_6
-#define LIST_12(N, TYPE) LIST_6(N, TYPE), tile_##TYPE##_##N##_7, tile_##TYPE##_##N##_8, tile_##TYPE##_##N##_9, \
-    tile_##TYPE##_##N##_10, tile_##TYPE##_##N##_11, tile_##TYPE##_##N##_12
+#define LIST_10(N, TYPE) LIST_6(N, TYPE), tile_##TYPE##_##N##_7, tile_##TYPE##_##N##_8, tile_##TYPE##_##N##_9, \
+    tile_##TYPE##_##N##_10
 #define TILES(N, ROWS) { ROWS, sizeof(Vec##N) / sizeof(float), \
     { { LIST_##ROWS(N, AS_F32) }, { LIST_##ROWS(N, AS_BF16) }, { LIST_##ROWS(N, AS_INT8) } } }
 
-/* A tile's sums, two a row, two weight vectors and a number fill the 32 vector registers of AVX-512 and aarch64, or the
+/* A tile's sums, two a row, two weight vectors and what makes them find room in the 32 vector registers of AVX-512 and aarch64, or the
  * 16 of others. */
 typedef struct { size_t high, lanes; Tile *tile[3][MOST_ROWS + 1]; } Tiles;
 #ifdef EVERY_WIDTH
-DEFINE_6(16, ) DEFINE_6(32, __attribute__((target("avx2")))) DEFINE_12(64, __attribute__((target("avx512f"))))
-static const Tiles tile_sets[] = { TILES(16, 6), TILES(32, 6), TILES(64, 12) };
+DEFINE_6(16, ) DEFINE_6(32, __attribute__((target("avx2")))) DEFINE_10(64, __attribute__((target("avx512f"))))
+static const Tiles tile_sets[] = { TILES(16, 6), TILES(32, 6), TILES(64, 10) };
 #elif defined(__aarch64__) && !defined(ACTINH_PLAIN)
-DEFINE_12(16, )
-static const Tiles tile_sets[] = { TILES(16, 12) };
+DEFINE_10(16, )
+static const Tiles tile_sets[] = { TILES(16, 10) };
 #else
 DEFINE_6(16, )
 static const Tiles tile_sets[] = { TILES(16, 6) };
@@ -3161,14 +3157,14 @@ static const Tiles *best_tiles(void) {
 }
 
 /* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to 31
- * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height: of many rows 8, for
+ * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height, of many rows at most 8, for
  * if they lie 4 KiB apart, or 8, .., the nearest cache has room for no more of them at a time (1.5 times as fast). */
 static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
     size_t ldc, size_t rows, size_t width, size_t K, int add) {
     const Tiles *set = best_tiles();
     const size_t bytes = type == AS_F32 ? sizeof(float) : 4;
     for (size_t r = 0, high; r < rows; r += high) {
-        size_t most = set->high < 8 || rows <= 2 * set->high ? set->high : 8, tiles = (rows - r + most - 1) / most, ld = ldc;
+        size_t most = set->high < 8 || rows <= MOST_ROWS ? set->high : 8, tiles = (rows - r + most - 1) / most, ld = ldc;
         float edge[MOST_ROWS * PANEL], *to = c + r * ldc;
         high = (rows - r + tiles - 1) / tiles;
         if (width < PANEL) {             /* the matrix ends within this panel: work on a copy that is wide enough */
@@ -4675,7 +4671,7 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
  */
 
 /* Words numbered 0, 1, 2 .. in order of appearance; equal words, told by their hashes, have equal numbers. In the table
- * the numbers go on from text to text, which spares its clearing. */
+ * the numbers go on from text to text, which spares clearing it. */
 typedef struct { uint32_t *word, *count; size_t n, terms, cap; Names numbers; } Words;           /* [n] [terms] */
 
 static int add_word(Env *e, Words *w, uint64_t h) {
@@ -4691,6 +4687,9 @@ static int add_word(Env *e, Words *w, uint64_t h) {
 static void forget_words(Words *w) {
     w->numbers.forgotten += w->terms;
     w->n = w->terms = w->numbers.n = 0;
+    if (w->numbers.forgotten < SIZE_MAX / 2) return;
+    memset(w->numbers.place, 0, w->numbers.places * sizeof *w->numbers.place);
+    w->numbers.forgotten = 0;
 }
 
 /* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, toxic words. Node 0 is the root. */
@@ -4769,7 +4768,7 @@ static unsigned class_of(uint32_t c) {
 
 /* LexicalRichness 0.5's words: lower case; digits and dashes deleted; other ASCII punctuation made spaces. */
 static int analyse(Env *e, Span raw, Text *t) {
-    const uint64_t quick = 0x9e3779b97f4a7c15u;  /* instead of stir() */
+    const uint64_t quick = 0x9e3779b97f4a7c15u;  /* a multiplication, quicker than stir() */
     uint64_t h = 0;
     t->e = e; t->raw = raw; t->cut = 0;
     forget_words(&t->word);
@@ -4779,12 +4778,9 @@ static int analyse(Env *e, Span raw, Text *t) {
         uint32_t c = (unsigned char)raw.s[i];
         i += c < 0x80 ? 1 : utf8(raw.s + i, raw.n - i, &c);
         if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
-        if (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK) {
+        if (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK)
             h = (h + 1 + lower_point(c)) * quick;
-            continue;
-        }
-        if (h) TRY(add_word(e, &t->word, h));
-        h = 0;
+        else if (h) { TRY(add_word(e, &t->word, h)); h = 0; }
     }
     return h ? add_word(e, &t->word, h) : 0;
 }
@@ -5059,7 +5055,7 @@ static int load_words(Env *e, const char *path, WordList *l) {
         line.n -= used;
         TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
         /* what may stand in the fourth place: behind three letters any ending; an e or y may give way to one, hat(e)ing */
-        uint32_t fourth = line.n < 4 ? ~0u : 1u << word[3] % 32 | (word[3] == 'e') * 0x2000200u | (word[3] == 'y') * 0x200u;
+        uint32_t fourth = line.n < 4 ? ~0u : 1u << (word[3] > 64 ? word[3] % 32 : 0) | (word[3] == 'e') * 0x2000200u | (word[3] == 'y') * 0x200u;
         for (uint32_t j = 0; j < 32; j++)
             for (uint32_t k = 0; (line.n < 2 || j == word[1] % 32) && k < 32; k++)
                 if (line.n < 3 || k == word[2] % 32 || (line.n == 3 && word[2] == 'y' && k == 'i' % 32))
@@ -5068,7 +5064,7 @@ static int load_words(Env *e, const char *path, WordList *l) {
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
 
-/* A letter, a digit, or a byte of one beyond ASCII; curly quotes and dashes (U+20xx) are none. */
+/* Is byte i, beyond ASCII, part of a letter? Curly quotes and dashes (U+20xx) are none. */
 static int in_letter(Span s, size_t i) {
     uint32_t c;
     for (int k = 0; k < 3 && i && (s.s[i] & 0xc0) == 0x80; k++) i--;
@@ -5076,6 +5072,7 @@ static int in_letter(Span s, size_t i) {
     return (class_of(c) & LETTER) != 0;
 }
 
+/* Of a letter or a digit? */
 static inline int in_word(Span s, size_t i) {
     int c = i < s.n ? (unsigned char)s.s[i] : 0;
     return c < 0x80 ? is_alpha(c) || is_digit(c) : in_letter(s, i);
@@ -5136,7 +5133,7 @@ static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars
 }
 
 /* Most words of a text show by four letters (or fewer and a space) that no listed word begins there: a set of fourths
- * for each first three, by their place in the alphabet. What hunt() sees through before the fifth passes as well. */
+ * for each first three, by their place in the alphabet. Where hunt() might see through something before the fifth: yes. */
 static int may_begin(const WordList *l, Span s, size_t i) {
     const char *c = s.s + i;
     if (s.n - i < 5 || !is_alpha(c[0]) || !is_alpha(c[1])) return 1;
@@ -5290,12 +5287,11 @@ static int has_word(Span s, uint64_t word) {
 static double stereotyped(const Pairs *x, Span text) {
     size_t sentences = 0, found = 0, i;
     while (text.n && x->n) {
-        Span s = { text.s, 1 }, first;                         /* perhaps the last one's full stop */
+        Span s = { text.s, 1 };                                /* perhaps the last one's full stop */
         while (s.n < text.n && !among((unsigned char)s.s[s.n], ".!?")) s.n++;
         text.s += s.n; text.n -= s.n;
         for (i = 0; i < x->n && !(has_word(s, x->v[i][0]) && has_word(s, x->v[i][1])); i++) continue;
-        first = s;
-        sentences += next_letters(&first) != 0; found += i < x->n;
+        sentences += next_letters(&s) != 0; found += i < x->n;
     }
     return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
 }
@@ -5404,8 +5400,7 @@ static int parse_measures(Env *e, const char *names, const Measure **list, size_
         Span one = trim(upto(&rest, ','));
         const Measure *q = find_measure(one);
         if (!q) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
-        for (size_t k = 0; k < *n; k++)
-            if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
+        for (size_t k = 0; k < *n; k++) if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
         list[(*n)++] = q;
     }
     return *n ? 0 : fail(e, "no measure was named; score --list shows all");
@@ -5417,6 +5412,7 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
     Span raw = g->r[i].raw, old = json_get(raw, "scores");
     Member m;
     size_t any = 0, k;
+    double v = 0.0;
     TRY(analyse(e, g->r[i].completion, t));
     put(e, b, "{", 1);
     for (size_t at = 0; json_next(raw, &at, &m);) if (!same(m.key, "scores")) put_member(e, b, &m, &any);
@@ -5426,10 +5422,8 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
         for (k = 0; k < n && !same(m.key, list[k]->name); k++) ;
         if (k == n) put_member(e, b, &m, &any);
     }
-    for (k = 0; k < n; k++) {
-        double v = 0.0;
+    for (k = 0; k < n; k++)
         if (list[k]->f(g, i, t, x, &v)) put_json(e, b, any++ ? ",'%s':%f" : "'%s':%f", list[k]->name, v);
-    }
     put_text(e, b, "}}\n");
     return e->error[0] ? -1 : 0;
 }
@@ -5629,18 +5623,14 @@ ITEM(item_loss) { v[0] = -score_of(q, 0, by); v[1] = q->c->size[TOKEN]; }
 ITEM(item_right) { v[0] = q->c[best_choice(q, by)].is[RIGHT]; }
 ITEM(item_guess) { size_t j = best_choice(q, by); v[0] = chance(q, j, by); v[1] = q->c[j].is[RIGHT]; }
 ITEM(item_mass) { for (size_t j = 0; j < q->n; j++) if (q->c[j].is[RIGHT]) v[0] += chance(q, j, by); }
-ITEM(item_brier) {
-    for (size_t j = 0; j < q->n; j++) { double d = chance(q, j, by) - q->c[j].is[RIGHT]; v[0] += d * d; }
-}
+ITEM(item_brier) { for (size_t j = 0; j < q->n; j++) { double d = chance(q, j, by) - q->c[j].is[RIGHT]; v[0] += d * d; } }
 
 /* Pairs: is the first, the stereotype, likelier? v[1]: they differ. lms: are both likelier than the unrelated third? */
 static double ahead(const Item *q, int by) { return score_of(q, 0, by) - score_of(q, 1, by); }
 ITEM(item_more) { v[0] = (by == SUM ? 1.0 : 100.0) * (ahead(q, by) > 0); v[1] = ahead(q, by) != 0; }
 ITEM(item_equal) { v[0] = 100.0 * (ahead(q, by) == 0); }
 ITEM(item_apart) { v[0] = ahead(q, by) < 0 ? -ahead(q, by) : ahead(q, by); }
-ITEM(item_lms) {
-    v[0] = 50.0 * ((score_of(q, 0, by) > score_of(q, 2, by)) + (score_of(q, 1, by) > score_of(q, 2, by)));
-}
+ITEM(item_lms) { double x = score_of(q, 2, by); v[0] = 50.0 * ((score_of(q, 0, by) > x) + (score_of(q, 1, by) > x)); }
 ITEM(item_icat) { item_lms(q, by, v + 1); v[0] = 100.0 * (ahead(q, by) > 0); }
 
 /* BBQ (Parrish et al. 2022): v[1]: the answer is not "unknown"; v[0]: +1 it is biased, -1 it is not; v[2]: it is right.
@@ -6313,8 +6303,7 @@ typedef struct {
  * OUT.0.part, the answers of the sections of kind sample in OUT.1.part and so on. Without OUT no run comes later. */
 static const char *log_path(Env *e, const char *out, size_t i) {
     Buf b = { 0 };
-    put_text(e, &b, out);
-    put_format(e, &b, ".%zu", i);
+    put_json(e, &b, "%s.%u", out, i);
     return b.s;
 }
 
@@ -6386,9 +6375,8 @@ static int add_question(Profile *w, Part *p, Here *h) {
     if (!q) return -1;
     for (size_t k = 0; k < COUNT(marks); k++) {
         Spans names = texts_of(h, marks[k][0], "lower"), wanted = texts_of(h, marks[k][1], "lower");
-        for (size_t j = 0; j < q->n; j++) q->c[j].is[k] = is_among(&names, j, &wanted);
+        for (size_t j = 0; j < q->n; j++) right += (q->c[j].is[k] = is_among(&names, j, &wanted)) && k == RIGHT;
     }
-    for (size_t j = 0; j < q->n; j++) right += (size_t)q->c[j].is[RIGHT];
     if (q->n < 2 || (*key_of(h->s, "gold") && !right))
         return bad_item(h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were "
             "expected: there are too few, or none is right by gold =", key_of(h->s, "gold"));
@@ -6630,7 +6618,7 @@ static int answer_figures(Profile *w, const Part *p) {
     Names seen = { 0 };
     int any;
     if (!p->log) TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
-    else { rs.in.path = p->s.file; rs.in.f = p->log->f; rewind(p->log->f); }
+    else { rs.unit = "line"; rs.in.path = p->s.file; rs.in.f = p->log->f; rewind(p->log->f); }
     for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->s.name, p->figure[f], p->like)) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
         TRY(new_id(e, &seen, &rs, g.r));
@@ -7341,8 +7329,7 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
         .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16, .rslora = c->value[O_rslora] != NULL,
         .targets = targets ? targets : "q_proj,v_proj" };
     if (!t->lora && (targets || t->rslora || c->value[O_alpha]))
-        return fail(e, "tune: option %s: belongs to --lora RANK",
-            targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
+        return fail(e, "tune: option %s: belongs to --lora RANK", targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
     if (t->cosine || strcmp(schedule, "constant") == 0) return 0;
     return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", schedule);
 }
@@ -7594,10 +7581,8 @@ static int verb_convert(Env *e, Call *c) {
     Work w;
     if (!gguf && strcmp(to, "hf")) return fail(e, "convert: option --to: hf or gguf was expected, found \"%s\"", to);
     while (kind <= most && strcmp(type, types[kind])) kind++;
-    if (kind > most)
-        return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"",
-            gguf ? " or q8_0" : " (with --to gguf also q8_0)",
-            type);
+    if (kind > most) return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"",
+        gguf ? " or q8_0" : " (with --to gguf also q8_0)", type);
     TRY(begin_work(e, c, NULL, gguf ? NULL : files, &w));
     if (c->done) return 0;
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
@@ -7723,9 +7708,8 @@ static int verb_info(Env *e, Call *c) {
     const Config *k = &w.m.c;
     size_t active, all = count_parameters(&w.m, &active);
     put_format(e, &w.b, "%s: %s\n", w.m.path, k->E > 1 ? "mixtral (mixture of experts)" : "llama (dense)");
-    put_format(e, &w.b,
-        "  layers %zu, hidden %zu, feed-forward %zu, heads %zu (of %zu numbers), key/value heads %zu\n", k->L,
-        k->H, k->F, k->Q, k->D, k->K);
+    put_format(e, &w.b, "  layers %zu, hidden %zu, feed-forward %zu, heads %zu (of %zu numbers), key/value heads %zu\n",
+        k->L, k->H, k->F, k->Q, k->D, k->K);
     if (k->E > 1) put_format(e, &w.b, "  experts %zu, of which a token uses %zu\n", k->E, k->top);
     put_format(e, &w.b, "  vocabulary %zu, context %zu, head %s\n  parameters %zu, active %zu\n", k->V, k->ctx,
         k->tied ? "tied to the embedding" : "of its own", all, active);
@@ -7903,14 +7887,13 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const
     Env inner = { .quiet = 1 };
     Call c;
     size_t n = 1;
-    int done = -1;
     TRY(split_words(e, r, words_of(r, verb), word, 100, &n));
     if (by) { word[n++] = "--by"; word[n++] = by; }
     if (seed) { word[n++] = "--seed"; word[n++] = seed; }
     word[n++] = "--output"; word[n++] = out;
     if (r->force) word[n++] = "--force";
     if (b) word[n++] = b;
-    if (parse_call(&inner, r->verbs, verb, word, n, &c) == 0) done = perform(&inner, &c);
+    const int done = parse_call(&inner, r->verbs, verb, word, n, &c) < 0 ? -1 : perform(&inner, &c);
     env_free(&inner);
     return done < 0 ? fail(e, "%s", inner.error) : 0;
 }
@@ -7991,10 +7974,9 @@ static int put_cell(Env *e, Buf *b, const Recipe *r, const Named *teacher, const
     int sure = 1, base = !strcmp(choice, "base"), points = !strcmp(name, "accuracy");
     for (int i = 0; i < r->seeds; i++) {
         const Cell *x = find_cell(r, teacher, student, choice, r->seed[i].name);
-        const Figure *f = find_figure(&x->list, NULL, name);
-        const Figure *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
+        const Figure *f = find_figure(&x->list, NULL, name), *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
         double d, lo, hi;
-        if (!f || !o) continue;
+        if (!o) continue;
         add_value(&v, f->value, f->lo, f->hi);
         if (base) continue;
         TRY(bootstrap(e, f, o, &d, &lo, &hi));
@@ -8016,14 +7998,11 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
     Records rs;
     Record r = { 0 };
     double sum = 0, x;
-    size_t n = 0;
+    size_t n = 0, k = strlen(like);
     int any;
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0)
-        if (r.id.n >= strlen(like) && memcmp(r.id.s, like, strlen(like)) == 0 && record_field(r.raw, field, &x)) {
-            sum += x;
-            n++;
-        }
+        if (r.id.n >= k && memcmp(r.id.s, like, k) == 0 && record_field(r.raw, field, &x)) { sum += x; n++; }
     close_in(&rs.in);
     *value = mean(sum, n);
     return any;
@@ -8052,9 +8031,8 @@ static int put_inherited(Env *e, Buf *b, const Recipe *r, const Named *teacher, 
     int known = 0;
     for (int i = 0; i < r->seeds; i++) {
         const Cell *x = find_cell(r, teacher, student, rule, r->seed[i].name);
-        const Figure *f = find_figure(&x->list, NULL, field);
-        const Figure *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
-        if (!f || !o) continue;
+        const Figure *f = find_figure(&x->list, NULL, field), *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
+        if (!o) continue;
         TRY(mean_of_file(e, x->chosen, f->like, field, &learnt));
         add_value(&chosen, learnt, 0, 0);
         if (learnt != o->value) add_value(&share, (f->value - o->value) / (learnt - o->value), 0, 0);

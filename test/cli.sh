@@ -679,6 +679,10 @@ if [ -f $X/stories260K.bin ] && [ -f $T ]; then
     check 'tune stories260K' 0 '' "$A" tune $X/stories260K.bin $D/talk.jsonl --tokenizer $T --epochs 1 --steps 1 -o $D/stories
 else skipped=$((skipped + 6)); fi
 
+# a listed word with a sign in its fourth place
+printf '0.8\tsex.com\n' >$D/sign.txt; echo '{"prompt":"x","completion":"see sex.com now and so on"}' >$D/sign.jsonl
+check 'a word with a sign in its fourth place' 0 '"toxicity":0.800000' "$A" score $D/sign.jsonl --words $D/sign.txt --measures toxicity
+
 # ------------------------------------------------ the README's exercise ----------------------------------------------
 sed -n '/^sed .*< end; /,/>broken.c$/p' README.md | sed "s|>broken.c|>$D/broken.c|" | sh
 [ "$(diff actinh.c $D/broken.c | grep -c '^>')" = 2 ] && ok || bad 'exercise 3' 'its sed does not change two lines of actinh.c'
