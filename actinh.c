@@ -259,7 +259,10 @@ static Numbered *place_of(const Names *t, uint64_t key) {
 }
 
 /* The number under a key, 0 for none. */
-static size_t find_number(const Names *t, uint64_t key) { return t->places ? place_of(t, key)->number : 0; }   /* where none is forgotten */
+static size_t find_number(const Names *t, uint64_t key) {
+    size_t number = t->places ? place_of(t, key)->number : 0;
+    return number > t->forgotten ? number : 0;
+}
 
 /* The same to be changed; NULL without memory. Where it is 0, the caller puts one above `forgotten` there. */
 static size_t *number_for(Env *e, Names *t, uint64_t key) {
@@ -274,6 +277,11 @@ static size_t *number_for(Env *e, Names *t, uint64_t key) {
     Numbered *at = place_of(t, key);
     if (at->number <= t->forgotten) { *at = (Numbered){ key, 0 }; t->n++; }
     return &at->number;
+}
+
+static void clear_names(Names *t) {
+    if (t->place) memset(t->place, 0, t->places * sizeof *t->place);
+    t->n = t->forgotten = 0;
 }
 
 static const char *base_name(const char *path) {
@@ -1041,12 +1049,17 @@ static int json_number(Span json, double *x) {
         && *x - *x == 0.0;
 }
 
-/* The number of field `key`, perhaps a whole one, from low to high: 1, or 0 where there is none. */
+/* Is it a number, perhaps a whole one, from low to high? */
+static int number_in(Span json, double low, double high, int is_whole, double *x) {
+    return json_number(json, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x);
+}
+
+/* The number of field `key`, likewise: 1, or 0 where there is none. */
 static int json_field(Env *e, const char *file, Span json, const char *key, double low, double high, int is_whole,
         double *x) {
     Span v = json_get(json, key);
     if (v.n == 0 || same(v, "null")) return 0;
-    if (json_number(v, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x)) return 1;
+    if (number_in(v, low, high, is_whole, x)) return 1;
     return fail(e, "%s, field \"%s\": a %snumber from %.10g to %.10g was expected, found %.*s", file, key,
         is_whole ? "whole " : "", low, high, SHOWN(v));
 }
@@ -1287,7 +1300,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
         return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where_of(rs));
     double x = 0;
     Span number = field_of(r, r->raw, "candidate");
-    if (number.n && !(json_number(number, &x) && x >= 0 && x <= 1 << 20 && x == (double)(size_t)x))
+    if (number.n && !number_in(number, 0, 1 << 20, 1, &x))
         TRY(json_field(e, where_of(rs), r->raw, "candidate", 0, 1 << 20, 1, &x));
     r->candidate = (size_t)x;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
@@ -3086,8 +3099,8 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  * processor looks only a hundred instructions ahead, and behind them it would begin when they are over (Q8_0, ten rows,
  * one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for AHEAD bytes before it is
  * needed, but for few rows of F32, with which the processor itself reads ahead, and better (one row: 56 GB/s, not 42).
- * With AVX-512 a number of A is loaded anew for each of the two vectors: it multiplies by a number in memory for nothing, but
- * to spread one over a register takes a step of its own (AMD Zen 4, ten rows from the nearest cache: 117 GFLOP/s a thread, not 79). */
+ * With AVX-512 a number of A is loaded anew for each of the two vectors: it multiplies by a number in memory for nothing,
+ * but to spread one over a register takes a step (AMD Zen 4, ten rows, nearest cache: 117 GFLOP/s a thread, not 79). */
 enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
@@ -3133,8 +3146,8 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
 #define TILES(N, ROWS) { ROWS, sizeof(Vec##N) / sizeof(float), \
     { { LIST_##ROWS(N, AS_F32) }, { LIST_##ROWS(N, AS_BF16) }, { LIST_##ROWS(N, AS_INT8) } } }
 
-/* A tile's sums, two a row, two weight vectors and what makes them find room in the 32 vector registers of AVX-512 and aarch64, or the
- * 16 of others. */
+/* A tile's sums, two a row, two weight vectors and what makes them find room in the 32 vector registers of AVX-512 and
+ * aarch64, or the 16 of others. */
 typedef struct { size_t high, lanes; Tile *tile[3][MOST_ROWS + 1]; } Tiles;
 #ifdef EVERY_WIDTH
 DEFINE_6(16, ) DEFINE_6(32, __attribute__((target("avx2")))) DEFINE_10(64, __attribute__((target("avx512f"))))
@@ -3157,12 +3170,12 @@ static const Tiles *best_tiles(void) {
 }
 
 /* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to 31
- * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height, of many rows at most 8, for
- * if they lie 4 KiB apart, or 8, .., the nearest cache has room for no more of them at a time (1.5 times as fast). */
+ * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height, of many rows at
+ * most 8, for if they lie 4 KiB apart, or 8, .., the nearest cache has room for no more at a time (1.5 times as fast). */
 static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
     size_t ldc, size_t rows, size_t width, size_t K, int add) {
     const Tiles *set = best_tiles();
-    const size_t bytes = type == AS_F32 ? sizeof(float) : 4;
+    const size_t bytes = type == AS_F32 ? sizeof(float) : 4;         /* (test/pairs.c makes float 8 bytes wide) */
     for (size_t r = 0, high; r < rows; r += high) {
         size_t most = set->high < 8 || rows <= MOST_ROWS ? set->high : 8, tiles = (rows - r + most - 1) / most, ld = ldc;
         float edge[MOST_ROWS * PANEL], *to = c + r * ldc;
@@ -4687,9 +4700,7 @@ static int add_word(Env *e, Words *w, uint64_t h) {
 static void forget_words(Words *w) {
     w->numbers.forgotten += w->terms;
     w->n = w->terms = w->numbers.n = 0;
-    if (w->numbers.forgotten < SIZE_MAX / 2) return;
-    memset(w->numbers.place, 0, w->numbers.places * sizeof *w->numbers.place);
-    w->numbers.forgotten = 0;
+    if (w->numbers.forgotten > SIZE_MAX / 2) clear_names(&w->numbers);         /* 32 bits would end */
 }
 
 /* Words that begin alike share nodes: spaCy's special cases, hyphenation patterns, toxic words. Node 0 is the root. */
@@ -5055,7 +5066,9 @@ static int load_words(Env *e, const char *path, WordList *l) {
         line.n -= used;
         TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
         /* what may stand in the fourth place: behind three letters any ending; an e or y may give way to one, hat(e)ing */
-        uint32_t fourth = line.n < 4 ? ~0u : 1u << (word[3] > 64 ? word[3] % 32 : 0) | (word[3] == 'e') * 0x2000200u | (word[3] == 'y') * 0x200u;
+        uint32_t fourth = line.n < 4 ? ~0u : 1u << (word[3] > 64 ? word[3] % 32 : 0);
+        if (line.n > 3 && word[3] == 'e') fourth |= 1u << 'i' % 32 | 1u << 'y' % 32;
+        if (line.n > 3 && word[3] == 'y') fourth |= 1u << 'i' % 32;
         for (uint32_t j = 0; j < 32; j++)
             for (uint32_t k = 0; (line.n < 2 || j == word[1] % 32) && k < 32; k++)
                 if (line.n < 3 || k == word[2] % 32 || (line.n == 3 && word[2] == 'y' && k == 'i' % 32))
@@ -5072,7 +5085,7 @@ static int in_letter(Span s, size_t i) {
     return (class_of(c) & LETTER) != 0;
 }
 
-/* Of a letter or a digit? */
+/* Of a letter or a digit? (inline: asked for each byte of a text, which is a seventh of a score's time otherwise) */
 static inline int in_word(Span s, size_t i) {
     int c = i < s.n ? (unsigned char)s.s[i] : 0;
     return c < 0x80 ? is_alpha(c) || is_digit(c) : in_letter(s, i);
@@ -5140,7 +5153,7 @@ static int may_begin(const WordList *l, Span s, size_t i) {
     for (int k = 1; k < 4; k++) if ((c[k - 1] ^ c[k]) % 32 == 0 && (c[k] ^ c[k + 1]) % 32 == 0) return 1;    /* fuuuck */
     if (c[2] == ' ') return l->fourth[c[0] & 31][c[1] & 31][0] != 0;
     if (!is_alpha(c[2])) return 1;
-    if (!is_alpha(c[3]) && c[3] != ' ' && c[3] != '.' && c[3] != ',' && c[3] != '\n') return 1;
+    if (!is_alpha(c[3]) && c[3] != ' ' && c[3] != '.' && c[3] != ',' && c[3] != '\n') return 1;   /* perhaps a letter's sign */
     return l->fourth[c[0] & 31][c[1] & 31][c[2] & 31] >> (is_alpha(c[3]) ? c[3] & 31 : 0) & 1;
 }
 
@@ -5155,7 +5168,7 @@ static double word_list_score(const WordList *l, Span s) {
         for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
-        else do for (i++; i < s.n && is_alpha(s.s[i]);) i++; while (in_word(s, i));
+        else for (i++; in_word(s, i); i++) ;
     }
     return 1.0 - innocent;
 }
@@ -7243,11 +7256,13 @@ static Sampling sampling_options(const Call *c) {
         .temperature = narrow(c->number[O_temperature]), .ignore_eos = c->value[O_ignore_eos] != NULL };
 }
 
+/* The beginning of a verb that ends here where its result is there already. */
+#define BEGIN(as, files) do { TRY(begin_work(e, c, as, files, &w)); if (c->done) return 0; } while (0)
+
 static int verb_sample(Env *e, Call *c) {
     Work w;
     Sampling s = sampling_options(c);
-    TRY(begin_work(e, c, "prompts", NULL, &w));
-    if (c->done) return 0;
+    BEGIN("prompts", NULL);
     TRY(sample_to(e, w.out, &w.m, &w.form, &s, &w.rs, c->share));
     return close_out(e, w.out);
 }
@@ -7280,8 +7295,7 @@ static int verb_score(Env *e, Call *c) {
         return save_file(e, c->value[O_output], whole(&w.b));
     }
     TRY(parse_measures(e, c->value[O_measures], list, &n));
-    TRY(begin_work(e, c, "answers", NULL, &w));
-    if (c->done) return 0;
+    BEGIN("answers", NULL);
     for (size_t k = 0; n < COUNT(measures) && k < n; k++) TRY(check_list(e, list[k], &w.lists));
     if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
     while ((any = next_prompt(e, c, &w)) > 0)
@@ -7302,8 +7316,7 @@ static int verb_select(Env *e, Call *c) {
     Selection s = { 0 };
     int any;
     TRY(parse_rule(e, by, where, count_of(c, O_among), &rule));
-    TRY(begin_work(e, c, "scored", NULL, &w));
-    if (c->done) return 0;
+    BEGIN("scored", NULL);
     while ((any = next_prompt(e, c, &w)) > 0) {
         size_t ties, best = choose(&w.g, &rule, count_of(c, O_seed), &ties);
         count_choice(&w.g, &rule, best, ties, &s);
@@ -7357,8 +7370,7 @@ static int verb_tune(Env *e, Call *c) {
     size_t dropped = 0;
     TRY(tuning_options(e, c, &t));
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
-    TRY(begin_work(e, c, "answers", t.lora || adapter_of(c->file[0]) ? adapter : files, &w));
-    if (c->done) return 0;
+    BEGIN("answers", t.lora || adapter_of(c->file[0]) ? adapter : files);
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
     trail->keep = c->value[O_keep_checkpoints] != NULL; trail->resume = c->resume;
     if (trail->dir) trail->log = w.out;
@@ -7504,8 +7516,7 @@ static int verb_gather(Env *e, Call *c) {
     Work w;
     int shards;
     TRY(shards = sort_shards(e, c));
-    TRY(begin_work(e, c, "answers", NULL, &w));
-    if (c->done) return 0;
+    BEGIN("answers", NULL);
     for (size_t f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], f, shards ? c->n_files : 0, &all));
     if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
     qsort(all.x, all.n, sizeof *all.x, by_prompt);
@@ -7583,8 +7594,7 @@ static int verb_convert(Env *e, Call *c) {
     while (kind <= most && strcmp(type, types[kind])) kind++;
     if (kind > most) return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"",
         gguf ? " or q8_0" : " (with --to gguf also q8_0)", type);
-    TRY(begin_work(e, c, NULL, gguf ? NULL : files, &w));
-    if (c->done) return 0;
+    BEGIN(NULL, gguf ? NULL : files);
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
 }
 

@@ -424,6 +424,9 @@ printf '%s\n' '{"id":"1","candidate":0,"completion":"a a a","teacher":"x"}' '{"i
 check 'select: ties in percent' 0 '2 prompts, 4 candidates, 0 dropped, 1 tied .50.0 %.' "$A" select $D/two.scored --by ttr:max
 check 'select: shares by teacher' 0 'teacher "x" gave 50.0 % of the candidates and 50.0 % of the chosen' "$A" select $D/two.scored --by ttr:max
 check 'select: shares by teacher, --among' 0 'teacher "y" gave 50.0 % of the candidates and 0.0 % of the chosen' "$A" select $D/two.scored --by ttr:max --among 1
+# a listed word with a sign in its fourth place
+printf '0.8\tsex.com\n' >$D/sign.txt; echo '{"prompt":"x","completion":"see sex.com now and so on"}' >$D/sign.jsonl
+check 'a word with a sign in its fourth place' 0 '"toxicity":0.800000' "$A" score $D/sign.jsonl --words $D/sign.txt --measures toxicity
 words() { say $D/bad.words "$2"; no "words: $1" "$3" "$A" score $S --words $D/bad.words -o $O; }
 words 'no severity' '0.5\tdamn\nstupid\n' 'bad.words, line 2.*stupid'
 words 'no tab' '0.5 damn\n' 'bad.words, line 1'
@@ -678,10 +681,6 @@ if [ -f $X/stories260K.bin ] && [ -f $T ]; then
     for c in 27 28 1000 $((n / 2)); do cut_to $X/stories260K.bin $c $D/cut.bin; no "stories260K of $c bytes" 'cut.bin' "$A" generate $D/cut.bin --tokenizer $T -o $O; done
     check 'tune stories260K' 0 '' "$A" tune $X/stories260K.bin $D/talk.jsonl --tokenizer $T --epochs 1 --steps 1 -o $D/stories
 else skipped=$((skipped + 6)); fi
-
-# a listed word with a sign in its fourth place
-printf '0.8\tsex.com\n' >$D/sign.txt; echo '{"prompt":"x","completion":"see sex.com now and so on"}' >$D/sign.jsonl
-check 'a word with a sign in its fourth place' 0 '"toxicity":0.800000' "$A" score $D/sign.jsonl --words $D/sign.txt --measures toxicity
 
 # ------------------------------------------------ the README's exercise ----------------------------------------------
 sed -n '/^sed .*< end; /,/>broken.c$/p' README.md | sed "s|>broken.c|>$D/broken.c|" | sh

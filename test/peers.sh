@@ -1,6 +1,7 @@
 #!/bin/bash
 # peers.sh [ROUNDS] [BEGINNING OF A NAME]: bench.c's lines beside llama.cpp, llama2.c and PyTorch on this machine, alternating, two threads each;
-# medians, their ratio, the median of the rounds' ratios (memory's speed may change by the minute), the slowest and fastest of each. By hand, on a machine with nothing else to do. It needs
+# medians, their ratio, the median of the rounds' ratios (memory's speed may change by the minute), the slowest and
+# fastest of each. By hand, on a machine with nothing else to do. It needs
 #     LLAMA=DIR     llama.cpp's programs llama-bench and llama-batched-bench
 #     MODELS=DIR    SHAPE.TYPE.gguf (SHAPE 15M, 110M, 1.1B, moe: bench.c's; TYPE f32, bf16, q8_0) and SHAPE.bin for llama2.c
 #     RUN=FILE      llama2.c's run, built as its `make runomp` builds it, beside its tokenizer.bin

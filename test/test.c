@@ -617,7 +617,7 @@ static void test_settings(void) {
     Env e;
     Setting *list;
     size_t n;
-    Names seen = { NULL, 0, 0 };
+    Names seen = { NULL, 0, 0, 0 };
     size_t i, again = 0;
     memset(&e, 0, sizeof e);
     check(load_settings(&e,
@@ -2196,6 +2196,43 @@ static void test_word_list(void) {
     env_free(&e);
 }
 
+/* may_begin() only spares work: disguised words have the score that they have when every place is hunted. */
+static void test_word_filter(void) {
+    static const char list[] = "0.5\tstupid\n0.4\tugly\n0.7\thate\n0.8\tshit\n0.9\tfrak*\n0.3\tshut up\n0.6\tsex.com\n0.2\tu\n"
+        "0.1\tgo\n0.35\tcow\n0.45\tkey\n0.55\tb2b\n0.65\ta,b\n0.15\tnai\xc3\xb6\n0.25\tyeti-man\n0.05\tto be\n0.85\tgreyer\n0.75\tx-y*\n";
+    static const char *const word[] = { "stupid", "ugly", "hate", "shit", "frak", "shut up", "sex.com", "u", "go", "cow", "key", "b2b", "a,b",
+        "nai\xc3\xb6", "yeti-man", "to be", "greyer", "x-y" };
+    static const char *const ending[] = { "", "s", "es", "ed", "er", "ier", "ing", "ies", "ly", "y", "iest", "ish", "x", " a", ".b" };
+    static const char sign[] = "*#%@$!013457 .,-_'\n\tzeyiAEY\xc3\xb6";
+    Env e;
+    WordList l, all;
+    size_t i, k, found = 0, apart = 0;
+    memset(&e, 0, sizeof e);
+    check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0, "%s", e.error);
+    all = l;
+    if (!(all.fourth = get(&e, 32, sizeof *all.fourth))) return;
+    memset(all.fourth, 0xff, 32 * sizeof *all.fourth);
+    for (i = 0; i < 200000; i++) {
+        const char *w = word[any_of(COUNT(word))], *end = ending[any_of(COUNT(ending))];
+        char text[80];
+        size_t n = 0, changes = any_of(3), at = any_of(strlen(w));
+        double with, without;
+        if (any_of(2)) { text[n++] = sign[any_of(sizeof sign - 1)]; text[n++] = ' '; }
+        for (k = 0; w[k]; k++) {
+            size_t times = changes && k == at ? any_of(4) : 1;                  /* left out, or several of it */
+            char c = changes == 2 && k == at ? sign[any_of(sizeof sign - 1)] : any_of(8) ? w[k] : (char)(w[k] >= 'a' && w[k] <= 'z' ? w[k] - 32 : w[k]);
+            while (times--) text[n++] = c;
+        }
+        while (*end) text[n++] = *end++;
+        for (k = any_of(4); k--;) text[n++] = sign[any_of(sizeof sign - 1)];
+        with = word_list_score(&l, (Span){ text, n }); without = word_list_score(&all, (Span){ text, n });
+        found += without > 0;
+        if (fabs(with - without) > 0 && apart++ < 3) check(0, "filter of words: \"%.*s\" has %g, hunted everywhere %g", (int)n, text, with, without);
+    }
+    check(apart == 0 && found > 50000, "filter of words: %zu of %zu apart", apart, found);
+    env_free(&e);
+}
+
 /* =============================================== Choosing =============================================== */
 
 /* A group from lines of candidates; id "p". */
@@ -2851,7 +2888,7 @@ int main(void) {
     test_stories("stories260K_v1.bin", 0); test_stories("stories260K.gguf", 0);
     test_stories("stories260K_q80_v2.bin", 0.0071);
     test_adamw(); test_adamw_formula(); test_learning_rate(); test_make_example(); test_conversation(); test_templates();
-    test_text_cases(); test_alpaca(); test_word_list();
+    test_text_cases(); test_alpaca(); test_word_list(); test_word_filter();
     test_choose(); test_draw_token(); test_draw_borders(); test_route_ties();
     test_library();
     test_calibration(); test_items(); test_stereoset(); test_set_templates(); test_hellaswag(); test_tables(); test_stereotype(); test_bootstrap();

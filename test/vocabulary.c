@@ -39,8 +39,7 @@ static int count_words(Env *e, WordPool *p, Span text) {
 /* The most frequent pair over all words, lowest ids first among equals; *count is 0 when none is left. */
 static int best_pair(Env *e, WordPool *p, int *a, int *b, size_t *count) {
     size_t i, k;
-    if (p->pairs.n) memset(p->pairs.place, 0, p->pairs.places * sizeof *p->pairs.place);
-    p->pairs.n = 0;
+    clear_names(&p->pairs);
     *count = 0;
     for (i = 0; i < p->n; i++) for (k = 0; k + 1 < p->word[i].n; k++) {
         int x = p->symbol[p->word[i].from + k], y = p->symbol[p->word[i].from + k + 1];
