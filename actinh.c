@@ -3111,8 +3111,8 @@ typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t 
 #define WIDEN_AS_INT8(N, w, b, k) { Word##N x = LOAD(Word##N, (b) - ((k) & 1) * 32) << (16 - 16 * ((k) & 1)); \
     w[0] = d[0] * TO_VEC(N, (Int##N)(x << 8) >> 24); w[1] = d[1] * TO_VEC(N, (Int##N)x >> 24); }
 #define ADD_PRODUCT(i, j) acc[i][j] += a[(i) * row + k * col] * v[j]
-#define DEFINE_TILE(TYPE, N, ROWS, TARGET) \
-TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t col, const char *b, size_t step, \
+#define DEFINE_TILE(TYPE, SET, N, ROWS, TARGET) \
+TARGET static void tile_##TYPE##_##SET##_##ROWS(const float *a, size_t row, size_t col, const char *b, size_t step, \
     const float *scale, float *c, size_t ldc, size_t K, int add) { \
     Vec##N acc[ROWS][2], w[2], v[2], zero = { 0 }, d[2]; \
     size_t i, j, k = 0, end; \
@@ -3127,43 +3127,47 @@ TARGET static void tile_##TYPE##_##N##_##ROWS(const float *a, size_t row, size_t
             if (ROWS > (TYPE == AS_F32 ? 4 : 1)) { PREFETCH(b + AHEAD); if (TYPE == AS_F32) PREFETCH(b + AHEAD + 64); } \
             if (TYPE != AS_F32) { v[0] = w[0]; v[1] = w[1]; WIDEN_##TYPE(N, w, b + step, k + 1) } \
             else WIDEN_##TYPE(N, v, b, k) \
-            if (N == 64) UNROLL for (j = 0; j < 2; j++) { UNROLL for (i = 0; i < ROWS; i++) ADD_PRODUCT(i, j); LOAD_AGAIN; } \
-            else UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) ADD_PRODUCT(i, j); \
+            if (SET == AGAIN_64) UNROLL for (j = 0; j < 2; j++) { UNROLL for (i = 0; i < ROWS; i++) ADD_PRODUCT(i, j); LOAD_AGAIN; } \
+            else UNROLL for (i = 0; i < ROWS; i++) { LOAD_AGAIN; UNROLL for (j = 0; j < 2; j++) ADD_PRODUCT(i, j); } \
         } \
     } \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) STORE(Vec##N, c + i * ldc + j * APART, acc[i][j]); \
 }
-#define DEFINE_ROWS(N, ROWS, TARGET) DEFINE_TILE(AS_F32, N, ROWS, TARGET) DEFINE_TILE(AS_BF16, N, ROWS, TARGET) \
-    DEFINE_TILE(AS_INT8, N, ROWS, TARGET)
-#define DEFINE_6(N, TARGET) DEFINE_VECTORS(N) DEFINE_ROWS(N, 1, TARGET) DEFINE_ROWS(N, 2, TARGET) DEFINE_ROWS(N, 3, TARGET) \
-    DEFINE_ROWS(N, 4, TARGET) DEFINE_ROWS(N, 5, TARGET) DEFINE_ROWS(N, 6, TARGET)
-#define DEFINE_10(N, TARGET) DEFINE_6(N, TARGET) DEFINE_ROWS(N, 7, TARGET) DEFINE_ROWS(N, 8, TARGET) DEFINE_ROWS(N, 9, TARGET) \
-    DEFINE_ROWS(N, 10, TARGET)
-#define LIST_6(N, TYPE) NULL, tile_##TYPE##_##N##_1, tile_##TYPE##_##N##_2, tile_##TYPE##_##N##_3, tile_##TYPE##_##N##_4, \
-    tile_##TYPE##_##N##_5, tile_##TYPE##_##N##_6
-#define LIST_10(N, TYPE) LIST_6(N, TYPE), tile_##TYPE##_##N##_7, tile_##TYPE##_##N##_8, tile_##TYPE##_##N##_9, \
-    tile_##TYPE##_##N##_10
-#define TILES(N, ROWS) { ROWS, sizeof(Vec##N) / sizeof(float), \
-    { { LIST_##ROWS(N, AS_F32) }, { LIST_##ROWS(N, AS_BF16) }, { LIST_##ROWS(N, AS_INT8) } } }
+#define DEFINE_ROWS(SET, N, ROWS, TARGET) DEFINE_TILE(AS_F32, SET, N, ROWS, TARGET) DEFINE_TILE(AS_BF16, SET, N, ROWS, TARGET) \
+    DEFINE_TILE(AS_INT8, SET, N, ROWS, TARGET)
+#define DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 1, TARGET) DEFINE_ROWS(SET, N, 2, TARGET) DEFINE_ROWS(SET, N, 3, TARGET) \
+    DEFINE_ROWS(SET, N, 4, TARGET) DEFINE_ROWS(SET, N, 5, TARGET) DEFINE_ROWS(SET, N, 6, TARGET)
+#define DEFINE_10(SET, N, TARGET) DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 7, TARGET) DEFINE_ROWS(SET, N, 8, TARGET) \
+    DEFINE_ROWS(SET, N, 9, TARGET) DEFINE_ROWS(SET, N, 10, TARGET)
+#define LIST_6(SET, TYPE) NULL, tile_##TYPE##_##SET##_1, tile_##TYPE##_##SET##_2, tile_##TYPE##_##SET##_3, \
+    tile_##TYPE##_##SET##_4, tile_##TYPE##_##SET##_5, tile_##TYPE##_##SET##_6
+#define LIST_10(SET, TYPE) LIST_6(SET, TYPE), tile_##TYPE##_##SET##_7, tile_##TYPE##_##SET##_8, tile_##TYPE##_##SET##_9, \
+    tile_##TYPE##_##SET##_10
+#define TILES(SET, N, ROWS) { ROWS, sizeof(Vec##N) / sizeof(float), \
+    { { LIST_##ROWS(SET, AS_F32) }, { LIST_##ROWS(SET, AS_BF16) }, { LIST_##ROWS(SET, AS_INT8) } } }
 
 /* A tile's sums, two a row, two weight vectors and what makes them find room in the 32 vector registers of AVX-512 and
  * aarch64, or the 16 of others. */
 typedef struct { size_t high, lanes; Tile *tile[3][MOST_ROWS + 1]; } Tiles;
+enum { SET_16, SET_32, AGAIN_64, SET_64 };
+DEFINE_VECTORS(16)
 #ifdef EVERY_WIDTH
-DEFINE_6(16, ) DEFINE_6(32, __attribute__((target("avx2")))) DEFINE_10(64, __attribute__((target("avx512f"))))
-static const Tiles tile_sets[] = { TILES(16, 6), TILES(32, 6), TILES(64, 10) };
+DEFINE_VECTORS(32) DEFINE_VECTORS(64)
+DEFINE_6(SET_16, 16, ) DEFINE_6(SET_32, 32, __attribute__((target("avx2"))))
+DEFINE_10(AGAIN_64, 64, __attribute__((target("avx512f")))) DEFINE_10(SET_64, 64, __attribute__((target("avx512f"))))
+static const Tiles tile_sets[] = { TILES(SET_16, 16, 6), TILES(SET_32, 32, 6), TILES(AGAIN_64, 64, 10), TILES(SET_64, 64, 10) };
 #elif defined(__aarch64__) && !defined(ACTINH_PLAIN)
-DEFINE_10(16, )
-static const Tiles tile_sets[] = { TILES(16, 10) };
+DEFINE_10(SET_16, 16, )
+static const Tiles tile_sets[] = { TILES(SET_16, 16, 10) };
 #else
-DEFINE_6(16, )
-static const Tiles tile_sets[] = { TILES(16, 6) };
+DEFINE_6(SET_16, 16, )
+static const Tiles tile_sets[] = { TILES(SET_16, 16, 6) };
 #endif
 
 /* The widest that this processor has: it is asked, so that a build for all x86-64 is as fast as one for this machine. */
 static const Tiles *best_tiles(void) {
 #ifdef EVERY_WIDTH
-    return &tile_sets[__builtin_cpu_supports("avx512f") ? 2 : __builtin_cpu_supports("avx2") ? 1 : 0];
+    return &tile_sets[__builtin_cpu_supports("avx512f") ? 3 - (__builtin_cpu_is("amdfam19h") != 0) : __builtin_cpu_supports("avx2") ? 1 : 0];
 #else
     return tile_sets;
 #endif
@@ -3585,7 +3589,7 @@ typedef struct {
     size_t n_runs;
 } Rows;
 
-typedef struct { float *k, *v; size_t slots, layers; } Cache; /* [layers][slots/32][K][D][32], [layers][slots][K][D] */
+typedef struct { float *k, *v; size_t slots, layers; } Cache; /* [layers][slots/32][K][D][32], [layers][K][slots][D] */
 
 static int new_rows(Env *e, size_t most, size_t sequences, Rows *rows) {
     *rows = (Rows){ .most = most };
@@ -3619,7 +3623,7 @@ static float *key_block(const Config *c, const Cache *kv, size_t l, size_t slot,
 }
 
 static float *value_row(const Config *c, const Cache *kv, size_t l, size_t slot, size_t head) {
-    return kv->v + ((l % kv->layers * kv->slots + slot) * c->K + head) * c->D;
+    return kv->v + ((l % kv->layers * c->K + head) * kv->slots + slot) * c->D;
 }
 
 /* The rows' keys and values k, v [R][K][D] to their slots. */
@@ -3629,8 +3633,8 @@ static void store_keys(const Config *c, const Rows *rows, const Cache *kv, size_
         for (size_t h = 0; h < c->K; h++) {
             float *block = key_block(c, kv, l, slot, h);
             for (size_t d = 0; d < c->D; d++) block[d * PANEL + slot % PANEL] = k[(r * c->K + h) * c->D + d];
+            memcpy(value_row(c, kv, l, slot, h), v + (r * c->K + h) * c->D, c->D * sizeof *v);
         }
-        memcpy(value_row(c, kv, l, slot, 0), v + r * c->K * c->D, c->K * c->D * sizeof *v);
     }
 }
 
@@ -3698,7 +3702,7 @@ static size_t attention_weights(const Config *c, const Rows *rows, const Cache *
  * Query head h reads key/value head h / (Q/K). scratch [threads][attention_room] */
 static void attention(const Config *c, const Rows *rows, const Cache *kv, size_t l, const float *q, float *y,
     float *scratch) {
-    size_t G = c->Q / c->K, D = c->D, KD = c->K * D, T = weights_apart(c);
+    size_t G = c->Q / c->K, D = c->D, T = weights_apart(c);
     PARALLEL_TASKS(rows->n * c->Q * D * 8) for (size_t task = 0; task < rows->n_runs * c->K; task++) {
         size_t head = task % c->K, row = (size_t)rows->run[task / c->K], m = (size_t)rows->run[task / c->K + 1] - row,
             n[QUERIES];
@@ -3706,10 +3710,10 @@ static void attention(const Config *c, const Rows *rows, const Cache *kv, size_t
             *out = x + m * G * D;
         gather_queries(c, q, row, m, head, x);
         size_t common = attention_weights(c, rows, kv, l, head, row, m, x, n, p);
-        strip(p, T, 1, value_row(c, kv, l, stem_of(rows, row)->slot, head), KD, out, D, m * G, D, common, 0);
+        strip(p, T, 1, value_row(c, kv, l, stem_of(rows, row)->slot, head), D, out, D, m * G, D, common, 0);
         for (size_t r = 0; r < m; r++) {
             if (n[r] > common) strip(p + r * G * T + common, T, 1,
-                value_row(c, kv, l, seq_of(rows, row + r)->slot, head), KD, out + r * G * D, D, G, D, n[r] - common, 1);
+                value_row(c, kv, l, seq_of(rows, row + r)->slot, head), D, out + r * G * D, D, G, D, n[r] - common, 1);
             memcpy(y + ((row + r) * c->Q + head * G) * D, out + r * G * D, G * D * sizeof *y);
         }
     }
