@@ -3101,7 +3101,7 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  * needed, but for few rows of F32, with which the processor itself reads ahead, and better (one row: 56 GB/s, not 42).
  * With AVX-512 a number of A is loaded anew for each of the two vectors: it multiplies by a number in memory for nothing,
  * but to spread one over a register takes a step (AMD Zen 4, ten rows, nearest cache: 117 GFLOP/s a thread, not 79). */
-enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192 };
+enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192, WIDE = 4 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
     size_t K, int add);
@@ -3285,31 +3285,34 @@ static size_t rows_a_task(const Product *x) {
 }
 
 static size_t panels_of(size_t N) { return (N + PANEL - 1) / PANEL; }
-static size_t tasks_of(const Product *x) {
-    return x->M ? panels_of(x->N) * ((x->M + rows_a_task(x) - 1) / rows_a_task(x)) : 0;
-}
+static size_t wide_of(const Product *x) { return (x->panels && x->M > 512 ? WIDE : 1) * PANEL; }
+static size_t tasks_across(const Product *x) { return (x->N + wide_of(x) - 1) / wide_of(x); }
+static size_t tasks_of(const Product *x) { return x->M ? tasks_across(x) * ((x->M + rows_a_task(x) - 1) / rows_a_task(x)) : 0; }
 
 /* 256 rows of a panel are used at a time, so that they and what A has for them stay in the nearest cache; the sums wait in
  * C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow weights as they go (but F16, which
  * takes more than a shift); for many it is done once. */
 static void do_task(const Product *x, size_t task) {
     const Param *p = x->p;
-    size_t rows = rows_a_task(x), K = x->K, i = task / panels_of(x->N) * rows, n = task % panels_of(x->N) * PANEL,
-        width = x->N - n < PANEL ? x->N - n : PANEL, high = x->M - i < rows ? x->M - i : rows, depth;
+    size_t rows = rows_a_task(x), K = x->K, i = task / tasks_across(x) * rows, from = task % tasks_across(x) * wide_of(x),
+        end = x->N - from < wide_of(x) ? x->N : from + wide_of(x), high = x->M - i < rows ? x->M - i : rows, depth;
     int as_is = !x->panels && !x->back && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
     static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };  /* bytes, one k */
     const float *scale = NULL;
     float tile[DEPTH * PANEL];
     for (size_t k = 0; k == 0 || k < K; k += depth) {
-        const void *b = tile;
         depth = (high == 1 && (x->panels || as_is)) || K - k < DEPTH ? K - k : DEPTH;
-        if (x->panels) b = x->panels + n * K + k * PANEL;
-        else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
-        else if (as_is) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
-        else load_tile(p, x->back, n, width, k, depth, tile);
-        strip_of(type, x->a + i * x->row + k * x->col, x->row, x->col, b, steps[type], scale, x->c + i * x->ldc + n, x->ldc,
-            high, width, depth, x->add || k);
+        for (size_t n = from; n < end; n += PANEL) {
+            size_t width = end - n < PANEL ? end - n : PANEL;
+            const void *b = tile;
+            if (x->panels) b = x->panels + n * K + k * PANEL;
+            else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
+            else if (as_is) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
+            else load_tile(p, x->back, n, width, k, depth, tile);
+            strip_of(type, x->a + i * x->row + k * x->col, x->row, x->col, b, steps[type], scale, x->c + i * x->ldc + n, x->ldc,
+                high, width, depth, x->add || k);
+        }
         if (!K) break;
     }
 }
