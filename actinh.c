@@ -3101,7 +3101,7 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  * needed, but for few rows of F32, with which the processor itself reads ahead, and better (one row: 56 GB/s, not 42).
  * With AVX-512 a number of A is loaded anew for each of the two vectors: it multiplies by a number in memory for nothing,
  * but to spread one over a register takes a step (AMD Zen 4, ten rows, nearest cache: 117 GFLOP/s a thread, not 79). */
-enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192, WIDE = 4 };
+enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
     size_t K, int add);
@@ -3278,16 +3278,22 @@ typedef struct {
     float *c; size_t ldc, M, N, K; int add;
 } Product;
 
-/* A task is a panel and some rows: a quarter of more than 64, 128 of more than 512; but 512 where a panel is widened
- * first, which is then seldom done twice. */
+/* A task is a panel and all rows; of more than 200 rows it is 4 panels, which then share what A has for them, and 128
+ * rows; where this makes too few tasks for the threads, some of the rows. But 512 where a panel is widened first, which is
+ * then seldom done twice. */
+static size_t wide_of(const Product *x) { return (x->panels && x->M > 200 ? 4 : 1) * PANEL; }
+static size_t tasks_across(const Product *x) { return (x->N + wide_of(x) - 1) / wide_of(x); }
 static size_t rows_a_task(const Product *x) {
-    return !x->panels ? (x->M > 512 ? 512 : x->M) : x->M > 512 ? 128 : x->M > 64 ? (x->M + 3) / 4 : x->M;
+    if (!x->panels) return x->M > 512 ? 512 : x->M;
+    size_t most = x->M > 200 ? 128 : x->M, tasks = tasks_across(x) * ((x->M + most - 1) / most),
+        parts = 1 + 6 * THREADS / tasks;
+    if (parts > 1 + most / PANEL) parts = 1 + most / PANEL;
+    return (most + parts - 1) / parts;
 }
 
-static size_t panels_of(size_t N) { return (N + PANEL - 1) / PANEL; }
-static size_t wide_of(const Product *x) { return (x->panels && x->M > 512 ? WIDE : 1) * PANEL; }
-static size_t tasks_across(const Product *x) { return (x->N + wide_of(x) - 1) / wide_of(x); }
-static size_t tasks_of(const Product *x) { return x->M ? tasks_across(x) * ((x->M + rows_a_task(x) - 1) / rows_a_task(x)) : 0; }
+static size_t tasks_of(const Product *x) {
+    return x->M && x->N ? tasks_across(x) * ((x->M + rows_a_task(x) - 1) / rows_a_task(x)) : 0;
+}
 
 /* 256 rows of a panel are used at a time, so that they and what A has for them stay in the nearest cache; the sums wait in
  * C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow weights as they go (but F16, which
@@ -3340,7 +3346,7 @@ static void product(const float *a, size_t row, size_t col, const float *panels,
     multiply(&x, 1);
 }
 
-static size_t panel_size(size_t N, size_t K) { return panels_of(N) * PANEL * K; }
+static size_t panel_size(size_t N, size_t K) { return (N + PANEL - 1) / PANEL * PANEL * K; }
 
 /* Panels of B = W': for y = Wx. */
 static void pack_weights(const Param *p) {
