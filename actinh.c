@@ -4431,18 +4431,23 @@ static void adamw(Param *p, const Tuning *t, float factor, double lr, double pow
 /* Sum of squares of all gradients, in binary64: a partial sum a row, rows in order, tensors in order. A norm is
  * one row. */
 static double squared_norm(const Model *m) {
+    enum { ROWS = 8 * ABREAST };
     double total = 0.0;
     for (size_t i = 0; i < m->n_train; i++) {
         const Param *p = m->train[i];
         size_t cols = p->norm ? p->rows : p->cols, rows = p->norm ? 1 : p->rows;
-        for (size_t r = 0; r < rows; r += ABREAST) {
-            size_t n = abreast(rows, r);
-            double sum[ABREAST] = { 0 };
-            const float *g[ABREAST];
-            for (size_t j = 0; j < ABREAST; j++) g[j] = p->g + (r + (j < n ? j : 0)) * cols;
-            for (size_t k = 0; k < cols; k++)
-                UNROLL for (size_t j = 0; j < ABREAST; j++) sum[j] += (double)g[j][k] * (double)g[j][k];
-            for (size_t j = 0; j < n; j++) total += sum[j];
+        PRAGMA(omp parallel for ordered schedule(static, 1) if (rows * cols > 100000))
+        for (size_t at = 0; at < rows; at += ROWS) {
+            double sum[ROWS] = { 0 };
+            size_t n = rows - at < ROWS ? rows - at : ROWS;
+            for (size_t r = 0; r < n; r += ABREAST) {
+                const float *g[ABREAST];
+                for (size_t j = 0; j < ABREAST; j++) g[j] = p->g + (at + r + (r + j < n ? j : 0)) * cols;
+                for (size_t k = 0; k < cols; k++)
+                    UNROLL for (size_t j = 0; j < ABREAST; j++) sum[r + j] += (double)g[j][k] * (double)g[j][k];
+            }
+            PRAGMA(omp ordered)
+            for (size_t r = 0; r < n; r++) total += sum[r];
         }
     }
     return total;
