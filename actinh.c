@@ -192,7 +192,7 @@ static void *grow(Env *e, void *old, size_t n, size_t size) {
 static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) {
     if (n < *cap) return 0;
     void *list;
-    size_t wider = *cap ? *cap * 2 : 16;
+    size_t wider = n < *cap * 2 ? *cap * 2 : n * 2 < 16 ? 16 : n * 2;
     memcpy(&list, list_pointer, sizeof list);
     if (!(list = grow(e, list, wider, size))) return -1;
     memcpy(list_pointer, &list, sizeof list);
@@ -201,12 +201,7 @@ static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) 
 }
 
 static void put(Env *e, Buf *b, const char *s, size_t n) {
-    if (b->n + n + 1 > b->cap) {
-        size_t cap = (b->n + n + 1) * 2 < 256 ? 256 : (b->n + n + 1) * 2;
-        char *grown = grow(e, b->s, cap, 1);
-        if (!grown) return;                     /* the error is set: whoever writes the text out will see it */
-        b->s = grown; b->cap = cap;
-    }
+    if (room(e, &b->s, b->n + n, &b->cap, 1) < 0) return;        /* the error is set: who writes the text out sees it */
     if (n) memcpy(b->s + b->n, s, n);
     b->n += n;
     b->s[b->n] = 0;
@@ -325,12 +320,7 @@ static void close_in(In *in) {
 /* Reads more behind what is already there; in->end is set once nothing is left. */
 static int fill(Env *e, In *in) {
     if (in->at) { memmove(in->s, in->s + in->at, in->n - in->at); in->n -= in->at; in->at = 0; }
-    if (in->n == in->cap) {
-        size_t cap = in->cap ? in->cap * 2 : (size_t)1 << 18;
-        char *s = grow(e, in->s, cap, 1);
-        if (!s) return -1;
-        in->s = s; in->cap = cap;
-    }
+    TRY(room(e, &in->s, in->cap ? in->n : 1 << 17, &in->cap, 1));
     size_t got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
     if (got == 0 && ferror(in->f)) return cannot(e, in->path, "read");
     in->n += got;
