@@ -1133,8 +1133,8 @@ typedef struct {
     Buf text;                    /* what all spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; int checked; char where[360]; } Records;
-                                 /* unit: what in.line counts; checked: as one array */
+/* unit: what in.line counts. array: the file if it is one array, at: how far that was walked. */
+typedef struct { In in; size_t number, at; const char *unit; Span array; char where[360]; } Records;
 
 /* The place of the record that was read last, for a complaint. */
 static const char *where_of(Records *rs) {
@@ -1145,7 +1145,7 @@ static const char *where_of(Records *rs) {
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
     struct stat is;
-    size_t i, at = 0;
+    size_t i;
     *r = (Records){ .unit = "line" };
     TRY(open_in(e, in, path));
     do {
@@ -1154,21 +1154,13 @@ static int open_records(Env *e, Records *r, const char *path) {
         for (i = 0; i < in->n && is_space(in->s[i]);) i++;
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
-    r->unit = "record";                          /* one array: it is made into lines, an element each */
-    if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2
-        && (size_t)is.st_size >= in->cap) {
-        in->cap = (size_t)is.st_size + 1;
-        if (!(in->s = grow(e, in->s, in->cap, 1))) return -1;
-    }
+    r->unit = "record";                          /* one array: next_object() walks it */
+    if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2)
+        TRY(room(e, &in->s, (size_t)is.st_size, &in->cap, 1));
     while (!in->end) TRY(fill(e, in));
-    Span array = trim((Span){ in->s, in->n });
     TRY(json_check(e, (Span){ in->s, in->n }, in->path, 0));
-    r->checked = 1;
     for (char *c = in->s, *end = c + in->n; c < end; c++) *c = *c == '\n' || *c == '\r' ? ' ' : *c;
-    char *from = in->s + i;
-    from[array.n - 1] = '\n';
-    for (Member m; json_next(array, &at, &m);) *strpbrk(from + at, ",\n") = '\n';
-    from[0] = ' ';
+    r->array = trim((Span){ in->s, in->n });
     return 0;
 }
 
@@ -1251,10 +1243,16 @@ static int take_prompt(Env *e, Record *r, Records *rs) {
 
 /* The next object: 1, or 0 at the end, or -1. It is valid until the next call. */
 static int next_object(Env *e, Records *rs, Span *raw) {
-    Span line;
+    Member m;
     int any;
-    do if ((any = next_line(e, &rs->in, &line)) <= 0) return any; while ((*raw = trim(line)).n == 0);
-    if (!rs->checked) TRY(json_check(e, line, rs->in.path, rs->in.line));
+    if (rs->array.n) {
+        if (!json_next(rs->array, &rs->at, &m)) return 0;
+        *raw = m.value;
+        rs->in.line++;
+    } else {
+        do if ((any = next_line(e, &rs->in, &m.value)) <= 0) return any; while ((*raw = trim(m.value)).n == 0);
+        TRY(json_check(e, m.value, rs->in.path, rs->in.line));
+    }
     rs->number++;
     return 1;
 }
