@@ -1395,21 +1395,17 @@ static int gguf_find(Env *e, const char *path, Span file, const char *key, Value
     *v = (Value){ .s = file.s + 24, .end = file.s + file.n };
     for (uint64_t i = le64(file.s + 16); i-- > 0;) {
         v->type = GGUF_TEXT; v->n = 1;
-        if (!take_text(v, &field) || v->end - v->s < 4) goto cut;
-        v->type = le32(v->s); v->n = 1; v->s += 4;
-        if (v->type == GGUF_ARRAY) {
-            if (v->end - v->s < 12) goto cut;
-            v->type = le32(v->s); v->n = le64(v->s + 4); v->s += 12;
-        }
-        if (key && same(field, key)) return 1;
-        if (v->type == GGUF_TEXT) { while (v->n) if (!take_text(v, &text)) goto cut; continue; }
-        size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
-        if (!bytes || v->n > (uint64_t)(v->end - v->s) / bytes) goto cut;
-        v->s += v->n * bytes;
+        int good = take_text(v, &field);
+        double type = take_one(v, 4), n = 1, x;
+        if (type == GGUF_ARRAY) { type = take_one(v, 4); n = take_one(v, 10); }
+        good &= type >= 0 && n >= 0 && n < 9e15;
+        if (good) { v->type = (uint32_t)type; v->n = (uint64_t)n; }
+        if (good && key && same(field, key)) return 1;
+        while (good && v->n) good = v->type == GGUF_TEXT ? take_text(v, &text) : take_number(v, &x);
+        if (!good)
+            return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
     }
     return 0;
-cut:
-    return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
