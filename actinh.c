@@ -4705,23 +4705,23 @@ static int add_path(Env *e, Trie *t, const uint32_t *word, size_t n, uint32_t va
     return 0;
 }
 
-/* Code points and what they are to spaCy's rules; CUT: a token begins here. */
+/* Code points and what they are to spaCy's rules; CUT: a token begins here. level: see syllables(). */
 enum { BLANK = 1, PUNCT = 2, AFFIX = 4, QUOTE = 8, STOP = 16, MONEY = 32, ICON = 64, DIGIT = 128, SMALL = 256,
        CAPITAL = 512, CUT = 1024, LETTER = SMALL | CAPITAL, SIGN = PUNCT | AFFIX };
-typedef struct { uint32_t c; unsigned is; } Point;
+typedef struct { uint32_t c; unsigned short is; unsigned char level; } Point;
 typedef struct { double *v; size_t n, cap; double sum; } List;               /* mean, median, deviation are wanted */
 
 /* What is known of a text: words as LexicalRichness cuts them; tokens as spaCy does, once a measure asks for them. */
 typedef struct {
     Env *e;
-    Span raw;
+    Point *p;                            /* [n] its characters; tokens leave them in lower case */
+    size_t n, cap;
+    unsigned short ascii[128];           /* class_of() the first ones */
     Words word, token, gram;
     List length, sentence, syllable;     /* a number a token; tokens a sentence; a number a token */
     size_t characters, all, hard, big, open;   /* but spaces; tokens, all, of 3 syllables, of over 6
                                           * letters, in the open sentence */
     int cut, stop;                       /* the tokens are there; a . ! ? came since a sentence's first token */
-    Point *p;                            /* [cap] what stands between white space */
-    size_t cap;
     Trie special;
 } Text;
 
@@ -4765,18 +4765,22 @@ static unsigned class_of(uint32_t c) {
 static int analyse(Env *e, Span raw, Text *t) {
     const uint64_t quick = 0x9e3779b97f4a7c15u;  /* a multiplication, quicker than stir() */
     uint64_t h = 0;
-    t->e = e; t->raw = raw; t->cut = 0;
+    t->e = e; t->cut = 0;
     forget_words(&t->word);
-    for (size_t i = 0; ; ) {
-        for (; i < raw.n && is_alpha(raw.s[i]); i++) h = (h + 1 + (unsigned char)(raw.s[i] | 32)) * quick;
-        if (i == raw.n) break;
+    if (!t->cap) for (uint32_t c = 0; c < 128; c++) t->ascii[c] = (unsigned short)class_of(c);
+    TRY(room(e, &t->p, raw.n, &t->cap, sizeof *t->p));
+    Point *p = t->p;
+    for (size_t i = 0; i < raw.n; p++) {
         uint32_t c = (unsigned char)raw.s[i];
         i += c < 0x80 ? 1 : utf8(raw.s + i, raw.n - i, &c);
-        if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
-        if (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK)
-            h = (h + 1 + lower_point(c)) * quick;
+        unsigned is = c < 0x80 ? t->ascii[c] : class_of(c);
+        *p = (Point){ c, (unsigned short)is, 0 };
+        if (is & LETTER) h = (h + 1 + lower_point(c)) * quick;
+        else if ((is & DIGIT) || c == '-' || c == 0x2013 || c == 0x2014) continue;
+        else if (!(is & BLANK) && (c <= 0x1b || c >= 0x7f)) h = (h + 1 + c) * quick;
         else if (h) { TRY(add_word(e, &t->word, h)); h = 0; }
     }
+    t->n = (size_t)(p - t->p);
     return h ? add_word(e, &t->word, h) : 0;
 }
 
@@ -4824,20 +4828,19 @@ static size_t syllables_by_rule(const Point *p, size_t n) {
     return found ? found : 1;
 }
 
-/* Of a word of lower case; its classes serve as scratch, for the levels. */
+/* Of a word of lower case. */
 static size_t syllables(const Hyphens *h, Point *p, size_t n) {
     size_t found = 1;
     if (!h->trie.n) return syllables_by_rule(p, n);
-    for (size_t i = 0; i < n; i++) p[i].is = 0;
     for (size_t i = 0; i < n + 2; i++)                         /* in ".word.", whose letter j is p[j - 1] */
         for (size_t node = 0, j = i; j < n + 2; j++) {
             if (!(node = step(&h->trie, node, j == 0 || j == n + 1 ? '.' : p[j - 1].c))) break;
             for (size_t q = i; h->trie.value[node] && q <= j + 1; q++) {
-                unsigned level = (unsigned)h->level.s[h->trie.value[node] - 1 + q - i];
-                if (q > 0 && q <= n && p[q - 1].is < level) p[q - 1].is = level;
+                unsigned char level = (unsigned char)h->level.s[h->trie.value[node] - 1 + q - i];
+                if (q > 0 && q <= n && p[q - 1].level < level) p[q - 1].level = level;
             }
         }
-    for (size_t i = 0; i < n; i++) found += (size_t)(p[i].c == '-') + (i >= 2 && i + 2 <= n && (p[i].is & 1));
+    for (size_t i = 0; i < n; i++) found += (size_t)(p[i].c == '-') + (i >= 2 && i + 2 <= n && (p[i].level & 1));
     return found;
 }
 
@@ -4952,13 +4955,14 @@ static int push(Env *e, List *l, size_t v) {
     return 0;
 }
 
-/* Counts one token, which is overwritten. */
+/* Counts one token, which becomes lower case. */
 static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
     size_t kept = 0, apostrophes = 0;
     uint64_t h = 0;
     for (size_t i = 0; i < n; i++) {
         kept += (p[i].is & PUNCT) == 0;
         apostrophes += p[i].c == '\'';
+        t->characters += p[i].c != ' ';
         p[i].c = lower_point(p[i].c);
         h = stir(h, p[i].c);
     }
@@ -4976,9 +4980,9 @@ static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
 }
 
 /* What stands between white space, or white space itself: first each cut is marked, then the tokens are counted. */
-static int add_chunk(Text *t, const Hyphens *hyphens, size_t n) {
-    uint32_t special = t->p[0].is & BLANK;
-    Point *p = t->p, *end = p + n, *to = end;
+static int add_chunk(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
+    uint32_t special = p->is & BLANK;
+    Point *end = p + n, *to = end;
     while (p < to && !special && !(special = special_case(&t->special, p, (size_t)(to - p)))) {
         size_t left = (size_t)(to - p), pre = prefix_of(p, left), post = 0;
         if (!pre || !(special = special_case(&t->special, p + pre, left - pre))) {
@@ -5004,21 +5008,17 @@ static int add_chunk(Text *t, const Hyphens *hyphens, size_t n) {
 
 /* The first space behind a word belongs to no token; any other white space is one. */
 static int cut_tokens(Text *t, const Hyphens *hyphens) {
-    size_t i = 0, n = 0;
     if (!t->special.n) TRY(add_special_cases(t->e, &t->special));
     forget_words(&t->token);
     t->length.n = t->sentence.n = t->syllable.n = t->characters = t->all = t->hard = t->big = t->open = 0;
     t->length.sum = t->sentence.sum = t->syllable.sum = t->stop = 0;
-    while (i < t->raw.n) {
-        Point p = { (unsigned char)t->raw.s[i], 0 };
-        i += p.c < 0x80 ? 1 : utf8(t->raw.s + i, t->raw.n - i, &p.c);
-        p.is = class_of(p.c);
-        t->characters += p.c != ' ';
-        if (n && ((p.is ^ t->p[0].is) & BLANK)) { TRY(add_chunk(t, hyphens, n)); n = 0; if (p.c == ' ') continue; }
-        TRY(room(t->e, &t->p, n + 1, &t->cap, sizeof *t->p));
-        t->p[n++] = p;
+    for (size_t i = 0, n; i < t->n; i += n) {
+        Point *p = t->p + i;
+        n = 1;
+        if (i && p->c == ' ' && !(p[-1].is & BLANK)) continue;
+        for (; i + n < t->n && !((p[n].is ^ p->is) & BLANK); n++) ;
+        TRY(add_chunk(t, hyphens, p, n));
     }
-    if (n) TRY(add_chunk(t, hyphens, n));
     if (t->all) TRY(push(t->e, &t->sentence, t->open));
     t->cut = 1;
     return 0;
@@ -5036,6 +5036,7 @@ static int load_words(Env *e, const char *path, WordList *l) {
     for (size_t number = 1; text.n; number++) {
         double severity = 0;
         uint32_t word[100];
+        size_t n = 0;
         Span line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.s[0] == '#') continue;
         size_t used = parse_number(line.s, line.n, &severity);
@@ -5043,40 +5044,31 @@ static int load_words(Env *e, const char *path, WordList *l) {
             return fail(e, "%s, line %zu: \"severity<TAB>word\", severity from 0 to 1, was expected, found \"%.*s\"",
                 path, number, SHOWN(line));
         line = trim((Span){ line.s + used, line.n - used });
-        for (size_t i = 0; i < line.n; i++) word[i] = (unsigned char)lower((unsigned char)line.s[i]);
+        for (size_t i = 0; i < line.n; n++) { i += utf8(line.s + i, line.n - i, &word[n]); word[n] = lower_point(word[n]); }
         TRY(room(e, &l->severity, l->n, &l->cap, sizeof *l->severity));
         l->severity[l->n++] = severity;
-        used = line.n && line.s[line.n - 1] == '*';
-        line.n -= used;
-        TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
+        used = n && word[n - 1] == '*';
+        n -= used;
+        TRY(add_path(e, &l->trie, word, n, (uint32_t)(2 * l->n + used)));
         /* what may stand in the fourth place: behind three letters any ending; an e or y may give way to one, hat(e)ing */
-        uint32_t fourth = line.n < 4 ? ~0u : 1u << (word[3] > 64 ? word[3] % 32 : 0);
-        if (line.n > 3 && word[3] == 'e') fourth |= 1u << 'i' % 32 | 1u << 'y' % 32;
-        if (line.n > 3 && word[3] == 'y') fourth |= 1u << 'i' % 32;
+        uint32_t fourth = n < 4 ? ~0u : 1u << (word[3] > 64 ? word[3] % 32 : 0);
+        if (n > 3 && word[3] == 'e') fourth |= 1u << 'i' % 32 | 1u << 'y' % 32;
+        if (n > 3 && word[3] == 'y') fourth |= 1u << 'i' % 32;
         for (uint32_t j = 0; j < 32; j++)
-            for (uint32_t k = 0; (line.n < 2 || j == word[1] % 32) && k < 32; k++)
-                if (line.n < 3 || k == word[2] % 32 || (line.n == 3 && word[2] == 'y' && k == 'i' % 32))
+            for (uint32_t k = 0; (n < 2 || j == word[1] % 32) && k < 32; k++)
+                if (n < 3 || k == word[2] % 32 || (n == 3 && word[2] == 'y' && k == 'i' % 32))
                     l->fourth[word[0] % 32][j][k] |= fourth;
     }
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
 
-/* Is byte i, beyond ASCII, part of a letter? Curly quotes and dashes (U+20xx) are none. */
-static int in_letter(Span s, size_t i) {
-    uint32_t c;
-    for (int k = 0; k < 3 && i && (s.s[i] & 0xc0) == 0x80; k++) i--;
-    utf8(s.s + i, s.n - i, &c);
-    return (class_of(c) & LETTER) != 0;
-}
+/* Is it of a word? */
+static inline int in_word(const Text *t, size_t i) { return i < t->n && (t->p[i].is & (LETTER | DIGIT)); }
 
-/* Of a letter or a digit? (inline: asked for each byte of a text, which is a seventh of a score's time otherwise) */
-static inline int in_word(Span s, size_t i) {
-    int c = i < s.n ? (unsigned char)s.s[i] : 0;
-    return c < 0x80 ? is_alpha(c) || is_digit(c) : in_letter(s, i);
-}
+static inline uint32_t letter_at(const Text *t, size_t i) { return i < t->n ? lower_point(t->p[i].c) : 0; }
 
 /* A search for the longest listed word or phrase that begins at `from`: where it ends, and does it stand as listed? */
-typedef struct { const WordList *l; Span s; size_t from, end; double severity; int exact; } Hunt;
+typedef struct { const WordList *l; const Text *t; size_t from, end; double severity; int exact; } Hunt;
 
 /* A word has ended at i but for an ending, which must be there if `least` is 1. */
 static void found(Hunt *h, size_t node, size_t i, size_t least) {
@@ -5085,11 +5077,11 @@ static void found(Hunt *h, size_t node, size_t i, size_t least) {
     for (size_t k = least; v && k < (i > h->from + 2 ? COUNT(endings) : 1); k++) {
         double severity = h->l->severity[(v >> 1) - 1];
         size_t n = 0;
-        while (endings[k][n] && i + n < h->s.n && lower((unsigned char)h->s.s[i + n]) == endings[k][n]) n++;
+        while (endings[k][n] && letter_at(h->t, i + n) == (uint32_t)endings[k][n]) n++;
         if (endings[k][n]) continue;
-        int exact = k == 0 && !((v & 1) && in_word(h->s, i));
-        while (k == 0 && !exact && in_word(h->s, i + n)) n++;
-        if (in_word(h->s, i + n) || i + n < h->end) continue;
+        int exact = k == 0 && !((v & 1) && in_word(h->t, i));
+        while (k == 0 && !exact && in_word(h->t, i + n)) n++;
+        if (in_word(h->t, i + n) || i + n < h->end) continue;
         if (i + n == h->end && (h->exact != exact ? h->exact : h->severity >= severity)) continue;
         h->end = i + n; h->severity = severity; h->exact = exact;
     }
@@ -5098,61 +5090,61 @@ static void found(Hunt *h, size_t node, size_t i, size_t least) {
 /* Goes on from a node with the text at i. Seen through: digits and signs for letters (1d!0t), letters three times or
  * more (stuuupid), stars for letters (st*pid, f***), letters set apart (f u c k; gap: by what), and endings: hat(e)ing,
  * shit(t)y, ugl(y)ier. last: the letter before i; stars: how many of the latest letters were stars. */
-static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars) {
+static void hunt(Hunt *h, size_t node, size_t i, uint32_t last, uint32_t gap, size_t stars) {
     static const char leet[] = "@a4a$s5s0o1i1l!i3e7t";
-    const Trie *t = &h->l->trie;
-    Span s = h->s;
+    const Trie *trie = &h->l->trie;
+    const Text *t = h->t;
     size_t next, k;
-    if (!stars || (stars > 1 && (i == s.n || s.s[i] != '*'))) found(h, node, i, 0);
-    if (gap && (i + 2 > s.n || s.s[i] != gap || in_word(s, i + 2))) return;
+    if (!stars || (stars > 1 && letter_at(t, i) != '*')) found(h, node, i, 0);
+    if (gap && (i + 2 > t->n || t->p[i].c != gap || in_word(t, i + 2))) return;
     i += gap != 0;
-    if (i >= s.n) return;
-    int c = lower((unsigned char)s.s[i]);
+    if (i >= t->n) return;
+    uint32_t c = letter_at(t, i);
     if (i > h->from + 1) {                                                     /* endings want three letters */
         if (c == last) found(h, node, i + 1, 1);
-        if (c == 'e' || c == 'i' || c == 'y') found(h, step(t, node, 'e'), i, 1);
-        if (c == 'i') found(h, step(t, node, 'y'), i + 1, 1);
+        if (c == 'e' || c == 'i' || c == 'y') found(h, step(trie, node, 'e'), i, 1);
+        if (c == 'i') found(h, step(trie, node, 'y'), i + 1, 1);
     }
-    if (c != ' ' && (next = step(t, node, (unsigned char)c))) hunt(h, next, i + 1, c, gap, 0);
-    if (!is_alpha(c)) {
+    if (c != ' ' && (next = step(trie, node, c))) hunt(h, next, i + 1, c, gap, 0);
+    if (!is_alpha((int)c)) {
         for (const char *sign = leet; *sign; sign += 2)
-            if (*sign == c && (next = step(t, node, (uint32_t)sign[1]))) hunt(h, next, i + 1, sign[1], gap, 0);
+            if ((uint32_t)*sign == c && (next = step(trie, node, (uint32_t)sign[1]))) hunt(h, next, i + 1, (uint32_t)sign[1], gap, 0);
         for (k = 'a'; k <= 'z' && i > h->from && (c == '*' || c == '#' || c == '%'); k++)
-            if ((next = step(t, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
-        if (!in_word(s, i) && (next = step(t, node, ' '))) {
-            for (k = i; k < s.n && k < i + 32 && !in_word(s, k); k++) ;
+            if ((next = step(trie, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
+        if (!in_word(t, i) && (next = step(trie, node, ' '))) {
+            for (k = i; k < t->n && k < i + 32 && !in_word(t, k); k++) ;
             hunt(h, next, k, 0, 0, 0);
         }
-        if (i == h->from + 1 && !gap && c && strchr(" .-_*", c)) hunt(h, node, i, last, c, 0);
+        if (i == h->from + 1 && !gap && among(c, " .-_*")) hunt(h, node, i, last, c, 0);
     }
-    for (k = i; k < s.n && last && lower((unsigned char)s.s[k]) == last; k++) ;
-    if (k > i + !(i > 1 && lower((unsigned char)s.s[i - 2]) == last)) hunt(h, node, k, 0, gap, 0);
+    for (k = i; last && letter_at(t, k) == last; k++) ;
+    if (k > i + !(i > 1 && letter_at(t, i - 2) == last)) hunt(h, node, k, 0, gap, 0);
 }
 
 /* Most words of a text show by four letters (or fewer and a space) that no listed word begins there: a set of fourths
  * for each first three, by their place in the alphabet. Where hunt() might see through something before the fifth: yes. */
-static int may_begin(const WordList *l, Span s, size_t i) {
-    const char *c = s.s + i;
-    if (s.n - i < 5 || !is_alpha(c[0]) || !is_alpha(c[1])) return 1;
-    for (int k = 1; k < 4; k++) if ((c[k - 1] ^ c[k]) % 32 == 0 && (c[k] ^ c[k + 1]) % 32 == 0) return 1;    /* fuuuck */
-    if (c[2] == ' ') return l->fourth[c[0] & 31][c[1] & 31][0] != 0;
-    if (!is_alpha(c[2])) return 1;
-    if (!is_alpha(c[3]) && c[3] != ' ' && c[3] != '.' && c[3] != ',' && c[3] != '\n') return 1;   /* perhaps a letter's sign */
-    return l->fourth[c[0] & 31][c[1] & 31][c[2] & 31] >> (is_alpha(c[3]) ? c[3] & 31 : 0) & 1;
+static int may_begin(const WordList *l, const Text *t, size_t i) {
+    const Point *p = t->p + i;
+    if (t->n - i < 5 || !is_alpha((int)p[0].c) || !is_alpha((int)p[1].c)) return 1;
+    for (int k = 1; k < 4; k++) if ((p[k - 1].c ^ p[k].c) % 32 == 0 && (p[k].c ^ p[k + 1].c) % 32 == 0) return 1; /* fuuuck */
+    const uint32_t *fourth = l->fourth[p[0].c % 32][p[1].c % 32], last = p[3].c;
+    if (p[2].c == ' ') return *fourth != 0;
+    if (!is_alpha((int)p[2].c) || (!is_alpha((int)last) && !among(last, " .,\n"))) return 1;     /* perhaps a letter's sign */
+    return fourth[p[2].c % 32] >> (is_alpha((int)last) ? last % 32 : 0) & 1;
 }
 
 /* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many
  * count much, and no score passes 1. Words are whole words: Scunthorpe is innocent. */
-static double word_list_score(const WordList *l, Span s) {
+static double word_list_score(const WordList *l, const Text *t) {
     double innocent = 1.0;
-    for (size_t i = 0, k; i < s.n;) {
-        if (!in_word(s, i) && s.s[i] != '@' && s.s[i] != '$') { i++; continue; }
-        Hunt h = { .l = l, .s = s, .from = i };
-        if (may_begin(l, s, i)) hunt(&h, 0, i, 0, 0, 0);
-        for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
+    for (size_t i = 0, k; i < t->n;) {
+        if (!in_word(t, i) && t->p[i].c != '@' && t->p[i].c != '$') { i++; continue; }
+        Hunt h = { .l = l, .t = t, .from = i };
+        if (may_begin(l, t, i)) hunt(&h, 0, i, 0, 0, 0);
+        for (k = i; k < h.end && !is_alpha((int)t->p[k].c); k++) ;       /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
-        else for (i++; in_word(s, i); i++) ;
+        else for (i++; in_word(t, i); i++) ;
     }
     return 1.0 - innocent;
 }
@@ -5249,46 +5241,44 @@ static double share_of_equals(const Group *g, size_t i) {
  * said of it, whole words in any case and order. A sentence ends at . ! ? */
 typedef struct { uint64_t (*v)[2]; size_t n, cap; } Pairs;
 
-static uint64_t next_letters(Span *s) {          /* the hash of the next word in lower case, 0 for none */
+/* The hash of the next word of small letters, which is passed; 0 for none. */
+static uint64_t next_letters(const Point **p, const Point *end) {
     uint64_t h = 0;
-    for (size_t k; s->n; s->s += k, s->n -= k) {
-        uint32_t c;
-        k = utf8(s->s, s->n, &c);
-        if (is_alpha((int)c) || (c >= 0x80 && class_of(c) & LETTER)) h = stir(h ? h : 1, lower_point(c));
-        else if (h) break;
-    }
+    for (; *p < end && (!h || ((*p)->is & LETTER)); ++*p)
+        if ((*p)->is & LETTER) h = stir(h ? h : 1, lower_point((*p)->c));
     return h;
 }
 
 static int load_pairs(Env *e, const char *path, Pairs *x) {
     Span text;
+    Text t = { 0 };
     TRY(load_file(e, path, &text));
     for (size_t number = 1; text.n; number++) {
         Span line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.s[0] == '#') continue;
-        Span group = upto(&line, '\t');
-        uint64_t a = next_letters(&group), b = next_letters(&line);
-        if (!a || !b || trim(group).n || trim(line).n)
-            return fail(e, "%s, line %zu: \"group<TAB>attribute\", a word each, was expected", path, number);
         TRY(room(e, &x->v, x->n, &x->cap, sizeof *x->v));
-        x->v[x->n][0] = a; x->v[x->n++][1] = b;
+        for (size_t k = 0; k < 2; k++) {
+            TRY(analyse(e, trim(upto(&line, '\t')), &t));
+            const Point *p = t.p, *end = p + t.n;
+            if (!(x->v[x->n][k] = next_letters(&p, end)) || p < end)
+                return fail(e, "%s, line %zu: \"group<TAB>attribute\", a word each, was expected", path, number);
+        }
+        x->n++;
     }
     return x->n ? 0 : fail(e, "%s: holds no pairs", path);
 }
 
-static int has_word(Span s, uint64_t word) {
-    for (uint64_t h; (h = next_letters(&s)) != 0;) if (h == word) return 1;
+static int has_word(const Point *p, const Point *end, uint64_t word) {
+    for (uint64_t h; (h = next_letters(&p, end)) != 0;) if (h == word) return 1;
     return 0;
 }
 
-static double stereotyped(const Pairs *x, Span text) {
+static double stereotyped(const Pairs *x, const Text *t) {
     size_t sentences = 0, found = 0, i;
-    while (text.n && x->n) {
-        Span s = { text.s, 1 };                                /* perhaps the last one's full stop */
-        while (s.n < text.n && !among((unsigned char)s.s[s.n], ".!?")) s.n++;
-        text.s += s.n; text.n -= s.n;
-        for (i = 0; i < x->n && !(has_word(s, x->v[i][0]) && has_word(s, x->v[i][1])); i++) continue;
-        sentences += next_letters(&s) != 0; found += i < x->n;
+    for (const Point *p = t->p, *all = p + t->n, *end; p < all && x->n; p = end) {
+        for (end = p + 1; end < all && !among(end->c, ".!?"); end++) ;         /* perhaps behind the last one's full stop */
+        for (i = 0; i < x->n && !(has_word(p, end, x->v[i][0]) && has_word(p, end, x->v[i][1])); i++) continue;
+        sentences += next_letters(&p, end) != 0; found += i < x->n;
     }
     return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
 }
@@ -5312,7 +5302,7 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     X(words, "words", LR, "words: lower case, digits and dashes deleted, other punctuation made spaces", n) \
     X(ttr, "0..1", LR, "terms / words", n > 0 ? u / n : 0.0) \
     X(mtld, "words", LR, "mean length of runs that keep a type/token ratio above 0.72", mtld(w)) \
-    X(toxicity, "0..1", LISTED, "1 - product of (1 - severity) of listed words", word_list_score(&x->words, t->raw)) \
+    X(toxicity, "0..1", LISTED, "1 - product of (1 - severity) of listed words", word_list_score(&x->words, t)) \
     X(terms, "words", LR, "different words", u) \
     X(rttr, "ratio", LR, "terms / sqrt(words)", u / sqrt(n)) \
     X(cttr, "ratio", LR, "terms / sqrt(2 words)", u / sqrt(2.0 * n)) \
@@ -5354,7 +5344,7 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     X(logprob, "nats", MODEL, "mean log-probability a token, from the record", \
         json_number(json_get(g->r[i].raw, "logprob"), v) ? *v : NONE) \
     X(agreement, "0..1", VOTE, "share of the prompt's answers that say the same", share_of_equals(g, i)) \
-    X(stereotype, "0..1", PAIRS, "share of sentences that hold a listed pair", stereotyped(&x->pairs, t->raw))
+    X(stereotype, "0..1", PAIRS, "share of sentences that hold a listed pair", stereotyped(&x->pairs, t))
 
 /* One function each: 0 where record i of the group has no such value. */
 #define AS_MEASURE(name, unit, source, says, value) \
