@@ -4705,7 +4705,7 @@ static int add_path(Env *e, Trie *t, const uint32_t *word, size_t n, uint32_t va
     return 0;
 }
 
-/* Code points and what they are to spaCy's rules; CUT: a token begins here. level: see syllables(). */
+/* Code points in lower case and what they are to spaCy's rules; CUT: a token begins here. level: see syllables(). */
 enum { BLANK = 1, PUNCT = 2, AFFIX = 4, QUOTE = 8, STOP = 16, MONEY = 32, ICON = 64, DIGIT = 128, SMALL = 256,
        CAPITAL = 512, CUT = 1024, LETTER = SMALL | CAPITAL, SIGN = PUNCT | AFFIX };
 typedef struct { uint32_t c; unsigned short is; unsigned char level; } Point;
@@ -4714,9 +4714,8 @@ typedef struct { double *v; size_t n, cap; double sum; } List;               /* 
 /* What is known of a text: words as LexicalRichness cuts them; tokens as spaCy does, once a measure asks for them. */
 typedef struct {
     Env *e;
-    Point *p;                            /* [n] its characters; tokens leave them in lower case */
+    Point *p, ascii[128];                /* [n] its characters, and a 0; the first characters of all */
     size_t n, cap;
-    unsigned short ascii[128];           /* class_of() the first ones */
     Words word, token, gram;
     List length, sentence, syllable;     /* a number a token; tokens a sentence; a number a token */
     size_t characters, all, hard, big, open;   /* but spaces; tokens, all, of 3 syllables, of over 6
@@ -4761,25 +4760,28 @@ static unsigned class_of(uint32_t c) {
     return lower_point(c) != c ? CAPITAL : c < 0x530 ? SMALL : LETTER;
 }
 
+static Point point(uint32_t c) { return (Point){ lower_point(c), (unsigned short)class_of(c), 0 }; }
+static uint32_t as_written(Point p) { return p.is & CAPITAL ? p.c - 32 : p.c; }                     /* within ASCII */
+
 /* LexicalRichness 0.5's words: lower case; digits and dashes deleted; other ASCII punctuation made spaces. */
 static int analyse(Env *e, Span raw, Text *t) {
     const uint64_t quick = 0x9e3779b97f4a7c15u;  /* a multiplication, quicker than stir() */
     uint64_t h = 0;
     t->e = e; t->cut = 0;
     forget_words(&t->word);
-    if (!t->cap) for (uint32_t c = 0; c < 128; c++) t->ascii[c] = (unsigned short)class_of(c);
+    if (!t->cap) for (uint32_t c = 0; c < 128; c++) t->ascii[c] = point(c);
     TRY(room(e, &t->p, raw.n, &t->cap, sizeof *t->p));
     Point *p = t->p;
     for (size_t i = 0; i < raw.n; p++) {
         uint32_t c = (unsigned char)raw.s[i];
-        i += c < 0x80 ? 1 : utf8(raw.s + i, raw.n - i, &c);
-        unsigned is = c < 0x80 ? t->ascii[c] : class_of(c);
-        *p = (Point){ c, (unsigned short)is, 0 };
-        if (is & LETTER) h = (h + 1 + lower_point(c)) * quick;
-        else if ((is & DIGIT) || c == '-' || c == 0x2013 || c == 0x2014) continue;
-        else if (!(is & BLANK) && (c <= 0x1b || c >= 0x7f)) h = (h + 1 + c) * quick;
+        if (c < 0x80) { *p = t->ascii[c]; i++; }
+        else { i += utf8(raw.s + i, raw.n - i, &c); *p = point(c); }
+        if (p->is & LETTER) h = (h + 1 + p->c) * quick;
+        else if ((p->is & DIGIT) || c == '-' || c == 0x2013 || c == 0x2014) continue;
+        else if (!(p->is & BLANK) && (c <= 0x1b || c >= 0x7f)) h = (h + 1 + c) * quick;
         else if (h) { TRY(add_word(e, &t->word, h)); h = 0; }
     }
+    *p = (Point){ 0, 0, 0 };
     t->n = (size_t)(p - t->p);
     return h ? add_word(e, &t->word, h) : 0;
 }
@@ -4879,7 +4881,7 @@ static uint32_t special_case(const Trie *t, const Point *p, size_t n) {
     for (size_t small = 0; small < 2; small++) {
         size_t node = 0, i = 0;
         for (; i < n && (i == 0 || node); i++)               /* node 0: the root; then: no such word */
-            node = step(t, node, p[i].c == 0x2019 ? '\'' : i < small ? lower_point(p[i].c) : p[i].c);
+            node = step(t, node, p[i].c == 0x2019 ? '\'' : i < small ? p[i].c : as_written(p[i]));
         if (value_of(t, node)) return t->value[node];
     }
     return 0;
@@ -4904,7 +4906,7 @@ static size_t suffix_of(const Point *p, size_t n) {
     for (j = n < 5 ? n : 5; j-- > 1;) {                     /* 's, n't; units behind a digit, \2 \3 are superscripts */
         char name[8] = " ";
         for (i = 0; i < j; i++) {
-            uint32_t c = p[n - j + i].c;
+            uint32_t c = as_written(p[n - j + i]);
             name[i + 1] = (char)(c < 0x80 ? c : c == 0x2019 ? '\'' : c >> 1 == 0x59 ? c & 3 : 1);
         }
         name[j + 1] = ' ';
@@ -4955,7 +4957,7 @@ static int push(Env *e, List *l, size_t v) {
     return 0;
 }
 
-/* Counts one token, which becomes lower case. */
+/* Counts one token. */
 static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
     size_t kept = 0, apostrophes = 0;
     uint64_t h = 0;
@@ -4963,7 +4965,6 @@ static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
         kept += (p[i].is & PUNCT) == 0;
         apostrophes += p[i].c == '\'';
         t->characters += p[i].c != ' ';
-        p[i].c = lower_point(p[i].c);
         h = stir(h, p[i].c);
     }
     if (t->stop && kept) { TRY(push(t->e, &t->sentence, t->open)); t->open = 0; t->stop = 0; }
@@ -5062,10 +5063,7 @@ static int load_words(Env *e, const char *path, WordList *l) {
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
 
-/* Is it of a word? */
-static inline int in_word(const Text *t, size_t i) { return i < t->n && (t->p[i].is & (LETTER | DIGIT)); }
-
-static inline uint32_t letter_at(const Text *t, size_t i) { return i < t->n ? lower_point(t->p[i].c) : 0; }
+static inline int in_word(const Text *t, size_t i) { return (t->p[i].is & (LETTER | DIGIT)) != 0; }
 
 /* A search for the longest listed word or phrase that begins at `from`: where it ends, and does it stand as listed? */
 typedef struct { const WordList *l; const Text *t; size_t from, end; double severity; int exact; } Hunt;
@@ -5077,7 +5075,7 @@ static void found(Hunt *h, size_t node, size_t i, size_t least) {
     for (size_t k = least; v && k < (i > h->from + 2 ? COUNT(endings) : 1); k++) {
         double severity = h->l->severity[(v >> 1) - 1];
         size_t n = 0;
-        while (endings[k][n] && letter_at(h->t, i + n) == (uint32_t)endings[k][n]) n++;
+        while (endings[k][n] && h->t->p[i + n].c == (uint32_t)endings[k][n]) n++;
         if (endings[k][n]) continue;
         int exact = k == 0 && !((v & 1) && in_word(h->t, i));
         while (k == 0 && !exact && in_word(h->t, i + n)) n++;
@@ -5095,11 +5093,11 @@ static void hunt(Hunt *h, size_t node, size_t i, uint32_t last, uint32_t gap, si
     const Trie *trie = &h->l->trie;
     const Text *t = h->t;
     size_t next, k;
-    if (!stars || (stars > 1 && letter_at(t, i) != '*')) found(h, node, i, 0);
+    if (!stars || (stars > 1 && t->p[i].c != '*')) found(h, node, i, 0);
     if (gap && (i + 2 > t->n || t->p[i].c != gap || in_word(t, i + 2))) return;
     i += gap != 0;
     if (i >= t->n) return;
-    uint32_t c = letter_at(t, i);
+    uint32_t c = t->p[i].c;
     if (i > h->from + 1) {                                                     /* endings want three letters */
         if (c == last) found(h, node, i + 1, 1);
         if (c == 'e' || c == 'i' || c == 'y') found(h, step(trie, node, 'e'), i, 1);
@@ -5117,8 +5115,8 @@ static void hunt(Hunt *h, size_t node, size_t i, uint32_t last, uint32_t gap, si
         }
         if (i == h->from + 1 && !gap && among(c, " .-_*")) hunt(h, node, i, last, c, 0);
     }
-    for (k = i; last && letter_at(t, k) == last; k++) ;
-    if (k > i + !(i > 1 && letter_at(t, i - 2) == last)) hunt(h, node, k, 0, gap, 0);
+    for (k = i; last && t->p[k].c == last; k++) ;
+    if (k > i + !(i > 1 && t->p[i - 2].c == last)) hunt(h, node, k, 0, gap, 0);
 }
 
 /* Most words of a text show by four letters (or fewer and a space) that no listed word begins there: a set of fourths
@@ -5126,7 +5124,7 @@ static void hunt(Hunt *h, size_t node, size_t i, uint32_t last, uint32_t gap, si
 static int may_begin(const WordList *l, const Text *t, size_t i) {
     const Point *p = t->p + i;
     if (t->n - i < 5 || !is_alpha((int)p[0].c) || !is_alpha((int)p[1].c)) return 1;
-    for (int k = 1; k < 4; k++) if ((p[k - 1].c ^ p[k].c) % 32 == 0 && (p[k].c ^ p[k + 1].c) % 32 == 0) return 1; /* fuuuck */
+    for (int k = 1; k < 4; k++) if (p[k - 1].c == p[k].c && p[k].c == p[k + 1].c) return 1; /* fuuuck */
     const uint32_t *fourth = l->fourth[p[0].c % 32][p[1].c % 32], last = p[3].c;
     if (p[2].c == ' ') return *fourth != 0;
     if (!is_alpha((int)p[2].c) || (!is_alpha((int)last) && !among(last, " .,\n"))) return 1;     /* perhaps a letter's sign */
@@ -5245,7 +5243,7 @@ typedef struct { uint64_t (*v)[2]; size_t n, cap; } Pairs;
 static uint64_t next_letters(const Point **p, const Point *end) {
     uint64_t h = 0;
     for (; *p < end && (!h || ((*p)->is & LETTER)); ++*p)
-        if ((*p)->is & LETTER) h = stir(h ? h : 1, lower_point((*p)->c));
+        if ((*p)->is & LETTER) h = stir(h ? h : 1, (*p)->c);
     return h;
 }
 
