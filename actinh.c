@@ -228,6 +228,16 @@ static int ends(const char *s, const char *tail) {
     return strlen(s) >= strlen(tail) && strcmp(s + strlen(s) - strlen(tail), tail) == 0;
 }
 
+/* The text before the first `c`, which is passed; all of it where there is none. */
+static Span upto(Span *rest, char c) {
+    const char *at = rest->n ? memchr(rest->s, c, rest->n) : NULL;
+    Span part = { rest->s, at ? (size_t)(at - rest->s) : rest->n };
+    if (!rest->n) return part;               /* NULL + 0 is not defined before C2y */
+    rest->s += part.n + (at != NULL);
+    rest->n -= part.n + (at != NULL);
+    return part;
+}
+
 static char *copy(Env *e, const char *s, size_t n) {
     char *text = get(e, n + 1, 1);
     if (text && n) memcpy(text, s, n);
@@ -330,19 +340,17 @@ static int fill(Env *e, In *in) {
 
 /* The next line without its end (\n or \r\n): 1, or 0 at the end of the file, or -1. Valid until the next call. */
 static int next_line(Env *e, In *in, Span *line) {
-    for (size_t seen = 0;;) {
-        char *from = in->s ? in->s + in->at : NULL;
-        char *nl = in->n - in->at > seen ? memchr(from + seen, '\n', in->n - in->at - seen) : NULL;
-        if (nl || (in->end && in->n > in->at)) {
-            size_t n = nl ? (size_t)(nl - from) : in->n - in->at;
-            in->at += n + (nl != NULL);
+    for (;;) {
+        Span rest = { in->s ? in->s + in->at : "", in->n - in->at };
+        const size_t had = rest.n;
+        *line = upto(&rest, '\n');
+        if (line->n < had || (in->end && had)) {
+            in->at = in->n - rest.n;
             in->line++;
-            if (n && from[n - 1] == '\r') n--;
-            *line = (Span){ from, n };
+            if (line->n && line->s[line->n - 1] == '\r') line->n--;
             return 1;
         }
         if (in->end) return 0;
-        seen = in->n - in->at;
         TRY(fill(e, in));
     }
 }
@@ -723,16 +731,6 @@ static Span trim(Span x) {
     while (x.n && is_space((unsigned char)x.s[0])) { x.s++; x.n--; }
     while (x.n && is_space((unsigned char)x.s[x.n - 1])) x.n--;
     return x;
-}
-
-/* The text before the first `c`, which is passed; all of it where there is none. */
-static Span upto(Span *rest, char c) {
-    const char *at = rest->n ? memchr(rest->s, c, rest->n) : NULL;
-    Span part = { rest->s, at ? (size_t)(at - rest->s) : rest->n };
-    if (!rest->n) return part;               /* NULL + 0 is not defined before C2y */
-    rest->s += part.n + (at != NULL);
-    rest->n -= part.n + (at != NULL);
-    return part;
 }
 
 /* A decimal number, correctly rounded to binary64. The digits are one big integer N (32-bit limbs, least first) times
