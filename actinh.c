@@ -846,18 +846,6 @@ static const char *skip_space(const char *s, const char *end) {
     return s;
 }
 
-/* Are these eight bytes no quotes, backslashes or control characters (nor beyond ASCII, with its high bits)? Most of a
- * text is passed in such steps. (A byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next
- * one's too: those are looked at.) */
-static int is_plain(const char *s, uint64_t high) {
-    const uint64_t ones = 0x0101010101010101u;
-    uint64_t x;
-    memcpy(&x, s, 8);
-    uint64_t quote = x ^ '"' * ones, slash = x ^ '\\' * ones;
-    return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (x & high))
-             & 0x80 * ones);
-}
-
 static int is_hex(int c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 
 /* Where the string that begins at s ends. Without w it was checked before: at the first quote behind an even number of
@@ -869,8 +857,6 @@ static const char *json_string_end(const char *s, const char *end, Wrong *w) {
         if ((s - from) % 2 == 0) return s + 1;
     }
     for (s++; s < end && *s != '"'; s++) {
-        while (end - s > 8 && is_plain(s, 0)) s += 8;
-        if (*s == '"') break;
         if ((unsigned char)*s < 0x20) return json_bad(w, "a control character in a string", s);
         if (*s != '\\') continue;
         if (++s == end) break;
@@ -975,7 +961,6 @@ static void put_unquoted(Env *e, Buf *b, Span json) {
     for (const char *s = json.s + 1, *end = json.s + json.n - 1; s < end;) {
         const char *from = s;
         uint32_t c;
-        for (; end - s > 8 && is_plain(s, ~(uint64_t)0); s += 8) continue;
         while (s < end && *s != '\\' && (unsigned char)*s < 0x80) s++;
         put(e, b, from, (size_t)(s - from));
         if (s == end) break;
