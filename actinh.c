@@ -746,9 +746,10 @@ static void times_ten(Big *b, uint64_t plus) {
 static size_t parse_number(const char *s, size_t n, double *value) {
     Big b = { { 0 }, 1 };
     size_t i = 0, digits = 0;
-    int negative = 0, sticky = 0, seen = 0, point = 0;
+    int sticky = 0, seen = 0, point = 0;
     long x = 0;
-    if (i < n && (s[i] == '-' || s[i] == '+')) negative = s[i++] == '-';
+    double sign = 1.0;
+    if (i < n && (s[i] == '-' || s[i] == '+')) sign = s[i++] == '-' ? -1.0 : 1.0;
     for (; i < n && (is_digit(s[i]) || (s[i] == '.' && !point)); i++) {
         if (s[i] == '.') { point = 1; continue; }
         seen = 1;
@@ -761,14 +762,14 @@ static size_t parse_number(const char *s, size_t n, double *value) {
     if (!seen) return 0;
     if (i < n && lower(s[i]) == 'e') {
         size_t from = i + 1, j;
-        long given = 0, sign = 1;
-        if (from < n && (s[from] == '-' || s[from] == '+')) sign = s[from++] == '-' ? -1 : 1;
+        long given = 0, side = 1;
+        if (from < n && (s[from] == '-' || s[from] == '+')) side = s[from++] == '-' ? -1 : 1;
         for (j = from; j < n && is_digit(s[j]); j++) if (given < 100000) given = given * 10 + (s[j] - '0');
-        if (j > from) { x += sign * given; i = j; }
+        if (j > from) { x += side * given; i = j; }
     }
-    *value = negative ? -0.0 : 0.0;
+    *value = sign * 0.0;
     if (digits == 0 || x + (long)digits < -330) return i;
-    *value = negative ? -HUGE_VAL : HUGE_VAL;
+    *value = sign * HUGE_VAL;
     if (x + (long)digits > 310) return i;
     for (; x > 0; x--) times_ten(&b, 0);
     /* limbs of zeros that keep the quotient's leading 64 bits exact: 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
@@ -791,8 +792,7 @@ static size_t parse_number(const char *s, size_t n, double *value) {
     if (exponent > 1023) return i;
     uint64_t m = top >> 11;                      /* 53 bits, or fewer below 2^-1022; halves to even */
     m += (top & 2047) > 1024 || ((top & 2047) == 1024 && (sticky || (m & 1)));
-    *value = from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
-    if (negative) *value = -*value;
+    *value = sign * from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
     return i;
 }
 
@@ -1386,7 +1386,8 @@ static int gguf_find(Env *e, const char *path, Span file, const char *key, Value
         if (good && key && same(field, key)) return 1;
         while (good && v->n) good = v->type == GGUF_TEXT ? take_text(v, &text) : take_number(v, &x);
         if (!good)
-            return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
+            return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path,
+                SHOWN(field));
     }
     return 0;
 }
@@ -4720,8 +4721,8 @@ static int among(uint32_t c, const char *signs) { return c && c < 0x80 && strchr
 static unsigned class_of(uint32_t c) {
     static const struct { uint32_t from, to; unsigned is; } wide[] = {       /* the first that fits */
         { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x1680, 0x1680, BLANK }, { 0x2000, 0x200a, BLANK },
-        { 0x2028, 0x2029, BLANK }, { 0x202f, 0x202f, BLANK }, { 0x205f, 0x205f, BLANK }, { 0x3000, 0x3000, BLANK }, { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN },
-        { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
+        { 0x2028, 0x2029, BLANK }, { 0x202f, 0x202f, BLANK }, { 0x205f, 0x205f, BLANK }, { 0x3000, 0x3000, BLANK },
+        { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN }, { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
         { 0xa6, 0xa6, ICON }, { 0xa7, 0xa7, PUNCT }, { 0xb6, 0xb6, PUNCT }, { 0xb4, 0xb4, AFFIX | QUOTE },
         { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 },
         { 0xf7, 0xf7, 0 }, { 0x61f, 0x61f, SIGN | STOP }, { 0x60c, 0x61e, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP },
@@ -5028,13 +5029,13 @@ static int load_words(Env *e, const char *path, WordList *l) {
             return fail(e, "%s, line %zu: \"severity<TAB>word\", severity from 0 to 1, was expected, found \"%.*s\"",
                 path, number, SHOWN(line));
         line = trim((Span){ line.s + used, line.n - used });
-        for (size_t i = 0; i < line.n; n++) { i += utf8(line.s + i, line.n - i, &word[n]); word[n] = lower_point(word[n]); }
+        for (size_t i = 0; i < line.n; word[n] = lower_point(word[n]), n++) i += utf8(line.s + i, line.n - i, &word[n]);
         TRY(room(e, &l->severity, l->n, &l->cap, sizeof *l->severity));
         l->severity[l->n++] = severity;
         used = n && word[n - 1] == '*';
         n -= used;
         TRY(add_path(e, &l->trie, word, n, (uint32_t)(2 * l->n + used)));
-        /* what may stand in the fourth place: behind three letters any ending; an e or y may give way to one, hat(e)ing */
+        /* what may stand in the fourth place: behind three letters any ending; e or y may give way to one, hat(e)ing */
         uint32_t fourth = n < 4 ? ~0u : 1u << (word[3] > 64 ? word[3] % 32 : 0);
         if (n > 3 && word[3] == 'e') fourth |= 1u << 'i' % 32 | 1u << 'y' % 32;
         if (n > 3 && word[3] == 'y') fourth |= 1u << 'i' % 32;
@@ -5087,9 +5088,10 @@ static void hunt(Hunt *h, size_t node, size_t i, uint32_t last, uint32_t gap, si
         if (c == 'i') found(h, step(trie, node, 'y'), i + 1, 1);
     }
     if (c != ' ' && (next = step(trie, node, c))) hunt(h, next, i + 1, c, gap, 0);
-    if (!is_alpha((int)c)) {
+    if (!(t->p[i].is & LETTER)) {
         for (const char *sign = leet; *sign; sign += 2)
-            if ((uint32_t)*sign == c && (next = step(trie, node, (uint32_t)sign[1]))) hunt(h, next, i + 1, (uint32_t)sign[1], gap, 0);
+            if ((uint32_t)sign[0] == c && (next = step(trie, node, (uint32_t)sign[1])))
+                hunt(h, next, i + 1, (uint32_t)sign[1], gap, 0);
         for (k = 'a'; k <= 'z' && i > h->from && (c == '*' || c == '#' || c == '%'); k++)
             if ((next = step(trie, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
         if (!in_word(t, i) && (next = step(trie, node, ' '))) {
@@ -5103,15 +5105,16 @@ static void hunt(Hunt *h, size_t node, size_t i, uint32_t last, uint32_t gap, si
 }
 
 /* Most words of a text show by four letters (or fewer and a space) that no listed word begins there: a set of fourths
- * for each first three, by their place in the alphabet. Where hunt() might see through something before the fifth: yes. */
+ * for each first three, all modulo 32. Where hunt() might see through something before the fifth: yes. */
 static int may_begin(const WordList *l, const Text *t, size_t i) {
     const Point *p = t->p + i;
-    if (t->n - i < 5 || !is_alpha((int)p[0].c) || !is_alpha((int)p[1].c)) return 1;
-    for (int k = 1; k < 4; k++) if (p[k - 1].c == p[k].c && p[k].c == p[k + 1].c) return 1; /* fuuuck */
-    const uint32_t *fourth = l->fourth[p[0].c % 32][p[1].c % 32], last = p[3].c;
+    if (t->n - i < 5 || !(p[0].is & LETTER) || !(p[1].is & LETTER)) return 1;
+    for (int k = 1; k < 4; k++) if (p[k].c == p[k - 1].c && p[k].c == p[k + 1].c) return 1;           /* fuuuck */
+    const uint32_t *fourth = l->fourth[p[0].c % 32][p[1].c % 32];
     if (p[2].c == ' ') return *fourth != 0;
-    if (!is_alpha((int)p[2].c) || (!is_alpha((int)last) && !among(last, " .,\n"))) return 1;     /* perhaps a letter's sign */
-    return fourth[p[2].c % 32] >> (is_alpha((int)last) ? last % 32 : 0) & 1;
+    if (!(p[2].is & LETTER)) return 1;
+    if (p[3].is & LETTER) return fourth[p[2].c % 32] >> p[3].c % 32 & 1;
+    return fourth[p[2].c % 32] & 1 || !among(p[3].c, " .,\n");                      /* perhaps a sign for a letter */
 }
 
 /* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many
@@ -5122,7 +5125,7 @@ static double word_list_score(const WordList *l, const Text *t) {
         if (!in_word(t, i) && t->p[i].c != '@' && t->p[i].c != '$') { i++; continue; }
         Hunt h = { .l = l, .t = t, .from = i };
         if (may_begin(l, t, i)) hunt(&h, 0, i, 0, 0, 0);
-        for (k = i; k < h.end && !is_alpha((int)t->p[k].c); k++) ;       /* 455 is a number */
+        for (k = i; k < h.end && !(t->p[k].is & LETTER); k++) ;          /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
         else for (i++; in_word(t, i); i++) ;
@@ -5257,7 +5260,7 @@ static int has_word(const Point *p, const Point *end, uint64_t word) {
 static double stereotyped(const Pairs *x, const Text *t) {
     size_t sentences = 0, found = 0, i;
     for (const Point *p = t->p, *all = p + t->n, *end; p < all && x->n; p = end) {
-        for (end = p + 1; end < all && !among(end->c, ".!?"); end++) ;         /* perhaps behind the last one's full stop */
+        for (end = p + 1; end < all && !among(end->c, ".!?"); end++) ;        /* perhaps behind the last one's stop */
         for (i = 0; i < x->n && !(has_word(p, end, x->v[i][0]) && has_word(p, end, x->v[i][1])); i++) continue;
         sentences += next_letters(&p, end) != 0; found += i < x->n;
     }
