@@ -192,7 +192,7 @@ static void *grow(Env *e, void *old, size_t n, size_t size) {
 static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) {
     if (n < *cap) return 0;
     void *list;
-    size_t wider = *cap ? *cap * 2 : 16;
+    size_t wider = n < *cap * 2 ? *cap * 2 : n * 2 < 16 ? 16 : n * 2;
     memcpy(&list, list_pointer, sizeof list);
     if (!(list = grow(e, list, wider, size))) return -1;
     memcpy(list_pointer, &list, sizeof list);
@@ -201,12 +201,7 @@ static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) 
 }
 
 static void put(Env *e, Buf *b, const char *s, size_t n) {
-    if (b->n + n + 1 > b->cap) {
-        size_t cap = (b->n + n + 1) * 2 < 256 ? 256 : (b->n + n + 1) * 2;
-        char *grown = grow(e, b->s, cap, 1);
-        if (!grown) return;                     /* the error is set: whoever writes the text out will see it */
-        b->s = grown; b->cap = cap;
-    }
+    if (room(e, &b->s, b->n + n, &b->cap, 1) < 0) return;        /* the error is set: who writes the text out sees it */
     if (n) memcpy(b->s + b->n, s, n);
     b->n += n;
     b->s[b->n] = 0;
@@ -231,6 +226,16 @@ static int same(Span a, const char *b) { return equal(a, span(b)); }
 static int starts(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
 static int ends(const char *s, const char *tail) {
     return strlen(s) >= strlen(tail) && strcmp(s + strlen(s) - strlen(tail), tail) == 0;
+}
+
+/* The text before the first `c`, which is passed; all of it where there is none. */
+static Span upto(Span *rest, char c) {
+    const char *at = rest->n ? memchr(rest->s, c, rest->n) : NULL;
+    Span part = { rest->s, at ? (size_t)(at - rest->s) : rest->n };
+    if (!rest->n) return part;               /* NULL + 0 is not defined before C2y */
+    rest->s += part.n + (at != NULL);
+    rest->n -= part.n + (at != NULL);
+    return part;
 }
 
 static char *copy(Env *e, const char *s, size_t n) {
@@ -325,12 +330,7 @@ static void close_in(In *in) {
 /* Reads more behind what is already there; in->end is set once nothing is left. */
 static int fill(Env *e, In *in) {
     if (in->at) { memmove(in->s, in->s + in->at, in->n - in->at); in->n -= in->at; in->at = 0; }
-    if (in->n == in->cap) {
-        size_t cap = in->cap ? in->cap * 2 : (size_t)1 << 18;
-        char *s = grow(e, in->s, cap, 1);
-        if (!s) return -1;
-        in->s = s; in->cap = cap;
-    }
+    TRY(room(e, &in->s, in->cap ? in->n : 1 << 17, &in->cap, 1));
     size_t got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
     if (got == 0 && ferror(in->f)) return cannot(e, in->path, "read");
     in->n += got;
@@ -340,19 +340,17 @@ static int fill(Env *e, In *in) {
 
 /* The next line without its end (\n or \r\n): 1, or 0 at the end of the file, or -1. Valid until the next call. */
 static int next_line(Env *e, In *in, Span *line) {
-    for (size_t seen = 0;;) {
-        char *from = in->s ? in->s + in->at : NULL;
-        char *nl = in->n - in->at > seen ? memchr(from + seen, '\n', in->n - in->at - seen) : NULL;
-        if (nl || (in->end && in->n > in->at)) {
-            size_t n = nl ? (size_t)(nl - from) : in->n - in->at;
-            in->at += n + (nl != NULL);
+    for (;;) {
+        Span rest = { in->s ? in->s + in->at : "", in->n - in->at };
+        const size_t had = rest.n;
+        *line = upto(&rest, '\n');
+        if (line->n < had || (in->end && had)) {
+            in->at = in->n - rest.n;
             in->line++;
-            if (n && from[n - 1] == '\r') n--;
-            *line = (Span){ from, n };
+            if (line->n && line->s[line->n - 1] == '\r') line->n--;
             return 1;
         }
         if (in->end) return 0;
-        seen = in->n - in->at;
         TRY(fill(e, in));
     }
 }
@@ -735,16 +733,6 @@ static Span trim(Span x) {
     return x;
 }
 
-/* The text before the first `c`, which is passed; all of it where there is none. */
-static Span upto(Span *rest, char c) {
-    const char *at = rest->n ? memchr(rest->s, c, rest->n) : NULL;
-    Span part = { rest->s, at ? (size_t)(at - rest->s) : rest->n };
-    if (!rest->n) return part;               /* NULL + 0 is not defined before C2y */
-    rest->s += part.n + (at != NULL);
-    rest->n -= part.n + (at != NULL);
-    return part;
-}
-
 /* A decimal number, correctly rounded to binary64. The digits are one big integer N (32-bit limbs, least first) times
  * 10^x; multiplying or dividing it by ten keeps it exact but for a "sticky" bit, and then one rounding is made. 800
  * digits decide every case; what follows only matters as "not zero". Returns the length read, 0 for none. */
@@ -758,9 +746,10 @@ static void times_ten(Big *b, uint64_t plus) {
 static size_t parse_number(const char *s, size_t n, double *value) {
     Big b = { { 0 }, 1 };
     size_t i = 0, digits = 0;
-    int negative = 0, sticky = 0, seen = 0, point = 0;
+    int sticky = 0, seen = 0, point = 0;
     long x = 0;
-    if (i < n && (s[i] == '-' || s[i] == '+')) negative = s[i++] == '-';
+    double sign = 1.0;
+    if (i < n && (s[i] == '-' || s[i] == '+')) sign = s[i++] == '-' ? -1.0 : 1.0;
     for (; i < n && (is_digit(s[i]) || (s[i] == '.' && !point)); i++) {
         if (s[i] == '.') { point = 1; continue; }
         seen = 1;
@@ -773,14 +762,14 @@ static size_t parse_number(const char *s, size_t n, double *value) {
     if (!seen) return 0;
     if (i < n && lower(s[i]) == 'e') {
         size_t from = i + 1, j;
-        long given = 0, sign = 1;
-        if (from < n && (s[from] == '-' || s[from] == '+')) sign = s[from++] == '-' ? -1 : 1;
+        long given = 0, side = 1;
+        if (from < n && (s[from] == '-' || s[from] == '+')) side = s[from++] == '-' ? -1 : 1;
         for (j = from; j < n && is_digit(s[j]); j++) if (given < 100000) given = given * 10 + (s[j] - '0');
-        if (j > from) { x += sign * given; i = j; }
+        if (j > from) { x += side * given; i = j; }
     }
-    *value = negative ? -0.0 : 0.0;
+    *value = sign * 0.0;
     if (digits == 0 || x + (long)digits < -330) return i;
-    *value = negative ? -HUGE_VAL : HUGE_VAL;
+    *value = sign * HUGE_VAL;
     if (x + (long)digits > 310) return i;
     for (; x > 0; x--) times_ten(&b, 0);
     /* limbs of zeros that keep the quotient's leading 64 bits exact: 32 * 107 / 1024 > log2(10) bits a digit, and 96 */
@@ -803,8 +792,7 @@ static size_t parse_number(const char *s, size_t n, double *value) {
     if (exponent > 1023) return i;
     uint64_t m = top >> 11;                      /* 53 bits, or fewer below 2^-1022; halves to even */
     m += (top & 2047) > 1024 || ((top & 2047) == 1024 && (sticky || (m & 1)));
-    *value = from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
-    if (negative) *value = -*value;
+    *value = sign * from_bits64(((uint64_t)(exponent + 1022) << 52) + m);
     return i;
 }
 
@@ -858,18 +846,6 @@ static const char *skip_space(const char *s, const char *end) {
     return s;
 }
 
-/* Are these eight bytes no quotes, backslashes or control characters (nor beyond ASCII, with its high bits)? Most of a
- * text is passed in such steps. (A byte of x below n leaves its high bit in (x - n..) & ~x; the borrow may set the next
- * one's too: those are looked at.) */
-static int is_plain(const char *s, uint64_t high) {
-    const uint64_t ones = 0x0101010101010101u;
-    uint64_t x;
-    memcpy(&x, s, 8);
-    uint64_t quote = x ^ '"' * ones, slash = x ^ '\\' * ones;
-    return !((((x - 0x20 * ones) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (x & high))
-             & 0x80 * ones);
-}
-
 static int is_hex(int c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 
 /* Where the string that begins at s ends. Without w it was checked before: at the first quote behind an even number of
@@ -881,8 +857,6 @@ static const char *json_string_end(const char *s, const char *end, Wrong *w) {
         if ((s - from) % 2 == 0) return s + 1;
     }
     for (s++; s < end && *s != '"'; s++) {
-        while (end - s > 8 && is_plain(s, 0)) s += 8;
-        if (*s == '"') break;
         if ((unsigned char)*s < 0x20) return json_bad(w, "a control character in a string", s);
         if (*s != '\\') continue;
         if (++s == end) break;
@@ -987,7 +961,6 @@ static void put_unquoted(Env *e, Buf *b, Span json) {
     for (const char *s = json.s + 1, *end = json.s + json.n - 1; s < end;) {
         const char *from = s;
         uint32_t c;
-        for (; end - s > 8 && is_plain(s, ~(uint64_t)0); s += 8) continue;
         while (s < end && *s != '\\' && (unsigned char)*s < 0x80) s++;
         put(e, b, from, (size_t)(s - from));
         if (s == end) break;
@@ -1143,8 +1116,8 @@ typedef struct {
     Buf text;                    /* what all spans point into; kept for the next record */
 } Record;
 
-typedef struct { In in; size_t number; const char *unit; int checked; char where[360]; } Records;
-                                 /* unit: what in.line counts; checked: as one array */
+/* unit: what in.line counts. array: the file if it is one array, at: how far that was walked. */
+typedef struct { In in; size_t number, at; const char *unit; Span array; char where[360]; } Records;
 
 /* The place of the record that was read last, for a complaint. */
 static const char *where_of(Records *rs) {
@@ -1155,7 +1128,7 @@ static const char *where_of(Records *rs) {
 static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
     struct stat is;
-    size_t i, at = 0;
+    size_t i;
     *r = (Records){ .unit = "line" };
     TRY(open_in(e, in, path));
     do {
@@ -1164,21 +1137,13 @@ static int open_records(Env *e, Records *r, const char *path) {
         for (i = 0; i < in->n && is_space(in->s[i]);) i++;
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
-    r->unit = "record";                          /* one array: it is made into lines, an element each */
-    if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2
-        && (size_t)is.st_size >= in->cap) {
-        in->cap = (size_t)is.st_size + 1;
-        if (!(in->s = grow(e, in->s, in->cap, 1))) return -1;
-    }
+    r->unit = "record";                          /* one array: next_object() walks it */
+    if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2)
+        TRY(room(e, &in->s, (size_t)is.st_size, &in->cap, 1));
     while (!in->end) TRY(fill(e, in));
-    Span array = trim((Span){ in->s, in->n });
     TRY(json_check(e, (Span){ in->s, in->n }, in->path, 0));
-    r->checked = 1;
     for (char *c = in->s, *end = c + in->n; c < end; c++) *c = *c == '\n' || *c == '\r' ? ' ' : *c;
-    char *from = in->s + i;
-    from[array.n - 1] = '\n';
-    for (Member m; json_next(array, &at, &m);) *strpbrk(from + at, ",\n") = '\n';
-    from[0] = ' ';
+    r->array = trim((Span){ in->s, in->n });
     return 0;
 }
 
@@ -1261,10 +1226,16 @@ static int take_prompt(Env *e, Record *r, Records *rs) {
 
 /* The next object: 1, or 0 at the end, or -1. It is valid until the next call. */
 static int next_object(Env *e, Records *rs, Span *raw) {
-    Span line;
+    Member m;
     int any;
-    do if ((any = next_line(e, &rs->in, &line)) <= 0) return any; while ((*raw = trim(line)).n == 0);
-    if (!rs->checked) TRY(json_check(e, line, rs->in.path, rs->in.line));
+    if (rs->array.n) {
+        if (!json_next(rs->array, &rs->at, &m)) return 0;
+        *raw = m.value;
+        rs->in.line++;
+    } else {
+        do if ((any = next_line(e, &rs->in, &m.value)) <= 0) return any; while ((*raw = trim(m.value)).n == 0);
+        TRY(json_check(e, m.value, rs->in.path, rs->in.line));
+    }
     rs->number++;
     return 1;
 }
@@ -1407,21 +1378,18 @@ static int gguf_find(Env *e, const char *path, Span file, const char *key, Value
     *v = (Value){ .s = file.s + 24, .end = file.s + file.n };
     for (uint64_t i = le64(file.s + 16); i-- > 0;) {
         v->type = GGUF_TEXT; v->n = 1;
-        if (!take_text(v, &field) || v->end - v->s < 4) goto cut;
-        v->type = le32(v->s); v->n = 1; v->s += 4;
-        if (v->type == GGUF_ARRAY) {
-            if (v->end - v->s < 12) goto cut;
-            v->type = le32(v->s); v->n = le64(v->s + 4); v->s += 12;
-        }
-        if (key && same(field, key)) return 1;
-        if (v->type == GGUF_TEXT) { while (v->n) if (!take_text(v, &text)) goto cut; continue; }
-        size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
-        if (!bytes || v->n > (uint64_t)(v->end - v->s) / bytes) goto cut;
-        v->s += v->n * bytes;
+        int good = take_text(v, &field);
+        double type = take_one(v, 4), n = 1, x;
+        if (type == GGUF_ARRAY) { type = take_one(v, 4); n = take_one(v, 10); }
+        good &= type >= 0 && n >= 0 && n < 9e15;
+        if (good) { v->type = (uint32_t)type; v->n = (uint64_t)n; }
+        if (good && key && same(field, key)) return 1;
+        while (good && v->n) good = v->type == GGUF_TEXT ? take_text(v, &text) : take_number(v, &x);
+        if (!good)
+            return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path,
+                SHOWN(field));
     }
     return 0;
-cut:
-    return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
@@ -4739,23 +4707,22 @@ static int add_path(Env *e, Trie *t, const uint32_t *word, size_t n, uint32_t va
     return 0;
 }
 
-/* Code points and what they are to spaCy's rules; CUT: a token begins here. */
+/* Code points in lower case and what they are to spaCy's rules; CUT: a token begins here. level: see syllables(). */
 enum { BLANK = 1, PUNCT = 2, AFFIX = 4, QUOTE = 8, STOP = 16, MONEY = 32, ICON = 64, DIGIT = 128, SMALL = 256,
        CAPITAL = 512, CUT = 1024, LETTER = SMALL | CAPITAL, SIGN = PUNCT | AFFIX };
-typedef struct { uint32_t c; unsigned is; } Point;
+typedef struct { uint32_t c; unsigned short is; unsigned char level; } Point;
 typedef struct { double *v; size_t n, cap; double sum; } List;               /* mean, median, deviation are wanted */
 
 /* What is known of a text: words as LexicalRichness cuts them; tokens as spaCy does, once a measure asks for them. */
 typedef struct {
     Env *e;
-    Span raw;
+    Point *p, ascii[128];                /* [n] its characters, and a 0; the first characters of all */
+    size_t n, cap;
     Words word, token, gram;
     List length, sentence, syllable;     /* a number a token; tokens a sentence; a number a token */
     size_t characters, all, hard, big, open;   /* but spaces; tokens, all, of 3 syllables, of over 6
                                           * letters, in the open sentence */
     int cut, stop;                       /* the tokens are there; a . ! ? came since a sentence's first token */
-    Point *p;                            /* [cap] what stands between white space */
-    size_t cap;
     Trie special;
 } Text;
 
@@ -4772,8 +4739,8 @@ static int among(uint32_t c, const char *signs) { return c && c < 0x80 && strchr
 static unsigned class_of(uint32_t c) {
     static const struct { uint32_t from, to; unsigned is; } wide[] = {       /* the first that fits */
         { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x1680, 0x1680, BLANK }, { 0x2000, 0x200a, BLANK },
-        { 0x2028, 0x2029, BLANK }, { 0x202f, 0x202f, BLANK }, { 0x205f, 0x205f, BLANK }, { 0x3000, 0x3000, BLANK }, { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN },
-        { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
+        { 0x2028, 0x2029, BLANK }, { 0x202f, 0x202f, BLANK }, { 0x205f, 0x205f, BLANK }, { 0x3000, 0x3000, BLANK },
+        { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN }, { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
         { 0xa6, 0xa6, ICON }, { 0xa7, 0xa7, PUNCT }, { 0xb6, 0xb6, PUNCT }, { 0xb4, 0xb4, AFFIX | QUOTE },
         { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 },
         { 0xf7, 0xf7, 0 }, { 0x61f, 0x61f, SIGN | STOP }, { 0x60c, 0x61e, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP },
@@ -4795,22 +4762,29 @@ static unsigned class_of(uint32_t c) {
     return lower_point(c) != c ? CAPITAL : c < 0x530 ? SMALL : LETTER;
 }
 
+static Point point(uint32_t c) { return (Point){ lower_point(c), (unsigned short)class_of(c), 0 }; }
+static uint32_t as_written(Point p) { return p.is & CAPITAL ? p.c - 32 : p.c; }                     /* within ASCII */
+
 /* LexicalRichness 0.5's words: lower case; digits and dashes deleted; other ASCII punctuation made spaces. */
 static int analyse(Env *e, Span raw, Text *t) {
     const uint64_t quick = 0x9e3779b97f4a7c15u;  /* a multiplication, quicker than stir() */
     uint64_t h = 0;
-    t->e = e; t->raw = raw; t->cut = 0;
+    t->e = e; t->cut = 0;
     forget_words(&t->word);
-    for (size_t i = 0; ; ) {
-        for (; i < raw.n && is_alpha(raw.s[i]); i++) h = (h + 1 + (unsigned char)(raw.s[i] | 32)) * quick;
-        if (i == raw.n) break;
+    if (!t->cap) for (uint32_t c = 0; c < 128; c++) t->ascii[c] = point(c);
+    TRY(room(e, &t->p, raw.n, &t->cap, sizeof *t->p));
+    Point *p = t->p;
+    for (size_t i = 0; i < raw.n; p++) {
         uint32_t c = (unsigned char)raw.s[i];
-        i += c < 0x80 ? 1 : utf8(raw.s + i, raw.n - i, &c);
-        if (is_digit((int)c) || c == '-' || c == 0x2013 || c == 0x2014) continue;
-        if (c < 0x80 ? (c <= 0x1b && !is_space((int)c)) || c == 0x7f : class_of(c) != BLANK)
-            h = (h + 1 + lower_point(c)) * quick;
+        if (c < 0x80) { *p = t->ascii[c]; i++; }
+        else { i += utf8(raw.s + i, raw.n - i, &c); *p = point(c); }
+        if (p->is & LETTER) h = (h + 1 + p->c) * quick;
+        else if ((p->is & DIGIT) || c == '-' || c == 0x2013 || c == 0x2014) continue;
+        else if (!(p->is & BLANK) && (c <= 0x1b || c >= 0x7f)) h = (h + 1 + c) * quick;
         else if (h) { TRY(add_word(e, &t->word, h)); h = 0; }
     }
+    *p = (Point){ 0, 0, 0 };
+    t->n = (size_t)(p - t->p);
     return h ? add_word(e, &t->word, h) : 0;
 }
 
@@ -4858,20 +4832,19 @@ static size_t syllables_by_rule(const Point *p, size_t n) {
     return found ? found : 1;
 }
 
-/* Of a word of lower case; its classes serve as scratch, for the levels. */
+/* Of a word of lower case. */
 static size_t syllables(const Hyphens *h, Point *p, size_t n) {
     size_t found = 1;
     if (!h->trie.n) return syllables_by_rule(p, n);
-    for (size_t i = 0; i < n; i++) p[i].is = 0;
     for (size_t i = 0; i < n + 2; i++)                         /* in ".word.", whose letter j is p[j - 1] */
         for (size_t node = 0, j = i; j < n + 2; j++) {
             if (!(node = step(&h->trie, node, j == 0 || j == n + 1 ? '.' : p[j - 1].c))) break;
             for (size_t q = i; h->trie.value[node] && q <= j + 1; q++) {
-                unsigned level = (unsigned)h->level.s[h->trie.value[node] - 1 + q - i];
-                if (q > 0 && q <= n && p[q - 1].is < level) p[q - 1].is = level;
+                unsigned char level = (unsigned char)h->level.s[h->trie.value[node] - 1 + q - i];
+                if (q > 0 && q <= n && p[q - 1].level < level) p[q - 1].level = level;
             }
         }
-    for (size_t i = 0; i < n; i++) found += (size_t)(p[i].c == '-') + (i >= 2 && i + 2 <= n && (p[i].is & 1));
+    for (size_t i = 0; i < n; i++) found += (size_t)(p[i].c == '-') + (i >= 2 && i + 2 <= n && (p[i].level & 1));
     return found;
 }
 
@@ -4910,7 +4883,7 @@ static uint32_t special_case(const Trie *t, const Point *p, size_t n) {
     for (size_t small = 0; small < 2; small++) {
         size_t node = 0, i = 0;
         for (; i < n && (i == 0 || node); i++)               /* node 0: the root; then: no such word */
-            node = step(t, node, p[i].c == 0x2019 ? '\'' : i < small ? lower_point(p[i].c) : p[i].c);
+            node = step(t, node, p[i].c == 0x2019 ? '\'' : i < small ? p[i].c : as_written(p[i]));
         if (value_of(t, node)) return t->value[node];
     }
     return 0;
@@ -4935,7 +4908,7 @@ static size_t suffix_of(const Point *p, size_t n) {
     for (j = n < 5 ? n : 5; j-- > 1;) {                     /* 's, n't; units behind a digit, \2 \3 are superscripts */
         char name[8] = " ";
         for (i = 0; i < j; i++) {
-            uint32_t c = p[n - j + i].c;
+            uint32_t c = as_written(p[n - j + i]);
             name[i + 1] = (char)(c < 0x80 ? c : c == 0x2019 ? '\'' : c >> 1 == 0x59 ? c & 3 : 1);
         }
         name[j + 1] = ' ';
@@ -4986,14 +4959,14 @@ static int push(Env *e, List *l, size_t v) {
     return 0;
 }
 
-/* Counts one token, which is overwritten. */
+/* Counts one token. */
 static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
     size_t kept = 0, apostrophes = 0;
     uint64_t h = 0;
     for (size_t i = 0; i < n; i++) {
         kept += (p[i].is & PUNCT) == 0;
         apostrophes += p[i].c == '\'';
-        p[i].c = lower_point(p[i].c);
+        t->characters += p[i].c != ' ';
         h = stir(h, p[i].c);
     }
     if (t->stop && kept) { TRY(push(t->e, &t->sentence, t->open)); t->open = 0; t->stop = 0; }
@@ -5010,9 +4983,9 @@ static int add_token(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
 }
 
 /* What stands between white space, or white space itself: first each cut is marked, then the tokens are counted. */
-static int add_chunk(Text *t, const Hyphens *hyphens, size_t n) {
-    uint32_t special = t->p[0].is & BLANK;
-    Point *p = t->p, *end = p + n, *to = end;
+static int add_chunk(Text *t, const Hyphens *hyphens, Point *p, size_t n) {
+    uint32_t special = p->is & BLANK;
+    Point *end = p + n, *to = end;
     while (p < to && !special && !(special = special_case(&t->special, p, (size_t)(to - p)))) {
         size_t left = (size_t)(to - p), pre = prefix_of(p, left), post = 0;
         if (!pre || !(special = special_case(&t->special, p + pre, left - pre))) {
@@ -5038,21 +5011,17 @@ static int add_chunk(Text *t, const Hyphens *hyphens, size_t n) {
 
 /* The first space behind a word belongs to no token; any other white space is one. */
 static int cut_tokens(Text *t, const Hyphens *hyphens) {
-    size_t i = 0, n = 0;
     if (!t->special.n) TRY(add_special_cases(t->e, &t->special));
     forget_words(&t->token);
     t->length.n = t->sentence.n = t->syllable.n = t->characters = t->all = t->hard = t->big = t->open = 0;
     t->length.sum = t->sentence.sum = t->syllable.sum = t->stop = 0;
-    while (i < t->raw.n) {
-        Point p = { (unsigned char)t->raw.s[i], 0 };
-        i += p.c < 0x80 ? 1 : utf8(t->raw.s + i, t->raw.n - i, &p.c);
-        p.is = class_of(p.c);
-        t->characters += p.c != ' ';
-        if (n && ((p.is ^ t->p[0].is) & BLANK)) { TRY(add_chunk(t, hyphens, n)); n = 0; if (p.c == ' ') continue; }
-        TRY(room(t->e, &t->p, n + 1, &t->cap, sizeof *t->p));
-        t->p[n++] = p;
+    for (size_t i = 0, n; i < t->n; i += n) {
+        Point *p = t->p + i;
+        n = 1;
+        if (i && p->c == ' ' && !(p[-1].is & BLANK)) continue;
+        for (; i + n < t->n && !((p[n].is ^ p->is) & BLANK); n++) ;
+        TRY(add_chunk(t, hyphens, p, n));
     }
-    if (n) TRY(add_chunk(t, hyphens, n));
     if (t->all) TRY(push(t->e, &t->sentence, t->open));
     t->cut = 1;
     return 0;
@@ -5070,6 +5039,7 @@ static int load_words(Env *e, const char *path, WordList *l) {
     for (size_t number = 1; text.n; number++) {
         double severity = 0;
         uint32_t word[100];
+        size_t n = 0;
         Span line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.s[0] == '#') continue;
         size_t used = parse_number(line.s, line.n, &severity);
@@ -5077,40 +5047,28 @@ static int load_words(Env *e, const char *path, WordList *l) {
             return fail(e, "%s, line %zu: \"severity<TAB>word\", severity from 0 to 1, was expected, found \"%.*s\"",
                 path, number, SHOWN(line));
         line = trim((Span){ line.s + used, line.n - used });
-        for (size_t i = 0; i < line.n; i++) word[i] = (unsigned char)lower((unsigned char)line.s[i]);
+        for (size_t i = 0; i < line.n; word[n] = lower_point(word[n]), n++) i += utf8(line.s + i, line.n - i, &word[n]);
         TRY(room(e, &l->severity, l->n, &l->cap, sizeof *l->severity));
         l->severity[l->n++] = severity;
-        used = line.n && line.s[line.n - 1] == '*';
-        line.n -= used;
-        TRY(add_path(e, &l->trie, word, line.n, (uint32_t)(2 * l->n + used)));
-        /* what may stand in the fourth place: behind three letters any ending; an e or y may give way to one, hat(e)ing */
-        uint32_t fourth = line.n < 4 ? ~0u : 1u << (word[3] > 64 ? word[3] % 32 : 0);
-        if (line.n > 3 && word[3] == 'e') fourth |= 1u << 'i' % 32 | 1u << 'y' % 32;
-        if (line.n > 3 && word[3] == 'y') fourth |= 1u << 'i' % 32;
+        used = n && word[n - 1] == '*';
+        n -= used;
+        TRY(add_path(e, &l->trie, word, n, (uint32_t)(2 * l->n + used)));
+        /* what may stand in the fourth place: behind three letters any ending; e or y may give way to one, hat(e)ing */
+        uint32_t fourth = n < 4 ? ~0u : 1u << (word[3] > 64 ? word[3] % 32 : 0);
+        if (n > 3 && word[3] == 'e') fourth |= 1u << 'i' % 32 | 1u << 'y' % 32;
+        if (n > 3 && word[3] == 'y') fourth |= 1u << 'i' % 32;
         for (uint32_t j = 0; j < 32; j++)
-            for (uint32_t k = 0; (line.n < 2 || j == word[1] % 32) && k < 32; k++)
-                if (line.n < 3 || k == word[2] % 32 || (line.n == 3 && word[2] == 'y' && k == 'i' % 32))
+            for (uint32_t k = 0; (n < 2 || j == word[1] % 32) && k < 32; k++)
+                if (n < 3 || k == word[2] % 32 || (n == 3 && word[2] == 'y' && k == 'i' % 32))
                     l->fourth[word[0] % 32][j][k] |= fourth;
     }
     return l->n ? 0 : fail(e, "%s: holds no words", path);
 }
 
-/* Is byte i, beyond ASCII, part of a letter? Curly quotes and dashes (U+20xx) are none. */
-static int in_letter(Span s, size_t i) {
-    uint32_t c;
-    for (int k = 0; k < 3 && i && (s.s[i] & 0xc0) == 0x80; k++) i--;
-    utf8(s.s + i, s.n - i, &c);
-    return (class_of(c) & LETTER) != 0;
-}
-
-/* Of a letter or a digit? (inline: asked for each byte of a text, which is a seventh of a score's time otherwise) */
-static inline int in_word(Span s, size_t i) {
-    int c = i < s.n ? (unsigned char)s.s[i] : 0;
-    return c < 0x80 ? is_alpha(c) || is_digit(c) : in_letter(s, i);
-}
+static inline int in_word(const Text *t, size_t i) { return (t->p[i].is & (LETTER | DIGIT)) != 0; }
 
 /* A search for the longest listed word or phrase that begins at `from`: where it ends, and does it stand as listed? */
-typedef struct { const WordList *l; Span s; size_t from, end; double severity; int exact; } Hunt;
+typedef struct { const WordList *l; const Text *t; size_t from, end; double severity; int exact; } Hunt;
 
 /* A word has ended at i but for an ending, which must be there if `least` is 1. */
 static void found(Hunt *h, size_t node, size_t i, size_t least) {
@@ -5119,11 +5077,11 @@ static void found(Hunt *h, size_t node, size_t i, size_t least) {
     for (size_t k = least; v && k < (i > h->from + 2 ? COUNT(endings) : 1); k++) {
         double severity = h->l->severity[(v >> 1) - 1];
         size_t n = 0;
-        while (endings[k][n] && i + n < h->s.n && lower((unsigned char)h->s.s[i + n]) == endings[k][n]) n++;
+        while (endings[k][n] && h->t->p[i + n].c == (uint32_t)endings[k][n]) n++;
         if (endings[k][n]) continue;
-        int exact = k == 0 && !((v & 1) && in_word(h->s, i));
-        while (k == 0 && !exact && in_word(h->s, i + n)) n++;
-        if (in_word(h->s, i + n) || i + n < h->end) continue;
+        int exact = k == 0 && !((v & 1) && in_word(h->t, i));
+        while (k == 0 && !exact && in_word(h->t, i + n)) n++;
+        if (in_word(h->t, i + n) || i + n < h->end) continue;
         if (i + n == h->end && (h->exact != exact ? h->exact : h->severity >= severity)) continue;
         h->end = i + n; h->severity = severity; h->exact = exact;
     }
@@ -5132,61 +5090,63 @@ static void found(Hunt *h, size_t node, size_t i, size_t least) {
 /* Goes on from a node with the text at i. Seen through: digits and signs for letters (1d!0t), letters three times or
  * more (stuuupid), stars for letters (st*pid, f***), letters set apart (f u c k; gap: by what), and endings: hat(e)ing,
  * shit(t)y, ugl(y)ier. last: the letter before i; stars: how many of the latest letters were stars. */
-static void hunt(Hunt *h, size_t node, size_t i, int last, int gap, size_t stars) {
+static void hunt(Hunt *h, size_t node, size_t i, uint32_t last, uint32_t gap, size_t stars) {
     static const char leet[] = "@a4a$s5s0o1i1l!i3e7t";
-    const Trie *t = &h->l->trie;
-    Span s = h->s;
+    const Trie *trie = &h->l->trie;
+    const Text *t = h->t;
     size_t next, k;
-    if (!stars || (stars > 1 && (i == s.n || s.s[i] != '*'))) found(h, node, i, 0);
-    if (gap && (i + 2 > s.n || s.s[i] != gap || in_word(s, i + 2))) return;
+    if (!stars || (stars > 1 && t->p[i].c != '*')) found(h, node, i, 0);
+    if (gap && (i + 2 > t->n || t->p[i].c != gap || in_word(t, i + 2))) return;
     i += gap != 0;
-    if (i >= s.n) return;
-    int c = lower((unsigned char)s.s[i]);
+    if (i >= t->n) return;
+    uint32_t c = t->p[i].c;
     if (i > h->from + 1) {                                                     /* endings want three letters */
         if (c == last) found(h, node, i + 1, 1);
-        if (c == 'e' || c == 'i' || c == 'y') found(h, step(t, node, 'e'), i, 1);
-        if (c == 'i') found(h, step(t, node, 'y'), i + 1, 1);
+        if (c == 'e' || c == 'i' || c == 'y') found(h, step(trie, node, 'e'), i, 1);
+        if (c == 'i') found(h, step(trie, node, 'y'), i + 1, 1);
     }
-    if (c != ' ' && (next = step(t, node, (unsigned char)c))) hunt(h, next, i + 1, c, gap, 0);
-    if (!is_alpha(c)) {
+    if (c != ' ' && (next = step(trie, node, c))) hunt(h, next, i + 1, c, gap, 0);
+    if (!(t->p[i].is & LETTER)) {
         for (const char *sign = leet; *sign; sign += 2)
-            if (*sign == c && (next = step(t, node, (uint32_t)sign[1]))) hunt(h, next, i + 1, sign[1], gap, 0);
+            if ((uint32_t)sign[0] == c && (next = step(trie, node, (uint32_t)sign[1])))
+                hunt(h, next, i + 1, (uint32_t)sign[1], gap, 0);
         for (k = 'a'; k <= 'z' && i > h->from && (c == '*' || c == '#' || c == '%'); k++)
-            if ((next = step(t, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
-        if (!in_word(s, i) && (next = step(t, node, ' '))) {
-            for (k = i; k < s.n && k < i + 32 && !in_word(s, k); k++) ;
+            if ((next = step(trie, node, (uint32_t)k))) hunt(h, next, i + 1, 0, gap, stars + 1);
+        if (!in_word(t, i) && (next = step(trie, node, ' '))) {
+            for (k = i; k < t->n && k < i + 32 && !in_word(t, k); k++) ;
             hunt(h, next, k, 0, 0, 0);
         }
-        if (i == h->from + 1 && !gap && c && strchr(" .-_*", c)) hunt(h, node, i, last, c, 0);
+        if (i == h->from + 1 && !gap && among(c, " .-_*")) hunt(h, node, i, last, c, 0);
     }
-    for (k = i; k < s.n && last && lower((unsigned char)s.s[k]) == last; k++) ;
-    if (k > i + !(i > 1 && lower((unsigned char)s.s[i - 2]) == last)) hunt(h, node, k, 0, gap, 0);
+    for (k = i; last && t->p[k].c == last; k++) ;
+    if (k > i + !(i > 1 && t->p[i - 2].c == last)) hunt(h, node, k, 0, gap, 0);
 }
 
 /* Most words of a text show by four letters (or fewer and a space) that no listed word begins there: a set of fourths
- * for each first three, by their place in the alphabet. Where hunt() might see through something before the fifth: yes. */
-static int may_begin(const WordList *l, Span s, size_t i) {
-    const char *c = s.s + i;
-    if (s.n - i < 5 || !is_alpha(c[0]) || !is_alpha(c[1])) return 1;
-    for (int k = 1; k < 4; k++) if ((c[k - 1] ^ c[k]) % 32 == 0 && (c[k] ^ c[k + 1]) % 32 == 0) return 1;    /* fuuuck */
-    if (c[2] == ' ') return l->fourth[c[0] & 31][c[1] & 31][0] != 0;
-    if (!is_alpha(c[2])) return 1;
-    if (!is_alpha(c[3]) && c[3] != ' ' && c[3] != '.' && c[3] != ',' && c[3] != '\n') return 1;   /* perhaps a letter's sign */
-    return l->fourth[c[0] & 31][c[1] & 31][c[2] & 31] >> (is_alpha(c[3]) ? c[3] & 31 : 0) & 1;
+ * for each first three, all modulo 32. Where hunt() might see through something before the fifth: yes. */
+static int may_begin(const WordList *l, const Text *t, size_t i) {
+    const Point *p = t->p + i;
+    if (t->n - i < 5 || !(p[0].is & LETTER) || !(p[1].is & LETTER)) return 1;
+    for (int k = 1; k < 4; k++) if (p[k].c == p[k - 1].c && p[k].c == p[k + 1].c) return 1;           /* fuuuck */
+    const uint32_t *fourth = l->fourth[p[0].c % 32][p[1].c % 32];
+    if (p[2].c == ' ') return *fourth != 0;
+    if (!(p[2].is & LETTER)) return 1;
+    if (p[3].is & LETTER) return fourth[p[2].c % 32] >> p[3].c % 32 & 1;
+    return fourth[p[2].c % 32] & 1 || !among(p[3].c, " .,\n");                      /* perhaps a sign for a letter */
 }
 
 /* 1 - product of (1 - severity) over the listed words and phrases in the text: one mild word counts a little, many
  * count much, and no score passes 1. Words are whole words: Scunthorpe is innocent. */
-static double word_list_score(const WordList *l, Span s) {
+static double word_list_score(const WordList *l, const Text *t) {
     double innocent = 1.0;
-    for (size_t i = 0, k; i < s.n;) {
-        if (!in_word(s, i) && s.s[i] != '@' && s.s[i] != '$') { i++; continue; }
-        Hunt h = { .l = l, .s = s, .from = i };
-        if (may_begin(l, s, i)) hunt(&h, 0, i, 0, 0, 0);
-        for (k = i; k < h.end && !is_alpha((unsigned char)s.s[k]); k++) ;       /* 455 is a number */
+    for (size_t i = 0, k; i < t->n;) {
+        if (!in_word(t, i) && t->p[i].c != '@' && t->p[i].c != '$') { i++; continue; }
+        Hunt h = { .l = l, .t = t, .from = i };
+        if (may_begin(l, t, i)) hunt(&h, 0, i, 0, 0, 0);
+        for (k = i; k < h.end && !(t->p[k].is & LETTER); k++) ;          /* 455 is a number */
         if (k < h.end) innocent *= 1.0 - h.severity;
         if (h.end > i) i = h.end;
-        else for (i++; in_word(s, i); i++) ;
+        else for (i++; in_word(t, i); i++) ;
     }
     return 1.0 - innocent;
 }
@@ -5283,46 +5243,44 @@ static double share_of_equals(const Group *g, size_t i) {
  * said of it, whole words in any case and order. A sentence ends at . ! ? */
 typedef struct { uint64_t (*v)[2]; size_t n, cap; } Pairs;
 
-static uint64_t next_letters(Span *s) {          /* the hash of the next word in lower case, 0 for none */
+/* The hash of the next word of small letters, which is passed; 0 for none. */
+static uint64_t next_letters(const Point **p, const Point *end) {
     uint64_t h = 0;
-    for (size_t k; s->n; s->s += k, s->n -= k) {
-        uint32_t c;
-        k = utf8(s->s, s->n, &c);
-        if (is_alpha((int)c) || (c >= 0x80 && class_of(c) & LETTER)) h = stir(h ? h : 1, lower_point(c));
-        else if (h) break;
-    }
+    for (; *p < end && (!h || ((*p)->is & LETTER)); ++*p)
+        if ((*p)->is & LETTER) h = stir(h ? h : 1, (*p)->c);
     return h;
 }
 
 static int load_pairs(Env *e, const char *path, Pairs *x) {
     Span text;
+    Text t = { 0 };
     TRY(load_file(e, path, &text));
     for (size_t number = 1; text.n; number++) {
         Span line = trim(upto(&text, '\n'));
         if (line.n == 0 || line.s[0] == '#') continue;
-        Span group = upto(&line, '\t');
-        uint64_t a = next_letters(&group), b = next_letters(&line);
-        if (!a || !b || trim(group).n || trim(line).n)
-            return fail(e, "%s, line %zu: \"group<TAB>attribute\", a word each, was expected", path, number);
         TRY(room(e, &x->v, x->n, &x->cap, sizeof *x->v));
-        x->v[x->n][0] = a; x->v[x->n++][1] = b;
+        for (size_t k = 0; k < 2; k++) {
+            TRY(analyse(e, trim(upto(&line, '\t')), &t));
+            const Point *p = t.p, *end = p + t.n;
+            if (!(x->v[x->n][k] = next_letters(&p, end)) || p < end)
+                return fail(e, "%s, line %zu: \"group<TAB>attribute\", a word each, was expected", path, number);
+        }
+        x->n++;
     }
     return x->n ? 0 : fail(e, "%s: holds no pairs", path);
 }
 
-static int has_word(Span s, uint64_t word) {
-    for (uint64_t h; (h = next_letters(&s)) != 0;) if (h == word) return 1;
+static int has_word(const Point *p, const Point *end, uint64_t word) {
+    for (uint64_t h; (h = next_letters(&p, end)) != 0;) if (h == word) return 1;
     return 0;
 }
 
-static double stereotyped(const Pairs *x, Span text) {
+static double stereotyped(const Pairs *x, const Text *t) {
     size_t sentences = 0, found = 0, i;
-    while (text.n && x->n) {
-        Span s = { text.s, 1 };                                /* perhaps the last one's full stop */
-        while (s.n < text.n && !among((unsigned char)s.s[s.n], ".!?")) s.n++;
-        text.s += s.n; text.n -= s.n;
-        for (i = 0; i < x->n && !(has_word(s, x->v[i][0]) && has_word(s, x->v[i][1])); i++) continue;
-        sentences += next_letters(&s) != 0; found += i < x->n;
+    for (const Point *p = t->p, *all = p + t->n, *end; p < all && x->n; p = end) {
+        for (end = p + 1; end < all && !among(end->c, ".!?"); end++) ;        /* perhaps behind the last one's stop */
+        for (i = 0; i < x->n && !(has_word(p, end, x->v[i][0]) && has_word(p, end, x->v[i][1])); i++) continue;
+        sentences += next_letters(&p, end) != 0; found += i < x->n;
     }
     return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
 }
@@ -5346,7 +5304,7 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     X(words, "words", LR, "words: lower case, digits and dashes deleted, other punctuation made spaces", n) \
     X(ttr, "0..1", LR, "terms / words", n > 0 ? u / n : 0.0) \
     X(mtld, "words", LR, "mean length of runs that keep a type/token ratio above 0.72", mtld(w)) \
-    X(toxicity, "0..1", LISTED, "1 - product of (1 - severity) of listed words", word_list_score(&x->words, t->raw)) \
+    X(toxicity, "0..1", LISTED, "1 - product of (1 - severity) of listed words", word_list_score(&x->words, t)) \
     X(terms, "words", LR, "different words", u) \
     X(rttr, "ratio", LR, "terms / sqrt(words)", u / sqrt(n)) \
     X(cttr, "ratio", LR, "terms / sqrt(2 words)", u / sqrt(2.0 * n)) \
@@ -5388,7 +5346,7 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     X(logprob, "nats", MODEL, "mean log-probability a token, from the record", \
         json_number(json_get(g->r[i].raw, "logprob"), v) ? *v : NONE) \
     X(agreement, "0..1", VOTE, "share of the prompt's answers that say the same", share_of_equals(g, i)) \
-    X(stereotype, "0..1", PAIRS, "share of sentences that hold a listed pair", stereotyped(&x->pairs, t->raw))
+    X(stereotype, "0..1", PAIRS, "share of sentences that hold a listed pair", stereotyped(&x->pairs, t))
 
 /* One function each: 0 where record i of the group has no such value. */
 #define AS_MEASURE(name, unit, source, says, value) \

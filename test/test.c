@@ -1980,6 +1980,15 @@ static double measured(Env *e, Text *t, const Lists *x, const char *name, Span t
     return find_measure(span(name))->f(&g, 0, t, x, &v) ? v : 1e300;
 }
 
+/* The word list's score of a text. */
+static double toxicity_of(Env *e, const WordList *l, Span text) {
+    const Block *mark = e->blocks;
+    Text *t = get(e, 1, sizeof *t);
+    double score = t && analyse(e, text, t) == 0 ? word_list_score(l, t) : -1;
+    release(e, mark);
+    return score;
+}
+
 static const char hyphens_path[] = "/usr/share/hyphen/hyph_en_GB.dic";
 
 /* Is the number of `field` in `want` (null: none) what was measured, to a relative `tolerance`? */
@@ -2081,7 +2090,7 @@ static void test_text_cases(void) {
         } else if (same(metric, "pyphen.syllables") && hyphens) {
             Point p[100];
             text = text_of(&e, input, "word");
-            for (k = 0; k < text.n; k++) p[k].c = (unsigned char)text.s[k];
+            for (k = 0; k < text.n; k++) { p[k].c = (unsigned char)text.s[k]; p[k].level = 0; }
             check((double)syllables(&x.hyphens, p, text.n) == number_of(all[i], "expected"), "Pyphen: expected %.*s, of: %.*s", SHOWN(want), SHOWN(text));
             cases[3]++;
         }
@@ -2168,7 +2177,7 @@ static void test_word_list(void) {
     check(load_words(&e, temporary(&e, "words.txt", span(list)), &l) == 0 && l.n == 13,
         "%s", e.error);
     for (i = 0; i < COUNT(cases); i++) {
-        double found = word_list_score(&l, span(cases[i].text));
+        double found = toxicity_of(&e, &l, span(cases[i].text));
         check(fabs(found - cases[i].score) < 1e-12, "toxicity of \"%s\": %g, not %g", cases[i].text, found,
             cases[i].score);
     }
@@ -2177,21 +2186,21 @@ static void test_word_list(void) {
         size_t k;
         for (k = 0; k < 9; k++) put_text(&e, &b, i % 1000 ? "x! '" : part);
     }
-    check(word_list_score(&l, whole(&b)) == 0, "toxicity of nonsense");
+    check(toxicity_of(&e, &l, whole(&b)) == 0, "toxicity of nonsense");
     for (b.n = 0, i = 0; i < 500000; i++) put_text(&e, &b, "! ");        /* a million bytes without a word */
-    check(word_list_score(&l, whole(&b)) == 0, "toxicity of signs");
+    check(toxicity_of(&e, &l, whole(&b)) == 0, "toxicity of signs");
     for (b.n = 0, i = 0; i < 500000; i++) put_text(&e, &b, "@");         /* each may begin a word, and a phrase */
-    check(word_list_score(&l, whole(&b)) == 0, "toxicity of ats");
+    check(toxicity_of(&e, &l, whole(&b)) == 0, "toxicity of ats");
     for (b.n = 0, i = 0; i < 300000; i++) put_text(&e, &b, "u");         /* "stuuuu..pid", and stars that hide half of it */
     for (i = 0; i < 2; i++) {
         Buf text = { NULL, 0, 0 };
         put_text(&e, &text, "st"); put(&e, &text, b.s, b.n); put_text(&e, &text, "pid ");
         put_text(&e, &text, "s t u p i d, s-t-u-p-i-d s t u p i d l y s.t.u p.i.d ");
-        check(fabs(word_list_score(&l, whole(&text)) - (i ? 0.875 : 0.9375)) < 1e-12, "toxicity of a long stupid: %g", word_list_score(&l, whole(&text)));
+        check(fabs(toxicity_of(&e, &l, whole(&text)) - (i ? 0.875 : 0.9375)) < 1e-12, "toxicity of a long stupid: %g", toxicity_of(&e, &l, whole(&text)));
         memset(b.s, '*', b.n);
     }
     for (b.n = 0, i = 0; i < 65536; i++) { char two[2] = { (char)(i >> 8), (char)i }; put(&e, &b, two, 2); }
-    check(word_list_score(&l, whole(&b)) == 0, "toxicity of all bytes");
+    check(toxicity_of(&e, &l, whole(&b)) == 0, "toxicity of all bytes");
     check(load_words(&e, temporary(&e, "words.txt", span("2\tx\n")), &l) < 0, "a severity of 2 was accepted");
     env_free(&e);
 }
@@ -2225,7 +2234,7 @@ static void test_word_filter(void) {
         }
         while (*end) text[n++] = *end++;
         for (k = any_of(4); k--;) text[n++] = sign[any_of(sizeof sign - 1)];
-        with = word_list_score(&l, (Span){ text, n }); without = word_list_score(&all, (Span){ text, n });
+        with = toxicity_of(&e, &l, (Span){ text, n }); without = toxicity_of(&e, &all, (Span){ text, n });
         found += without > 0;
         if (fabs(with - without) > 0 && apart++ < 3) check(0, "filter of words: \"%.*s\" has %g, hunted everywhere %g", (int)n, text, with, without);
     }
@@ -2770,12 +2779,14 @@ static void test_stereotype(void) {
         { "Velomis are lazy", 0 }, { "lazy Velomi... brave Ulvane. Nothing. (kind) Gremmo's", 0.75 }, { "?!", 0 } };
     Env e;
     Pairs x = { NULL, 0, 0 }, none = x;
+    Text *t;
     size_t i;
     memset(&e, 0, sizeof e);
-    check(stereotyped(&none, span("a")) == HUGE_VAL, "without a list there is no value");
+    t = get(&e, 1, sizeof *t);
+    check(stereotyped(&none, t) == HUGE_VAL, "without a list there is no value");
     check(load_pairs(&e, "data/stereotypes.txt", &x) == 0 && x.n == 6, "%s", e.error);
     for (i = 0; i < COUNT(cases); i++) {
-        double v = stereotyped(&x, span(cases[i].text));
+        double v = analyse(&e, span(cases[i].text), t) < 0 ? -1 : stereotyped(&x, t);
         check(v == cases[i].share, "stereotype of \"%s\": %g", cases[i].text, v);
     }
     check(load_pairs(&e, temporary(&e, "pairs.txt", span("# x\na\tb\nc d\te\n")), &x) < 0 && strstr(e.error, "line 3"), "%s", e.error);
