@@ -1365,63 +1365,66 @@ static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
 
 /* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; the fields:
  * a key (u64 length, bytes), u32 type, value each; then names, shapes, types and places of the tensors; then, aligned,
- * their numbers. An array is u32 type, u64 length, values. A Value is read from the front, like a stream. */
-enum { GGUF_TEXT = 8, GGUF_ARRAY = 9, GGUF_TYPES = 13 };         /* u8 i8 u16 i16 u32 i32 f32 bool .. u64 i64 f64 */
-static const unsigned char gguf_bytes[GGUF_TYPES] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
-typedef struct { uint32_t type; uint64_t n; const char *s, *end; } Value;          /* n values of a type from s on */
+ * their numbers. An array is u32 type, u64 length, values. What it says becomes JSON, and is then asked as any other. */
+enum { GGUF_FLOAT = 6, GGUF_TEXT = 8, GGUF_ARRAY, GGUF_DOUBLE = 12 };
+static const unsigned char gguf_bytes[] = { 1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8 };
+                              /* u8 i8 u16 i16 u32 i32 f32 bool, of a text its length, of an array its head, u64 i64 f64 */
 
-static int take_text(Value *v, Span *text) {
-    if (v->n == 0 || v->type != GGUF_TEXT || v->end - v->s < 8 || le64(v->s) > (uint64_t)(v->end - v->s - 8)) return 0;
-    *text = (Span){ v->s + 8, (size_t)le64(v->s) };
-    v->s = text->s + text->n;
-    v->n--;
-    return 1;
+/* The next n bytes, which are passed; NULL where there are fewer. */
+static const char *pass(Span *rest, uint64_t n) {
+    const char *at = rest->s;
+    if (n > rest->n) return NULL;
+    rest->s += n; rest->n -= (size_t)n;
+    return at;
 }
 
-static int take_number(Value *v, double *x) {
-    size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
-    if (v->n == 0 || bytes == 0 || (size_t)(v->end - v->s) < bytes) return 0;
-    uint64_t u = 0, sign = (uint64_t)1 << (8 * bytes - 1);
-    for (size_t i = bytes; i-- > 0;) u = u << 8 | (unsigned char)v->s[i];
-    if (v->type == 6) *x = (double)le_float(v->s);
-    else if (v->type == 12) *x = from_bits64(u);
-    else if ((v->type == 11 || (v->type < 6 && v->type & 1)) && u & sign) *x = -(double)(sign - (u & (sign - 1)));
-    else *x = (double)u;
-    v->s += bytes;
-    v->n--;
-    return 1;
+static int pass_text(Span *rest, Span *text) {
+    const char *n = pass(rest, 8), *at = n ? pass(rest, le64(n)) : NULL;
+    *text = (Span){ at, at ? (size_t)le64(n) : 0 };
+    return at ? 0 : -1;
 }
 
-/* One number of a type; -1 past the end. */
-static double take_one(Value *v, uint32_t type) {
-    double x = -1;
-    v->type = type; v->n = 1;
-    return take_number(v, &x) ? x : -1;
-}
-
-/* The value of a field: 1, or 0 where there is none. Without a key: where the tensors' names begin. */
-static int gguf_find(Env *e, const char *path, Span file, const char *key, Value *v) {
-    if (file.n < 24 || memcmp(file.s, "GGUF", 4) || le32(file.s + 4) < 2 || le32(file.s + 4) > 3)
-        return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
-    Span field = { NULL, 0 }, text;
-    *v = (Value){ .s = file.s + 24, .end = file.s + file.n };
-    for (uint64_t i = le64(file.s + 16); i-- > 0;) {
-        v->type = GGUF_TEXT; v->n = 1;
-        if (!take_text(v, &field) || v->end - v->s < 4) goto cut;
-        v->type = le32(v->s); v->n = 1; v->s += 4;
-        if (v->type == GGUF_ARRAY) {
-            if (v->end - v->s < 12) goto cut;
-            v->type = le32(v->s); v->n = le64(v->s + 4); v->s += 12;
+/* Puts the next value as JSON: -1 where it passes the end, or is of an unknown type. */
+static int put_gguf(Env *e, Buf *b, Span *rest, uint32_t type, int in_array) {
+    const size_t bytes = type < COUNT(gguf_bytes) && !(type == GGUF_ARRAY && in_array) ? gguf_bytes[type] : 0;
+    const char *at = pass(rest, bytes);
+    if (!at || !bytes) return -1;
+    if (type == GGUF_TEXT) {
+        const Span text = { pass(rest, le64(at)), (size_t)le64(at) };
+        if (!text.s) return -1;
+        put_quoted(e, b, text);
+    } else if (type == GGUF_ARRAY) {
+        put_text(e, b, "[");
+        for (uint64_t i = 0; i < le64(at + 4); i++) {
+            put(e, b, ",", i > 0);
+            TRY(put_gguf(e, b, rest, le32(at), 1));
         }
-        if (key && same(field, key)) return 1;
-        if (v->type == GGUF_TEXT) { while (v->n) if (!take_text(v, &text)) goto cut; continue; }
-        size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
-        if (!bytes || v->n > (uint64_t)(v->end - v->s) / bytes) goto cut;
-        v->s += v->n * bytes;
+        put_text(e, b, "]");
+    } else {
+        uint64_t u = 0;                                      /* below 0 nothing is expected; it becomes too large */
+        for (size_t i = bytes; i-- > 0;) u = u << 8 | (unsigned char)at[i];
+        const double x = type == GGUF_FLOAT ? (double)le_float(at) : type == GGUF_DOUBLE ? from_bits64(u) : (double)u;
+        put_format(e, b, x - x == 0 ? "%.17g" : "\"%g\"", x);
     }
-    return 0;
-cut:
-    return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(field));
+    return e->error[0] ? -1 : 0;
+}
+
+/* A file's fields as a JSON object; behind them *rest begins, the tensors. */
+static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *rest) {
+    const char *head = pass(&file, 24);
+    if (!head || memcmp(head, "GGUF", 4) || le32(head + 4) < 2 || le32(head + 4) > 3)
+        return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
+    put_text(e, json, "{");
+    for (uint64_t i = 0; i < le64(head + 16); i++) {
+        Span key;
+        const char *type = pass_text(&file, &key) < 0 ? NULL : pass(&file, 4);
+        put_json(e, json, "%s%q:", i ? "," : "", key);
+        if (!type || put_gguf(e, json, &file, le32(type), 0) < 0)
+            return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(key));
+    }
+    put_text(e, json, "}");
+    *rest = file;
+    return e->error[0] ? -1 : 0;
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
@@ -1690,23 +1693,24 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
 }
 
 static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
-    static const char *const keys[] = { "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.model",
-        "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
-    Value v[COUNT(keys)];                                    /* prefix, model, tokens, scores, kinds */
-    Span piece = span("");
-    double x = 1, kind = NORMAL;
-    for (size_t i = 0; i < COUNT(keys); i++) {
-        int found = gguf_find(e, path, file, keys[i], &v[i]);
-        TRY(found);
-        if (!found) v[i].n = 0;
-        if (!found && i) return fail(e, "%s: no field \"%s\"", path, keys[i]);
+    Buf json = {0}, text = {0};
+    TRY(gguf_fields(e, path, file, &json, &file));
+    TRY(expect_field(e, path, whole(&json), "tokenizer.ggml.model", "\"llama\""));
+    t->no_prefix = same(json_get(whole(&json), "tokenizer.ggml.add_space_prefix"), "0");
+    const Span pieces = json_get(whole(&json), "tokenizer.ggml.tokens");
+    const Span scores = json_get(whole(&json), "tokenizer.ggml.scores");
+    const Span kinds = json_get(whole(&json), "tokenizer.ggml.token_type");
+    size_t at[3] = { 0 };
+    for (Member piece, score, kind; json_next(pieces, &at[0], &piece); text.n = 0) {
+        double x, k;
+        if (piece.value.s[0] != '"' || !json_next(scores, &at[1], &score) || !json_next(kinds, &at[2], &kind)
+            || !json_number(score.value, &x) || !json_number(kind.value, &k))
+            return fail(e, "%s: piece %zu: damaged, or without tokenizer.ggml.scores or token_type", path, t->n);
+        put_unquoted(e, &text, piece.value);
+        TRY(add_escaped(e, t, whole(&text), (float)x, k >= NORMAL && k <= BYTE ? (int)k : UNUSED));
     }
-    t->no_prefix = take_number(&v[0], &x) && x == 0;
-    if (!take_text(&v[1], &piece) || !same(piece, "llama"))
-        return fail(e, "%s, field \"%s\": \"llama\" was expected, found \"%.*s\"", path, keys[1], SHOWN(piece));
-    while (take_text(&v[2], &piece) && take_number(&v[3], &x) && take_number(&v[4], &kind))
-        TRY(add_escaped(e, t, piece, (float)x, kind >= NORMAL && kind <= BYTE ? (int)kind : UNUSED));
-    return v[2].n ? fail(e, "%s: piece %zu of its vocabulary: damaged, or without score or type", path, t->n) : 0;
+    drop(e, json.s);
+    return 0;
 }
 
 /* A vocabulary from tokenizer.bin, .model or .json, or a GGUF file. */
@@ -2408,22 +2412,23 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     return 0;
 }
 
-/* What files say of a shape: Hugging Face's key, GGUF's, the place in a Config, and what may stand there. */
+/* What files say of a shape: Hugging Face's key, GGUF's, llama2.c's name (in the order of its header), the place in a
+ * Config, and what may stand there. */
 enum { SIZE, REAL, MIXTURE };                                /* kinds; MIXTURE: a size that only a Mixtral has */
-static const struct { const char *hf, *gguf; size_t at; double low, high; int kind; } shape_keys[] = {
-    { "hidden_size", "llama.embedding_length", offsetof(Config, H), 2, 1 << 24, SIZE },
-    { "intermediate_size", "llama.feed_forward_length", offsetof(Config, F), 2, 1 << 24, SIZE },
-    { "num_hidden_layers", "llama.block_count", offsetof(Config, L), 1, 4096, SIZE },
-    { "num_attention_heads", "llama.attention.head_count", offsetof(Config, Q), 1, 65536, SIZE },
-    { "num_key_value_heads", "llama.attention.head_count_kv", offsetof(Config, K), 1, 65536, SIZE },
-    { "head_dim", "llama.attention.key_length", offsetof(Config, D), 2, 65536, SIZE },
-    { "num_local_experts", "llama.expert_count", offsetof(Config, E), 0, 1024, MIXTURE },
-    { "num_experts_per_tok", "llama.expert_used_count", offsetof(Config, top), 0, 1024, MIXTURE },
-    { "router_aux_loss_coef", "", offsetof(Config, aux), 0, 1e6, REAL },
-    { "vocab_size", "", offsetof(Config, V), 1, 1 << 24, SIZE },
-    { "max_position_embeddings", "llama.context_length", offsetof(Config, ctx), 1, 1 << 22, SIZE },
-    { "rms_norm_eps", "llama.attention.layer_norm_rms_epsilon", offsetof(Config, eps), 1e-30, 1, REAL },
-    { "rope_theta", "llama.rope.freq_base", offsetof(Config, theta), 1, 1e12, REAL } };
+static const struct { const char *hf, *gguf, *bin; size_t at; double low, high; int kind; } shape_keys[] = {
+    { "hidden_size", "llama.embedding_length", "dim", offsetof(Config, H), 2, 1 << 24, SIZE },
+    { "intermediate_size", "llama.feed_forward_length", "hidden_dim", offsetof(Config, F), 2, 1 << 24, SIZE },
+    { "num_hidden_layers", "llama.block_count", "n_layers", offsetof(Config, L), 1, 4096, SIZE },
+    { "num_attention_heads", "llama.attention.head_count", "n_heads", offsetof(Config, Q), 1, 65536, SIZE },
+    { "num_key_value_heads", "llama.attention.head_count_kv", "n_kv_heads", offsetof(Config, K), 1, 65536, SIZE },
+    { "head_dim", "llama.attention.key_length", NULL, offsetof(Config, D), 2, 65536, SIZE },
+    { "num_local_experts", "llama.expert_count", NULL, offsetof(Config, E), 0, 1024, MIXTURE },
+    { "num_experts_per_tok", "llama.expert_used_count", NULL, offsetof(Config, top), 0, 1024, MIXTURE },
+    { "router_aux_loss_coef", "", NULL, offsetof(Config, aux), 0, 1e6, REAL },
+    { "vocab_size", "", "vocab_size", offsetof(Config, V), 1, 1 << 24, SIZE },
+    { "max_position_embeddings", "llama.context_length", "seq_len", offsetof(Config, ctx), 1, 1 << 22, SIZE },
+    { "rms_norm_eps", "llama.attention.layer_norm_rms_epsilon", NULL, offsetof(Config, eps), 1e-30, 1, REAL },
+    { "rope_theta", "llama.rope.freq_base", NULL, offsetof(Config, theta), 1, 1e12, REAL } };
 
 static double get_key(const Config *c, size_t k) {
     const void *at = (const char *)c + shape_keys[k].at;
@@ -2449,26 +2454,34 @@ static int check_config(Env *e, const char *path, Config *c) {
     return 0;
 }
 
+/* The fields of config.json, or of a GGUF file: what is missing keeps its default. */
+static int read_shape(Env *e, const char *path, Span fields, int gguf, Config *c) {
+    const Span rope = json_get(fields, "rope_parameters");   /* transformers 5 has theta here */
+    const int dense = c->E == 1;
+    for (size_t k = 0; k < COUNT(shape_keys); k++) {
+        const char *key = gguf ? shape_keys[k].gguf : shape_keys[k].hf;
+        double x = get_key(c, k);
+        if (shape_keys[k].kind == MIXTURE && dense) continue;
+        TRY(json_field(e, path, json_get(rope, key).n ? rope : fields, key, shape_keys[k].low, shape_keys[k].high,
+            shape_keys[k].kind != REAL, &x));
+        set_key(c, k, x);
+    }
+    if (gguf && !c->E) c->E = c->top = 1;
+    return check_config(e, path, c);
+}
+
 /* config.json, as transformers reads it: what is missing has its default there. */
 static int read_config(Env *e, const char *path, Config *c) {
     Span text;
     TRY(read_json(e, path, &text));
     const Span type = json_get(text, "model_type"), stop = json_get(text, "eos_token_id");
-    const Span rope = json_get(text, "rope_parameters");     /* transformers 5 has theta here */
+    const Span rope = json_get(text, "rope_parameters");
     const int mixtral = same(type, "\"mixtral\"");
     if (!mixtral && !same(type, "\"llama\""))
         return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
     *c = (Config){ .E = mixtral ? 8 : 1, .top = mixtral ? 2 : 1, .ctx = 2048, .eps = 1e-6f,
         .theta = mixtral ? 1e6f : 1e4f, .aux = 0.001f };
-    for (size_t k = 0; k < COUNT(shape_keys); k++) {
-        const char *key = shape_keys[k].hf;
-        double x = get_key(c, k);
-        if (shape_keys[k].kind == MIXTURE && !mixtral) continue;
-        TRY(json_field(e, path, json_get(rope, key).n ? rope : text, key, shape_keys[k].low, shape_keys[k].high,
-            shape_keys[k].kind != REAL, &x));
-        set_key(c, k, x);
-    }
-    TRY(check_config(e, path, c));
+    TRY(read_shape(e, path, text, 0, c));
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
     if (json_get(text, "hidden_act").n) TRY(expect_field(e, path, text, "hidden_act", "\"silu\""));
     if (json_get(rope, "rope_type").n) TRY(expect_field(e, path, rope, "rope_type", "\"default\""));
@@ -2486,7 +2499,6 @@ static int read_config(Env *e, const char *path, Config *c) {
 }
 
 static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
-    static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
     static const char *const orders[2][14] = {               /* of each kind all layers' matrices stand together */
         { "embed_tokens", "input_layernorm", "q_proj", "k_proj", "v_proj", "o_proj", "post_attention", "gate_proj",
           "down_proj", "up_proj", "model.norm", "sines", "lm_head" },
@@ -2494,7 +2506,6 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
           "gate_proj", "down_proj", "up_proj", "lm_head" } };
     Config *c = &m->c;
     uint32_t version = 0, group = 1;
-    double h[7];
     t->path = path;
     t->neighbours = 1;
     TRY(map_file(e, path, &t->file));
@@ -2505,120 +2516,99 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
             return fail(e, "%s: version 0, 1 or 2 of llama2.c's format was expected, found %u (group size %u)", path,
                 (unsigned)version, (unsigned)group);
     }
-    Value v = { 0, 0, t->file.s + (version ? 8 : 0), t->file.s + t->file.n };
-    for (size_t i = 0; i < 7; i++) {
-        h[i] = take_one(&v, 5);
-        if (h[i] == 0 || (i < 2 && h[i] < 2) || h[i] > 1 << 24 || h[i] < (i == 5 && !version ? -(1 << 24) : 0))
-            return fail(e, "%s, field %s: found %.0f (is this a llama2.c file?)", path, fields[i], h[i]);
-    }
-    *c = (Config){ .H = (size_t)h[0], .F = (size_t)h[1], .L = (size_t)h[2], .Q = (size_t)h[3], .K = (size_t)h[4],
-        .V = (size_t)(h[5] < 0 ? -h[5] : h[5]), .ctx = (size_t)h[6], .E = 1, .top = 1, .eps = 1e-5f, .theta = 1e4f,
-        .tied = version ? t->file.s[36] != 0 : h[5] > 0,
+    size_t at = version ? 8 : 0;
+    *c = (Config){ .E = 1, .top = 1, .eps = 1e-5f, .theta = 1e4f, .tied = !version || t->file.s[36] != 0,
         .stops = { BOS, EOS }, .n_stops = 2 };               /* llama2.c's own texts end where the next would begin */
-    if (c->H % c->Q || c->L > 4096)
-        return fail(e, "%s, field n_heads: dim %zu, heads %zu, layers %zu do not fit together", path, c->H, c->Q, c->L);
+    for (size_t k = 0; k < COUNT(shape_keys); k++) {
+        if (!shape_keys[k].bin) continue;
+        const uint32_t u = at + 4 > t->file.n ? 0 : le32(t->file.s + at);
+        double x = u >> 31 ? (double)u - 4294967296.0 : (double)u;
+        at += 4;
+        if (x < 0 && !version && !strcmp(shape_keys[k].bin, "vocab_size")) { c->tied = 0; x = -x; }
+        if (!(x >= shape_keys[k].low && x <= shape_keys[k].high))
+            return fail(e, "%s, field %s: found %.0f (is this a llama2.c file?)", path, shape_keys[k].bin, x);
+        set_key(c, k, x);
+    }
+    if (c->H % c->Q)
+        return fail(e, "%s, field n_heads: dim %zu and heads %zu do not fit together", path, c->H, c->Q);
     TRY(check_config(e, path, c));
     TRY(shape_model(e, m));
-    size_t at = version ? 256 : 28;
+    at = version ? 256 : 28;
     for (const char *const *kind = orders[version > 0]; *kind; kind++) {
         if (strcmp(*kind, "sines") == 0) at += 4 * c->ctx * c->D;       /* tables that nobody reads any more */
         for (size_t i = 0; i < m->n_all; i++) {
             const Param *p = m->all[i];
             if (!strstr(p->name, *kind)) continue;
-            size_t n = p->rows * p->cols, grouped = version == 2 && p->cols > 1;
-            if (grouped && n % group)
+            const size_t n = p->rows * p->cols;
+            const int type = version == 2 && !p->norm ? GROUPS : F32;
+            if (type == GROUPS && n % group)
                 return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %u", path, p->name, n, (unsigned)group);
-            TRY(add_tensor(e, t, p->name, grouped ? GROUPS : F32, p->rows, p->cols, at));
-            at += grouped ? n : 4 * n;
-            if (!grouped) continue;
+            TRY(add_tensor(e, t, p->name, type, p->rows, p->cols, at));
+            at += stored(type, p->rows, p->cols);
+            if (type == F32) continue;
             t->t[t->n - 1].scales = (const unsigned char *)t->file.s + at; t->t[t->n - 1].group = group;
             at += n / group * 4;
-            if (at > t->file.n)
-                return fail(e, "%s: tensor %s: its scales end at byte %zu, the file has %zu", path, p->name, at, t->file.n);
+        }
+    }
+    return at <= t->file.n ? 0 : fail(e, "%s: its numbers end at byte %zu, the file has %zu", path, at, t->file.n);
+}
+
+/* The list of a GGUF file's tensors. A fused tensor of E experts becomes E of the old names. base: where the numbers begin,
+ * or 0 to read over the list. */
+static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
+    for (uint64_t i = 0; i < le64(t->file.s + 8); i++) {
+        Span text;
+        char name[60], one[80];
+        const char *n = pass_text(rest, &text) < 0 ? NULL : pass(rest, 4);
+        const size_t dims = n && le32(n) - 1 < 3 ? le32(n) : 0;
+        const char *size = dims ? pass(rest, 8 * dims) : NULL, *type = size ? pass(rest, 12) : NULL;
+        if (!type || (dims == 3 && le64(size + 16) > 1024))
+            return fail(e, "%s: list of tensors: %.*s: one to three sizes, a type and an offset were expected", t->path,
+                SHOWN(text));
+        const size_t cols = dims < 2 ? 1 : (size_t)le64(size), rows = (size_t)le64(dims < 2 ? size : size + 8);
+        const size_t experts = dims < 3 ? 1 : (size_t)le64(size + 16), at = base + (size_t)le64(type + 4);
+        int kind = 0;
+        if (base == 0) continue;
+        snprintf(name, sizeof name, "%.*s", SHOWN(text));
+        if (strcmp(name, "rope_freqs.weight") == 0)
+            return fail(e, "%s: tensor %s: rotary frequencies of their own (Llama 3) are not supported", t->path, name);
+        while (kind < GROUPS && storage[kind].ggml != le32(type)) kind++;
+        if (kind == GROUPS)
+            return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's "
+                "number %u", t->path, name, (unsigned)le32(type));
+        for (size_t x = 0; x < experts; x++) {
+            snprintf(one, sizeof one, "%.*s.%zu.weight", (int)strlen(name) - 12, name, x);
+            TRY(add_tensor(e, t, ends(name, "_exps.weight") ? one : name, kind, rows, cols,
+                at + x * stored(kind, rows, cols)));
         }
     }
     return 0;
 }
 
-/* One tensor's entry. A fused tensor of E experts becomes E of the old names. base: where the numbers begin, or 0 to
- * read over it. */
-static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
-    double dim[4] = { 1, 1, 1, 1 };
-    char name[60], one[80];
-    Span text = { NULL, 0 };
-    int kind = 0;
-    v->type = GGUF_TEXT; v->n = 1;
-    if (!take_text(v, &text)) return fail(e, "%s: the list of tensors passes the end of the file", t->path);
-    const double dims = take_one(v, 4);
-    int bad = dims < 1 || dims > 4;
-    for (size_t i = 0; !bad && i < (size_t)dims; i++) bad = !((dim[i] = take_one(v, 10)) >= 1 && dim[i] < 1e12);
-    const double type = take_one(v, 4), offset = take_one(v, 10);
-    if (bad || type < 0 || offset < 0 || offset >= 9e15 || dim[3] > 1 || dim[2] > 1024)
-        return fail(e, "%s: tensor %.*s: one to three sizes, a type and an offset were expected", t->path, SHOWN(text));
-    if (base == 0) return 0;
-    snprintf(name, sizeof name, "%.*s", SHOWN(text));
-    if (strcmp(name, "rope_freqs.weight") == 0)
-        return fail(e, "%s: tensor %s: rotary frequencies of their own (Llama 3) are not supported", t->path, name);
-    while (kind < GROUPS && storage[kind].ggml != (uint32_t)type) kind++;
-    if (kind == GROUPS)
-        return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's number %g",
-            t->path, name, type);
-    const size_t cols = dims < 2 ? 1 : (size_t)dim[0], rows = (size_t)dim[dims < 2 ? 0 : 1], at = base + (size_t)offset;
-    if (!ends(name, "_exps.weight")) return add_tensor(e, t, name, kind, rows, cols, at);
-    for (size_t i = 0; i < (size_t)dim[2]; i++) {
-        snprintf(one, sizeof one, "%.*s.%zu.weight", (int)(strlen(name) - 12), name, i);
-        TRY(add_tensor(e, t, one, kind, rows, cols, at + i * stored(kind, rows, cols)));
-    }
-    return 0;
-}
-
-/* json_field() of a GGUF file. */
-static int gguf_field(Env *e, const Table *t, const char *key, double low, double high, int is_whole, double *x) {
-    Value v;
-    int found = gguf_find(e, t->path, t->file, key, &v);
-    if (found <= 0) return found;
-    if (v.n == 1 && take_number(&v, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x)) return 1;
-    return fail(e, "%s, field \"%s\": a %snumber from %.10g to %.10g was expected", t->path, key, is_whole ? "whole " : "",
-        low, high);
-}
-
 static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
-    double align = 32, turned = 0, stop = EOS;
-    Value v;
-    Span name = { NULL, 0 };
+    double align = 32, stop = EOS, turned;
+    Buf fields = { 0 };
+    Span rest, again;
     t->path = path; t->neighbours = t->gguf = 1;
     TRY(map_file(e, path, &t->file));
-    TRY(gguf_find(e, path, t->file, "general.architecture", &v));
-    if (!take_text(&v, &name) || !same(name, "llama"))
-        return fail(e, "%s, field \"general.architecture\": llama (which Mixtral is, too) was expected, found \"%.*s\"", path,
-            SHOWN(name));
-    TRY(gguf_find(e, path, t->file, "llama.rope.scaling.type", &v));
-    if (take_text(&v, &name) && !same(name, "none"))
-        return fail(e, "%s, field \"llama.rope.scaling.type\": none was expected, found \"%.*s\"", path, SHOWN(name));
-    *c = (Config){ .ctx = 2048, .eps = 1e-5f, .theta = 1e4f, .aux = 0.001f };
-    for (size_t k = 0; k < COUNT(shape_keys); k++) {
-        double x = get_key(c, k);
-        TRY(gguf_field(e, t, shape_keys[k].gguf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL,
-            &x));
-        set_key(c, k, x);
-    }
-    TRY(gguf_field(e, t, "llama.rope.dimension_count", 0, 65536, 1, &turned));
-    TRY(gguf_field(e, t, "general.alignment", 1, 1 << 20, 1, &align));
-    TRY(gguf_find(e, path, t->file, NULL, &v));
-    for (size_t pass = 0, base = 0; pass < 2; pass++) {      /* the second time it is known where the numbers begin */
-        Value entry = v;
-        for (uint64_t i = 0; i < le64(t->file.s + 8); i++) TRY(read_gguf_tensor(e, t, &entry, base));
-        base = ((size_t)(entry.s - t->file.s) + (size_t)align - 1) / (size_t)align * (size_t)align;
-    }
+    TRY(gguf_fields(e, path, t->file, &fields, &rest));
+    const Span all = whole(&fields);
+    TRY(expect_field(e, path, all, "general.architecture", "\"llama\""));          /* which Mixtral is, too */
+    if (json_get(all, "llama.rope.scaling.type").n)
+        TRY(expect_field(e, path, all, "llama.rope.scaling.type", "\"none\""));
+    TRY(json_field(e, path, all, "general.alignment", 1, 1 << 20, 1, &align));
+    again = rest;
+    TRY(gguf_tensors(e, t, &rest, 0));
+    const size_t end = (size_t)(rest.s - t->file.s), step = (size_t)align;
+    TRY(gguf_tensors(e, t, &again, (end + step - 1) / step * step));
     const Tensor *x = find_tensor(t, "token_embd.weight");
-    c->V = x ? x->rows : 0;
-    c->tied = !find_tensor(t, "output.weight");
-    if (!c->E) c->E = c->top = 1;
-    TRY(check_config(e, path, c));
-    TRY(gguf_field(e, t, "tokenizer.ggml.eos_token_id", 0, (double)c->V - 1, 1, &stop));
+    *c = (Config){ .V = x ? x->rows : 0, .tied = !find_tensor(t, "output.weight"), .ctx = 2048, .eps = 1e-5f,
+        .theta = 1e4f, .aux = 0.001f };
+    TRY(read_shape(e, path, all, 1, c));
+    TRY(json_field(e, path, all, "tokenizer.ggml.eos_token_id", 0, (double)c->V - 1, 1, &stop));
     c->stops[c->n_stops++] = (int)stop;
-    if (turned > 0 && turned != (double)c->D)
-        return fail(e, "%s, field \"llama.rope.dimension_count\": %zu was expected, found %.0f", path, c->D, turned);
+    TRY(json_field(e, path, all, "llama.rope.dimension_count", (double)c->D, (double)c->D, 1, &turned));
+    drop(e, fields.s);
     return 0;
 }
 
