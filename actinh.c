@@ -2402,11 +2402,10 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
             return fail(e, "%s: tensor %.111s..: no tensor of a Llama or Mixtral has so long a name", path, name);
         if (kind == BF16 && !same(type, "\"BF16\""))
             return fail(e, "%s: tensor %s: dtype F32, F16 or BF16 was expected, found %.*s", path, name, SHOWN(type));
-        if (json_pair(shape, size) < 0)
-            return fail(e, "%s: tensor %s: a shape of one or two sizes was expected, found %.*s", path, name, SHOWN(shape));
-        if (json_pair(place, offset) != 2 || offset[1] - offset[0] != size[0] * size[1] * (double)storage[kind].bytes)
-            return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(place),
-                SHOWN(shape));
+        if (json_pair(shape, size) < 0 || json_pair(place, offset) != 2
+            || offset[1] - offset[0] != size[0] * size[1] * (double)storage[kind].bytes)
+            return fail(e, "%s: tensor %s: a shape of one or two sizes and data_offsets that fit it were expected, found "
+                "%.*s and %.*s", path, name, SHOWN(shape), SHOWN(place));
         TRY(add_tensor(e, t, name, kind, (size_t)size[0], (size_t)size[1], 8 + header.n + (size_t)offset[0]));
     }
     return 0;
@@ -2440,8 +2439,22 @@ static void set_key(Config *c, size_t k, double x) {
     if (shape_keys[k].kind == REAL) *(float *)at = narrow(x); else *(size_t *)at = (size_t)x;
 }
 
-/* What is missing has its default; then what is there must fit together. */
-static int check_config(Env *e, const char *path, Config *c) {
+/* The fields of config.json, or of a GGUF file, as far as there are any: what is missing keeps its default. Then all must
+ * fit together. */
+static int read_shape(Env *e, const char *path, Span fields, int gguf, Config *c) {
+    const char *stop_key = gguf ? "tokenizer.ggml.eos_token_id" : "eos_token_id";
+    const Span rope = json_get(fields, "rope_parameters"), stop = json_get(fields, stop_key);  /* transformers 5: theta */
+    const int dense = c->E == 1;
+    double x, end = EOS;
+    for (size_t k = 0; k < COUNT(shape_keys); k++) {
+        const char *key = gguf ? shape_keys[k].gguf : shape_keys[k].hf;
+        if (shape_keys[k].kind == MIXTURE && dense) continue;
+        x = get_key(c, k);
+        TRY(json_field(e, path, json_get(rope, key).n ? rope : fields, key, shape_keys[k].low, shape_keys[k].high,
+            shape_keys[k].kind != REAL, &x));
+        set_key(c, k, x);
+    }
+    if (gguf && !c->E) c->E = c->top = 1;
     if (!c->K) c->K = c->Q;
     if (!c->D && c->Q) c->D = c->H / c->Q;
     for (size_t k = 0; k < COUNT(shape_keys); k++)
@@ -2451,31 +2464,20 @@ static int check_config(Env *e, const char *path, Config *c) {
         return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
     if (c->D % 2) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
     if (c->top > c->E) return fail(e, "%s, field \"num_experts_per_tok\": 1 to %zu was expected, found %zu", path, c->E, c->top);
+    size_t at = 0;
+    if (stop.n && stop.s[0] == '[') {
+        for (Member m; json_next(stop, &at, &m) && c->n_stops < COUNT(c->stops);)
+            if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
+    } else TRY(json_field(e, path, fields, stop_key, 0, (double)c->V - 1, 1, &end));
+    if (c->n_stops == 0) c->stops[c->n_stops++] = (int)end;
     return 0;
-}
-
-/* The fields of config.json, or of a GGUF file: what is missing keeps its default. */
-static int read_shape(Env *e, const char *path, Span fields, int gguf, Config *c) {
-    const Span rope = json_get(fields, "rope_parameters");   /* transformers 5 has theta here */
-    const int dense = c->E == 1;
-    for (size_t k = 0; k < COUNT(shape_keys); k++) {
-        const char *key = gguf ? shape_keys[k].gguf : shape_keys[k].hf;
-        double x = get_key(c, k);
-        if (shape_keys[k].kind == MIXTURE && dense) continue;
-        TRY(json_field(e, path, json_get(rope, key).n ? rope : fields, key, shape_keys[k].low, shape_keys[k].high,
-            shape_keys[k].kind != REAL, &x));
-        set_key(c, k, x);
-    }
-    if (gguf && !c->E) c->E = c->top = 1;
-    return check_config(e, path, c);
 }
 
 /* config.json, as transformers reads it: what is missing has its default there. */
 static int read_config(Env *e, const char *path, Config *c) {
     Span text;
     TRY(read_json(e, path, &text));
-    const Span type = json_get(text, "model_type"), stop = json_get(text, "eos_token_id");
-    const Span rope = json_get(text, "rope_parameters");
+    const Span type = json_get(text, "model_type"), rope = json_get(text, "rope_parameters");
     const int mixtral = same(type, "\"mixtral\"");
     if (!mixtral && !same(type, "\"llama\""))
         return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
@@ -2486,15 +2488,9 @@ static int read_config(Env *e, const char *path, Config *c) {
     if (json_get(text, "hidden_act").n) TRY(expect_field(e, path, text, "hidden_act", "\"silu\""));
     if (json_get(rope, "rope_type").n) TRY(expect_field(e, path, rope, "rope_type", "\"default\""));
     TRY(refuse_fields(e, path, text, NAMES("rope_scaling", "attention_bias", "mlp_bias", "quantization_config")));
-    double window = (double)c->ctx, end = EOS, x;
+    double window = (double)c->ctx;
     TRY(json_field(e, path, text, "sliding_window", 1, 1 << 24, 1, &window));
     if (window < (double)c->ctx) c->ctx = (size_t)window;    /* up to there the window changes nothing */
-    size_t at = 0;
-    if (stop.n && stop.s[0] == '[') {
-        for (Member m; json_next(stop, &at, &m) && c->n_stops < COUNT(c->stops);)
-            if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
-    } else TRY(json_field(e, path, text, "eos_token_id", 0, (double)c->V - 1, 1, &end));
-    if (c->n_stops == 0) c->stops[c->n_stops++] = (int)end;
     return 0;
 }
 
@@ -2531,7 +2527,7 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     }
     if (c->H % c->Q)
         return fail(e, "%s, field n_heads: dim %zu and heads %zu do not fit together", path, c->H, c->Q);
-    TRY(check_config(e, path, c));
+    TRY(read_shape(e, path, (Span){ NULL, 0 }, 0, c));
     TRY(shape_model(e, m));
     at = version ? 256 : 28;
     for (const char *const *kind = orders[version > 0]; *kind; kind++) {
@@ -2586,7 +2582,7 @@ static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
 }
 
 static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
-    double align = 32, stop = EOS, turned;
+    double align = 32, turned;
     Buf fields = { 0 };
     Span rest, again;
     t->path = path; t->neighbours = t->gguf = 1;
@@ -2605,8 +2601,6 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     *c = (Config){ .V = x ? x->rows : 0, .tied = !find_tensor(t, "output.weight"), .ctx = 2048, .eps = 1e-5f,
         .theta = 1e4f, .aux = 0.001f };
     TRY(read_shape(e, path, all, 1, c));
-    TRY(json_field(e, path, all, "tokenizer.ggml.eos_token_id", 0, (double)c->V - 1, 1, &stop));
-    c->stops[c->n_stops++] = (int)stop;
     TRY(json_field(e, path, all, "llama.rope.dimension_count", (double)c->D, (double)c->D, 1, &turned));
     drop(e, fields.s);
     return 0;
