@@ -2734,25 +2734,23 @@ typedef struct { const char *given, *path, *adapter, *tokenizer, **shard; size_t
 /* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
 static int list_shards(Env *e, Source *s) {
     const char *index = join(e, s->path, "/", "model.safetensors.index.json");
-    Names seen = { 0 };
     Span text;
     TRY(room(e, &s->shard, 0, &s->cap, sizeof *s->shard));
     s->shard[0] = "model.safetensors";
     if (!index || !is_file(index)) { s->shards = 1; return e->error[0] ? -1 : 0; }
     TRY(read_json(e, index, &text));
     text = json_get(text, "weight_map");
-    size_t at = 0;
+    size_t at = 0, k;
     for (Member m; json_next(text, &at, &m);) {
         Buf name = { 0 };
-        if (m.value.s[0] != '"')
-            return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
-        if (seen_before(e, &seen, m.value) > 0) continue;
-        put_unquoted(e, &name, m.value);
         put_text(e, &name, "");
+        if (m.value.s[0] == '"') put_unquoted(e, &name, m.value);
         if (e->error[0]) return -1;
         if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
             return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index,
                 SHOWN(m.key), SHOWN(m.value));
+        for (k = 0; k < s->shards && strcmp(s->shard[k], name.s); k++) ;
+        if (k < s->shards) { drop(e, name.s); continue; }
         TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
         s->shard[s->shards++] = name.s;
     }
