@@ -1481,11 +1481,11 @@ static int write_whole(Env *e, Out *o, Buf *b) {
 enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };           /* ids where a file does not say otherwise */
 enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };       /* kinds, as SentencePiece and GGUF number them */
 
+typedef struct { Span text; float score; int kind; } Piece;
+
 typedef struct {
     size_t n, cap;               /* number of pieces */
-    Span *piece;                 /* [n] */
-    float *score;                /* [n] */
-    unsigned char *kind;         /* [n] */
+    Piece *piece;                /* [n] */
     Names ids;                   /* of pieces: id + 1 */
     Names ranks;                 /* of pairs of ids: rank among the merges, from 1; empty where scores decide */
     int byte[256];               /* [b] id of the byte b */
@@ -1499,23 +1499,21 @@ static uint64_t pair_key(int a, int b) { return (uint64_t)(uint32_t)a << 32 | (u
 /* The id of a piece of text, or with `mark` of a mark; -1 for none. */
 static int find_piece(const Tokenizer *t, const char *s, size_t n, int mark) {
     size_t id = find_number(&t->ids, hash(s, n));
-    if (!id || id > t->n || !equal(t->piece[id - 1], (Span){ s, n })) return -1;
-    return mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
+    if (!id || id > t->n || !equal(t->piece[id - 1].text, (Span){ s, n })) return -1;
+    return mark == (t->piece[id - 1].kind != NORMAL) ? (int)id - 1 : -1;
 }
 
-static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
-    size_t cap = t->cap, again = t->cap;
-    TRY(room(e, &t->piece, t->n, &cap, sizeof *t->piece));
-    TRY(room(e, &t->score, t->n, &again, sizeof *t->score));
-    TRY(room(e, &t->kind, t->n, &t->cap, sizeof *t->kind));
-    t->piece[t->n] = piece; t->score[t->n] = score; t->kind[t->n] = (unsigned char)kind;
+static int add_piece(Env *e, Tokenizer *t, Span text, float score, int kind) {
+    TRY(room(e, &t->piece, t->n, &t->cap, sizeof *t->piece));
+    Piece *p = &t->piece[t->n];
+    *p = (Piece){ text, score, kind };
     if (kind == BYTE) {
         char name[8];
-        unsigned b = piece.n == 6 ? hex4(piece.s + 1) & 0xff : 0;          /* of "0x0A" the last two digits remain */
+        unsigned b = text.n == 6 ? hex4(text.s + 1) & 0xff : 0;            /* of "0x0A" the last two digits remain */
         snprintf(name, sizeof name, "<0x%02X>", b);
-        if (same(piece, name)) t->byte[b] = (int)t->n; else t->kind[t->n] = UNUSED;
+        if (same(text, name)) t->byte[b] = (int)t->n; else p->kind = UNUSED;
     } else {
-        size_t *id = number_for(e, &t->ids, hash(piece.s, piece.n));
+        size_t *id = number_for(e, &t->ids, hash(text.s, text.n));
         if (!id) return -1;
         if (!*id) *id = t->n + 1;                            /* of doubles the first counts */
     }
@@ -1526,10 +1524,9 @@ static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
 /* A text of a file that writes U+2581 for a space, with spaces, in place: its length. */
 static size_t with_spaces(char *s, size_t n) {
     size_t to = 0;
-    for (size_t i = 0; i < n; i++) {
-        int space = n - i >= 3 && memcmp(s + i, "\xe2\x96\x81", 3) == 0;
+    for (size_t i = 0, space; i < n; i += space ? 3 : 1) {
+        space = n - i >= 3 && memcmp(s + i, "\xe2\x96\x81", 3) == 0;
         s[to++] = space ? ' ' : s[i];
-        i += space ? 2 : 0;
     }
     return to;
 }
@@ -1541,17 +1538,15 @@ static int add_escaped(Env *e, Tokenizer *t, Span piece, float score, int kind) 
 }
 
 static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
-    if (text.n < 4) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
-    for (size_t at = 4; at < text.n;) {
+    if (!pass(&text, 4)) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
+    while (text.n) {
         int kind = t->n == 0 ? UNKNOWN_MARK : t->n < BYTES ? MARK : t->n < PIECES ? BYTE : NORMAL;
-        if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8)
-            return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)",
-                path, t->n);
-        Span piece = { text.s + at + 8, le32(text.s + at + 4) };
+        const char *head = pass(&text, 8), *s = head ? pass(&text, le32(head + 4)) : NULL;
+        if (!s) return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)",
+            path, t->n);
+        Span piece = { s, le32(head + 4) };
         if (t->n > 2 && piece.n == 0) return fail(e, "%s: piece %zu: is empty", path, t->n);
-        float score = le_float(text.s + at);
-        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, score, kind));           /* "\n<s>\n" in the file */
-        at += 8 + piece.n;
+        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, le_float(head), kind));  /* "\n<s>\n" in the file */
     }
     return 0;
 }
@@ -1559,12 +1554,13 @@ static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
 /* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number of seven bits a byte (type 0), 8
  * bytes (1), a length and bytes (2), or 4 bytes (5). The next field's number; 0 at the end, -1 where it is damaged. */
 static int varint(Span *m, uint64_t *x) {
-    int shift = 0, c = 128;
-    for (*x = 0; m->n && shift < 64 && c >= 128; shift += 7, m->s++, m->n--) {
-        c = (unsigned char)*m->s;
-        *x |= (uint64_t)(c & 127) << shift;
+    const char *c;
+    int shift = 0;
+    for (*x = 0; shift < 64 && (c = pass(m, 1)); shift += 7) {
+        *x |= (uint64_t)(*c & 127) << shift;
+        if (!(*c & 128)) return 0;
     }
-    return c < 128 ? 0 : -1;
+    return -1;
 }
 
 static int next_field(Span *m, uint64_t *x, Span *part) {
@@ -1573,11 +1569,10 @@ static int next_field(Span *m, uint64_t *x, Span *part) {
     TRY(varint(m, &key));
     int type = key & 7;
     if (type == 0 || type == 2) TRY(varint(m, x));
-    uint64_t n = type == 0 ? 0 : type == 1 ? 8 : type == 2 ? *x : type == 5 ? 4 : UINT64_MAX;
-    if (n > m->n || key < 8 || key >> 3 > 1u << 28) return -1;
-    if (type == 5) *x = le32(m->s);
-    *part = (Span){ m->s, (size_t)n };
-    m->s += n; m->n -= (size_t)n;
+    const uint64_t n = type == 0 ? 0 : type == 1 ? 8 : type == 2 ? *x : type == 5 ? 4 : UINT64_MAX;
+    *part = (Span){ pass(m, n), (size_t)n };
+    if (!part->s || key < 8 || key >> 3 > 1u << 28) return -1;
+    if (type == 5) *x = le32(part->s);
     return (int)(key >> 3);
 }
 
@@ -1626,31 +1621,26 @@ static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
 static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
     Buf text = {0};
     size_t rank = 1, at = 0;
-    for (Member m, part; json_next(merges, &at, &m); rank++) {
-        Span side[2] = { { NULL, 0 }, { NULL, 0 } };
-        const char *gap = m.value.s[0] == '"' ? memchr(m.value.s, ' ', m.value.n) : NULL;
+    for (Member m, side; json_next(merges, &at, &m); rank++, text.n = 0) {
         size_t inner = 0, *r;
-        int id[2];
-        if (gap) {                                           /* the space, never escaped, ends and begins a text */
-            side[0] = (Span){ m.value.s, (size_t)(gap - m.value.s) + 1 };
-            side[1] = (Span){ gap, m.value.n - side[0].n + 1 };
+        if (m.value.s[0] == '"') put_unquoted(e, &text, m.value);
+        while (json_next(m.value, &inner, &side) && side.value.s[0] == '"') {
+            if (text.n) put_text(e, &text, " ");
+            put_unquoted(e, &text, side.value);
         }
-        for (size_t k = 0; k < 2 && json_next(m.value, &inner, &part); k++) side[k] = part.value;
-        text.n = 0;
-        put_text(e, &text, "");
-        for (size_t k = 0; k < 2; k++) {
-            size_t from = text.n;
-            if (side[k].n && (gap || side[k].s[0] == '"')) put_unquoted(e, &text, side[k]);
-            if (e->error[0]) return -1;
-            text.n = from + with_spaces(text.s + from, text.n - from);
-            id[k] = find_piece(t, text.s + from, text.n - from, 0);
-        }
-        int joint = find_piece(t, text.s, text.n, 0);
-        if (id[0] < 0 || id[1] < 0 || joint < 0)
+        put_text(e, &text, " ");                             /* behind one side and the other; within them none stands */
+        if (e->error[0]) return -1;
+        char *right = (char *)memchr(text.s, ' ', text.n) + 1;
+        const size_t left = with_spaces(text.s, (size_t)(right - text.s) - 1);
+        const size_t more = with_spaces(right, right < text.s + text.n ? (size_t)(text.s + text.n - right) - 1 : 0);
+        const int a = find_piece(t, text.s, left, 0), b = find_piece(t, right, more, 0);
+        memmove(text.s + left, right, more);
+        const int joint = find_piece(t, text.s, left + more, 0);
+        if (a < 0 || b < 0 || joint < 0)
             return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
-        if (!(r = number_for(e, &t->ranks, pair_key(id[0], id[1])))) return -1;
+        if (!(r = number_for(e, &t->ranks, pair_key(a, b)))) return -1;
         if (!*r) *r = rank;
-        if (t->score[joint] == 0) t->score[joint] = -(float)rank;
+        if (t->piece[joint].score == 0) t->piece[joint].score = -(float)rank;
     }
     return rank > 1 ? 0 : fail(e, "%s, field \"model.merges\": is empty", path);
 }
@@ -1658,8 +1648,7 @@ static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
 static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t) {
     TRY(json_check(e, json, path, 0));
     Span model = json_get(json, "model"), list[2] = { json_get(model, "vocab"), json_get(json, "added_tokens") };
-    Span *quoted;                                            /* [n] the pieces as they stand in the file */
-    unsigned char *kind;
+    Piece *piece;                                            /* [n] quoted, as they stand in the file; kind 0: none */
     Buf text = {0};
     Member m;
     size_t n = 0;
@@ -1670,24 +1659,22 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
     TRY(check_steps(e, path, json_get(json, "normalizer"), t));
     TRY(check_steps(e, path, json_get(json, "pre_tokenizer"), t));
     for (int i = 0; i < 2; i++) for (size_t at = 0; json_next(list[i], &at, &m);) n++;
-    NEW(quoted, n);
-    NEW(kind, n);
+    NEW(piece, n);
     for (int i = 0; i < 2; i++) for (size_t at = 0; json_next(list[i], &at, &m);) {
-        Span name = { m.key.s - 1, m.key.n + 2 }, id = m.value;
-        double x = -1;
-        if (i) { name = json_get(m.value, "content"); id = json_get(m.value, "id"); }
-        if (name.n < 3 || name.s[0] != '"' || !json_number(id, &x) || !(x >= 0 && x < (double)n) || x != (double)(int)x)
+        Span name = i ? json_get(m.value, "content") : (Span){ m.key.s - 1, m.key.n + 2 };
+        Span id = i ? json_get(m.value, "id") : m.value;
+        double x;
+        if (name.n < 3 || name.s[0] != '"' || !number_in(id, 0, (double)n - 1, 1, &x))
             return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(name),
                 SHOWN(id));
-        quoted[(int)x] = name;
-        kind[(int)x] = !i ? (name.n == 8 && memcmp(name.s, "\"<0x", 4) == 0 ? BYTE : NORMAL)
+        piece[(size_t)x] = (Piece){ name, 0, !i ? (name.n == 8 && memcmp(name.s, "\"<0x", 4) == 0 ? BYTE : NORMAL)
             : equal(name, json_get(model, "unk_token")) ? UNKNOWN_MARK
-            : same(json_get(m.value, "special"), "true") ? MARK : ADDED;
+            : same(json_get(m.value, "special"), "true") ? MARK : ADDED };
     }
-    while (n && !kind[n - 1]) n--;                           /* added ones are often in the vocabulary too */
+    while (n && !piece[n - 1].kind) n--;                     /* added ones are often in the vocabulary too */
     for (size_t i = 0; i < n; i++, text.n = 0) {
-        if (kind[i]) put_unquoted(e, &text, quoted[i]);
-        TRY(add_escaped(e, t, whole(&text), 0, kind[i] ? kind[i] : UNUSED));
+        if (piece[i].kind) put_unquoted(e, &text, piece[i].text);
+        TRY(add_escaped(e, t, whole(&text), 0, piece[i].kind ? piece[i].kind : UNUSED));
     }
     return read_merges(e, path, json_get(model, "merges"), t);
 }
@@ -1727,7 +1714,7 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
         if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as "
             "Llama's and Mistral's, was expected", path, t->n, i);
     for (size_t i = 0; i < t->n; i++)
-        if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
+        if (!(t->piece[i].score > -1e30f && t->piece[i].score < 1e30f))
             return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
     return 0;
 }
@@ -1735,7 +1722,7 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
 /* Checkpoints of transformers may have a few rows more than pieces (padding to a round number, or pieces that only
  * added_tokens.json names): such ids are no piece. Or they have none for marks that were added and are never used. */
 static int fit_tokenizer(Env *e, Tokenizer *t, size_t V) {
-    while (t->n > V && t->kind[t->n - 1] != NORMAL && t->kind[t->n - 1] != BYTE) t->n--;
+    while (t->n > V && t->piece[t->n - 1].kind != NORMAL && t->piece[t->n - 1].kind != BYTE) t->n--;
     if (t->format && strcmp(t->format, "tokenizer.bin"))
         while (t->n < V && V - t->n <= 64) TRY(add_piece(e, t, span(""), 0, UNUSED));
     return 0;
@@ -1781,7 +1768,7 @@ static void offer(Spelling *x, size_t i) {
     Merge m = { 0, i, x->n[i] + x->n[right] };
     int id = find_piece(t, x->s + i, m.n, 0);
     if (id < 0) return;
-    m.score = t->score[id];
+    m.score = t->piece[id].score;
     if (t->ranks.n) {
         size_t rank = find_number(&t->ranks, pair_key(find_piece(t, x->s + i, x->n[i], 0),
             find_piece(t, x->s + right, x->n[right], 0)));
@@ -1834,17 +1821,19 @@ static void put_escaped(Env *e, Buf *b, Span s) {
     for (; s.n; s.s++, s.n--) if (*s.s == ' ') put(e, b, "\xe2\x96\x81", 3); else put(e, b, s.s, 1);
 }
 
-static int by_score(const void *a, const void *b) { return before(*(const Merge *)a, *(const Merge *)b) ? -1 : 1; }
-
 /* What transformers reads: for merges every cut of a piece into two others, best piece first; then merging by rank is
  * merging by score. */
-static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
+static int put_merges(Env *e, Buf *b, const Tokenizer *t) {
     Buf text = {0};
     const char *gap = "\n";
-    for (size_t i = 0; i < t->n; i++) {
-        Span p = t->piece[order[i].at];
+    size_t waiting = 0;
+    Merge *heap;
+    NEW(heap, t->n);
+    for (size_t i = 0; i < t->n; i++)
+        if (t->piece[i].kind == NORMAL) heap_push(heap, &waiting, (Merge){ t->piece[i].score, i, 0 });
+    while (waiting) {
+        Span p = t->piece[heap_pop(heap, &waiting).at].text;
         uint32_t c;
-        if (t->kind[order[i].at] != NORMAL) continue;
         for (size_t k = utf8(p.s, p.n, &c); k < p.n; k += utf8(p.s + k, p.n - k, &c)) {
             if (find_piece(t, p.s, k, 0) < 0 || find_piece(t, p.s + k, p.n - k, 0) < 0) continue;
             text.n = 0;
@@ -1855,24 +1844,22 @@ static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
             gap = ",\n";
         }
     }
+    return 0;
 }
 
 static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     const Block *mark = e->blocks;
     const char *gap = "";
     Buf b = {0}, text = {0};
-    Span first = t->piece[BOS];
-    Merge *order;
-    NEW(order, t->n);
+    Span first = t->piece[BOS].text;
     put_json(e, &b, "{'version':'1.0','truncation':null,'padding':null,'added_tokens':[");
     for (size_t i = 0; i < t->n; i++) {
-        order[i] = (Merge){ t->score[i], i, 0 };
-        if (t->kind[i] == NORMAL || t->kind[i] == BYTE || t->piece[i].n == 0) continue;
+        const Piece *p = &t->piece[i];
+        if (p->kind == NORMAL || p->kind == BYTE || p->text.n == 0) continue;
         put_json(e, &b, "%s\n{'id':%u,'content':%q,'single_word':false,'lstrip':false,'rstrip':false,"
-            "'normalized':false,'special':%s}", gap, i, t->piece[i], t->kind[i] == ADDED ? "false" : "true");
+            "'normalized':false,'special':%s}", gap, i, p->text, p->kind == ADDED ? "false" : "true");
         gap = ",";
     }
-    qsort(order, t->n, sizeof *order, by_score);
     put_json(e, &b, "],\n'normalizer':{'type':'Sequence','normalizers':[%s{'type':'Replace','pattern':{'String':' '},"
         "'content':'\xe2\x96\x81'}]},\n'pre_tokenizer':null,\n",
         t->no_prefix ? "" : "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},");
@@ -1884,14 +1871,14 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
         "'content':' '},{'type':'ByteFallback'},{'type':'Fuse'}%s]},\n",
         t->no_prefix ? "" : ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
     put_json(e, &b, "'model':{'type':'BPE','dropout':null,'unk_token':%q,'continuing_subword_prefix':null,"
-        "'end_of_word_suffix':null,'fuse_unk':true,'byte_fallback':true,'vocab':{", t->piece[UNKNOWN]);
+        "'end_of_word_suffix':null,'fuse_unk':true,'byte_fallback':true,'vocab':{", t->piece[UNKNOWN].text);
     for (size_t i = 0; i < t->n; i++) {
         text.n = 0;
-        put_escaped(e, &text, t->piece[i]);
+        put_escaped(e, &text, t->piece[i].text);
         if (!i || text.n) put_json(e, &b, "%s%q:%u", i ? ",\n" : "\n", whole(&text), i);
     }
     put_text(e, &b, "},\"merges\":[");
-    put_merges(e, &b, t, order);
+    TRY(put_merges(e, &b, t));
     put_text(e, &b, "]}}\n");
     TRY(save_file(e, path, whole(&b)));
     release(e, mark);
@@ -1908,7 +1895,7 @@ static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, in
     Buf b = {0};
     put_json(e, &b, "{'tokenizer_class':'PreTrainedTokenizerFast','bos_token':%q,'eos_token':%q,'unk_token':%q,"
         "'clean_up_tokenization_spaces':false,'model_max_length':%u,'model_input_names':['input_ids',"
-        "'attention_mask']}\n", t->piece[BOS], t->piece[end], t->piece[UNKNOWN], context);
+        "'attention_mask']}\n", t->piece[BOS].text, t->piece[end].text, t->piece[UNKNOWN].text, context);
     for (size_t i = 0; i < COUNT(tokenizer_files); i++) {
         const char *name = tokenizer_files[i], *to = join(e, dir, "/", name);
         const char *source = siblings ? join(e, folder, name, "") : "";
@@ -1925,10 +1912,10 @@ static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, in
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
     size_t from = b->n;
     for (size_t i = 0; i < n; i++) {
-        int id = ids[i], kind = id < 0 || (size_t)id >= t->n ? MARK : t->kind[id];
-        char byte = (char)(kind == BYTE ? hex4(t->piece[id].s + 1) & 0xff : 0);
+        int id = ids[i], kind = id < 0 || (size_t)id >= t->n ? MARK : t->piece[id].kind;
+        char byte = (char)(kind == BYTE ? hex4(t->piece[id].text.s + 1) & 0xff : 0);
         if (kind == BYTE) put(e, b, &byte, 1);
-        else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].s, t->piece[id].n);
+        else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].text.s, t->piece[id].text.n);
     }
     if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ')
         memmove(b->s + from, b->s + from + 1, b->n-- - from);
@@ -3002,13 +2989,13 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     put_field(e, &b, "tokenizer.ggml.model", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
     put_field(e, &b, "tokenizer.ggml.tokens", GGUF_TEXT, t->n);
     for (size_t i = 0; i < t->n; i++, text.n = 0) {
-        put_escaped(e, &text, t->piece[i]);
+        put_escaped(e, &text, t->piece[i].text);
         put_counted(e, &b, whole(&text));
     }
     put_field(e, &b, "tokenizer.ggml.scores", 6, t->n);
-    for (size_t i = 0; i < t->n; i++) put_le(e, &b, bits32(t->score[i]), 4);
+    for (size_t i = 0; i < t->n; i++) put_le(e, &b, bits32(t->piece[i].score), 4);
     put_field(e, &b, "tokenizer.ggml.token_type", 5, t->n);
-    for (size_t i = 0; i < t->n; i++) put_le(e, &b, t->kind[i], 4);
+    for (size_t i = 0; i < t->n; i++) put_le(e, &b, (uint64_t)t->piece[i].kind, 4);
     put_field(e, &b, "tokenizer.ggml.add_space_prefix", 7, 0); put(e, &b, t->no_prefix ? "\0" : "\1", 1);
     return save_tensors(e, path, c, m->all, m->n_all, type, &b);
 }
@@ -7337,7 +7324,7 @@ static int show_mask(Env *e, const Call *c, const Tuning *t) {
     TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
     for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
         put_format(e, &w.b, "%zu\t%zu\t%d\t%d\t", x->record, k, x->id[k], k >= x->from);
-        put_json(e, &w.b, "%q\n", w.m.t.piece[x->id[k]]);
+        put_json(e, &w.b, "%q\n", w.m.t.piece[x->id[k]].text);
     }
     return save_file(e, c->value[O_output], whole(&w.b));
 }
