@@ -1735,7 +1735,7 @@ typedef struct { float score; size_t at, n; } Merge;         /* score: of the jo
 typedef struct {
     const Tokenizer *t;
     char *s;                     /* [bytes] the text */
-    size_t bytes, *n, *left;     /* [bytes] of the symbol that begins there: its length (0: none), its left neighbour */
+    size_t bytes, *n;            /* [bytes] of the symbol that begins there: its length (0: none) */
     Merge *heap;
     size_t waiting;
 } Spelling;
@@ -1786,24 +1786,20 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
     const Block *mark = e->blocks;
     NEW(x.s, x.bytes + 1);
     NEW(x.n, x.bytes + 1);
-    NEW(x.left, x.bytes + 1);
     NEW(x.heap, x.bytes * 3 + 1);
     if (space) x.s[0] = ' ';
     if (text.n) memcpy(x.s + space, text.s, text.n);
-    for (size_t i = 0, last = 0; i < x.bytes; last = i, i += x.n[i]) {
-        uint32_t c;
-        x.n[i] = utf8(x.s + i, x.bytes - i, &c);
-        x.left[i] = last;
-    }
+    uint32_t c;
+    for (size_t i = 0; i < x.bytes; i += x.n[i]) x.n[i] = utf8(x.s + i, x.bytes - i, &c);
     for (size_t i = 0; i < x.bytes; i += x.n[i]) offer(&x, i);
     while (x.waiting) {
         Merge m = heap_pop(x.heap, &x.waiting);
-        size_t right = m.at + x.n[m.at];
+        size_t right = m.at + x.n[m.at], left = m.at;
         if (x.n[m.at] == 0 || right == x.bytes || x.n[m.at] + x.n[right] != m.n) continue;
         x.n[m.at] = m.n;
         x.n[right] = 0;
-        if (m.at + m.n < x.bytes) x.left[m.at + m.n] = m.at;
-        if (m.at) offer(&x, x.left[m.at]);
+        while (left && !x.n[--left]) ;                       /* no symbol is longer than a piece */
+        if (m.at) offer(&x, left);
         offer(&x, m.at);
     }
     *n = 0;
