@@ -2328,17 +2328,15 @@ static void read_row(const Param *p, size_t r, size_t k, size_t n, float *x) {
 /* Reads a parameter's numbers, which must be finite, into `w` if that is not NULL. */
 static int check_finite(Env *e, const Param *p, float *w) {
     size_t bad = SIZE_MAX;                                   /* the place of the first number that is not finite */
-    PARALLEL(p->rows * p->cols) for (long r = 0; r < (long)p->rows; r++) {
-        size_t here = SIZE_MAX;
+    PRAGMA(omp parallel for schedule(static) reduction(min : bad) if (p->rows * p->cols > 20000))
+    for (long r = 0; r < (long)p->rows; r++) {
         float part[32];
         for (size_t k = 0; k < p->cols; k += 32) {
             size_t n = p->cols - k < 32 ? p->cols - k : 32, at = (size_t)r * p->cols + k;
             float *x = w ? w + at : part;
             read_row(p, (size_t)r, k, n, x);
-            for (size_t i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && here == SIZE_MAX) here = at + i;
+            for (size_t i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && at + i < bad) bad = at + i;
         }
-        PRAGMA(omp critical)
-        if (here < bad) bad = here;
     }
     return bad == SIZE_MAX ? 0 : fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", p->t.path, p->name,
         bad / p->cols, bad % p->cols);
