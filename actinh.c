@@ -1371,15 +1371,15 @@ static const unsigned char gguf_bytes[] = { 1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8,
                               /* u8 i8 u16 i16 u32 i32 f32 bool, of a text its length, of an array its head, u64 i64 f64 */
 
 /* The next n bytes, which are passed; NULL where there are fewer. */
-static const char *pass(Span *rest, uint64_t n) {
+static const char *next_bytes(Span *rest, uint64_t n) {
     const char *at = rest->s;
     if (n > rest->n) return NULL;
     rest->s += n; rest->n -= (size_t)n;
     return at;
 }
 
-static int pass_text(Span *rest, Span *text) {
-    const char *n = pass(rest, 8), *at = n ? pass(rest, le64(n)) : NULL;
+static int next_text(Span *rest, Span *text) {
+    const char *n = next_bytes(rest, 8), *at = n ? next_bytes(rest, le64(n)) : NULL;
     *text = (Span){ at, at ? (size_t)le64(n) : 0 };
     return at ? 0 : -1;
 }
@@ -1387,10 +1387,10 @@ static int pass_text(Span *rest, Span *text) {
 /* Puts the next value as JSON: -1 where it passes the end, or is of an unknown type. */
 static int put_gguf(Env *e, Buf *b, Span *rest, uint32_t type, int in_array) {
     const size_t bytes = type < COUNT(gguf_bytes) && !(type == GGUF_ARRAY && in_array) ? gguf_bytes[type] : 0;
-    const char *at = pass(rest, bytes);
+    const char *at = next_bytes(rest, bytes);
     if (!at || !bytes) return -1;
     if (type == GGUF_TEXT) {
-        const Span text = { pass(rest, le64(at)), (size_t)le64(at) };
+        const Span text = { next_bytes(rest, le64(at)), (size_t)le64(at) };
         if (!text.s) return -1;
         put_quoted(e, b, text);
     } else if (type == GGUF_ARRAY) {
@@ -1411,13 +1411,13 @@ static int put_gguf(Env *e, Buf *b, Span *rest, uint32_t type, int in_array) {
 
 /* A file's fields as a JSON object; behind them *rest begins, the tensors. */
 static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *rest) {
-    const char *head = pass(&file, 24);
+    const char *head = next_bytes(&file, 24);
     if (!head || memcmp(head, "GGUF", 4) || le32(head + 4) < 2 || le32(head + 4) > 3)
         return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
     put_text(e, json, "{");
     for (uint64_t i = 0; i < le64(head + 16); i++) {
         Span key;
-        const char *type = pass_text(&file, &key) < 0 ? NULL : pass(&file, 4);
+        const char *type = next_text(&file, &key) < 0 ? NULL : next_bytes(&file, 4);
         put_json(e, json, "%s%q:", i ? "," : "", key);
         if (!type || put_gguf(e, json, &file, le32(type), 0) < 0)
             return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(key));
@@ -1538,10 +1538,10 @@ static int add_escaped(Env *e, Tokenizer *t, Span piece, float score, int kind) 
 }
 
 static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
-    if (!pass(&text, 4)) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
+    if (!next_bytes(&text, 4)) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
     while (text.n) {
         int kind = t->n == 0 ? UNKNOWN_MARK : t->n < BYTES ? MARK : t->n < PIECES ? BYTE : NORMAL;
-        const char *head = pass(&text, 8), *s = head ? pass(&text, le32(head + 4)) : NULL;
+        const char *head = next_bytes(&text, 8), *s = head ? next_bytes(&text, le32(head + 4)) : NULL;
         if (!s) return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)",
             path, t->n);
         Span piece = { s, le32(head + 4) };
@@ -1556,7 +1556,7 @@ static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
 static int varint(Span *m, uint64_t *x) {
     const char *c;
     int shift = 0;
-    for (*x = 0; shift < 64 && (c = pass(m, 1)); shift += 7) {
+    for (*x = 0; shift < 64 && (c = next_bytes(m, 1)); shift += 7) {
         *x |= (uint64_t)(*c & 127) << shift;
         if (!(*c & 128)) return 0;
     }
@@ -1570,7 +1570,7 @@ static int next_field(Span *m, uint64_t *x, Span *part) {
     int type = key & 7;
     if (type == 0 || type == 2) TRY(varint(m, x));
     const uint64_t n = type == 0 ? 0 : type == 1 ? 8 : type == 2 ? *x : type == 5 ? 4 : UINT64_MAX;
-    *part = (Span){ pass(m, n), (size_t)n };
+    *part = (Span){ next_bytes(m, n), (size_t)n };
     if (!part->s || key < 8 || key >> 3 > 1u << 28) return -1;
     if (type == 5) *x = le32(part->s);
     return (int)(key >> 3);
@@ -2536,9 +2536,9 @@ static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
     for (uint64_t i = 0; i < le64(t->file.s + 8); i++) {
         Span text;
         char name[60], one[80];
-        const char *n = pass_text(rest, &text) < 0 ? NULL : pass(rest, 4);
+        const char *n = next_text(rest, &text) < 0 ? NULL : next_bytes(rest, 4);
         const size_t dims = n && le32(n) - 1 < 3 ? le32(n) : 0;
-        const char *size = dims ? pass(rest, 8 * dims) : NULL, *type = size ? pass(rest, 12) : NULL;
+        const char *size = dims ? next_bytes(rest, 8 * dims) : NULL, *type = size ? next_bytes(rest, 12) : NULL;
         if (!type || (dims == 3 && le64(size + 16) > 1024))
             return fail(e, "%s: list of tensors: %.*s: one to three sizes, a type and an offset were expected", t->path,
                 SHOWN(text));
