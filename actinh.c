@@ -1630,9 +1630,10 @@ static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
         }
         put_text(e, &text, " ");                             /* behind one side and the other; within them none stands */
         if (e->error[0]) return -1;
-        char *right = (char *)memchr(text.s, ' ', text.n) + 1;
-        const size_t left = with_spaces(text.s, (size_t)(right - text.s) - 1);
-        const size_t more = with_spaces(right, right < text.s + text.n ? (size_t)(text.s + text.n - right) - 1 : 0);
+        Span rest = whole(&text);
+        const size_t cut = upto(&rest, ' ').n, left = with_spaces(text.s, cut);
+        char *right = text.s + cut + 1;
+        const size_t more = with_spaces(right, rest.n ? rest.n - 1 : 0);
         const int a = find_piece(t, text.s, left, 0), b = find_piece(t, right, more, 0);
         memmove(text.s + left, right, more);
         const int joint = find_piece(t, text.s, left + more, 0);
@@ -2668,7 +2669,6 @@ static int load_adapter(Env *e, Model *m, const char *dir) {
     double rank = 8, alpha = 8;
     Span text;
     Table t = { 0 };
-    if (!path) return -1;
     TRY(read_json(e, path, &text));
     TRY(expect_field(e, path, text, "peft_type", "\"LORA\""));
     TRY(refuse_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
