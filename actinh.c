@@ -1336,60 +1336,66 @@ static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
 
 /* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; the fields:
  * a key (u64 length, bytes), u32 type, value each; then names, shapes, types and places of the tensors; then, aligned,
- * their numbers. An array is u32 type, u64 length, values. A Value is read from the front, like a stream. */
-enum { GGUF_TEXT = 8, GGUF_ARRAY = 9, GGUF_TYPES = 13 };         /* u8 i8 u16 i16 u32 i32 f32 bool .. u64 i64 f64 */
-static const unsigned char gguf_bytes[GGUF_TYPES] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
-typedef struct { uint32_t type; uint64_t n; const char *s, *end; } Value;          /* n values of a type from s on */
+ * their numbers. An array is u32 type, u64 length, values. What it says becomes JSON, and is then asked as any other. */
+enum { GGUF_FLOAT = 6, GGUF_TEXT = 8, GGUF_ARRAY, GGUF_DOUBLE = 12 };
+static const unsigned char gguf_bytes[] = { 1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8 };
+                              /* u8 i8 u16 i16 u32 i32 f32 bool, of a text its length, of an array its head, u64 i64 f64 */
 
-static int take_text(Value *v, Span *text) {
-    if (v->n == 0 || v->type != GGUF_TEXT || v->end - v->s < 8 || le64(v->s) > (uint64_t)(v->end - v->s - 8)) return 0;
-    *text = (Span){ v->s + 8, (size_t)le64(v->s) };
-    v->s = text->s + text->n;
-    v->n--;
-    return 1;
+/* The next n bytes, which are passed; NULL where there are fewer. */
+static const char *next_bytes(Span *rest, uint64_t n) {
+    const char *at = rest->s;
+    if (n > rest->n) return NULL;
+    rest->s += n; rest->n -= (size_t)n;
+    return at;
 }
 
-static int take_number(Value *v, double *x) {
-    size_t bytes = v->type < GGUF_TYPES ? gguf_bytes[v->type] : 0;
-    if (v->n == 0 || bytes == 0 || (size_t)(v->end - v->s) < bytes) return 0;
-    uint64_t u = 0, sign = (uint64_t)1 << (8 * bytes - 1);
-    for (size_t i = bytes; i-- > 0;) u = u << 8 | (unsigned char)v->s[i];
-    if (v->type == 6) *x = (double)le_float(v->s);
-    else if (v->type == 12) *x = from_bits64(u);
-    else if ((v->type == 11 || (v->type < 6 && v->type & 1)) && u & sign) *x = -(double)(sign - (u & (sign - 1)));
-    else *x = (double)u;
-    v->s += bytes;
-    v->n--;
-    return 1;
+static int next_text(Span *rest, Span *text) {
+    const char *n = next_bytes(rest, 8), *at = n ? next_bytes(rest, le64(n)) : NULL;
+    *text = (Span){ at, at ? (size_t)le64(n) : 0 };
+    return at ? 0 : -1;
 }
 
-/* One number of a type; -1 past the end. */
-static double take_one(Value *v, uint32_t type) {
-    double x = -1;
-    v->type = type; v->n = 1;
-    return take_number(v, &x) ? x : -1;
-}
-
-/* The value of a field: 1, or 0 where there is none. Without a key: where the tensors' names begin. */
-static int gguf_find(Env *e, const char *path, Span file, const char *key, Value *v) {
-    if (file.n < 24 || memcmp(file.s, "GGUF", 4) || le32(file.s + 4) < 2 || le32(file.s + 4) > 3)
-        return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
-    Span field = { NULL, 0 }, text;
-    *v = (Value){ .s = file.s + 24, .end = file.s + file.n };
-    for (uint64_t i = le64(file.s + 16); i-- > 0;) {
-        v->type = GGUF_TEXT; v->n = 1;
-        int good = take_text(v, &field);
-        double type = take_one(v, 4), n = 1, x;
-        if (type == GGUF_ARRAY) { type = take_one(v, 4); n = take_one(v, 10); }
-        good &= type >= 0 && n >= 0 && n < 9e15;
-        if (good) { v->type = (uint32_t)type; v->n = (uint64_t)n; }
-        if (good && key && same(field, key)) return 1;
-        while (good && v->n) good = v->type == GGUF_TEXT ? take_text(v, &text) : take_number(v, &x);
-        if (!good)
-            return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path,
-                SHOWN(field));
+/* Puts the next value as JSON: -1 where it passes the end, or is of an unknown type. */
+static int put_gguf(Env *e, Buf *b, Span *rest, uint32_t type, int in_array) {
+    const size_t bytes = type < COUNT(gguf_bytes) && !(type == GGUF_ARRAY && in_array) ? gguf_bytes[type] : 0;
+    const char *at = next_bytes(rest, bytes);
+    if (!at || !bytes) return -1;
+    if (type == GGUF_TEXT) {
+        const Span text = { next_bytes(rest, le64(at)), (size_t)le64(at) };
+        if (!text.s) return -1;
+        put_quoted(e, b, text);
+    } else if (type == GGUF_ARRAY) {
+        put_text(e, b, "[");
+        for (uint64_t i = 0; i < le64(at + 4); i++) {
+            put(e, b, ",", i > 0);
+            TRY(put_gguf(e, b, rest, le32(at), 1));
+        }
+        put_text(e, b, "]");
+    } else {
+        uint64_t u = 0;                                      /* below 0 nothing is expected; it becomes too large */
+        for (size_t i = bytes; i-- > 0;) u = u << 8 | (unsigned char)at[i];
+        const double x = type == GGUF_FLOAT ? (double)le_float(at) : type == GGUF_DOUBLE ? from_bits64(u) : (double)u;
+        put_format(e, b, x - x == 0 ? "%.17g" : "\"%g\"", x);
     }
-    return 0;
+    return e->error[0] ? -1 : 0;
+}
+
+/* A file's fields as a JSON object; behind them *rest begins, the tensors. */
+static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *rest) {
+    const char *head = next_bytes(&file, 24);
+    if (!head || memcmp(head, "GGUF", 4) || le32(head + 4) < 2 || le32(head + 4) > 3)
+        return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
+    put_text(e, json, "{");
+    for (uint64_t i = 0; i < le64(head + 16); i++) {
+        Span key;
+        const char *type = next_text(&file, &key) < 0 ? NULL : next_bytes(&file, 4);
+        put_json(e, json, "%s%q:", i ? "," : "", key);
+        if (!type || put_gguf(e, json, &file, le32(type), 0) < 0)
+            return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(key));
+    }
+    put_text(e, json, "}");
+    *rest = file;
+    return e->error[0] ? -1 : 0;
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
@@ -1446,11 +1452,11 @@ static int write_whole(Env *e, Out *o, Buf *b) {
 enum { UNKNOWN = 0, BOS = 1, EOS = 2, BYTES = 3, PIECES = 259 };           /* ids where a file does not say otherwise */
 enum { NORMAL = 1, UNKNOWN_MARK, MARK, ADDED, UNUSED, BYTE };       /* kinds, as SentencePiece and GGUF number them */
 
+typedef struct { Span text; float score; int kind; } Piece;
+
 typedef struct {
     size_t n, cap;               /* number of pieces */
-    Span *piece;                 /* [n] */
-    float *score;                /* [n] */
-    unsigned char *kind;         /* [n] */
+    Piece *piece;                /* [n] */
     Names ids;                   /* of pieces: id + 1 */
     Names ranks;                 /* of pairs of ids: rank among the merges, from 1; empty where scores decide */
     int byte[256];               /* [b] id of the byte b */
@@ -1464,23 +1470,21 @@ static uint64_t pair_key(int a, int b) { return (uint64_t)(uint32_t)a << 32 | (u
 /* The id of a piece of text, or with `mark` of a mark; -1 for none. */
 static int find_piece(const Tokenizer *t, const char *s, size_t n, int mark) {
     size_t id = find_number(&t->ids, hash(s, n));
-    if (!id || id > t->n || !equal(t->piece[id - 1], (Span){ s, n })) return -1;
-    return mark == (t->kind[id - 1] != NORMAL) ? (int)id - 1 : -1;
+    if (!id || id > t->n || !equal(t->piece[id - 1].text, (Span){ s, n })) return -1;
+    return mark == (t->piece[id - 1].kind != NORMAL) ? (int)id - 1 : -1;
 }
 
-static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
-    size_t cap = t->cap, again = t->cap;
-    TRY(room(e, &t->piece, t->n, &cap, sizeof *t->piece));
-    TRY(room(e, &t->score, t->n, &again, sizeof *t->score));
-    TRY(room(e, &t->kind, t->n, &t->cap, sizeof *t->kind));
-    t->piece[t->n] = piece; t->score[t->n] = score; t->kind[t->n] = (unsigned char)kind;
+static int add_piece(Env *e, Tokenizer *t, Span text, float score, int kind) {
+    TRY(room(e, &t->piece, t->n, &t->cap, sizeof *t->piece));
+    Piece *p = &t->piece[t->n];
+    *p = (Piece){ text, score, kind };
     if (kind == BYTE) {
         char name[8];
-        unsigned b = piece.n == 6 ? hex4(piece.s + 1) & 0xff : 0;          /* of "0x0A" the last two digits remain */
+        unsigned b = text.n == 6 ? hex4(text.s + 1) & 0xff : 0;            /* of "0x0A" the last two digits remain */
         snprintf(name, sizeof name, "<0x%02X>", b);
-        if (same(piece, name)) t->byte[b] = (int)t->n; else t->kind[t->n] = UNUSED;
+        if (same(text, name)) t->byte[b] = (int)t->n; else p->kind = UNUSED;
     } else {
-        size_t *id = number_for(e, &t->ids, hash(piece.s, piece.n));
+        size_t *id = number_for(e, &t->ids, hash(text.s, text.n));
         if (!id) return -1;
         if (!*id) *id = t->n + 1;                            /* of doubles the first counts */
     }
@@ -1491,10 +1495,9 @@ static int add_piece(Env *e, Tokenizer *t, Span piece, float score, int kind) {
 /* A text of a file that writes U+2581 for a space, with spaces, in place: its length. */
 static size_t with_spaces(char *s, size_t n) {
     size_t to = 0;
-    for (size_t i = 0; i < n; i++) {
-        int space = n - i >= 3 && memcmp(s + i, "\xe2\x96\x81", 3) == 0;
+    for (size_t i = 0, space; i < n; i += space ? 3 : 1) {
+        space = n - i >= 3 && memcmp(s + i, "\xe2\x96\x81", 3) == 0;
         s[to++] = space ? ' ' : s[i];
-        i += space ? 2 : 0;
     }
     return to;
 }
@@ -1506,17 +1509,15 @@ static int add_escaped(Env *e, Tokenizer *t, Span piece, float score, int kind) 
 }
 
 static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
-    if (text.n < 4) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
-    for (size_t at = 4; at < text.n;) {
+    if (!next_bytes(&text, 4)) return fail(e, "%s: not a tokenizer: %zu bytes are too few", path, text.n);
+    while (text.n) {
         int kind = t->n == 0 ? UNKNOWN_MARK : t->n < BYTES ? MARK : t->n < PIECES ? BYTE : NORMAL;
-        if (text.n - at < 8 || le32(text.s + at + 4) > text.n - at - 8)
-            return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)",
-                path, t->n);
-        Span piece = { text.s + at + 8, le32(text.s + at + 4) };
+        const char *head = next_bytes(&text, 8), *s = head ? next_bytes(&text, le32(head + 4)) : NULL;
+        if (!s) return fail(e, "%s: piece %zu: its length passes the end of the file (not a tokenizer.bin, or cut off)",
+            path, t->n);
+        Span piece = { s, le32(head + 4) };
         if (t->n > 2 && piece.n == 0) return fail(e, "%s: piece %zu: is empty", path, t->n);
-        float score = le_float(text.s + at);
-        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, score, kind));           /* "\n<s>\n" in the file */
-        at += 8 + piece.n;
+        TRY(add_piece(e, t, kind == MARK ? trim(piece) : piece, le_float(head), kind));  /* "\n<s>\n" in the file */
     }
     return 0;
 }
@@ -1524,12 +1525,13 @@ static int read_pieces(Env *e, const char *path, Span text, Tokenizer *t) {
 /* Protobuf: a message is a row of fields, each a key (number * 8 + type) and a number of seven bits a byte (type 0), 8
  * bytes (1), a length and bytes (2), or 4 bytes (5). The next field's number; 0 at the end, -1 where it is damaged. */
 static int varint(Span *m, uint64_t *x) {
-    int shift = 0, c = 128;
-    for (*x = 0; m->n && shift < 64 && c >= 128; shift += 7, m->s++, m->n--) {
-        c = (unsigned char)*m->s;
-        *x |= (uint64_t)(c & 127) << shift;
+    const char *c;
+    int shift = 0;
+    for (*x = 0; shift < 64 && (c = next_bytes(m, 1)); shift += 7) {
+        *x |= (uint64_t)(*c & 127) << shift;
+        if (!(*c & 128)) return 0;
     }
-    return c < 128 ? 0 : -1;
+    return -1;
 }
 
 static int next_field(Span *m, uint64_t *x, Span *part) {
@@ -1538,11 +1540,10 @@ static int next_field(Span *m, uint64_t *x, Span *part) {
     TRY(varint(m, &key));
     int type = key & 7;
     if (type == 0 || type == 2) TRY(varint(m, x));
-    uint64_t n = type == 0 ? 0 : type == 1 ? 8 : type == 2 ? *x : type == 5 ? 4 : UINT64_MAX;
-    if (n > m->n || key < 8 || key >> 3 > 1u << 28) return -1;
-    if (type == 5) *x = le32(m->s);
-    *part = (Span){ m->s, (size_t)n };
-    m->s += n; m->n -= (size_t)n;
+    const uint64_t n = type == 0 ? 0 : type == 1 ? 8 : type == 2 ? *x : type == 5 ? 4 : UINT64_MAX;
+    *part = (Span){ next_bytes(m, n), (size_t)n };
+    if (!part->s || key < 8 || key >> 3 > 1u << 28) return -1;
+    if (type == 5) *x = le32(part->s);
     return (int)(key >> 3);
 }
 
@@ -1591,31 +1592,27 @@ static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
 static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
     Buf text = {0};
     size_t rank = 1, at = 0;
-    for (Member m, part; json_next(merges, &at, &m); rank++) {
-        Span side[2] = { { NULL, 0 }, { NULL, 0 } };
-        const char *gap = m.value.s[0] == '"' ? memchr(m.value.s, ' ', m.value.n) : NULL;
+    for (Member m, side; json_next(merges, &at, &m); rank++, text.n = 0) {
         size_t inner = 0, *r;
-        int id[2];
-        if (gap) {                                           /* the space, never escaped, ends and begins a text */
-            side[0] = (Span){ m.value.s, (size_t)(gap - m.value.s) + 1 };
-            side[1] = (Span){ gap, m.value.n - side[0].n + 1 };
+        if (m.value.s[0] == '"') put_unquoted(e, &text, m.value);
+        while (json_next(m.value, &inner, &side) && side.value.s[0] == '"') {
+            if (text.n) put_text(e, &text, " ");
+            put_unquoted(e, &text, side.value);
         }
-        for (size_t k = 0; k < 2 && json_next(m.value, &inner, &part); k++) side[k] = part.value;
-        text.n = 0;
-        put_text(e, &text, "");
-        for (size_t k = 0; k < 2; k++) {
-            size_t from = text.n;
-            if (side[k].n && (gap || side[k].s[0] == '"')) put_unquoted(e, &text, side[k]);
-            if (e->error[0]) return -1;
-            text.n = from + with_spaces(text.s + from, text.n - from);
-            id[k] = find_piece(t, text.s + from, text.n - from, 0);
-        }
-        int joint = find_piece(t, text.s, text.n, 0);
-        if (id[0] < 0 || id[1] < 0 || joint < 0)
+        put_text(e, &text, " ");                             /* behind one side and the other; within them none stands */
+        if (e->error[0]) return -1;
+        Span rest = whole(&text);
+        const size_t cut = upto(&rest, ' ').n, left = with_spaces(text.s, cut);
+        char *right = text.s + cut + 1;
+        const size_t more = with_spaces(right, rest.n ? rest.n - 1 : 0);
+        const int a = find_piece(t, text.s, left, 0), b = find_piece(t, right, more, 0);
+        memmove(text.s + left, right, more);
+        const int joint = find_piece(t, text.s, left + more, 0);
+        if (a < 0 || b < 0 || joint < 0)
             return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
-        if (!(r = number_for(e, &t->ranks, pair_key(id[0], id[1])))) return -1;
+        if (!(r = number_for(e, &t->ranks, pair_key(a, b)))) return -1;
         if (!*r) *r = rank;
-        if (t->score[joint] == 0) t->score[joint] = -(float)rank;
+        if (t->piece[joint].score == 0) t->piece[joint].score = -(float)rank;
     }
     return rank > 1 ? 0 : fail(e, "%s, field \"model.merges\": is empty", path);
 }
@@ -1623,8 +1620,7 @@ static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
 static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t) {
     TRY(json_check(e, json, path, 0));
     Span model = json_get(json, "model"), list[2] = { json_get(model, "vocab"), json_get(json, "added_tokens") };
-    Span *quoted;                                            /* [n] the pieces as they stand in the file */
-    unsigned char *kind;
+    Piece *piece;                                            /* [n] quoted, as they stand in the file; kind 0: none */
     Buf text = {0};
     Member m;
     size_t n = 0;
@@ -1635,46 +1631,45 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
     TRY(check_steps(e, path, json_get(json, "normalizer"), t));
     TRY(check_steps(e, path, json_get(json, "pre_tokenizer"), t));
     for (int i = 0; i < 2; i++) for (size_t at = 0; json_next(list[i], &at, &m);) n++;
-    NEW(quoted, n);
-    NEW(kind, n);
+    NEW(piece, n);
     for (int i = 0; i < 2; i++) for (size_t at = 0; json_next(list[i], &at, &m);) {
-        Span name = { m.key.s - 1, m.key.n + 2 }, id = m.value;
-        double x = -1;
-        if (i) { name = json_get(m.value, "content"); id = json_get(m.value, "id"); }
-        if (name.n < 3 || name.s[0] != '"' || !json_number(id, &x) || !(x >= 0 && x < (double)n) || x != (double)(int)x)
+        Span name = i ? json_get(m.value, "content") : (Span){ m.key.s - 1, m.key.n + 2 };
+        Span id = i ? json_get(m.value, "id") : m.value;
+        double x;
+        if (name.n < 3 || name.s[0] != '"' || !number_in(id, 0, (double)n - 1, 1, &x))
             return fail(e, "%s: a piece and its id, below %zu, were expected, found %.*s %.*s", path, n, SHOWN(name),
                 SHOWN(id));
-        quoted[(int)x] = name;
-        kind[(int)x] = !i ? (name.n == 8 && memcmp(name.s, "\"<0x", 4) == 0 ? BYTE : NORMAL)
+        piece[(size_t)x] = (Piece){ name, 0, !i ? (name.n == 8 && memcmp(name.s, "\"<0x", 4) == 0 ? BYTE : NORMAL)
             : equal(name, json_get(model, "unk_token")) ? UNKNOWN_MARK
-            : same(json_get(m.value, "special"), "true") ? MARK : ADDED;
+            : same(json_get(m.value, "special"), "true") ? MARK : ADDED };
     }
-    while (n && !kind[n - 1]) n--;                           /* added ones are often in the vocabulary too */
+    while (n && !piece[n - 1].kind) n--;                     /* added ones are often in the vocabulary too */
     for (size_t i = 0; i < n; i++, text.n = 0) {
-        if (kind[i]) put_unquoted(e, &text, quoted[i]);
-        TRY(add_escaped(e, t, whole(&text), 0, kind[i] ? kind[i] : UNUSED));
+        if (piece[i].kind) put_unquoted(e, &text, piece[i].text);
+        TRY(add_escaped(e, t, whole(&text), 0, piece[i].kind ? piece[i].kind : UNUSED));
     }
     return read_merges(e, path, json_get(model, "merges"), t);
 }
 
 static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
-    static const char *const keys[] = { "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.model",
-        "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
-    Value v[COUNT(keys)];                                    /* prefix, model, tokens, scores, kinds */
-    Span piece = span("");
-    double x = 1, kind = NORMAL;
-    for (size_t i = 0; i < COUNT(keys); i++) {
-        int found = gguf_find(e, path, file, keys[i], &v[i]);
-        TRY(found);
-        if (!found) v[i].n = 0;
-        if (!found && i) return fail(e, "%s: no field \"%s\"", path, keys[i]);
+    Buf json = {0}, text = {0};
+    TRY(gguf_fields(e, path, file, &json, &file));
+    TRY(expect_field(e, path, whole(&json), "tokenizer.ggml.model", "\"llama\""));
+    t->no_prefix = same(json_get(whole(&json), "tokenizer.ggml.add_space_prefix"), "0");
+    const Span pieces = json_get(whole(&json), "tokenizer.ggml.tokens");
+    const Span scores = json_get(whole(&json), "tokenizer.ggml.scores");
+    const Span kinds = json_get(whole(&json), "tokenizer.ggml.token_type");
+    size_t at[3] = { 0 };
+    for (Member piece, score, kind; json_next(pieces, &at[0], &piece); text.n = 0) {
+        double x, k;
+        if (piece.value.s[0] != '"' || !json_next(scores, &at[1], &score) || !json_next(kinds, &at[2], &kind)
+            || !json_number(score.value, &x) || !json_number(kind.value, &k))
+            return fail(e, "%s: piece %zu: damaged, or without tokenizer.ggml.scores or token_type", path, t->n);
+        put_unquoted(e, &text, piece.value);
+        TRY(add_escaped(e, t, whole(&text), (float)x, k >= NORMAL && k <= BYTE ? (int)k : UNUSED));
     }
-    t->no_prefix = take_number(&v[0], &x) && x == 0;
-    if (!take_text(&v[1], &piece) || !same(piece, "llama"))
-        return fail(e, "%s, field \"%s\": \"llama\" was expected, found \"%.*s\"", path, keys[1], SHOWN(piece));
-    while (take_text(&v[2], &piece) && take_number(&v[3], &x) && take_number(&v[4], &kind))
-        TRY(add_escaped(e, t, piece, (float)x, kind >= NORMAL && kind <= BYTE ? (int)kind : UNUSED));
-    return v[2].n ? fail(e, "%s: piece %zu of its vocabulary: damaged, or without score or type", path, t->n) : 0;
+    drop(e, json.s);
+    return 0;
 }
 
 /* A vocabulary from tokenizer.bin, .model or .json, or a GGUF file. */
@@ -1691,7 +1686,7 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
         if (!t->byte[i]) return fail(e, "%s: of %zu pieces none is the byte <0x%02X>: a vocabulary with bytes, as "
             "Llama's and Mistral's, was expected", path, t->n, i);
     for (size_t i = 0; i < t->n; i++)
-        if (!(t->score[i] > -1e30f && t->score[i] < 1e30f))
+        if (!(t->piece[i].score > -1e30f && t->piece[i].score < 1e30f))
             return fail(e, "%s: piece %zu: its score is not a finite number", path, i);
     return 0;
 }
@@ -1699,7 +1694,7 @@ static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
 /* Checkpoints of transformers may have a few rows more than pieces (padding to a round number, or pieces that only
  * added_tokens.json names): such ids are no piece. Or they have none for marks that were added and are never used. */
 static int fit_tokenizer(Env *e, Tokenizer *t, size_t V) {
-    while (t->n > V && t->kind[t->n - 1] != NORMAL && t->kind[t->n - 1] != BYTE) t->n--;
+    while (t->n > V && t->piece[t->n - 1].kind != NORMAL && t->piece[t->n - 1].kind != BYTE) t->n--;
     if (t->format && strcmp(t->format, "tokenizer.bin"))
         while (t->n < V && V - t->n <= 64) TRY(add_piece(e, t, span(""), 0, UNUSED));
     return 0;
@@ -1712,7 +1707,7 @@ typedef struct { float score; size_t at, n; } Merge;         /* score: of the jo
 typedef struct {
     const Tokenizer *t;
     char *s;                     /* [bytes] the text */
-    size_t bytes, *n, *left;     /* [bytes] of the symbol that begins there: its length (0: none), its left neighbour */
+    size_t bytes, *n;            /* [bytes] of the symbol that begins there: its length (0: none) */
     Merge *heap;
     size_t waiting;
 } Spelling;
@@ -1745,7 +1740,7 @@ static void offer(Spelling *x, size_t i) {
     Merge m = { 0, i, x->n[i] + x->n[right] };
     int id = find_piece(t, x->s + i, m.n, 0);
     if (id < 0) return;
-    m.score = t->score[id];
+    m.score = t->piece[id].score;
     if (t->ranks.n) {
         size_t rank = find_number(&t->ranks, pair_key(find_piece(t, x->s + i, x->n[i], 0),
             find_piece(t, x->s + right, x->n[right], 0)));
@@ -1763,24 +1758,20 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
     const Block *mark = e->blocks;
     NEW(x.s, x.bytes + 1);
     NEW(x.n, x.bytes + 1);
-    NEW(x.left, x.bytes + 1);
     NEW(x.heap, x.bytes * 3 + 1);
     if (space) x.s[0] = ' ';
     if (text.n) memcpy(x.s + space, text.s, text.n);
-    for (size_t i = 0, last = 0; i < x.bytes; last = i, i += x.n[i]) {
-        uint32_t c;
-        x.n[i] = utf8(x.s + i, x.bytes - i, &c);
-        x.left[i] = last;
-    }
+    uint32_t c;
+    for (size_t i = 0; i < x.bytes; i += x.n[i]) x.n[i] = utf8(x.s + i, x.bytes - i, &c);
     for (size_t i = 0; i < x.bytes; i += x.n[i]) offer(&x, i);
     while (x.waiting) {
         Merge m = heap_pop(x.heap, &x.waiting);
-        size_t right = m.at + x.n[m.at];
+        size_t right = m.at + x.n[m.at], left = m.at;
         if (x.n[m.at] == 0 || right == x.bytes || x.n[m.at] + x.n[right] != m.n) continue;
         x.n[m.at] = m.n;
         x.n[right] = 0;
-        if (m.at + m.n < x.bytes) x.left[m.at + m.n] = m.at;
-        if (m.at) offer(&x, x.left[m.at]);
+        while (left && !x.n[--left]) ;                       /* no symbol is longer than a piece */
+        if (m.at) offer(&x, left);
         offer(&x, m.at);
     }
     *n = 0;
@@ -1798,17 +1789,19 @@ static void put_escaped(Env *e, Buf *b, Span s) {
     for (; s.n; s.s++, s.n--) if (*s.s == ' ') put(e, b, "\xe2\x96\x81", 3); else put(e, b, s.s, 1);
 }
 
-static int by_score(const void *a, const void *b) { return before(*(const Merge *)a, *(const Merge *)b) ? -1 : 1; }
-
 /* What transformers reads: for merges every cut of a piece into two others, best piece first; then merging by rank is
  * merging by score. */
-static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
+static int put_merges(Env *e, Buf *b, const Tokenizer *t) {
     Buf text = {0};
     const char *gap = "\n";
-    for (size_t i = 0; i < t->n; i++) {
-        Span p = t->piece[order[i].at];
+    size_t waiting = 0;
+    Merge *heap;
+    NEW(heap, t->n);
+    for (size_t i = 0; i < t->n; i++)
+        if (t->piece[i].kind == NORMAL) heap_push(heap, &waiting, (Merge){ t->piece[i].score, i, 0 });
+    while (waiting) {
+        Span p = t->piece[heap_pop(heap, &waiting).at].text;
         uint32_t c;
-        if (t->kind[order[i].at] != NORMAL) continue;
         for (size_t k = utf8(p.s, p.n, &c); k < p.n; k += utf8(p.s + k, p.n - k, &c)) {
             if (find_piece(t, p.s, k, 0) < 0 || find_piece(t, p.s + k, p.n - k, 0) < 0) continue;
             text.n = 0;
@@ -1819,24 +1812,22 @@ static void put_merges(Env *e, Buf *b, const Tokenizer *t, const Merge *order) {
             gap = ",\n";
         }
     }
+    return 0;
 }
 
 static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     const Block *mark = e->blocks;
     const char *gap = "";
     Buf b = {0}, text = {0};
-    Span first = t->piece[BOS];
-    Merge *order;
-    NEW(order, t->n);
+    Span first = t->piece[BOS].text;
     put_json(e, &b, "{'version':'1.0','truncation':null,'padding':null,'added_tokens':[");
     for (size_t i = 0; i < t->n; i++) {
-        order[i] = (Merge){ t->score[i], i, 0 };
-        if (t->kind[i] == NORMAL || t->kind[i] == BYTE || t->piece[i].n == 0) continue;
+        const Piece *p = &t->piece[i];
+        if (p->kind == NORMAL || p->kind == BYTE || p->text.n == 0) continue;
         put_json(e, &b, "%s\n{'id':%u,'content':%q,'single_word':false,'lstrip':false,'rstrip':false,"
-            "'normalized':false,'special':%s}", gap, i, t->piece[i], t->kind[i] == ADDED ? "false" : "true");
+            "'normalized':false,'special':%s}", gap, i, p->text, p->kind == ADDED ? "false" : "true");
         gap = ",";
     }
-    qsort(order, t->n, sizeof *order, by_score);
     put_json(e, &b, "],\n'normalizer':{'type':'Sequence','normalizers':[%s{'type':'Replace','pattern':{'String':' '},"
         "'content':'\xe2\x96\x81'}]},\n'pre_tokenizer':null,\n",
         t->no_prefix ? "" : "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},");
@@ -1848,14 +1839,14 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
         "'content':' '},{'type':'ByteFallback'},{'type':'Fuse'}%s]},\n",
         t->no_prefix ? "" : ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
     put_json(e, &b, "'model':{'type':'BPE','dropout':null,'unk_token':%q,'continuing_subword_prefix':null,"
-        "'end_of_word_suffix':null,'fuse_unk':true,'byte_fallback':true,'vocab':{", t->piece[UNKNOWN]);
+        "'end_of_word_suffix':null,'fuse_unk':true,'byte_fallback':true,'vocab':{", t->piece[UNKNOWN].text);
     for (size_t i = 0; i < t->n; i++) {
         text.n = 0;
-        put_escaped(e, &text, t->piece[i]);
+        put_escaped(e, &text, t->piece[i].text);
         if (!i || text.n) put_json(e, &b, "%s%q:%u", i ? ",\n" : "\n", whole(&text), i);
     }
     put_text(e, &b, "},\"merges\":[");
-    put_merges(e, &b, t, order);
+    TRY(put_merges(e, &b, t));
     put_text(e, &b, "]}}\n");
     TRY(save_file(e, path, whole(&b)));
     release(e, mark);
@@ -1872,7 +1863,7 @@ static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, in
     Buf b = {0};
     put_json(e, &b, "{'tokenizer_class':'PreTrainedTokenizerFast','bos_token':%q,'eos_token':%q,'unk_token':%q,"
         "'clean_up_tokenization_spaces':false,'model_max_length':%u,'model_input_names':['input_ids',"
-        "'attention_mask']}\n", t->piece[BOS], t->piece[end], t->piece[UNKNOWN], context);
+        "'attention_mask']}\n", t->piece[BOS].text, t->piece[end].text, t->piece[UNKNOWN].text, context);
     for (size_t i = 0; i < COUNT(tokenizer_files); i++) {
         const char *name = tokenizer_files[i], *to = join(e, dir, "/", name);
         const char *source = siblings ? join(e, folder, name, "") : "";
@@ -1889,10 +1880,10 @@ static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, in
 static int decode(Env *e, const Tokenizer *t, const int *ids, size_t n, int prefix, Buf *b) {
     size_t from = b->n;
     for (size_t i = 0; i < n; i++) {
-        int id = ids[i], kind = id < 0 || (size_t)id >= t->n ? MARK : t->kind[id];
-        char byte = (char)(kind == BYTE ? hex4(t->piece[id].s + 1) & 0xff : 0);
+        int id = ids[i], kind = id < 0 || (size_t)id >= t->n ? MARK : t->piece[id].kind;
+        char byte = (char)(kind == BYTE ? hex4(t->piece[id].text.s + 1) & 0xff : 0);
         if (kind == BYTE) put(e, b, &byte, 1);
-        else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].s, t->piece[id].n);
+        else if (kind == NORMAL || kind == ADDED) put(e, b, t->piece[id].text.s, t->piece[id].text.n);
     }
     if (prefix && !t->no_prefix && b->n > from && b->s[from] == ' ')
         memmove(b->s + from, b->s + from + 1, b->n-- - from);
@@ -2309,17 +2300,15 @@ static void read_row(const Param *p, size_t r, size_t k, size_t n, float *x) {
 /* Reads a parameter's numbers, which must be finite, into `w` if that is not NULL. */
 static int check_finite(Env *e, const Param *p, float *w) {
     size_t bad = SIZE_MAX;                                   /* the place of the first number that is not finite */
-    PARALLEL(p->rows * p->cols) for (long r = 0; r < (long)p->rows; r++) {
-        size_t here = SIZE_MAX;
+    PRAGMA(omp parallel for schedule(static) reduction(min : bad) if (p->rows * p->cols > 20000))
+    for (long r = 0; r < (long)p->rows; r++) {
         float part[32];
         for (size_t k = 0; k < p->cols; k += 32) {
             size_t n = p->cols - k < 32 ? p->cols - k : 32, at = (size_t)r * p->cols + k;
             float *x = w ? w + at : part;
             read_row(p, (size_t)r, k, n, x);
-            for (size_t i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && here == SIZE_MAX) here = at + i;
+            for (size_t i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && at + i < bad) bad = at + i;
         }
-        PRAGMA(omp critical)
-        if (here < bad) bad = here;
     }
     return bad == SIZE_MAX ? 0 : fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", p->t.path, p->name,
         bad / p->cols, bad % p->cols);
@@ -2366,32 +2355,32 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
             return fail(e, "%s: tensor %.111s..: no tensor of a Llama or Mixtral has so long a name", path, name);
         if (kind == BF16 && !same(type, "\"BF16\""))
             return fail(e, "%s: tensor %s: dtype F32, F16 or BF16 was expected, found %.*s", path, name, SHOWN(type));
-        if (json_pair(shape, size) < 0)
-            return fail(e, "%s: tensor %s: a shape of one or two sizes was expected, found %.*s", path, name, SHOWN(shape));
-        if (json_pair(place, offset) != 2 || offset[1] - offset[0] != size[0] * size[1] * (double)storage[kind].bytes)
-            return fail(e, "%s: tensor %s: data_offsets %.*s do not fit its shape %.*s", path, name, SHOWN(place),
-                SHOWN(shape));
+        if (json_pair(shape, size) < 0 || json_pair(place, offset) != 2
+            || offset[1] - offset[0] != size[0] * size[1] * (double)storage[kind].bytes)
+            return fail(e, "%s: tensor %s: a shape of one or two sizes and data_offsets that fit it were expected, found "
+                "%.*s and %.*s", path, name, SHOWN(shape), SHOWN(place));
         TRY(add_tensor(e, t, name, kind, (size_t)size[0], (size_t)size[1], 8 + header.n + (size_t)offset[0]));
     }
     return 0;
 }
 
-/* What files say of a shape: Hugging Face's key, GGUF's, the place in a Config, and what may stand there. */
+/* What files say of a shape: Hugging Face's key, GGUF's, llama2.c's name (in the order of its header), the place in a
+ * Config, and what may stand there. */
 enum { SIZE, REAL, MIXTURE };                                /* kinds; MIXTURE: a size that only a Mixtral has */
-static const struct { const char *hf, *gguf; size_t at; double low, high; int kind; } shape_keys[] = {
-    { "hidden_size", "llama.embedding_length", offsetof(Config, H), 2, 1 << 24, SIZE },
-    { "intermediate_size", "llama.feed_forward_length", offsetof(Config, F), 2, 1 << 24, SIZE },
-    { "num_hidden_layers", "llama.block_count", offsetof(Config, L), 1, 4096, SIZE },
-    { "num_attention_heads", "llama.attention.head_count", offsetof(Config, Q), 1, 65536, SIZE },
-    { "num_key_value_heads", "llama.attention.head_count_kv", offsetof(Config, K), 1, 65536, SIZE },
-    { "head_dim", "llama.attention.key_length", offsetof(Config, D), 2, 65536, SIZE },
-    { "num_local_experts", "llama.expert_count", offsetof(Config, E), 0, 1024, MIXTURE },
-    { "num_experts_per_tok", "llama.expert_used_count", offsetof(Config, top), 0, 1024, MIXTURE },
-    { "router_aux_loss_coef", "", offsetof(Config, aux), 0, 1e6, REAL },
-    { "vocab_size", "", offsetof(Config, V), 1, 1 << 24, SIZE },
-    { "max_position_embeddings", "llama.context_length", offsetof(Config, ctx), 1, 1 << 22, SIZE },
-    { "rms_norm_eps", "llama.attention.layer_norm_rms_epsilon", offsetof(Config, eps), 1e-30, 1, REAL },
-    { "rope_theta", "llama.rope.freq_base", offsetof(Config, theta), 1, 1e12, REAL } };
+static const struct { const char *hf, *gguf, *bin; size_t at; double low, high; int kind; } shape_keys[] = {
+    { "hidden_size", "llama.embedding_length", "dim", offsetof(Config, H), 2, 1 << 24, SIZE },
+    { "intermediate_size", "llama.feed_forward_length", "hidden_dim", offsetof(Config, F), 2, 1 << 24, SIZE },
+    { "num_hidden_layers", "llama.block_count", "n_layers", offsetof(Config, L), 1, 4096, SIZE },
+    { "num_attention_heads", "llama.attention.head_count", "n_heads", offsetof(Config, Q), 1, 65536, SIZE },
+    { "num_key_value_heads", "llama.attention.head_count_kv", "n_kv_heads", offsetof(Config, K), 1, 65536, SIZE },
+    { "head_dim", "llama.attention.key_length", NULL, offsetof(Config, D), 2, 65536, SIZE },
+    { "num_local_experts", "llama.expert_count", NULL, offsetof(Config, E), 0, 1024, MIXTURE },
+    { "num_experts_per_tok", "llama.expert_used_count", NULL, offsetof(Config, top), 0, 1024, MIXTURE },
+    { "router_aux_loss_coef", "", NULL, offsetof(Config, aux), 0, 1e6, REAL },
+    { "vocab_size", "", "vocab_size", offsetof(Config, V), 1, 1 << 24, SIZE },
+    { "max_position_embeddings", "llama.context_length", "seq_len", offsetof(Config, ctx), 1, 1 << 22, SIZE },
+    { "rms_norm_eps", "llama.attention.layer_norm_rms_epsilon", NULL, offsetof(Config, eps), 1e-30, 1, REAL },
+    { "rope_theta", "llama.rope.freq_base", NULL, offsetof(Config, theta), 1, 1e12, REAL } };
 
 static double get_key(const Config *c, size_t k) {
     const void *at = (const char *)c + shape_keys[k].at;
@@ -2403,8 +2392,22 @@ static void set_key(Config *c, size_t k, double x) {
     if (shape_keys[k].kind == REAL) *(float *)at = narrow(x); else *(size_t *)at = (size_t)x;
 }
 
-/* What is missing has its default; then what is there must fit together. */
-static int check_config(Env *e, const char *path, Config *c) {
+/* The fields of config.json, or of a GGUF file, as far as there are any: what is missing keeps its default. Then all must
+ * fit together. */
+static int read_shape(Env *e, const char *path, Span fields, int gguf, Config *c) {
+    const char *stop_key = gguf ? "tokenizer.ggml.eos_token_id" : "eos_token_id";
+    const Span rope = json_get(fields, "rope_parameters"), stop = json_get(fields, stop_key);  /* transformers 5: theta */
+    const int dense = c->E == 1;
+    double x, end = EOS;
+    for (size_t k = 0; k < COUNT(shape_keys); k++) {
+        const char *key = gguf ? shape_keys[k].gguf : shape_keys[k].hf;
+        if (shape_keys[k].kind == MIXTURE && dense) continue;
+        x = get_key(c, k);
+        TRY(json_field(e, path, json_get(rope, key).n ? rope : fields, key, shape_keys[k].low, shape_keys[k].high,
+            shape_keys[k].kind != REAL, &x));
+        set_key(c, k, x);
+    }
+    if (gguf && !c->E) c->E = c->top = 1;
     if (!c->K) c->K = c->Q;
     if (!c->D && c->Q) c->D = c->H / c->Q;
     for (size_t k = 0; k < COUNT(shape_keys); k++)
@@ -2414,6 +2417,12 @@ static int check_config(Env *e, const char *path, Config *c) {
         return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
     if (c->D % 2) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
     if (c->top > c->E) return fail(e, "%s, field \"num_experts_per_tok\": 1 to %zu was expected, found %zu", path, c->E, c->top);
+    size_t at = 0;
+    if (stop.n && stop.s[0] == '[') {
+        for (Member m; json_next(stop, &at, &m) && c->n_stops < COUNT(c->stops);)
+            if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
+    } else TRY(json_field(e, path, fields, stop_key, 0, (double)c->V - 1, 1, &end));
+    if (c->n_stops == 0) c->stops[c->n_stops++] = (int)end;
     return 0;
 }
 
@@ -2421,40 +2430,24 @@ static int check_config(Env *e, const char *path, Config *c) {
 static int read_config(Env *e, const char *path, Config *c) {
     Span text;
     TRY(read_json(e, path, &text));
-    const Span type = json_get(text, "model_type"), stop = json_get(text, "eos_token_id");
-    const Span rope = json_get(text, "rope_parameters");     /* transformers 5 has theta here */
+    const Span type = json_get(text, "model_type"), rope = json_get(text, "rope_parameters");
     const int mixtral = same(type, "\"mixtral\"");
     if (!mixtral && !same(type, "\"llama\""))
         return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
     *c = (Config){ .E = mixtral ? 8 : 1, .top = mixtral ? 2 : 1, .ctx = 2048, .eps = 1e-6f,
         .theta = mixtral ? 1e6f : 1e4f, .aux = 0.001f };
-    for (size_t k = 0; k < COUNT(shape_keys); k++) {
-        const char *key = shape_keys[k].hf;
-        double x = get_key(c, k);
-        if (shape_keys[k].kind == MIXTURE && !mixtral) continue;
-        TRY(json_field(e, path, json_get(rope, key).n ? rope : text, key, shape_keys[k].low, shape_keys[k].high,
-            shape_keys[k].kind != REAL, &x));
-        set_key(c, k, x);
-    }
-    TRY(check_config(e, path, c));
+    TRY(read_shape(e, path, text, 0, c));
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
     if (json_get(text, "hidden_act").n) TRY(expect_field(e, path, text, "hidden_act", "\"silu\""));
     if (json_get(rope, "rope_type").n) TRY(expect_field(e, path, rope, "rope_type", "\"default\""));
     TRY(refuse_fields(e, path, text, NAMES("rope_scaling", "attention_bias", "mlp_bias", "quantization_config")));
-    double window = (double)c->ctx, end = EOS, x;
+    double window = (double)c->ctx;
     TRY(json_field(e, path, text, "sliding_window", 1, 1 << 24, 1, &window));
     if (window < (double)c->ctx) c->ctx = (size_t)window;    /* up to there the window changes nothing */
-    size_t at = 0;
-    if (stop.n && stop.s[0] == '[') {
-        for (Member m; json_next(stop, &at, &m) && c->n_stops < COUNT(c->stops);)
-            if (json_number(m.value, &x) && x >= 0 && x < (double)c->V) c->stops[c->n_stops++] = (int)x;
-    } else TRY(json_field(e, path, text, "eos_token_id", 0, (double)c->V - 1, 1, &end));
-    if (c->n_stops == 0) c->stops[c->n_stops++] = (int)end;
     return 0;
 }
 
 static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
-    static const char *const fields[7] = { "dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len" };
     static const char *const orders[2][14] = {               /* of each kind all layers' matrices stand together */
         { "embed_tokens", "input_layernorm", "q_proj", "k_proj", "v_proj", "o_proj", "post_attention", "gate_proj",
           "down_proj", "up_proj", "model.norm", "sines", "lm_head" },
@@ -2462,7 +2455,6 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
           "gate_proj", "down_proj", "up_proj", "lm_head" } };
     Config *c = &m->c;
     uint32_t version = 0, group = 1;
-    double h[7];
     t->path = path;
     t->neighbours = 1;
     TRY(map_file(e, path, &t->file));
@@ -2473,120 +2465,97 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
             return fail(e, "%s: version 0, 1 or 2 of llama2.c's format was expected, found %u (group size %u)", path,
                 (unsigned)version, (unsigned)group);
     }
-    Value v = { 0, 0, t->file.s + (version ? 8 : 0), t->file.s + t->file.n };
-    for (size_t i = 0; i < 7; i++) {
-        h[i] = take_one(&v, 5);
-        if (h[i] == 0 || (i < 2 && h[i] < 2) || h[i] > 1 << 24 || h[i] < (i == 5 && !version ? -(1 << 24) : 0))
-            return fail(e, "%s, field %s: found %.0f (is this a llama2.c file?)", path, fields[i], h[i]);
-    }
-    *c = (Config){ .H = (size_t)h[0], .F = (size_t)h[1], .L = (size_t)h[2], .Q = (size_t)h[3], .K = (size_t)h[4],
-        .V = (size_t)(h[5] < 0 ? -h[5] : h[5]), .ctx = (size_t)h[6], .E = 1, .top = 1, .eps = 1e-5f, .theta = 1e4f,
-        .tied = version ? t->file.s[36] != 0 : h[5] > 0,
+    size_t at = version ? 8 : 0;
+    *c = (Config){ .E = 1, .top = 1, .eps = 1e-5f, .theta = 1e4f, .tied = !version || t->file.s[36] != 0,
         .stops = { BOS, EOS }, .n_stops = 2 };               /* llama2.c's own texts end where the next would begin */
-    if (c->H % c->Q || c->L > 4096)
-        return fail(e, "%s, field n_heads: dim %zu, heads %zu, layers %zu do not fit together", path, c->H, c->Q, c->L);
-    TRY(check_config(e, path, c));
+    for (size_t k = 0; k < COUNT(shape_keys); k++) {
+        if (!shape_keys[k].bin) continue;
+        const uint32_t u = at + 4 > t->file.n ? 0 : le32(t->file.s + at);
+        double x = u >> 31 ? (double)u - 4294967296.0 : (double)u;
+        at += 4;
+        if (x < 0 && !version && !strcmp(shape_keys[k].bin, "vocab_size")) { c->tied = 0; x = -x; }
+        if (!(x >= shape_keys[k].low && x <= shape_keys[k].high))
+            return fail(e, "%s, field %s: found %.0f (is this a llama2.c file?)", path, shape_keys[k].bin, x);
+        set_key(c, k, x);
+    }
+    if (c->H % c->Q)
+        return fail(e, "%s, field n_heads: dim %zu and heads %zu do not fit together", path, c->H, c->Q);
+    TRY(read_shape(e, path, (Span){ NULL, 0 }, 0, c));
     TRY(shape_model(e, m));
-    size_t at = version ? 256 : 28;
+    at = version ? 256 : 28;
     for (const char *const *kind = orders[version > 0]; *kind; kind++) {
         if (strcmp(*kind, "sines") == 0) at += 4 * c->ctx * c->D;       /* tables that nobody reads any more */
         for (size_t i = 0; i < m->n_all; i++) {
             const Param *p = m->all[i];
             if (!strstr(p->name, *kind)) continue;
-            size_t n = p->rows * p->cols, grouped = version == 2 && p->cols > 1;
-            if (grouped && n % group)
+            const size_t n = p->rows * p->cols;
+            const int type = version == 2 && !p->norm ? GROUPS : F32;
+            if (type == GROUPS && n % group)
                 return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %u", path, p->name, n, (unsigned)group);
-            TRY(add_tensor(e, t, p->name, grouped ? GROUPS : F32, p->rows, p->cols, at));
-            at += grouped ? n : 4 * n;
-            if (!grouped) continue;
+            TRY(add_tensor(e, t, p->name, type, p->rows, p->cols, at));
+            at += stored(type, p->rows, p->cols);
+            if (type == F32) continue;
             t->t[t->n - 1].scales = (const unsigned char *)t->file.s + at; t->t[t->n - 1].group = group;
             at += n / group * 4;
-            if (at > t->file.n)
-                return fail(e, "%s: tensor %s: its scales end at byte %zu, the file has %zu", path, p->name, at, t->file.n);
+        }
+    }
+    return at <= t->file.n ? 0 : fail(e, "%s: its numbers end at byte %zu, the file has %zu", path, at, t->file.n);
+}
+
+/* The list of a GGUF file's tensors. A fused tensor of E experts becomes E of the old names. base: where the numbers begin,
+ * or 0 to read over the list. */
+static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
+    for (uint64_t i = 0; i < le64(t->file.s + 8); i++) {
+        Span text;
+        char name[60], one[80];
+        const char *n = next_text(rest, &text) < 0 ? NULL : next_bytes(rest, 4);
+        const size_t dims = n && le32(n) - 1 < 3 ? le32(n) : 0;
+        const char *size = dims ? next_bytes(rest, 8 * dims) : NULL, *type = size ? next_bytes(rest, 12) : NULL;
+        if (!type || (dims == 3 && le64(size + 16) > 1024))
+            return fail(e, "%s: list of tensors: %.*s: one to three sizes, a type and an offset were expected", t->path,
+                SHOWN(text));
+        const size_t cols = dims < 2 ? 1 : (size_t)le64(size), rows = (size_t)le64(dims < 2 ? size : size + 8);
+        const size_t experts = dims < 3 ? 1 : (size_t)le64(size + 16), at = base + (size_t)le64(type + 4);
+        int kind = 0;
+        if (base == 0) continue;
+        snprintf(name, sizeof name, "%.*s", SHOWN(text));
+        if (strcmp(name, "rope_freqs.weight") == 0)
+            return fail(e, "%s: tensor %s: rotary frequencies of their own (Llama 3) are not supported", t->path, name);
+        while (kind < GROUPS && storage[kind].ggml != le32(type)) kind++;
+        if (kind == GROUPS)
+            return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's "
+                "number %u", t->path, name, (unsigned)le32(type));
+        for (size_t x = 0; x < experts; x++) {
+            snprintf(one, sizeof one, "%.*s.%zu.weight", (int)strlen(name) - 12, name, x);
+            TRY(add_tensor(e, t, ends(name, "_exps.weight") ? one : name, kind, rows, cols,
+                at + x * stored(kind, rows, cols)));
         }
     }
     return 0;
 }
 
-/* One tensor's entry. A fused tensor of E experts becomes E of the old names. base: where the numbers begin, or 0 to
- * read over it. */
-static int read_gguf_tensor(Env *e, Table *t, Value *v, size_t base) {
-    double dim[4] = { 1, 1, 1, 1 };
-    char name[60], one[80];
-    Span text = { NULL, 0 };
-    int kind = 0;
-    v->type = GGUF_TEXT; v->n = 1;
-    if (!take_text(v, &text)) return fail(e, "%s: the list of tensors passes the end of the file", t->path);
-    const double dims = take_one(v, 4);
-    int bad = dims < 1 || dims > 4;
-    for (size_t i = 0; !bad && i < (size_t)dims; i++) bad = !((dim[i] = take_one(v, 10)) >= 1 && dim[i] < 1e12);
-    const double type = take_one(v, 4), offset = take_one(v, 10);
-    if (bad || type < 0 || offset < 0 || offset >= 9e15 || dim[3] > 1 || dim[2] > 1024)
-        return fail(e, "%s: tensor %.*s: one to three sizes, a type and an offset were expected", t->path, SHOWN(text));
-    if (base == 0) return 0;
-    snprintf(name, sizeof name, "%.*s", SHOWN(text));
-    if (strcmp(name, "rope_freqs.weight") == 0)
-        return fail(e, "%s: tensor %s: rotary frequencies of their own (Llama 3) are not supported", t->path, name);
-    while (kind < GROUPS && storage[kind].ggml != (uint32_t)type) kind++;
-    if (kind == GROUPS)
-        return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's number %g",
-            t->path, name, type);
-    const size_t cols = dims < 2 ? 1 : (size_t)dim[0], rows = (size_t)dim[dims < 2 ? 0 : 1], at = base + (size_t)offset;
-    if (!ends(name, "_exps.weight")) return add_tensor(e, t, name, kind, rows, cols, at);
-    for (size_t i = 0; i < (size_t)dim[2]; i++) {
-        snprintf(one, sizeof one, "%.*s.%zu.weight", (int)(strlen(name) - 12), name, i);
-        TRY(add_tensor(e, t, one, kind, rows, cols, at + i * stored(kind, rows, cols)));
-    }
-    return 0;
-}
-
-/* json_field() of a GGUF file. */
-static int gguf_field(Env *e, const Table *t, const char *key, double low, double high, int is_whole, double *x) {
-    Value v;
-    int found = gguf_find(e, t->path, t->file, key, &v);
-    if (found <= 0) return found;
-    if (v.n == 1 && take_number(&v, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x)) return 1;
-    return fail(e, "%s, field \"%s\": a %snumber from %.10g to %.10g was expected", t->path, key, is_whole ? "whole " : "",
-        low, high);
-}
-
 static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
-    double align = 32, turned = 0, stop = EOS;
-    Value v;
-    Span name = { NULL, 0 };
+    double align = 32, turned;
+    Buf fields = { 0 };
+    Span rest, again;
     t->path = path; t->neighbours = t->gguf = 1;
     TRY(map_file(e, path, &t->file));
-    TRY(gguf_find(e, path, t->file, "general.architecture", &v));
-    if (!take_text(&v, &name) || !same(name, "llama"))
-        return fail(e, "%s, field \"general.architecture\": llama (which Mixtral is, too) was expected, found \"%.*s\"", path,
-            SHOWN(name));
-    TRY(gguf_find(e, path, t->file, "llama.rope.scaling.type", &v));
-    if (take_text(&v, &name) && !same(name, "none"))
-        return fail(e, "%s, field \"llama.rope.scaling.type\": none was expected, found \"%.*s\"", path, SHOWN(name));
-    *c = (Config){ .ctx = 2048, .eps = 1e-5f, .theta = 1e4f, .aux = 0.001f };
-    for (size_t k = 0; k < COUNT(shape_keys); k++) {
-        double x = get_key(c, k);
-        TRY(gguf_field(e, t, shape_keys[k].gguf, shape_keys[k].low, shape_keys[k].high, shape_keys[k].kind != REAL,
-            &x));
-        set_key(c, k, x);
-    }
-    TRY(gguf_field(e, t, "llama.rope.dimension_count", 0, 65536, 1, &turned));
-    TRY(gguf_field(e, t, "general.alignment", 1, 1 << 20, 1, &align));
-    TRY(gguf_find(e, path, t->file, NULL, &v));
-    for (size_t pass = 0, base = 0; pass < 2; pass++) {      /* the second time it is known where the numbers begin */
-        Value entry = v;
-        for (uint64_t i = 0; i < le64(t->file.s + 8); i++) TRY(read_gguf_tensor(e, t, &entry, base));
-        base = ((size_t)(entry.s - t->file.s) + (size_t)align - 1) / (size_t)align * (size_t)align;
-    }
+    TRY(gguf_fields(e, path, t->file, &fields, &rest));
+    const Span all = whole(&fields);
+    TRY(expect_field(e, path, all, "general.architecture", "\"llama\""));          /* which Mixtral is, too */
+    if (json_get(all, "llama.rope.scaling.type").n)
+        TRY(expect_field(e, path, all, "llama.rope.scaling.type", "\"none\""));
+    TRY(json_field(e, path, all, "general.alignment", 1, 1 << 20, 1, &align));
+    again = rest;
+    TRY(gguf_tensors(e, t, &rest, 0));
+    const size_t end = (size_t)(rest.s - t->file.s), step = (size_t)align;
+    TRY(gguf_tensors(e, t, &again, (end + step - 1) / step * step));
     const Tensor *x = find_tensor(t, "token_embd.weight");
-    c->V = x ? x->rows : 0;
-    c->tied = !find_tensor(t, "output.weight");
-    if (!c->E) c->E = c->top = 1;
-    TRY(check_config(e, path, c));
-    TRY(gguf_field(e, t, "tokenizer.ggml.eos_token_id", 0, (double)c->V - 1, 1, &stop));
-    c->stops[c->n_stops++] = (int)stop;
-    if (turned > 0 && turned != (double)c->D)
-        return fail(e, "%s, field \"llama.rope.dimension_count\": %zu was expected, found %.0f", path, c->D, turned);
+    *c = (Config){ .V = x ? x->rows : 0, .tied = !find_tensor(t, "output.weight"), .ctx = 2048, .eps = 1e-5f,
+        .theta = 1e4f, .aux = 0.001f };
+    TRY(read_shape(e, path, all, 1, c));
+    TRY(json_field(e, path, all, "llama.rope.dimension_count", (double)c->D, (double)c->D, 1, &turned));
+    drop(e, fields.s);
     return 0;
 }
 
@@ -2671,7 +2640,6 @@ static int load_adapter(Env *e, Model *m, const char *dir) {
     double rank = 8, alpha = 8;
     Span text;
     Table t = { 0 };
-    if (!path) return -1;
     TRY(read_json(e, path, &text));
     TRY(expect_field(e, path, text, "peft_type", "\"LORA\""));
     TRY(refuse_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
@@ -2718,25 +2686,23 @@ typedef struct { const char *given, *path, *adapter, *tokenizer, **shard; size_t
 /* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
 static int list_shards(Env *e, Source *s) {
     const char *index = join(e, s->path, "/", "model.safetensors.index.json");
-    Names seen = { 0 };
     Span text;
     TRY(room(e, &s->shard, 0, &s->cap, sizeof *s->shard));
     s->shard[0] = "model.safetensors";
     if (!index || !is_file(index)) { s->shards = 1; return e->error[0] ? -1 : 0; }
     TRY(read_json(e, index, &text));
     text = json_get(text, "weight_map");
-    size_t at = 0;
+    size_t at = 0, k;
     for (Member m; json_next(text, &at, &m);) {
         Buf name = { 0 };
-        if (m.value.s[0] != '"')
-            return fail(e, "%s: tensor %.*s: the name of a file was expected", index, SHOWN(m.key));
-        if (seen_before(e, &seen, m.value) > 0) continue;
-        put_unquoted(e, &name, m.value);
         put_text(e, &name, "");
+        if (m.value.s[0] == '"') put_unquoted(e, &name, m.value);
         if (e->error[0]) return -1;
         if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
             return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index,
                 SHOWN(m.key), SHOWN(m.value));
+        for (k = 0; k < s->shards && strcmp(s->shard[k], name.s); k++) ;
+        if (k < s->shards) { drop(e, name.s); continue; }
         TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
         s->shard[s->shards++] = name.s;
     }
@@ -2988,13 +2954,13 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     put_field(e, &b, "tokenizer.ggml.model", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
     put_field(e, &b, "tokenizer.ggml.tokens", GGUF_TEXT, t->n);
     for (size_t i = 0; i < t->n; i++, text.n = 0) {
-        put_escaped(e, &text, t->piece[i]);
+        put_escaped(e, &text, t->piece[i].text);
         put_counted(e, &b, whole(&text));
     }
     put_field(e, &b, "tokenizer.ggml.scores", 6, t->n);
-    for (size_t i = 0; i < t->n; i++) put_le(e, &b, bits32(t->score[i]), 4);
+    for (size_t i = 0; i < t->n; i++) put_le(e, &b, bits32(t->piece[i].score), 4);
     put_field(e, &b, "tokenizer.ggml.token_type", 5, t->n);
-    for (size_t i = 0; i < t->n; i++) put_le(e, &b, t->kind[i], 4);
+    for (size_t i = 0; i < t->n; i++) put_le(e, &b, (uint64_t)t->piece[i].kind, 4);
     put_field(e, &b, "tokenizer.ggml.add_space_prefix", 7, 0); put(e, &b, t->no_prefix ? "\0" : "\1", 1);
     return save_tensors(e, path, c, m->all, m->n_all, type, &b);
 }
@@ -7331,7 +7297,7 @@ static int show_mask(Env *e, const Call *c, const Tuning *t) {
     TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
     for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
         put_format(e, &w.b, "%zu\t%zu\t%d\t%d\t", x->record, k, x->id[k], k >= x->from);
-        put_json(e, &w.b, "%q\n", w.m.t.piece[x->id[k]]);
+        put_json(e, &w.b, "%q\n", w.m.t.piece[x->id[k]].text);
     }
     return save_file(e, c->value[O_output], whole(&w.b));
 }

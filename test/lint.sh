@@ -53,8 +53,6 @@ cat >$B/known <<'KNOWN'
 if (n) memcpy(b->s + b->n, s, n);	b->s is NULL only while cap is 0, and then n + 1 > cap
 char *nl = in->n - in->at > seen	in->n is 0 as long as in->s is NULL
 if (n && from[n - 1] == '\r') n--;	likewise: n > 0 only with a buffer
-if (v->n == 0 || v->type != GGUF_TEXT	the function that sets v returned an error, which fail() alone makes negative: not seen through
-if (v.n == 1 && take_number(&v, x)	likewise
 snprintf(p->name, sizeof p->name, name, layer	the format is a weight's name with as many places as it needs
 snprintf(p->gguf, sizeof p->gguf, gguf, layer	likewise
 static int equal(Span a, Span b) { return a.n	only a text without bytes has no address
@@ -63,7 +61,7 @@ i < y->M * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
 return x->M ? panels_of(x->N)	multiply() is given as many products as it is told of, all set by linear_of()
 while (x->student != student || x->seed != seed	the grid has a cell for all names of the recipe: make_grid
 if (strcmp(x->name, y->name)) continue;	parse_list() sets as many names as it returns
-QUERIES / (c->Q / c->K) : 1	a model has key/value heads, and no more of them than query heads: check_config
+QUERIES / (c->Q / c->K) : 1	a model has key/value heads, and no more of them than query heads: read_shape
 const Acts *a = b->acts, *last = a + c->L	a batch has its model: new_batch
 question[i]->left = x->s.k	the list holds n questions
 TRY(find_model(e, c->file[0]	the verb takes a file at least: check_files

@@ -655,7 +655,7 @@ static size_t encode_slowly(const Tokenizer *t, Span text, int prefix, int *ids)
         float score = 0;
         for (i = 0; i + 1 < n; i++) {
             int id = find_piece(t, s + from[i], from[i + 2] - from[i], 0);
-            if (id >= 0 && (best == SIZE_MAX || t->score[id] > score)) { best = i; score = t->score[id]; }
+            if (id >= 0 && (best == SIZE_MAX || t->piece[id].score > score)) { best = i; score = t->piece[id].score; }
         }
         if (best == SIZE_MAX) break;
         for (i = best + 1; i < n; i++) from[i] = from[i + 1];
@@ -684,10 +684,10 @@ static void test_tokenizer(const char *path) {
     if (!load_any_tokenizer(&e, path, &t)) return;
     /* find_piece() finds the first piece of this text from 259 on */
     for (i = 0; i < t.n; i += 1 + t.n / 1500) {
-        for (k = PIECES; k < t.n && (t.piece[k].n != t.piece[i].n
-            || memcmp(t.piece[k].s, t.piece[i].s, t.piece[i].n)); k++) ;
-        one_of(&found, find_piece(&t, t.piece[i].s, t.piece[i].n, 0) == (k < t.n ? (int)k : -1),
-            "piece %zu is found as %d", i, find_piece(&t, t.piece[i].s, t.piece[i].n, 0));
+        for (k = PIECES; k < t.n && (t.piece[k].text.n != t.piece[i].text.n
+            || memcmp(t.piece[k].text.s, t.piece[i].text.s, t.piece[i].text.n)); k++) ;
+        one_of(&found, find_piece(&t, t.piece[i].text.s, t.piece[i].text.n, 0) == (k < t.n ? (int)k : -1),
+            "piece %zu is found as %d", i, find_piece(&t, t.piece[i].text.s, t.piece[i].text.n, 0));
     }
     check_many(&found);
     for (round = 0; round < 4000 * times; round++) {
@@ -697,7 +697,7 @@ static void test_tokenizer(const char *path) {
         Buf back = { NULL, 0, 0 };
         size_t length = any_of(round % 50 ? 60 : 300);
         while (text.n < length) {            /* pieces, repeated letters, spaces, any bytes */
-            Span p = t.piece[PIECES + any_of(t.n - PIECES)];
+            Span p = t.piece[PIECES + any_of(t.n - PIECES)].text;
             size_t kind = any_of(8);
             if (kind < 5 && p.n < 60) { memcpy(s + text.n, p.s, p.n); text.n += p.n; }
             else if (kind == 5) for (i = any_of(6); i > 0; i--) s[text.n++] = round & 1 ? 'e' : ' ';
@@ -724,9 +724,9 @@ static void test_tokenizer(const char *path) {
     make_dir(&e, "test/build");
     check(save_tokenizer(&e, "test/build/t.bin", &t) == 0
         && load_tokenizer(&e, "test/build/t.bin", &again) == 0, "%s", e.error);
-    for (i = 0; i < t.n && i < again.n && bits32(t.score[i]) == bits32(again.score[i])
-        && t.piece[i].n == again.piece[i].n
-         && memcmp(t.piece[i].s, again.piece[i].s, t.piece[i].n) == 0; i++) ;
+    for (i = 0; i < t.n && i < again.n && bits32(t.piece[i].score) == bits32(again.piece[i].score)
+        && t.piece[i].text.n == again.piece[i].text.n
+         && memcmp(t.piece[i].text.s, again.piece[i].text.s, t.piece[i].text.n) == 0; i++) ;
     check(i == t.n && again.n == t.n, "%s: saved and loaded: piece %zu differs", path, i);
     env_free(&e);
 }
@@ -792,8 +792,8 @@ static void test_same_tokenizer(const char *name) {
     if (!load_any_tokenizer(&e, path, &a)) return;
     snprintf(path, sizeof path, "../shared/data/tokenizer/%s.model", name);
     if (!load_any_tokenizer(&e, path, &b)) return;
-    for (i = 0; i < a.n && i < b.n && equal(a.piece[i], b.piece[i]) && a.score[i] == b.score[i]
-        && a.kind[i] == b.kind[i]; i++) ;
+    for (i = 0; i < a.n && i < b.n && equal(a.piece[i].text, b.piece[i].text) && a.piece[i].score == b.piece[i].score
+        && a.piece[i].kind == b.piece[i].kind; i++) ;
     check(i == a.n && i == b.n, "%s: piece %zu of .bin and .model differs", name, i);
     env_free(&e);
 }
@@ -813,8 +813,8 @@ static void test_tokenizer_training(void) {
         "training: \"%s\" is not piece %zu", wanted[i], i);
     encode(&e, &t, span("newest widest"), 1, &ids, &k);
     check(k == 2, "training: \"newest widest\" takes %zu tokens", k);
-    check(same(t.piece[3 + 10], "<0x0A>") && t.n == PIECES + 26, "training: %zu pieces", t.n);
-    for (i = PIECES; i < t.n; i++) check(t.score[i] == -(float)(i - PIECES), "training: score of piece %zu",
+    check(same(t.piece[3 + 10].text, "<0x0A>") && t.n == PIECES + 26, "training: %zu pieces", t.n);
+    for (i = PIECES; i < t.n; i++) check(t.piece[i].score == -(float)(i - PIECES), "training: score of piece %zu",
         i);
     env_free(&e);
 }
@@ -1844,7 +1844,7 @@ static void test_conversation(void) {
     check(next_record(&e, &rs, &r) == 1 && r.n_turns == 1 && r.has_completion, "messages and completion: %s", e.error);
     check(encode_prompt(&e, &t, &form, r.turn, r.n_turns, &ids) == 0
         && encode_answer(&e, &t, &ids, r.completion, 0) == 0, "%s", e.error);
-    for (i = n = 0; i < ids.n; i++) n += t.kind[ids.id[i]] != NORMAL;
+    for (i = n = 0; i < ids.n; i++) n += t.piece[ids.id[i]].kind != NORMAL;
     check(n == 1 && ids.id[0] == BOS, "%zu marks came out of a record", n - 1);
     env_free(&e);
 }
@@ -1882,7 +1882,7 @@ static void test_templates(void) {
             }
             encode_prompt(&e, &t, &form, turn, turns, &ids);
             encode_answer(&e, &t, &ids, whole(&text[0]), 0);
-            for (i = n = 0; i < ids.n; i++) n += t.kind[ids.id[i]] == MARK || t.kind[ids.id[i]] == UNKNOWN_MARK;
+            for (i = n = 0; i < ids.n; i++) n += t.piece[ids.id[i]].kind == MARK || t.piece[ids.id[i]].kind == UNKNOWN_MARK;
             decode(&e, &t, ids.id, ids.n, 0, &back);
             want = whole(&text[turns - 1]);
             for (i = 0; i + want.n <= back.n && memcmp(back.s + i, want.s, want.n) != 0; i++) ;
@@ -1905,14 +1905,14 @@ static void test_tokenizer_json(const char *path) {
     make_dir(&e, "test/build");
     check(save_tokenizer_json(&e, "test/build/t.json", &t) == 0 && load_tokenizer(&e, "test/build/t.json", &json) == 0
         && json.ranks.n && json.n == t.n, "%s", e.error);
-    for (i = 0; i < t.n && i < json.n && equal(t.piece[i], json.piece[i]) && t.kind[i] == json.kind[i]; i++) ;
+    for (i = 0; i < t.n && i < json.n && equal(t.piece[i].text, json.piece[i].text) && t.piece[i].kind == json.piece[i].kind; i++) ;
     check(i == t.n, "%s: piece %zu is another in tokenizer.json", path, i);
     for (round = 0; round < 1000 * times && !e.error[0]; round++) {
         char s[300];
         Span text = { s, 0 };
         int *a, *b;
         while (text.n < 200) {
-            Span p = t.piece[PIECES + any_of(t.n - PIECES)];
+            Span p = t.piece[PIECES + any_of(t.n - PIECES)].text;
             if (any_of(8) == 0 || p.n > 60) { s[text.n++] = (char)any_of(256); continue; }
             memcpy(s + text.n, p.s, p.n);
             text.n += p.n;
@@ -1949,7 +1949,7 @@ static void test_merges(void) {
         put_format(&e, &b, "\"merges\":[%s]}}", merges[k]);
         check(load_tokenizer(&e, temporary(&e, "tokenizer.json", whole(&b)), &t) == 0 && t.n == n_all, "%s", e.error);
         if (e.error[0]) return;
-        check(t.kind[1] == MARK && t.kind[n_all - 1] == ADDED && t.no_prefix == (h == 2), "tokenizer.json, head %zu", h);
+        check(t.piece[1].kind == MARK && t.piece[n_all - 1].kind == ADDED && t.no_prefix == (h == 2), "tokenizer.json, head %zu", h);
         encode(&e, &t, span("abcd"), 1, &ids, &n);
         check(n == 3 - (h == 2) && ids[n - 2] == 6 && ids[n - 1] == 11 && (h == 2 || ids[0] == 9), "\"abcd\" by rank: %zu ids", n);
         encode(&e, &t, span("bcd"), 0, &ids, &n);
@@ -1957,7 +1957,7 @@ static void test_merges(void) {
         encode(&e, &t, span("<pad>"), 0, &ids, &n);
         check(n == 5, "an added piece was found in a text");
     }
-    check(fit_tokenizer(&e, &t, 300) == 0 && t.n == 300 && t.kind[299] == UNUSED, "padding");
+    check(fit_tokenizer(&e, &t, 300) == 0 && t.n == 300 && t.piece[299].kind == UNUSED, "padding");
     t.n = n_all--;
     check(fit_tokenizer(&e, &t, n_all) == 0 && t.n == n_all && find_piece(&t, "<pad>", 5, 1) < 0, "a mark without a row");
     check(fit_tokenizer(&e, &t, n_all - 1) == 0 && t.n == n_all && fit_tokenizer(&e, &t, 400) == 0 && t.n == n_all, "another vocabulary");

@@ -74,14 +74,14 @@ static int read_words(Env *e, const char *path, WordPool *p) {
 static int words_to_characters(Env *e, WordPool *p, Tokenizer *chars) {
     size_t i, k;
     for (i = 0; i < p->n; i++) {
-        Span w = p->words.piece[i];
+        Span w = p->words.piece[i].text;
         p->word[i].from = p->symbols;
         for (k = 0; k < w.n; p->word[i].n++) {
             uint32_t c;
             Span one = { w.s + k, utf8(w.s + k, w.n - k, &c) };
             int id = find_piece(chars, one.s, one.n, 0);
             if (id < 0) { id = (int)chars->n; TRY(add_piece(e, chars, one, 0, NORMAL)); }
-            chars->score[id] += (float)p->word[i].count;
+            chars->piece[id].score += (float)p->word[i].count;
             TRY(room(e, &p->symbol, p->symbols, &p->symbol_cap, sizeof *p->symbol));
             p->symbol[p->symbols++] = -id - 1;
             k += one.n;
@@ -130,8 +130,8 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
         int id;
         TRY(best_pair(e, &p, &a, &b, &count));
         if (count < 2) break;
-        x = a < 0 ? chars.piece[-a - 1] : t->piece[a];
-        y = b < 0 ? chars.piece[-b - 1] : t->piece[b];
+        x = a < 0 ? chars.piece[-a - 1].text : t->piece[a].text;
+        y = b < 0 ? chars.piece[-b - 1].text : t->piece[b].text;
         pair.s = NULL; pair.n = pair.cap = 0;
         put(e, &pair, x.s, x.n);
         put(e, &pair, y.s, y.n);
@@ -143,9 +143,9 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
     }
     for (k = 0; k < chars.n; k++) {                          /* most frequent first, then in order of appearance */
         size_t best = 0;
-        for (i = 0; i < chars.n; i++) if (chars.score[i] > chars.score[best]) best = i;
-        chars.score[best] = -1;
-        TRY(add_piece(e, t, chars.piece[best], -(float)(t->n - PIECES), NORMAL));
+        for (i = 0; i < chars.n; i++) if (chars.piece[i].score > chars.piece[best].score) best = i;
+        chars.piece[best].score = -1;
+        TRY(add_piece(e, t, chars.piece[best].text, -(float)(t->n - PIECES), NORMAL));
     }
     if (t->n < size) return fail(e, "%zu pieces: too many: %s has no more than %zu pieces in it", size, path, t->n);
     return 0;
@@ -154,13 +154,13 @@ static int train_tokenizer(Env *e, const char *path, size_t size, Tokenizer *t) 
 static int save_tokenizer(Env *e, const char *path, const Tokenizer *t) {
     Buf b = { NULL, 0, 0 };
     size_t i, longest = 0;
-    for (i = 0; i < t->n; i++) if (t->piece[i].n > longest) longest = t->piece[i].n;
+    for (i = 0; i < t->n; i++) if (t->piece[i].text.n > longest) longest = t->piece[i].text.n;
     put_le(e, &b, (uint32_t)longest, 4);
     for (i = 0; i < t->n; i++) {
-        const char *end = t->kind[i] == MARK ? "\n" : "";      /* "\n<s>\n": so llama2.c has it */
-        put_le(e, &b, bits32(t->score[i]), 4);
-        put_le(e, &b, (uint32_t)(t->piece[i].n + 2 * strlen(end)), 4);
-        put_text(e, &b, end); put(e, &b, t->piece[i].s, t->piece[i].n); put_text(e, &b, end);
+        const char *end = t->piece[i].kind == MARK ? "\n" : "";      /* "\n<s>\n": so llama2.c has it */
+        put_le(e, &b, bits32(t->piece[i].score), 4);
+        put_le(e, &b, (uint32_t)(t->piece[i].text.n + 2 * strlen(end)), 4);
+        put_text(e, &b, end); put(e, &b, t->piece[i].text.s, t->piece[i].text.n); put_text(e, &b, end);
     }
     TRY(save_file(e, path, whole(&b)));
     drop(e, b.s);
