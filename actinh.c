@@ -5609,9 +5609,9 @@ static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };                          /* by */
 enum { REPLICATES = 1000 };
 
-enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP };                    /* is[], below */
-typedef struct { double ll, alone, size[4]; int is[3]; } Option;         /* size[TOKEN], [CHAR], [OCTET] */
-typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;   /* by: an empty line, a breakdown a line */
+enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP, OPPOSITE, ASIDE, MARKS };       /* is[], below */
+typedef struct { double ll, alone, size[4]; int is[MARKS]; } Option;        /* size[TOKEN], [CHAR], [OCTET] */
+typedef struct { Option *c; size_t n; uint64_t group; Span by; } Item;      /* by: an empty line, a breakdown a line */
 
 static double score_of(const Item *q, size_t j, int by) {
     const Option *c = &q->c[j];
@@ -5652,9 +5652,9 @@ ITEM(item_bbq) {
     const Option *c = &q->c[best_choice(q, by)];
     v[2] = c->is[RIGHT];
     v[1] = !c->is[UNKNOWN_ANSWER];
-    v[0] = c->is[UNKNOWN_ANSWER] ? 0.0 : c->is[TARGET_GROUP] != q->opposite ? 1.0 : -1.0;
+    v[0] = c->is[UNKNOWN_ANSWER] ? 0.0 : c->is[TARGET_GROUP] != c->is[OPPOSITE] ? 1.0 : -1.0;
 }
-ITEM(item_bbq_helm) { item_bbq(q, by, v); if (q->aside) v[0] = v[1] = 0.0; }
+ITEM(item_bbq_helm) { item_bbq(q, by, v); if (q->c->is[ASIDE]) v[0] = v[1] = 0.0; }
 
 static const struct {
     const char *name;
@@ -5701,10 +5701,14 @@ static size_t figure_of(const char *name) {
     return i;
 }
 
+/* What an item gives a figure: up to three numbers, and that of its group. Of guesses the first is the confidence, the
+ * second 1 where it was right. */
+typedef double Outcome[4];
+enum { SURE, HIT, THIRD, OF_GROUP };
 typedef struct {
     const char *suite, *name, *like;   /* like: ids of training prompts that this section resembles begin so */
     int kind;
-    double (*item)[4];                 /* [n] what an item gave; the last: number of its group */
+    Outcome *item;                     /* [n] */
     size_t n, cap;
     Names groups;
     double value, lo, hi;
@@ -5730,31 +5734,29 @@ static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
     size_t *number = number_for(e, &f->groups, uses[f->kind] >> 3 ? group : 0);
     if (!number || room(e, &f->item, f->n, &f->cap, sizeof *f->item) < 0) return -1;
     if (!*number) *number = f->groups.n;
-    for (size_t j = 0; j < 3; j++) f->item[f->n][j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
-    f->item[f->n++][3] = (double)(*number - 1);
+    for (size_t j = 0; j < OF_GROUP; j++) f->item[f->n][j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
+    f->item[f->n++][OF_GROUP] = (double)(*number - 1);
     return 0;
 }
 
-/* Expected calibration error. Equal mass as HELM and the uncertainty-calibration package have it: confidences are
- * sorted and cut into k parts (the first n mod k parts get one more); a bin ends halfway between the last of a part and
- * the first of the next; equal edges are one. A confidence is in the first bin whose edge it does not pass. */
-typedef struct { double p, right; } Guess;
-
 static int by_confidence(const void *a, const void *b) {
-    const Guess *x = a, *y = b;
-    return x->p != y->p ? (x->p < y->p ? -1 : 1) : x->right != y->right ? (x->right > y->right ? -1 : 1) : 0;
+    const double *x = a, *y = b;
+    return x[SURE] != y[SURE] ? (x[SURE] < y[SURE] ? -1 : 1) : (x[HIT] < y[HIT]) - (x[HIT] > y[HIT]);
 }
 
-/* Sum over bins |bin|/n |mean confidence - mean correctness|. */
-static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
+/* Expected calibration error: the sum over bins of |bin|/n |mean confidence - mean correctness|. Equal mass as HELM and
+ * the uncertainty-calibration package have it: confidences are sorted and cut into k parts (the first n mod k parts get
+ * one more); a bin ends halfway between the last of a part and the first of the next; equal edges are one. A confidence
+ * is in the first bin whose edge it does not pass. */
+static double ece(Outcome *g, size_t n, size_t bins, int equal_width) {
     size_t k = equal_width || bins < n ? bins : n;
     double total = 0.0;
     qsort(g, n, sizeof *g, by_confidence);
     for (size_t part = 1, from = 0, at = 0; part <= k; part++) {
-        double p = 0.0, right = 0.0;
+        double p = 0.0, right = 0.0, edge = HUGE_VAL;
         from += n / k + (part <= n % k);                     /* where the next part begins */
-        double edge = part == k ? HUGE_VAL : equal_width ? (double)part / (double)k : (g[from - 1].p + g[from].p) / 2.0;
-        for (; at < n && g[at].p <= edge; at++) { p += g[at].p; right += g[at].right; }
+        if (part < k) edge = equal_width ? (double)part / (double)k : (g[from - 1][SURE] + g[from][SURE]) / 2.0;
+        for (; at < n && g[at][SURE] <= edge; at++) { p += g[at][SURE]; right += g[at][HIT]; }
         total += (p > right ? p - right : right - p) / (double)n;
     }
     return total;
@@ -5762,18 +5764,18 @@ static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
 
 /* Platt scaling: confidences become 1 / (1 + exp(-(a x + b))) with x = log(p / (1 - p)), a and b the likeliest for what
  * was right, by Newton's method. Returns 0 where all or none are right: then no a and b are the likeliest. */
-static int platt(Guess *g, size_t n) {
+static int platt(Outcome *g, size_t n) {
     double a = 0.0, b = 0.0, right = 0.0;        /* from (1, 0) it runs away where a model is far too sure */
     for (size_t i = 0; i < n; i++) {
-        double p = g[i].p < 1e-12 ? 1e-12 : g[i].p > 1.0 - 1e-12 ? 1.0 - 1e-12 : g[i].p;
-        g[i].p = log64(p / (1.0 - p));
-        right += g[i].right;
+        double p = g[i][SURE] < 1e-12 ? 1e-12 : g[i][SURE] > 1.0 - 1e-12 ? 1.0 - 1e-12 : g[i][SURE];
+        g[i][SURE] = log64(p / (1.0 - p));
+        right += g[i][HIT];
     }
     for (size_t step = 0; step < 50; step++) {
         double da = 0, db = 0, aa = 1e-10, ab = 0, bb = 1e-10;             /* gradient; minus the second derivatives */
         for (size_t i = 0; i < n; i++) {
-            double x = g[i].p, p = 1.0 / (1.0 + exp64(-(a * x + b))), w = p * (1.0 - p);
-            da += (g[i].right - p) * x; db += g[i].right - p;
+            double x = g[i][SURE], p = 1.0 / (1.0 + exp64(-(a * x + b))), w = p * (1.0 - p), miss = g[i][HIT] - p;
+            da += miss * x; db += miss;
             aa += w * x * x; ab += w * x; bb += w;
         }
         double d = aa * bb - ab * ab, to_a = (bb * da - ab * db) / d, to_b = (aa * db - ab * da) / d;
@@ -5781,82 +5783,74 @@ static int platt(Guess *g, size_t n) {
         a += to_a; b += to_b;
         if (to_a * to_a + to_b * to_b < 1e-24 * (a * a + b * b)) break;
     }
-    for (size_t i = 0; i < n; i++) g[i].p = 1.0 / (1.0 + exp64(-(a * g[i].p + b)));
+    for (size_t i = 0; i < n; i++) g[i][SURE] = 1.0 / (1.0 + exp64(-(a * g[i][SURE] + b)));
     return right > 0 && right < (double)n;
 }
 
 /* The surest first, of equals the wrong ones. AREA: mean over i of the i surest's accuracy; TOP10: that of n/10 + 1. */
-static double selective(Guess *g, size_t n, int kind) {
+static double selective(Outcome *g, size_t n, int kind) {
     double right = 0.0, area = 0.0;
     qsort(g, n, sizeof *g, by_confidence);
     for (size_t i = 0; i < n; i++) {
-        right += g[n - 1 - i].right;
+        right += g[n - 1 - i][HIT];
         area += right / (double)(i + 1);
         if (kind == TOP10 && i == n / 10) return right / (double)(i + 1);
     }
     return area / (double)n;
 }
 
-/* The mean over groups of the mean of their items' v[j]. sum: scratch, a group each. */
-static double mean_of_groups(const Figure *f, int j, const size_t *drawn, Guess *sum) {
-    size_t groups = 0;
+/* The mean over groups of the mean of their items' x[j]. Behind the items is room for the groups' sums. */
+static double mean_of_groups(Outcome *x, size_t n, int j) {
+    Outcome *group = x + n;
     double total = 0.0;
-    memset(sum, 0, f->groups.n * sizeof *sum);
-    for (size_t i = 0; i < f->n; i++) {
-        const double *v = f->item[drawn[i]];
-        sum[(size_t)v[3]].p += v[j];
-        sum[(size_t)v[3]].right += 1.0;
-    }
-    for (size_t i = 0; i < f->groups.n; i++) if (sum[i].right > 0) { total += sum[i].p / sum[i].right; groups++; }
+    size_t groups = 0;
+    memset(group, 0, n * sizeof *group);
+    for (size_t i = 0; i < n; i++) { double *of = group[(size_t)x[i][OF_GROUP]]; of[0] += x[i][j]; of[1] += 1.0; }
+    for (size_t i = 0; i < n; i++) if (group[i][1] > 0) { total += group[i][0] / group[i][1]; groups++; }
     return mean(total, groups);
 }
 
-/* The statistic over items drawn[0 .. n-1]. guess: scratch [n]. */
-static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
+/* The statistic over n items, behind which is room for n more. */
+static double statistic(int kind, Outcome *x, size_t n) {
     double sum = 0.0, weights = 0.0, ss;
-    for (size_t i = 0; i < f->n; i++) {
-        const double *v = f->item[drawn[i]];
-        sum += guess[i].p = v[0];
-        weights += guess[i].right = v[1];
+    switch (kind) {
+    case MEAN: case TERMS: return mean_of_groups(x, n, 0);
+    case ICAT: ss = mean_of_groups(x, n, 0); return mean_of_groups(x, n, 1) * (ss < 100.0 - ss ? ss : 100.0 - ss) / 50.0;
+    case AREA: case TOP10: return selective(x, n, kind);
+    case PLATT10: case PLATT1: return platt(x, n) ? ece(x, n, kind == PLATT10 ? 10 : 1, 0) : 0.0;
+    case ECE10: case ECE1: case WIDTH10: return ece(x, n, kind == ECE1 ? 1 : 10, kind == WIDTH10);
+    default:                                     /* a ratio, perhaps scaled */
+        for (size_t i = 0; i < n; i++) { sum += x[i][0]; weights += x[i][1]; }
+        if (kind != RATIO) sum *= 1.0 - mean_of_groups(x, n, 2);
+        return weights > 0 ? sum / weights : 0.0;
     }
-    switch (f->kind) {
-    case MEAN: case TERMS: return mean_of_groups(f, 0, drawn, guess);
-    case ICAT:
-        ss = mean_of_groups(f, 0, drawn, guess);
-        return mean_of_groups(f, 1, drawn, guess) * (ss < 100.0 - ss ? ss : 100.0 - ss) / 50.0;
-    case AREA: case TOP10: return selective(guess, f->n, f->kind);
-    case ECE10: case WIDTH10: return ece(guess, f->n, 10, f->kind == WIDTH10);
-    case ECE1: return ece(guess, f->n, 1, 0);
-    case PLATT10: case PLATT1: return platt(guess, f->n) ? ece(guess, f->n, f->kind == PLATT10 ? 10 : 1, 0) : 0.0;
-    case SCALED: case SCALED_TERMS: sum *= 1.0 - mean_of_groups(f, 2, drawn, guess); break;
-    default: break;
-    }
-    return weights > 0 ? sum / weights : 0.0;
 }
 
 /* The value, and the interval that holds the middle 95 % of a thousand bootstrap draws; with `against` of the
  * difference f - against on the same draws. */
 static int bootstrap(Env *e, const Figure *f, const Figure *against, double *value, double *lo, double *hi) {
+    const Figure *const both[] = { f, against };
     const Block *mark = e->blocks;
-    size_t *drawn;
-    Guess *guess;
-    double x[REPLICATES + 1];                    /* the last: with each item once */
-    NEW(drawn, f->n + 1); NEW(guess, f->n + 1);
+    Outcome *x;
+    double drawn[REPLICATES + 1] = { 0 };        /* the last: with each item once */
     if (f->n == 0 || (against && against->n != f->n))
         return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n,
             against ? against->n : 0);
+    NEW(x, 2 * f->n);
     for (size_t r = 0; r <= REPLICATES; r++) {
         uint64_t base = draw(0, DRAW_BOOT, r, 0, 0);
-        for (size_t i = 0; i < f->n; i++) drawn[i] = r < REPLICATES ? below(stir(base, i), f->n) : i;
-        x[r] = statistic(f, drawn, guess) - (against ? statistic(against, drawn, guess) : 0.0);
+        for (size_t k = 0; k < 2 && both[k]; k++) {
+            for (size_t i = 0; i < f->n; i++)
+                memcpy(x[i], both[k]->item[r < REPLICATES ? below(stir(base, i), f->n) : i], sizeof *x);
+            drawn[r] += (k ? -1.0 : 1.0) * statistic(both[k]->kind, x, f->n);
+        }
     }
-    qsort(x, REPLICATES, sizeof *x, by_size);
-    *value = x[REPLICATES];
-    *lo = x[REPLICATES / 40]; *hi = x[REPLICATES - 1 - REPLICATES / 40];
+    qsort(drawn, REPLICATES, sizeof *drawn, by_size);
+    *value = drawn[REPLICATES];
+    *lo = drawn[REPLICATES / 40]; *hi = drawn[REPLICATES - 1 - REPLICATES / 40];
     release(e, mark);
     return 0;
 }
-
 /* The figure of a name in a section; suite NULL: in the first section that has it. */
 static const Figure *find_figure(const Figures *list, const char *suite, const char *name) {
     for (const Figure *f = list->f; f < list->f + list->n; f++)
@@ -6066,7 +6060,8 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
  * items are. Templates make texts of an item: "Question: {question.stem|question/trim}\nAnswer:". A hole takes the
  * first of its paths that is there, through filters. A path is names joined by dots; * is each element, # each name,
  * a=b those whose a is "b". There too: file (its name), beside (the item's line of the file of that key) and, in prompt
- * and answer, choice. `only`, `opposite` and `aside` hold where any text is left: {type/is intrasentence}.
+ * and answer, choice. `only` holds where any text is left: {type/is intrasentence}. A choice is right if one of its
+ * `labels` is among the texts of `gold`; what else is to be known of it is asked of its `tags` in the same way.
  */
 static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
     { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-k", "0" },
@@ -6078,15 +6073,12 @@ static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind",
 
 typedef struct { const char *file, *name, *sets; const Setting *s; size_t n; } Section;
 typedef struct { Span *v; size_t n, cap; } Spans;
-enum { MOST_CHOICES = 64 };
-enum { A_CHOICE, A_FILE, A_BESIDE, BESIDES };
-static const char *const besides[BESIDES] = { "choice", "file", "beside" };
 typedef struct {                         /* an item of a set */
     Env own;                             /* owns the item's texts, which go with it; its error is the item's */
     const Section *s;
     const char *path;
     size_t number;
-    Span json, more[BESIDES];            /* the item, and what is there besides, as JSON */
+    Span json, besides;                  /* the item; an object of file, beside and choice */
     Span rest, preface;                  /* what is left of the file beside; what stands before each prompt */
 } Here;
 
@@ -6108,12 +6100,6 @@ static int add_span(Env *e, Spans *list, Span x) {
     TRY(room(e, &list->v, list->n, &list->cap, sizeof *list->v));
     list->v[list->n++] = x;
     return 0;
-}
-
-static Span quoted(Env *e, Span text) {
-    Buf b = { 0 };
-    put_quoted(e, &b, text);
-    return whole(&b);
 }
 
 /* RFC 4180 has quotes around cells that hold commas or line ends, and writes a quote twice; TSV has neither. A first
@@ -6150,21 +6136,19 @@ static int load_table(Env *e, const char *path, char comma, const char *names, B
     return e->error[0] ? -1 : 0;
 }
 
-/* The values at a path; returns how many. */
-static size_t find_values(Span json, Span path, Span *v, size_t most) {
+/* Adds the values at a path. */
+static void find_values(Env *e, Span json, Span path, Spans *to) {
     Span step = upto(&path, '.'), value = step, field = upto(&value, '=');
     Member m, f;
-    size_t n = 0;
-    if (step.n == 0) { *v = json; return json.n && !same(json, "null"); }
-    for (size_t at = 0; n < most && json_next(json, &at, &m);) {
+    if (!step.n && json.n && !same(json, "null")) add_span(e, to, json);
+    for (size_t at = 0; step.n && json_next(json, &at, &m);) {
         int found = same(step, "*") || (same(step, "#") && *json.s == '{') || equal(m.key, step);
-        for (size_t to = 0; value.n && !found && json_next(m.value, &to, &f);)
+        for (size_t in = 0; value.n && !found && json_next(m.value, &in, &f);)
             found = equal(f.key, field) && f.value.n == value.n + 2 && memcmp(f.value.s + 1, value.s, value.n) == 0;
         if (same(step, "#")) m.value = (Span){ m.key.s - 1, m.key.n + 2 };                     /* with its quotes */
         if (same(step, "*") && same(m.value, "null")) m.value = span("\"\"");     /* holds its place in the list */
-        if (found) n += find_values(m.value, path, v + n, most - n);
+        if (found) find_values(e, m.value, path, to);
     }
-    return n;
 }
 
 /* Cuts a text at the first `mark`; returns what stands behind that, NULL where there is none. */
@@ -6177,11 +6161,11 @@ static Span behind(Span *text, Span mark) {
     return (Span){ 0 };
 }
 
-/* A text through filters: trim, lower, capitalize (Python's), before X, after X, is X (else nothing is left), swap X>Y,
- * cut [] (these two go with what they enclose). */
+/* A text through filters: trim, lower, capitalize (Python's), before X, after X, is X (else nothing is left), swap X>Y
+ * (a * in X is any text: swap [*]> takes away what stands in brackets). */
 static Span filter_text(Here *h, Span filters, Span t) {
     while (filters.n) {
-        Span arg = upto(&filters, '/'), name = upto(&arg, ' '), y = arg, x = upto(&y, '>'), close = { 0 };
+        Span y = upto(&filters, '/'), name = upto(&y, ' '), arg = y, close = upto(&y, '>'), open = upto(&close, '*');
         Buf out = { 0 };
         if (same(name, "trim")) t = trim(t);
         else if (same(name, "before")) behind(&t, arg);
@@ -6192,12 +6176,11 @@ static Span filter_text(Here *h, Span filters, Span t) {
             for (size_t i = 0; i < out.n; i++) out.s[i] = (char)lower(out.s[i]);
             if (out.n && same(name, "capitalize") && is_alpha(out.s[0])) out.s[0] = (char)(out.s[0] - 32);
             t = whole(&out);
-        } else if ((same(name, "swap") && x.n) || (same(name, "cut") && arg.n == 2)) {
-            if (same(name, "cut")) { x.n = 1; close = (Span){ arg.s + 1, 1 }; y.n = 0; }
+        } else if (same(name, "swap") && open.n) {
             for (;;) {
-                Span kept = t, in = behind(&kept, x), rest = behind(&in, close);
+                Span kept = t, in = behind(&kept, open), rest = behind(&in, close);
                 if (!rest.s) break;
-                put(&h->own, &out, kept.s, kept.n); put(&h->own, &out, y.s, y.n);
+                put_json(&h->own, &out, "%r%r", kept, y);
                 t = rest;
             }
             put(&h->own, &out, t.s, t.n);
@@ -6218,43 +6201,54 @@ static void put_value(Env *e, Buf *b, Span v) {
     }
 }
 
-/* A template's text for the k-th value of its holes; returns the most that one of them has, 0 when one has none. */
-static size_t put_template(Here *h, Span form, size_t k, Buf *b) {
-    size_t most = 1;
-    for (put(&h->own, b, "", 0); form.n;) {
-        Span text = upto(&form, '{'), v[MOST_CHOICES + 1], filters = { 0 };
-        Buf one = { 0 };
-        size_t n = 0;
-        put(&h->own, b, text.s, text.n);
-        if (form.n == 0) break;
-        for (Span hole = upto(&form, '}'); hole.n && n == 0;) {
-            Span path;
-            filters = upto(&hole, '|'); path = upto(&filters, '/');
-            n = find_values(h->json, path, v, COUNT(v));
-            for (size_t i = 0; i < BESIDES; i++) if (h->more[i].n && same(path, besides[i])) { *v = h->more[i]; n = 1; }
+/* A hole's texts: the values at the first of its paths that has any, through its filters. */
+static Spans hole_texts(Here *h, Span hole) {
+    Spans t = { 0 };
+    while (hole.n && !t.n) {
+        Span filters = upto(&hole, '|'), path = upto(&filters, '/');
+        find_values(&h->own, h->besides, path, &t);
+        if (!t.n) find_values(&h->own, h->json, path, &t);
+        for (size_t i = 0; i < t.n; i++) {
+            Buf b = { 0 };
+            Span v = t.v[i];
+            if (v.s[0] == '{') bad_item(h, "a text was expected, found", copy(&h->own, v.s, v.n < 60 ? v.n : 60));
+            put_value(&h->own, &b, v);
+            t.v[i] = filter_text(h, filters, whole(&b));
         }
-        if (n == 0) return 0;
-        if (n > most) most = n;
-        text = v[k < n ? k : n - 1];
-        if (text.s[0] == '{')
-            bad_item(h, "a text was expected, found", copy(&h->own, text.s, text.n < 60 ? text.n : 60));
-        else put_value(&h->own, &one, text);
-        text = filter_text(h, filters, whole(&one));
-        put(&h->own, b, text.s, text.n);
     }
-    return most;
+    return t;
 }
 
-/* The text of a key that is one template; s NULL, and perhaps a complaint, where a hole has no value. */
-static Span key_text(Here *h, const char *key, int needed) {
-    Buf b = { 0 };
-    if (put_template(h, span(key_of(h->s, key)), 0, &b)) return whole(&b);
-    if (needed) bad_item(h, "no field for", key_of(h->s, key));
+/* A template's texts: as many as one of its holes has values; where there are fewer, the last serves again. Where a
+ * hole has none there is no text. */
+static Spans texts(Here *h, Span form) {
+    Env *e = &h->own;
+    Spans t = { 0 };
+    add_span(e, &t, span(""));
+    for (int hole = 0; form.n && t.n; hole = !hole) {
+        Span part = upto(&form, hole ? '}' : '{');
+        Spans more = { 0 }, joint = { 0 };
+        if (hole) more = hole_texts(h, part); else add_span(e, &more, part);
+        for (size_t k = 0; more.n && (k < t.n || k < more.n); k++) {
+            Buf b = { 0 };
+            put_json(e, &b, "%r%r", t.v[k < t.n ? k : t.n - 1], more.v[k < more.n ? k : more.n - 1]);
+            add_span(e, &joint, whole(&b));
+        }
+        t = joint;
+    }
+    return t;
+}
+
+/* The text of a key that is one template; s NULL, and a complaint, where a hole has no value. */
+static Span key_text(Here *h, const char *key) {
+    Spans t = texts(h, span(key_of(h->s, key)));
+    if (t.n) return t.v[0];
+    bad_item(h, "no field for", key_of(h->s, key));
     return (Span){ 0 };
 }
 
-/* A key's list of templates, "no, yes" or "{endings.*}": as many texts as their holes have values. Empty ones go, but
- * for a list's choices, labels and tags, which are found by their place in it. */
+/* A key's list of templates, "no, yes" or "{endings.*}". Empty texts go, but for a list's choices, labels and tags,
+ * which are found by their place in it. */
 static Spans texts_of(Here *h, const char *key, const char *filters) {
     Spans list = { 0 };
     for (Span forms = span(key_of(h->s, key)); forms.n; upto(&forms, ',')) {
@@ -6262,13 +6256,10 @@ static Spans texts_of(Here *h, const char *key, const char *filters) {
         for (int deep = 0; form.n < forms.n && (deep || form.s[form.n] != ','); form.n++)
             deep += (form.s[form.n] == '{') - (form.s[form.n] == '}');
         forms.s += form.n; forms.n -= form.n;
-        for (size_t k = 0, values = 1; k < values; k++) {
-            Buf b = { 0 };
-            values = put_template(h, trim(form), k, &b);
-            Span text = filter_text(h, span(filters), values ? whole(&b) : span(""));
-            if (!text.n && (values < 2 || !strchr("clt", *key))) continue;
-            if (list.n == MOST_CHOICES) { bad_item(h, "too many values for", key); return list; }
-            if (add_span(&h->own, &list, text) < 0) return list;
+        Spans t = texts(h, trim(form));
+        for (size_t k = 0; k < t.n; k++) {
+            Span text = filter_text(h, span(filters), t.v[k]);
+            if (text.n || (t.n > 1 && strchr("clt", *key))) add_span(&h->own, &list, text);
         }
     }
     return list;
@@ -6377,26 +6368,24 @@ static Item *add_item(Env *e, Part *p, size_t choices) {
 /* A question: which of its choices are what, and where it belongs. The choices are put to the model as answers that
  * were cut off: without an end mark. */
 static int add_question(Profile *w, Part *p, Here *h) {
-    static const char *const marks[][2] = { [RIGHT] = { "labels", "gold" }, [UNKNOWN_ANSWER] = { "tags", "unknown" },
-        [TARGET_GROUP] = { "tags", "target" } };
+    static const char *const marks[MARKS] = { "gold", "unknown", "target", "opposite", "aside" };
     const char *clean = key_of(h->s, "clean");
     if (!texts_of(h, "only", "").n) return 0;
+    const Span around = h->besides;
     Spans choice = texts_of(h, "choices", clean), by = texts_of(h, "by", "");
+    Spans group = texts(h, span(key_of(h->s, "group")));
     Item *q = add_item(w->e, p, choice.n);
     Buf lines = { 0 };
     size_t right = 0;
     if (!q) return -1;
-    for (size_t k = 0; k < COUNT(marks); k++) {
-        Spans names = texts_of(h, marks[k][0], "lower"), wanted = texts_of(h, marks[k][1], "lower");
+    for (size_t k = 0; k < MARKS; k++) {
+        Spans names = texts_of(h, k == RIGHT ? "labels" : "tags", "lower"), wanted = texts_of(h, marks[k], "lower");
         for (size_t j = 0; j < q->n; j++) right += (q->c[j].is[k] = is_among(&names, j, &wanted)) && k == RIGHT;
     }
     if (q->n < 2 || (*key_of(h->s, "gold") && !right))
         return bad_item(h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were "
             "expected: there are too few, or none is right by gold =", key_of(h->s, "gold"));
-    q->opposite = texts_of(h, "opposite", "").n > 0;
-    q->aside = texts_of(h, "aside", "").n > 0;
-    Span group = key_text(h, "group", 0);
-    q->group = hash(group.s, group.n);
+    if (group.n) q->group = hash(group.v[0].s, group.v[0].n);
     for (size_t j = 0, i; j < by.n; j++) {
         for (i = 0; i < j && !equal(by.v[i], by.v[j]); i++) continue;
         if (i == j) put_json(w->e, &lines, "\n%r", by.v[j]);
@@ -6404,11 +6393,12 @@ static int add_question(Profile *w, Part *p, Here *h) {
     q->by = whole(&lines);
     for (size_t j = 0; j < q->n; j++) {
         Option *o = &q->c[j];
-        Buf text = { 0 }, answer = { 0 };
-        h->more[A_CHOICE] = quoted(&h->own, choice.v[j]);
-        put_json(&h->own, &text, "%r%r", h->preface, key_text(h, "prompt", 1));
+        Buf besides = { 0 }, text = { 0 }, answer = { 0 };
+        put_json(&h->own, &besides, "{'choice':%q,%r", choice.v[j], (Span){ around.s + 1, around.n - 1 });
+        h->besides = whole(&besides);
+        put_json(&h->own, &text, "%r%r", h->preface, key_text(h, "prompt"));
         Span prompt = filter_text(h, span(clean), whole(&text));
-        put_json(&h->own, &answer, "%s%r", p->joined && prompt.n ? " " : "", key_text(h, "answer", 1));
+        put_json(&h->own, &answer, "%s%r", p->joined && prompt.n ? " " : "", key_text(h, "answer"));
         Turn turn = { .field = { [PROMPT] = prompt, [INSTRUCTION] = prompt } };
         Record r = { .prompt = prompt, .completion = whole(&answer), .turn = &turn, .n_turns = 1,
             .raw = span("{\"stop\":\"length\"}") };
@@ -6419,7 +6409,6 @@ static int add_question(Profile *w, Part *p, Here *h) {
         uint32_t c;
         for (size_t i = 0; i < choice.v[j].n; i += utf8(choice.v[j].s + i, choice.v[j].n - i, &c)) o->size[CHAR] += 1.0;
     }
-    h->more[A_CHOICE].n = 0;
     return 0;
 }
 
@@ -6436,10 +6425,12 @@ static int add_text(Profile *w, Part *p, Here *h) {
 }
 
 static int add_any(Profile *w, Part *p, Here *h, Span json) {
-    Span line = trim(upto(&h->rest, '\n'));
+    Span line = trim(upto(&h->rest, '\n')), file = { base_name(h->path), strcspn(base_name(h->path), ".") };
+    Buf besides = { 0 };
+    put_json(&h->own, &besides, line.n ? "{'file':%q,'beside':%q}" : "{'file':%q}", file, line);
     h->number++;
     h->json = json;
-    h->more[A_BESIDE] = line.n ? quoted(&h->own, line) : line;
+    h->besides = whole(&besides);
     int bad = *p->kind == 'c' ? add_question(w, p, h) : add_text(w, p, h);
     if (h->own.error[0]) bad = fail(w->e, "%s", h->own.error);
     env_free(&h->own);
@@ -6459,7 +6450,7 @@ static const char *set_path(Env *e, const Section *x, Span name) {
 static int read_items(Profile *w, Part *p, const char *path) {
     Env *e = w->e;
     Here h = { .s = &p->s, .path = path };
-    Span raw, items, at = span(key_of(&p->s, "at")), file = { base_name(path), strcspn(base_name(path), ".") };
+    Span raw, at = span(key_of(&p->s, "at"));
     Buf rows = { 0 };
     Records rs;
     Member m;
@@ -6469,12 +6460,13 @@ static int read_items(Profile *w, Part *p, const char *path) {
         if (*name) TRY(load_file(e, set_path(e, &p->s, span(name)), k ? &h.preface : &h.rest));
     }
     if (h.preface.n && h.preface.s[h.preface.n - 1] == '\n') h.preface.n--;
-    h.more[A_FILE] = quoted(e, file);
     TRY(table ? load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows) : open_records(e, &rs, path));
     if (table) open_text(&rs, path, whole(&rows));
     while ((any = next_object(e, &rs, &raw)) > 0) {
-        if (!at.n || !find_values(raw, at, &items, 1)) TRY(add_any(w, p, &h, raw));
-        else for (size_t i = 0; json_next(items, &i, &m);) TRY(add_any(w, p, &h, m.value));
+        Spans items = { 0 };
+        if (at.n) find_values(e, raw, at, &items);
+        if (!items.n) TRY(add_any(w, p, &h, raw));
+        else for (size_t i = 0; json_next(items.v[0], &i, &m);) TRY(add_any(w, p, &h, m.value));
     }
     close_in(&rs.in);
     drop(e, table ? rows.s : rs.in.s);
@@ -6674,8 +6666,8 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
             return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, x->line, x->key);
         if (!setting(*s, *n, x->section, "items", setting(*s, *n, x->section, "of", NULL)))
             return fail(e, "%s, [%s] items: is missing", path, x->section);
-        if (strstr("only opposite aside", x->key) && strstr(x->value, "}="))
-            return fail(e, "%s, line %zu, %s: {field/is X} was expected, found \"%.60s\"", path, x->line, x->key, x->value);
+        if (!strcmp(x->key, "only") && strstr(x->value, "}="))
+            return fail(e, "%s, line %zu, only: {field/is X} was expected, found \"%.60s\"", path, x->line, x->value);
         char *to = x->value;
         for (char *v = to; *v; v++) if (*v == '\\' && v[1] == 'n') { *to++ = '\n'; v++; } else *to++ = *v;
         *to = 0;
