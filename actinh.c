@@ -6071,16 +6071,21 @@ static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind",
     { "gold", "{answer}" }, { "tags", "" }, { "unknown", "" }, { "target", "" }, { "opposite", "" }, { "aside", "" },
     { "group", "" }, { "by", "" }, { "clean", "" }, { "encode", "" }, { "bos", "yes" }, { "of", "" } };
 
-typedef struct { const char *file, *name, *sets; const Setting *s; size_t n; } Section;
 typedef struct { Span *v; size_t n, cap; } Spans;
-typedef struct {                         /* an item of a set */
-    Env own;                             /* owns the item's texts, which go with it; its error is the item's */
-    const Section *s;
-    const char *path;
-    size_t number;
-    Span json, besides;                  /* the item; an object of file, beside and choice */
+typedef struct {                         /* a section with its items */
+    const char *file, *name, *sets, *kind, *like, *figure[24];
+    const Setting *s;                    /* [settings] of the file, its own among them */
+    size_t settings, figures, n, cap, cut;         /* cut: examples whose beginning does not fit the context */
+    Item *item;                          /* [n] */
+    size_t neediest;                     /* the figure (of statistics) that needs most choices */
+    int alone;                           /* a figure needs them without their prompt too */
+    Out *log;                            /* answers */
+    Env own;                             /* of the item that is read: owns its texts, which go with it; its error, */
+    const char *path;                    /* file, */
+    size_t number;                       /* place in that, */
+    Span json, besides;                  /* itself; an object of file, beside and choice; */
     Span rest, preface;                  /* what is left of the file beside; what stands before each prompt */
-} Here;
+} Part;
 
 static size_t suite_key(const char *name) {
     size_t k = 0;
@@ -6088,12 +6093,12 @@ static size_t suite_key(const char *name) {
     return k;
 }
 
-static const char *key_of(const Section *x, const char *key) {
-    return setting(x->s, x->n, x->name, key, suite_keys[suite_key(key)].otherwise);
+static const char *key_of(const Part *p, const char *key) {
+    return setting(p->s, p->settings, p->name, key, suite_keys[suite_key(key)].otherwise);
 }
 
-static int bad_item(Here *h, const char *what, const char *which) {
-    return fail(&h->own, "%s, record %zu: %s %s", h->path, h->number, what, which);
+static int bad_item(Part *p, const char *what, const char *which) {
+    return fail(&p->own, "%s, record %zu: %s %s", p->path, p->number, what, which);
 }
 
 static int add_span(Env *e, Spans *list, Span x) {
@@ -6163,7 +6168,7 @@ static Span behind(Span *text, Span mark) {
 
 /* A text through filters: trim, lower, capitalize (Python's), before X, after X, is X (else nothing is left), swap X>Y
  * (a * in X is any text: swap [*]> takes away what stands in brackets). */
-static Span filter_text(Here *h, Span filters, Span t) {
+static Span filter_text(Part *p, Span filters, Span t) {
     while (filters.n) {
         Span y = upto(&filters, '/'), name = upto(&y, ' '), arg = y, close = upto(&y, '>'), open = upto(&close, '*');
         Buf out = { 0 };
@@ -6172,7 +6177,7 @@ static Span filter_text(Here *h, Span filters, Span t) {
         else if (same(name, "after")) t = behind(&t, arg);
         else if (same(name, "is")) { if (!equal(t, arg)) t.n = 0; }
         else if (same(name, "lower") || same(name, "capitalize")) {
-            put(&h->own, &out, t.s, t.n);
+            put(&p->own, &out, t.s, t.n);
             for (size_t i = 0; i < out.n; i++) out.s[i] = (char)lower(out.s[i]);
             if (out.n && same(name, "capitalize") && is_alpha(out.s[0])) out.s[0] = (char)(out.s[0] - 32);
             t = whole(&out);
@@ -6180,12 +6185,12 @@ static Span filter_text(Here *h, Span filters, Span t) {
             for (;;) {
                 Span kept = t, in = behind(&kept, open), rest = behind(&in, close);
                 if (!rest.s) break;
-                put_json(&h->own, &out, "%r%r", kept, y);
+                put_json(&p->own, &out, "%r%r", kept, y);
                 t = rest;
             }
-            put(&h->own, &out, t.s, t.n);
+            put(&p->own, &out, t.s, t.n);
             t = whole(&out);
-        } else fail(&h->own, "%s, [%s]: there is no filter \"%.*s\"", h->s->file, h->s->name, SHOWN(name));
+        } else fail(&p->own, "%s, [%s]: there is no filter \"%.*s\"", p->file, p->name, SHOWN(name));
     }
     return t;
 }
@@ -6202,18 +6207,18 @@ static void put_value(Env *e, Buf *b, Span v) {
 }
 
 /* A hole's texts: the values at the first of its paths that has any, through its filters. */
-static Spans hole_texts(Here *h, Span hole) {
+static Spans hole_texts(Part *p, Span hole) {
     Spans t = { 0 };
     while (hole.n && !t.n) {
         Span filters = upto(&hole, '|'), path = upto(&filters, '/');
-        find_values(&h->own, h->besides, path, &t);
-        if (!t.n) find_values(&h->own, h->json, path, &t);
+        find_values(&p->own, p->besides, path, &t);
+        if (!t.n) find_values(&p->own, p->json, path, &t);
         for (size_t i = 0; i < t.n; i++) {
             Buf b = { 0 };
             Span v = t.v[i];
-            if (v.s[0] == '{') bad_item(h, "a text was expected, found", copy(&h->own, v.s, v.n < 60 ? v.n : 60));
-            put_value(&h->own, &b, v);
-            t.v[i] = filter_text(h, filters, whole(&b));
+            if (v.s[0] == '{') bad_item(p, "a text was expected, found", copy(&p->own, v.s, v.n < 60 ? v.n : 60));
+            put_value(&p->own, &b, v);
+            t.v[i] = filter_text(p, filters, whole(&b));
         }
     }
     return t;
@@ -6221,14 +6226,14 @@ static Spans hole_texts(Here *h, Span hole) {
 
 /* A template's texts: as many as one of its holes has values; where there are fewer, the last serves again. Where a
  * hole has none there is no text. */
-static Spans texts(Here *h, Span form) {
-    Env *e = &h->own;
+static Spans texts(Part *p, Span form) {
+    Env *e = &p->own;
     Spans t = { 0 };
     add_span(e, &t, span(""));
     for (int hole = 0; form.n && t.n; hole = !hole) {
         Span part = upto(&form, hole ? '}' : '{');
         Spans more = { 0 }, joint = { 0 };
-        if (hole) more = hole_texts(h, part); else add_span(e, &more, part);
+        if (hole) more = hole_texts(p, part); else add_span(e, &more, part);
         for (size_t k = 0; more.n && (k < t.n || k < more.n); k++) {
             Buf b = { 0 };
             put_json(e, &b, "%r%r", t.v[k < t.n ? k : t.n - 1], more.v[k < more.n ? k : more.n - 1]);
@@ -6240,26 +6245,26 @@ static Spans texts(Here *h, Span form) {
 }
 
 /* The text of a key that is one template; s NULL, and a complaint, where a hole has no value. */
-static Span key_text(Here *h, const char *key) {
-    Spans t = texts(h, span(key_of(h->s, key)));
+static Span key_text(Part *p, const char *key) {
+    Spans t = texts(p, span(key_of(p, key)));
     if (t.n) return t.v[0];
-    bad_item(h, "no field for", key_of(h->s, key));
+    bad_item(p, "no field for", key_of(p, key));
     return (Span){ 0 };
 }
 
 /* A key's list of templates, "no, yes" or "{endings.*}". Empty texts go, but for a list's choices, labels and tags,
  * which are found by their place in it. */
-static Spans texts_of(Here *h, const char *key, const char *filters) {
+static Spans texts_of(Part *p, const char *key, const char *filters) {
     Spans list = { 0 };
-    for (Span forms = span(key_of(h->s, key)); forms.n; upto(&forms, ',')) {
+    for (Span forms = span(key_of(p, key)); forms.n; upto(&forms, ',')) {
         Span form = { forms.s, 0 };
         for (int deep = 0; form.n < forms.n && (deep || form.s[form.n] != ','); form.n++)
             deep += (form.s[form.n] == '{') - (form.s[form.n] == '}');
         forms.s += form.n; forms.n -= form.n;
-        Spans t = texts(h, trim(form));
+        Spans t = texts(p, trim(form));
         for (size_t k = 0; k < t.n; k++) {
-            Span text = filter_text(h, span(filters), t.v[k]);
-            if (text.n || (t.n > 1 && strchr("clt", *key))) add_span(&h->own, &list, text);
+            Span text = filter_text(p, span(filters), t.v[k]);
+            if (text.n || (t.n > 1 && strchr("clt", *key))) add_span(&p->own, &list, text);
         }
     }
     return list;
@@ -6281,14 +6286,6 @@ static int is_among(const Spans *labels, size_t j, const Spans *texts) {
  * and where its log-probability goes. All sections' examples are scored in one pass, in order.
  */
 typedef struct { Example x; double *ll; } Probe;
-typedef struct {
-    Section s;
-    const char *kind, *like, *figure[24];
-    size_t figures, n, cap, cut;                     /* cut: examples whose beginning does not fit the context */
-    Item *item;                                      /* [n] */
-    int joined, bos, alone;                          /* alone: a figure needs the choices without their prompt too */
-    Out *log;                                        /* answers */
-} Part;
 typedef struct {
     Env *e;
     Model *m;
@@ -6323,10 +6320,12 @@ static Out *open_log(Profile *w) {
     return NULL;
 }
 
+static int is_joined(const Part *p) { return !strcmp(key_of(p, "encode"), "joined"); }
+
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
  * belonging to the continuation. */
-static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *x) {
-    Env *e = &h->own;
+static int join_example(Profile *w, Part *p, const Record *r, Example *x) {
+    Env *e = &p->own;
     Span context = r->prompt;
     Buf both = { 0 };
     int *ids, *front;
@@ -6335,7 +6334,7 @@ static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *
     while (context.n && is_space((unsigned char)context.s[context.n - 1])) context.n--;
     TRY(encode(e, &w->m->t, context, 1, &front, &from));
     TRY(encode(e, &w->m->t, whole(&both), 1, &ids, &n));
-    size_t bos = p->bos || from == 0;
+    size_t bos = !strcmp(key_of(p, "bos"), "yes") || from == 0;
     x->n = n + bos; x->from = from + bos;
     if (!(x->id = get(w->e, x->n + 1, sizeof(int)))) return -1;
     for (size_t k = 0; k < x->n; k++) x->id[k] = k < bos ? BOS : ids[k - bos];
@@ -6344,18 +6343,18 @@ static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *
 
 /* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. Of what is too long for the
  * model the beginning is lost. */
-static int add_probe(Profile *w, Part *p, Here *h, const Record *r, Option *c, double *ll) {
+static int add_probe(Profile *w, Part *p, const Record *r, Option *c, double *ll) {
     Env *e = w->e;
     TRY(room(e, &w->probe, w->probes, &w->cap_probes, sizeof *w->probe));
     Probe *q = &w->probe[w->probes++];
     q->ll = ll;
-    TRY(p->joined ? join_example(w, p, h, r, &q->x) : make_example(e, w->m, w->form, r, SIZE_MAX / 2, &q->x));
+    TRY(is_joined(p) ? join_example(w, p, r, &q->x) : make_example(e, w->m, w->form, r, SIZE_MAX / 2, &q->x));
     size_t most = w->m->c.ctx + 1, lost = q->x.n > most ? q->x.n - most : 0;
     q->x.id += lost; q->x.n -= lost;
     q->x.from = q->x.from > lost + 1 ? q->x.from - lost : 1;
     p->cut += lost > 0;
     if (ll == &c->ll) c->size[TOKEN] = (double)targets_of(&q->x);
-    return q->x.from < q->x.n ? 0 : bad_item(h, "its prompt fills the model's context, or its answer is", "empty");
+    return q->x.from < q->x.n ? 0 : bad_item(p, "its prompt fills the model's context, or its answer is", "empty");
 }
 
 static Item *add_item(Env *e, Part *p, size_t choices) {
@@ -6367,24 +6366,25 @@ static Item *add_item(Env *e, Part *p, size_t choices) {
 
 /* A question: which of its choices are what, and where it belongs. The choices are put to the model as answers that
  * were cut off: without an end mark. */
-static int add_question(Profile *w, Part *p, Here *h) {
+static int add_question(Profile *w, Part *p) {
     static const char *const marks[MARKS] = { "gold", "unknown", "target", "opposite", "aside" };
-    const char *clean = key_of(h->s, "clean");
-    if (!texts_of(h, "only", "").n) return 0;
-    const Span around = h->besides;
-    Spans choice = texts_of(h, "choices", clean), by = texts_of(h, "by", "");
-    Spans group = texts(h, span(key_of(h->s, "group")));
+    const char *clean = key_of(p, "clean");
+    if (!texts_of(p, "only", "").n) return 0;
+    const Span around = p->besides;
+    Spans choice = texts_of(p, "choices", clean), by = texts_of(p, "by", "");
+    Spans group = texts(p, span(key_of(p, "group")));
     Item *q = add_item(w->e, p, choice.n);
     Buf lines = { 0 };
     size_t right = 0;
     if (!q) return -1;
     for (size_t k = 0; k < MARKS; k++) {
-        Spans names = texts_of(h, k == RIGHT ? "labels" : "tags", "lower"), wanted = texts_of(h, marks[k], "lower");
+        Spans names = texts_of(p, k == RIGHT ? "labels" : "tags", "lower"), wanted = texts_of(p, marks[k], "lower");
         for (size_t j = 0; j < q->n; j++) right += (q->c[j].is[k] = is_among(&names, j, &wanted)) && k == RIGHT;
     }
-    if (q->n < 2 || (*key_of(h->s, "gold") && !right))
-        return bad_item(h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were "
-            "expected: there are too few, or none is right by gold =", key_of(h->s, "gold"));
+    if (q->n < statistics[p->neediest].choices)
+        return bad_item(p, "there are too few choices for", statistics[p->neediest].name);
+    if (*key_of(p, "gold") && !right)
+        return bad_item(p, "a right choice (its number, from 0, or its label) was expected in", key_of(p, "gold"));
     if (group.n) q->group = hash(group.v[0].s, group.v[0].n);
     for (size_t j = 0, i; j < by.n; j++) {
         for (i = 0; i < j && !equal(by.v[i], by.v[j]); i++) continue;
@@ -6394,17 +6394,17 @@ static int add_question(Profile *w, Part *p, Here *h) {
     for (size_t j = 0; j < q->n; j++) {
         Option *o = &q->c[j];
         Buf besides = { 0 }, text = { 0 }, answer = { 0 };
-        put_json(&h->own, &besides, "{'choice':%q,%r", choice.v[j], (Span){ around.s + 1, around.n - 1 });
-        h->besides = whole(&besides);
-        put_json(&h->own, &text, "%r%r", h->preface, key_text(h, "prompt"));
-        Span prompt = filter_text(h, span(clean), whole(&text));
-        put_json(&h->own, &answer, "%s%r", p->joined && prompt.n ? " " : "", key_text(h, "answer"));
+        put_json(&p->own, &besides, "{'choice':%q,%r", choice.v[j], (Span){ around.s + 1, around.n - 1 });
+        p->besides = whole(&besides);
+        put_json(&p->own, &text, "%r%r", p->preface, key_text(p, "prompt"));
+        Span prompt = filter_text(p, span(clean), whole(&text));
+        put_json(&p->own, &answer, "%s%r", is_joined(p) && prompt.n ? " " : "", key_text(p, "answer"));
         Turn turn = { .field = { [PROMPT] = prompt, [INSTRUCTION] = prompt } };
         Record r = { .prompt = prompt, .completion = whole(&answer), .turn = &turn, .n_turns = 1,
             .raw = span("{\"stop\":\"length\"}") };
-        TRY(add_probe(w, p, h, &r, o, &o->ll));
+        TRY(add_probe(w, p, &r, o, &o->ll));
         turn.field[PROMPT].n = turn.field[INSTRUCTION].n = r.prompt.n = 0; r.completion = choice.v[j];
-        if (p->alone) TRY(add_probe(w, p, h, &r, o, &o->alone));
+        if (p->alone) TRY(add_probe(w, p, &r, o, &o->alone));
         o->size[OCTET] = (double)choice.v[j].n;
         uint32_t c;
         for (size_t i = 0; i < choice.v[j].n; i += utf8(choice.v[j].s + i, choice.v[j].n - i, &c)) o->size[CHAR] += 1.0;
@@ -6413,91 +6413,75 @@ static int add_question(Profile *w, Part *p, Here *h) {
 }
 
 /* An item of kind loss: a record to learn from. The loss counts the end mark too. */
-static int add_text(Profile *w, Part *p, Here *h) {
+static int add_text(Profile *w, Part *p) {
     Records rs;
     Record r = { 0 };
-    open_text(&rs, h->path, h->json);
-    rs.in.line = h->number - 1;
-    TRY(next_record(&h->own, &rs, &r));
-    if (!r.has_completion && !r.is_text) return bad_item(h, "no field \"completion\" or", "\"text\"");
+    open_text(&rs, p->path, p->json);
+    rs.in.line = p->number - 1;
+    TRY(next_record(&p->own, &rs, &r));
+    if (!r.has_completion && !r.is_text) return bad_item(p, "no field \"completion\" or", "\"text\"");
     Item *q = add_item(w->e, p, 1);
-    return q ? add_probe(w, p, h, &r, q->c, &q->c->ll) : -1;
+    return q ? add_probe(w, p, &r, q->c, &q->c->ll) : -1;
 }
 
-static int add_any(Profile *w, Part *p, Here *h, Span json) {
-    Span line = trim(upto(&h->rest, '\n')), file = { base_name(h->path), strcspn(base_name(h->path), ".") };
+static int add_any(Profile *w, Part *p, Span json) {
+    Span line = trim(upto(&p->rest, '\n')), file = { base_name(p->path), strcspn(base_name(p->path), ".") };
     Buf besides = { 0 };
-    put_json(&h->own, &besides, line.n ? "{'file':%q,'beside':%q}" : "{'file':%q}", file, line);
-    h->number++;
-    h->json = json;
-    h->besides = whole(&besides);
-    int bad = *p->kind == 'c' ? add_question(w, p, h) : add_text(w, p, h);
-    if (h->own.error[0]) bad = fail(w->e, "%s", h->own.error);
-    env_free(&h->own);
+    put_json(&p->own, &besides, line.n ? "{'file':%q,'beside':%q}" : "{'file':%q}", file, line);
+    p->number++;
+    p->json = json;
+    p->besides = whole(&besides);
+    int bad = *p->kind == 'c' ? add_question(w, p) : add_text(w, p);
+    if (p->own.error[0]) bad = fail(w->e, "%s", p->own.error);
+    env_free(&p->own);
     return bad;
 }
 
 /* Where a file is that a section names: as it is, beside the suite, or in the folder of the sets. */
-static const char *set_path(Env *e, const Section *x, Span name) {
+static const char *set_path(Env *e, const char *suite, const char *sets, Span name) {
     const char *text = copy(e, name.s, name.n), *beside, *there;
     if (!text) return NULL;
-    beside = join(e, copy(e, x->file, strlen(x->file) - strlen(base_name(x->file))), text, "");
-    there = x->sets ? join(e, x->sets, "/", text) : NULL;
+    beside = join(e, copy(e, suite, strlen(suite) - strlen(base_name(suite))), text, "");
+    there = sets ? join(e, sets, "/", text) : NULL;
     return is_file(beside) ? beside : is_file(text) || !there ? text : there;
 }
 
 /* The items of one file of a set. */
 static int read_items(Profile *w, Part *p, const char *path) {
     Env *e = w->e;
-    Here h = { .s = &p->s, .path = path };
-    Span raw, at = span(key_of(&p->s, "at"));
+    Span raw, at = span(key_of(p, "at"));
     Buf rows = { 0 };
     Records rs;
     Member m;
     int any, table = ends(path, ".csv") ? ',' : ends(path, ".tsv") ? '\t' : 0;
     for (int k = 0; k < 2; k++) {
-        const char *name = key_of(&p->s, k ? "preface" : "beside");
-        if (*name) TRY(load_file(e, set_path(e, &p->s, span(name)), k ? &h.preface : &h.rest));
+        const char *name = key_of(p, k ? "preface" : "beside");
+        if (*name) TRY(load_file(e, set_path(e, p->file, p->sets, span(name)), k ? &p->preface : &p->rest));
     }
-    if (h.preface.n && h.preface.s[h.preface.n - 1] == '\n') h.preface.n--;
-    TRY(table ? load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows) : open_records(e, &rs, path));
+    p->path = path; p->number = 0;
+    if (p->preface.n && p->preface.s[p->preface.n - 1] == '\n') p->preface.n--;
+    TRY(table ? load_table(e, path, (char)table, key_of(p, "columns"), &rows) : open_records(e, &rs, path));
     if (table) open_text(&rs, path, whole(&rows));
     while ((any = next_object(e, &rs, &raw)) > 0) {
         Spans items = { 0 };
         if (at.n) find_values(e, raw, at, &items);
-        if (!items.n) TRY(add_any(w, p, &h, raw));
-        else for (size_t i = 0; json_next(items.v[0], &i, &m);) TRY(add_any(w, p, &h, m.value));
+        if (!items.n) TRY(add_any(w, p, raw));
+        else for (size_t i = 0; json_next(items.v[0], &i, &m);) TRY(add_any(w, p, m.value));
     }
     close_in(&rs.in);
     drop(e, table ? rows.s : rs.in.s);
     return any;
 }
 
-/* Reads the items of a section of likelihoods, and checks that its figures can be made of them. */
+/* Reads the items of a section of likelihoods. */
 static int read_part(Profile *w, Part *p) {
-    Env *e = w->e;
-    const Section *s = &p->s;
-    p->joined = strcmp(key_of(s, "encode"), "joined") == 0;
-    p->bos = strcmp(key_of(s, "bos"), "yes") == 0;
-    for (size_t i = 0; i < p->figures; i++) {
-        size_t f = figure_of(p->figure[i]);
-        if (f == COUNT(statistics) || !statistics[f].f || (statistics[f].choices == 1) != (*p->kind == 'l'))
-            return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", s->file, s->name, p->figure[i],
-                p->kind);
-        p->alone |= statistics[f].by == ALONE;
-    }
-    for (Span files = span(key_of(s, "items")); files.n;) {
-        const char *path = set_path(e, s, trim(upto(&files, ',')));
+    for (Span files = span(key_of(p, "items")); files.n;) {
+        const char *path = set_path(w->e, p->file, p->sets, trim(upto(&files, ',')));
         TRY(path ? read_items(w, p, path) : -1);
-        if (p->n == 0) return fail(e, "%s: no items", path);
+        if (p->n == 0) return fail(w->e, "%s: no items", path);
     }
-    for (size_t i = 0; i < p->n; i++)
-        for (size_t k = 0; k < p->figures; k++)
-            if (p->item[i].n < statistics[figure_of(p->figure[k])].choices)
-                return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", s->file,
-                    s->name, p->figure[k], i + 1, p->item[i].n);
-    if (p->cut && !e->quiet)
-        fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n", s->name, p->cut,
+    if (p->cut && !w->e->quiet)
+        fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n", p->name, p->cut,
             w->m->c.ctx);
     return 0;
 }
@@ -6547,25 +6531,25 @@ static int item_figures(Env *e, const Part *p, const char *entry, Figures *list)
             one = upto(&all, '\n');
             if (each ? !one.n || one.n < by.n - 1 || memcmp(one.s, by.s, by.n - 1) : !equal(one, by)) continue;
             while (each && k < list->n && !same(one, list->f[k].name + name.n + 1)) k++;
-            if (k == list->n && !add_figure(e, list, p->s.name, !each ? entry
+            if (k == list->n && !add_figure(e, list, p->name, !each ? entry
                 : join(e, copy(e, name.s, name.n), ".", copy(e, one.s, one.n)), p->like)) return -1;
             TRY(add_outcome(e, &list->f[k], v, q->group));
         } while (all.n);
     }
     if (list->n > first || each) return 0;
-    return fail(e, "%s, [%s] report: no item counts in \"%s\"", p->s.file, p->s.name, entry);
+    return fail(e, "%s, [%s] report: no item counts in \"%s\"", p->file, p->name, entry);
 }
 
 /* A section of kind `mean`: the mean of other sections' figures, "boolq acc, rte acc", each with the same weight. */
 static int mean_figure(Env *e, const Part *p, Figures *list) {
-    Figure *sum = add_figure(e, list, p->s.name, "mean", p->like);
+    Figure *sum = add_figure(e, list, p->name, "mean", p->like);
     uint64_t k = 0;
-    for (Span rest = span(key_of(&p->s, "of")); sum && rest.n; k++) {
+    for (Span rest = span(key_of(p, "of")); sum && rest.n; k++) {
         Span name = trim(upto(&rest, ',')), section = upto(&name, ' ');
         const Figure *f = find_figure(list, copy(e, section.s, section.n), copy(e, name.s, name.n));
         if (!f || f->kind != MEAN)
-            return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->s.file,
-                p->s.name, SHOWN(section), SHOWN(name));
+            return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->file,
+                p->name, SHOWN(section), SHOWN(name));
         for (size_t i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i], k));
     }
     return sum ? 0 : -1;
@@ -6587,7 +6571,7 @@ static size_t of_answers_named(const char *name) {           /* COUNT(of_answers
 
 static int answers_value(Profile *w, const Part *p, const char *name, const Group *g, Text *text, double *value) {
     const size_t kind = of_answers_named(name);
-    const char *field = kind <= FRACTION ? key_of(&p->s, "field") : name;
+    const char *field = kind <= FRACTION ? key_of(p, "field") : name;
     const Measure *q = find_measure(span(field));
     size_t said = 0;
     double most = 0.0, sum = 0.0;
@@ -6598,8 +6582,8 @@ static int answers_value(Profile *w, const Part *p, const char *name, const Grou
         else if (kind == CUT_OFF) v = same(json_get(r->raw, "stop"), "\"length\"");
         else if (!record_field(r->raw, field, &v)) {
             if (!q && trim(r->completion).n == 0) continue;
-            if (!q) return fail(w->e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->s.file,
-                p->s.name, field, r->number + 1);
+            if (!q) return fail(w->e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->file,
+                p->name, field, r->number + 1);
             TRY(analyse(w->e, r->completion, text));
             if (!q->f(g, j, text, w->lists, &v)) continue;
         }
@@ -6622,13 +6606,13 @@ static int answer_figures(Profile *w, const Part *p) {
     Group g = { 0 };
     Names seen = { 0 };
     int any;
-    if (!p->log) TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
-    else { rs.unit = "line"; rs.in.path = p->s.file; rs.in.f = p->log->f; rewind(p->log->f); }
-    for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->s.name, p->figure[f], p->like)) return -1;
+    if (!p->log) TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
+    else { rs.unit = "line"; rs.in.path = p->file; rs.in.f = p->log->f; rewind(p->log->f); }
+    for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->name, p->figure[f], p->like)) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
         TRY(new_id(e, &seen, &rs, g.r));
         for (size_t f = 0; f < p->figures; f++) {
-            double v[3] = { 0, 0, 0 };
+            Outcome v = { 0 };
             TRY(answers_value(w, p, p->figure[f], &g, &text, v));
             TRY(add_outcome(e, &w->list.f[first + f], v, 0));
         }
@@ -6645,16 +6629,16 @@ static int sample_part(Profile *w, Part *p) {
     double v[COUNT(keys)] = { -1, -1, -1, -1, -1 };
     Records rs;
     for (size_t i = 0; i < COUNT(keys); i++) {
-        const char *text = key_of(&p->s, keys[i].key);
+        const char *text = key_of(p, keys[i].key);
         if (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
             || (keys[i].whole && v[i] != (double)(size_t)v[i]))
-            return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->s.file, p->s.name,
+            return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->file, p->name,
                 keys[i].key, keys[i].whole ? " whole" : "", keys[i].low, keys[i].high, text);
     }
     Sampling s = { .k = (size_t)v[0], .max_tokens = (size_t)v[1], .temperature = narrow(v[2]), .top_p = narrow(v[3]),
         .top_k = (size_t)v[4], .seed = w->seed };
     if (!(p->log = open_log(w))) return -1;
-    TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
+    TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
     return sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts);
 }
 
@@ -6675,20 +6659,28 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
     return *n ? 0 : fail(e, "%s: no section", path);
 }
 
-/* What can be known of a section's figures before its answers: they are measures or fields, of samples those that sample
- * writes; a name of likelihoods' figures would be read as one of those by whoever compares. */
-static int check_figure(Env *e, const Part *p, const char *name, const Lists *lists) {
-    const char *field = key_of(&p->s, "field");
+/* What can be known of a section's figures beforehand. Those of answers are measures or fields, of samples such as
+ * sample writes; a name of likelihoods' figures would be read as one of those by whoever compares. */
+static int check_figure(Env *e, Part *p, const char *name, const Lists *lists) {
+    const size_t line = figure_of(name);
+    const char *field = key_of(p, "field");
     const Measure *q = find_measure(span(name));
-    if (!strchr("sa", *p->kind)) return 0;
-    if (figure_of(name) < COUNT(statistics))
-        return fail(e, "%s, [%s] report: %s: is a figure of likelihoods, not of answers", p->s.file, p->s.name, name);
+    if (*p->kind == 'm') return 0;
+    if (!strchr("sa", *p->kind)) {
+        if (line == COUNT(statistics) || !statistics[line].f || (statistics[line].choices == 1) != (*p->kind == 'l'))
+            return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", p->file, p->name, name, p->kind);
+        p->alone |= statistics[line].by == ALONE;
+        if (statistics[line].choices > statistics[p->neediest].choices) p->neediest = line;
+        return 0;
+    }
+    if (line < COUNT(statistics))
+        return fail(e, "%s, [%s] report: %s: is a figure of likelihoods, not of answers", p->file, p->name, name);
     if (q) return check_list(e, q, lists);
     if (*p->kind == 'a') return 0;
     if (!find_measure(span(field)))
-        return fail(e, "%s, [%s] field: there is no measure \"%.60s\"", p->s.file, p->s.name, field);
+        return fail(e, "%s, [%s] field: there is no measure \"%.60s\"", p->file, p->name, field);
     if (of_answers_named(name) < COUNT(of_answers)) return 0;
-    return fail(e, "%s, [%s] report: there is no measure \"%.60s\"", p->s.file, p->s.name, name);
+    return fail(e, "%s, [%s] report: there is no measure \"%.60s\"", p->file, p->name, name);
 }
 
 /* The sections of a suite, with the names of their figures. */
@@ -6704,20 +6696,20 @@ static int add_parts(Profile *w, const char *suite, const char *sets) {
         if (i && strcmp(s[i].section, s[i - 1].section) == 0) continue;
         TRY(room(e, &w->part, w->parts, &w->cap, sizeof *w->part));
         Part *p = &w->part[w->parts++];
-        p->s = (Section){ path, s[i].section, sets, s, n };
-        p->like = key_of(&p->s, "like"); p->kind = key_of(&p->s, "kind");
+        *p = (Part){ .file = path, .name = s[i].section, .sets = sets, .s = s, .settings = n };
+        p->like = key_of(p, "like"); p->kind = key_of(p, "kind");
         for (k = 0; k < COUNT(kinds) && strcmp(kinds[k], p->kind); k++) continue;
         if (k == COUNT(kinds))
             return fail(e, "%s, line %zu, [%s] kind: sample, answers, choice, loss or mean was expected, found \"%s\"",
-                path, s[i].line, p->s.name, p->kind);
-        Span rest = span(*p->kind == 'm' ? "mean" : key_of(&p->s, "report"));
+                path, s[i].line, p->name, p->kind);
+        Span rest = span(*p->kind == 'm' ? "mean" : key_of(p, "report"));
         while (rest.n && p->figures < COUNT(p->figure)) {
             Span one = trim(upto(&rest, ','));
             if (!(p->figure[p->figures++] = copy(e, one.s, one.n))) return -1;
             TRY(check_figure(e, p, p->figure[p->figures - 1], w->lists));
         }
         if (p->figures == 0 || rest.n)
-            return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, p->s.name, COUNT(p->figure));
+            return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, p->name, COUNT(p->figure));
     }
     return 0;
 }
@@ -7036,12 +7028,11 @@ static int depends_on_suite(Env *e, Call *c, const char *path) {
     TRY(depends(e, c, "suite", path, NULL));
     for (size_t i = 0; i < n; i++) {
         const int files = !strcmp(s[i].key, "items") || !strcmp(s[i].key, "beside") || !strcmp(s[i].key, "preface");
-        const Section x = { path, NULL, c->value[O_sets], NULL, 0 };
         for (Span all = span(files ? s[i].value : ""); all.n;) {     /* under the suite's names, for verify */
             Span name = trim(upto(&all, ','));
             const char *text = copy(e, name.s, name.n);
             if (!text) return -1;
-            TRY(depends(e, c, "items", set_path(e, &x, name), text[0] == '/' ? NULL : text));
+            TRY(depends(e, c, "items", set_path(e, path, c->value[O_sets], name), text[0] == '/' ? NULL : text));
         }
     }
     return 0;

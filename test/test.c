@@ -2538,7 +2538,7 @@ static Item *made_item(Made *m, size_t n, const double *ll) {
 static double made_figure(Made *m, const char *name) {
     Figures list = { NULL, 0, 0 };
     static Outcome x[20000];
-    m->p.s.name = m->p.like = ""; m->p.s.file = "test";
+    m->p.name = m->p.like = ""; m->p.file = "test";
     if (item_figures(m->e, &m->p, name, &list) < 0) {
         check(0, "%s: %s", name, m->e->error);
         return -1;
@@ -2692,23 +2692,22 @@ static void test_set_templates(void) {
         { "{s/before _/trim}, {s/after _/trim/capitalize}", { "so", "It is." } }, { "{s/swap _>we/trim}", { "so we it is." } },
         { "{s/after #}, {n}", { "7" } }, { "{s/swap _*t>/swap i>}, {s/swap i*!>}", { " so  s. ", " so _ it is. " } }, { "{words}", { "u|v" } }, { "{accent}", { "\xc3\xa9" } }, { "{file} {beside}", { "set 1" } } };
     Setting s = { (char *)(uintptr_t)"a", (char *)(uintptr_t)"choices", NULL, 1 };
-    Section x = { "test", "a", NULL, &s, 1 };
-    Here h = { .s = &x, .path = "test", .json = span(json) };
+    Part p = { .file = "test", .name = "a", .s = &s, .settings = 1, .path = "test", .json = span(json) };
     size_t i, k;
-    h.besides = span("{\"file\":\"set\",\"beside\":\"1\"}");
+    p.besides = span("{\"file\":\"set\",\"beside\":\"1\"}");
     for (i = 0; i < COUNT(cases); i++) {
         s.value = (char *)(uintptr_t)cases[i].form;
-        Spans t = texts_of(&h, "choices", "");
-        check(!h.own.error[0], "%s: %s", cases[i].form, h.own.error);
+        Spans t = texts_of(&p, "choices", "");
+        check(!p.own.error[0], "%s: %s", cases[i].form, p.own.error);
         for (k = 0; k < 4 && cases[i].want[k]; k++)
             check(k < t.n && same(t.v[k], cases[i].want[k]), "%s: text %zu: \"%.*s\", expected \"%s\"", cases[i].form, k,
                 k < t.n ? (int)t.v[k].n : 0, k < t.n ? t.v[k].s : "", cases[i].want[k]);
         check(k == t.n, "%s: %zu texts, expected %zu", cases[i].form, t.n, k);
     }
     s.value = (char *)(uintptr_t)"{s/upside down}";
-    texts_of(&h, "choices", "");
-    check(strstr(h.own.error, "upside") != NULL, "an unknown filter");
-    env_free(&h.own);
+    texts_of(&p, "choices", "");
+    check(strstr(p.own.error, "upside") != NULL, "an unknown filter");
+    env_free(&p.own);
 }
 
 /* lm-evaluation-harness's cleaning of HellaSwag, as data/suites/hellaswag.suite writes it. */
@@ -2716,24 +2715,23 @@ static void test_hellaswag(void) {
     static const char path[] = "../shared/cases/metric_cases.json";
     Env e;
     Setting *s;
-    Section x = { "data/suites/hellaswag.suite", "hellaswag", NULL, NULL, 0 };
-    Here h;
+    Part p = { .file = "data/suites/hellaswag.suite", .name = "hellaswag", .path = "test" };
     Span list;
     Member one;
     size_t at = 0, cases = 0;
-    memset(&e, 0, sizeof e); memset(&h, 0, sizeof h);
-    check(load_suite(&e, x.file, &s, &x.n) == 0, "%s", e.error);
-    x.s = s; h.s = &x; h.path = "test";
+    memset(&e, 0, sizeof e);
+    check(load_suite(&e, p.file, &s, &p.settings) == 0, "%s", e.error);
+    p.s = s;
     if (!shared_file(path)) return;
     for (list = load_json(&e, path); json_next(list, &at, &one);) {
         Span want = text_of(&e, one.value, "expected");
         if (!same(text_of(&e, one.value, "metric"), "lm_eval.hellaswag_preprocess")) continue;
-        Span found = filter_text(&h, span(key_of(&x, "clean")), text_of(&e, json_get(one.value, "input"), "text"));
-        check(!h.own.error[0] && equal(found, want), "HellaSwag: \"%.*s\"", SHOWN(found));
+        Span found = filter_text(&p, span(key_of(&p, "clean")), text_of(&e, json_get(one.value, "input"), "text"));
+        check(!p.own.error[0] && equal(found, want), "HellaSwag: \"%.*s\"", SHOWN(found));
         cases++;
     }
     check(cases == 1, "%zu cases of HellaSwag", cases);
-    env_free(&h.own); env_free(&e);
+    env_free(&p.own); env_free(&e);
 }
 
 /* Tables: quotes, commas and line ends in cells, names in the file or given. */
