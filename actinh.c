@@ -5501,38 +5501,38 @@ static int eligible(const Rule *rule, const Record *r, int full) {
     return 1;
 }
 
-/* The chosen answer's place in the group, or SIZE_MAX. *ties: how many shared the best value of the first field. */
-static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
+static int by_candidate(const void *a, const void *b) {
+    const Record *x = a, *y = b;
+    if (x->candidate != y->candidate) return x->candidate < y->candidate ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* The chosen answer's place in the group, or SIZE_MAX. The group is brought into order by candidate number first, so that
+ * the file's order does not matter. *ties: how many shared the best value of the first field. */
+static size_t choose(Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
     size_t best = SIZE_MAX, n = 0;
     int full = 0;
     double top[COUNT(rule->order)] = { 0 };
     *ties = 0;
+    qsort(g->r, g->n, sizeof *g->r, by_candidate);
     for (size_t i = 0; i < g->n; i++) full |= trim(g->r[i].completion).n > 0;
     for (size_t i = 0; i < g->n; i++) {
-        const Record *r = &g->r[i];
         double value[COUNT(rule->order)] = { 0 };
         size_t k = 0;
-        if (!eligible(rule, r, full)) continue;
-        for (; k < rule->n && record_field(r->raw, rule->order[k].field, &value[k]); k++)
+        if (!eligible(rule, &g->r[i], full)) continue;
+        for (; k < rule->n && record_field(g->r[i].raw, rule->order[k].field, &value[k]); k++)
             value[k] *= rule->order[k].sign;
         if (k < rule->n) continue;
         n++;
         *ties = rule->n && best != SIZE_MAX && value[0] <= top[0] ? *ties + (value[0] == top[0]) : 1;
         for (k = 0; k < rule->n && value[k] == top[k]; k++) continue;
-        if (best != SIZE_MAX && !(k < rule->n ? value[k] > top[k] : r->candidate < g->r[best].candidate)) continue;
+        if (best != SIZE_MAX && (k == rule->n || value[k] < top[k])) continue;
         best = i;
         memcpy(top, value, sizeof top);
     }
     if (rule->kind != RANDOM || n < 2) return best;
     size_t nth = below(draw(seed, DRAW_PICK, hash(g->r[0].id.s, g->r[0].id.n), 0, 0), n);
-    for (size_t i = 0; i < g->n; i++) {      /* the nth eligible one by candidate number, whatever the file's order */
-        size_t before = 0, mine = g->r[i].candidate;
-        for (size_t k = 0; k < g->n; k++) {
-            size_t other = g->r[k].candidate;
-            before += (other < mine || (other == mine && k < i)) && eligible(rule, &g->r[k], full);
-        }
-        if (before == nth && eligible(rule, &g->r[i], full)) return i;
-    }
+    for (best = 0; !eligible(rule, &g->r[best], full) || nth-- > 0;) best++;
     return best;
 }
 
@@ -5891,18 +5891,17 @@ static const char *text_field(Env *e, Span json, const char *key) {
 }
 
 static int load_figures(Env *e, const char *path, Figures *list) {
-    In in;
+    Records rs;
     Span line, all[COUNT(column)];
     Member m;
     int any;
     *list = (Figures){ 0 };
-    TRY(open_in(e, &in, path));
-    while ((any = next_line(e, &in, &line)) > 0) {
+    TRY(open_records(e, &rs, path));
+    while ((any = next_object(e, &rs, &line)) > 0) {
         size_t at[COUNT(column)] = { 0 };
-        TRY(json_check(e, line, path, in.line));
         for (size_t j = 0; j < COUNT(column); j++) all[j] = json_get(line, column[j]);
         if (!all[0].n)
-            return fail(e, "%s, line %zu: no field \"items\": this is not what profile writes", path, in.line);
+            return fail(e, "%s: no field \"items\": this is not what profile writes", where_of(&rs));
         Figure *f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"),
             text_field(e, line, "like"));
         if (!f) return -1;
@@ -5910,14 +5909,14 @@ static int load_figures(Env *e, const char *path, Figures *list) {
             double v[COUNT(column)] = { 0 };
             for (size_t j = 0; j < COUNT(column) && (j == 0 || !all[j].n || json_next(all[j], &at[j], &m)); j++)
                 if (all[j].n && !json_number(m.value, &v[j]))
-                    return fail(e, "%s, line %zu, field \"%s\": numbers were expected", path, in.line, column[j]);
+                    return fail(e, "%s, field \"%s\": numbers were expected", where_of(&rs), column[j]);
             TRY(add_outcome(e, f, v, bits64(v[3])));
         }
         if (!json_number(json_get(line, "value"), &f->value) || !json_number(json_get(line, "lo"), &f->lo)
             || !json_number(json_get(line, "hi"), &f->hi))
-            return fail(e, "%s, line %zu: \"value\", \"lo\" and \"hi\" were expected", path, in.line);
+            return fail(e, "%s: \"value\", \"lo\" and \"hi\" were expected", where_of(&rs));
     }
-    close_in(&in);
+    close_in(&rs.in);
     return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no figures", path);
 }
 
@@ -5940,17 +5939,21 @@ static int is_ours(const Share *s, size_t number) {
 }
 
 /* A prompt with room for k answers. where: before a complaint. */
-static int new_prompt(Env *e, const Model *m, const Template *form, Span id, const Turn *turn, size_t turns, size_t k,
-    const char *where, Prompt *p) {
+static int new_prompt(Env *e, const Model *m, const Template *form, const Record *r, size_t k, const char *where, Prompt *p) {
+    static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Ids ids;
-    *p = (Prompt){ .q.key = hash(id.s, id.n) };
-    put_json(e, &p->id, "%q", id);
-    put_json(e, &p->says, "'prompt':%q", turn[turns - 1].field[PROMPT]);
+    *p = (Prompt){ .q.key = hash(r->id.s, r->id.n) };
+    put_json(e, &p->id, "%q", r->id);
+    put_json(e, &p->says, "'prompt':%q", r->turn[r->n_turns - 1].field[PROMPT]);
+    for (size_t f = 0; f < COUNT(kept); f++) {
+        Span v = json_get(r->raw, kept[f]);
+        if (v.n) put_json(e, &p->says, ",'%s':%r", kept[f], v);
+    }
     NEW(p->q.answer, k);
-    TRY(encode_prompt(e, &m->t, form, turn, turns, &ids));
+    TRY(encode_prompt(e, &m->t, form, r->turn, r->n_turns, &ids));
     p->q.id = ids.id; p->q.n = ids.n;
-    return p->q.n < m->c.ctx ? 0 : fail(e, "%sthe prompt has %zu tokens, which leaves no room for an answer in the "
-        "model's context of %zu", where, p->q.n, m->c.ctx);
+    return p->q.n < m->c.ctx ? 0 : fail(e, "%s: a prompt of %zu tokens leaves no room for an answer in the model's "
+        "context of %zu", where, p->q.n, m->c.ctx);
 }
 
 /* One plain prompt: k answers in p->q.answer. */
@@ -5960,8 +5963,9 @@ static int ask_one(Env *e, const Model *m, const Sampling *s, const char *text, 
     Question *q = &p->q;
     Progress bar = { 0 };
     Turn turn = { .field = { [PROMPT] = span(text) } };
+    const Record r = { .id = span("0"), .turn = &turn, .n_turns = 1 };
     TRY(load_template(e, "plain", &plain));
-    TRY(new_prompt(e, m, &plain, span("0"), &turn, 1, s->k, "", p));
+    TRY(new_prompt(e, m, &plain, &r, s->k, "sample", p));
     return sample_all(e, &x, &q, 1, &bar, 0, 1);
 }
 
@@ -6007,7 +6011,6 @@ static int write_answered(Env *e, void *it) {
 
 /* Reads up to CHUNK prompts of our share and answers them: 1, or 0 where none is left. Ids must not come back. */
 static int answer_chunk(Env *e, Asking *a, Progress *bar, size_t done) {
-    static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Record *r = &a->r;
     Question *q[CHUNK];
     Sampler x = { .m = a->m, .s = *a->s, .places = a->s->k < 160 ? 160 : a->s->k, .ended = write_answered,
@@ -6015,19 +6018,13 @@ static int answer_chunk(Env *e, Asking *a, Progress *bar, size_t done) {
     int any = 0;
     NEW(a->p, CHUNK);
     for (a->n = a->next = 0; a->n < CHUNK && (any = next_record(a->e, a->rs, r)) > 0;) {
-        char where[360];
+        const char *where = where_of(a->rs);
         int again = seen_before(a->e, &a->seen, r->id);
-        snprintf(where, sizeof where, "%.300s, record %zu: ", a->rs->in.path, r->number + 1);
-        if (!r->has_prompt) return fail(e, "%sno field \"prompt\" or \"instruction\"", where);
-        if (again) return again < 0 ? -1 : fail(e, "%sid \"%.*s\" was there before", where, SHOWN(r->id));
+        if (!r->has_prompt) return fail(e, "%s: no field \"prompt\" or \"instruction\"", where);
+        if (again) return again < 0 ? -1 : fail(e, "%s: id \"%.*s\" was there before", where, SHOWN(r->id));
         if (!is_ours(&a->ours, r->number)) continue;
-        Prompt *p = &a->p[a->n];
-        q[a->n++] = &p->q;
-        TRY(new_prompt(e, a->m, a->form, r->id, r->turn, r->n_turns, a->s->k, where, p));
-        for (size_t f = 0; f < COUNT(kept); f++) {
-            Span v = json_get(r->raw, kept[f]);
-            if (v.n) put_json(e, &p->says, ",'%s':%r", kept[f], v);
-        }
+        q[a->n] = &a->p[a->n].q;
+        TRY(new_prompt(e, a->m, a->form, r, a->s->k, where, &a->p[a->n++]));
     }
     if (any < 0 || a->n == 0) return any;
     TRY(sample_all(e, &x, q, a->n, bar, done, done + a->n));
@@ -6424,19 +6421,6 @@ static int add_text(Profile *w, Part *p) {
     return q ? add_probe(w, p, &r, q->c, &q->c->ll) : -1;
 }
 
-static int add_any(Profile *w, Part *p, Span json) {
-    Span line = trim(upto(&p->rest, '\n')), file = { base_name(p->path), strcspn(base_name(p->path), ".") };
-    Buf besides = { 0 };
-    put_json(&p->own, &besides, line.n ? "{'file':%q,'beside':%q}" : "{'file':%q}", file, line);
-    p->number++;
-    p->json = json;
-    p->besides = whole(&besides);
-    int bad = *p->kind == 'c' ? add_question(w, p) : add_text(w, p);
-    if (p->own.error[0]) bad = fail(w->e, "%s", p->own.error);
-    env_free(&p->own);
-    return bad;
-}
-
 /* Where a file is that a section names: as it is, beside the suite, or in the folder of the sets. */
 static const char *set_path(Env *e, const char *suite, const char *sets, Span name) {
     const char *text = copy(e, name.s, name.n), *beside, *there;
@@ -6449,24 +6433,34 @@ static const char *set_path(Env *e, const char *suite, const char *sets, Span na
 /* The items of one file of a set. */
 static int read_items(Profile *w, Part *p, const char *path) {
     Env *e = w->e;
-    Span raw, at = span(key_of(p, "at"));
+    Span raw, at = span(key_of(p, "at")), file = { base_name(path), strcspn(base_name(path), ".") };
     Buf rows = { 0 };
     Records rs;
-    Member m;
     int any, table = ends(path, ".csv") ? ',' : ends(path, ".tsv") ? '\t' : 0;
     for (int k = 0; k < 2; k++) {
         const char *name = key_of(p, k ? "preface" : "beside");
         if (*name) TRY(load_file(e, set_path(e, p->file, p->sets, span(name)), k ? &p->preface : &p->rest));
     }
-    p->path = path; p->number = 0;
     if (p->preface.n && p->preface.s[p->preface.n - 1] == '\n') p->preface.n--;
+    p->path = path; p->number = 0;
     TRY(table ? load_table(e, path, (char)table, key_of(p, "columns"), &rows) : open_records(e, &rs, path));
     if (table) open_text(&rs, path, whole(&rows));
     while ((any = next_object(e, &rs, &raw)) > 0) {
         Spans items = { 0 };
-        if (at.n) find_values(e, raw, at, &items);
-        if (!items.n) TRY(add_any(w, p, raw));
-        else for (size_t i = 0; json_next(items.v[0], &i, &m);) TRY(add_any(w, p, m.value));
+        find_values(e, raw, at, &items);
+        if (!items.n) TRY(add_span(e, &items, raw));
+        for (size_t i = 0; i < items.n; i++) {
+            Span line = trim(upto(&p->rest, '\n'));
+            Buf besides = { 0 };
+            put_json(&p->own, &besides, line.n ? "{'file':%q,'beside':%q}" : "{'file':%q}", file, line);
+            p->number++;
+            p->json = items.v[i]; p->besides = whole(&besides);
+            int bad = *p->kind == 'c' ? add_question(w, p) : add_text(w, p);
+            if (p->own.error[0]) bad = fail(e, "%s", p->own.error);
+            env_free(&p->own);
+            TRY(bad);
+        }
+        drop(e, items.v);
     }
     close_in(&rs.in);
     drop(e, table ? rows.s : rs.in.s);
@@ -6626,12 +6620,11 @@ static int sample_part(Profile *w, Part *p) {
     static const struct { const char *key; double low, high; int whole; } keys[] = { { "samples", 1, 10000, 1 },
         { "max-tokens", 1, 1e6, 1 }, { "temperature", 0, 100, 0 }, { "top-p", 0, 1, 0 }, { "top-k", 0, 1e6, 1 } };
     Env *e = w->e;
-    double v[COUNT(keys)] = { -1, -1, -1, -1, -1 };
+    double v[COUNT(keys)];
     Records rs;
     for (size_t i = 0; i < COUNT(keys); i++) {
         const char *text = key_of(p, keys[i].key);
-        if (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
-            || (keys[i].whole && v[i] != (double)(size_t)v[i]))
+        if (!number_in(span(text), keys[i].low, keys[i].high, keys[i].whole, &v[i]))
             return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->file, p->name,
                 keys[i].key, keys[i].whole ? " whole" : "", keys[i].low, keys[i].high, text);
     }
