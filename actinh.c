@@ -6059,14 +6059,18 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
  * a=b those whose a is "b". There too: file (its name), beside (the item's line of the file of that key) and, in prompt
  * and answer, choice. `only` holds where any text is left: {type/is intrasentence}. A choice is right if one of its
  * `labels` is among the texts of `gold`; what else is to be known of it is asked of its `tags` in the same way.
+ * The keys there are, each as it is where a section does not say:
  */
-static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
-    { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-k", "0" },
-    { "top-p", "1" }, { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" },
-    { "only", "yes" },
-    { "prompt", "{prompt|instruction}" }, { "answer", "{choice}" }, { "choices", "{choices.*}" }, { "labels", "" },
-    { "gold", "{answer}" }, { "tags", "" }, { "unknown", "" }, { "target", "" }, { "opposite", "" }, { "aside", "" },
-    { "group", "" }, { "by", "" }, { "clean", "" }, { "encode", "" }, { "bos", "yes" }, { "of", "" } };
+static const Setting suite_keys[] = {
+    { "", "kind", "", 0 }, { "", "items", "", 0 }, { "", "like", "", 0 }, { "", "report", "", 0 },
+    { "", "samples", "25", 0 }, { "", "max-tokens", "256", 0 }, { "", "temperature", "1", 0 },
+    { "", "top-k", "0", 0 }, { "", "top-p", "1", 0 }, { "", "field", "toxicity", 0 }, { "", "at", "", 0 },
+    { "", "columns", "", 0 }, { "", "beside", "", 0 }, { "", "preface", "", 0 }, { "", "only", "yes", 0 },
+    { "", "prompt", "{prompt|instruction}", 0 }, { "", "answer", "{choice}", 0 }, { "", "choices", "{choices.*}", 0 },
+    { "", "labels", "", 0 }, { "", "gold", "{answer}", 0 }, { "", "tags", "", 0 }, { "", "unknown", "", 0 },
+    { "", "target", "", 0 }, { "", "opposite", "", 0 }, { "", "aside", "", 0 }, { "", "group", "", 0 },
+    { "", "by", "", 0 }, { "", "clean", "", 0 }, { "", "encode", "", 0 }, { "", "bos", "yes", 0 },
+    { "", "of", "", 0 } };
 
 typedef struct { Span *v; size_t n, cap; } Spans;
 typedef struct {                         /* a section with its items */
@@ -6084,14 +6088,8 @@ typedef struct {                         /* a section with its items */
     Span rest, preface;                  /* what is left of the file beside; what stands before each prompt */
 } Part;
 
-static size_t suite_key(const char *name) {
-    size_t k = 0;
-    while (k < COUNT(suite_keys) && strcmp(suite_keys[k].name, name)) k++;
-    return k;
-}
-
 static const char *key_of(const Part *p, const char *key) {
-    return setting(p->s, p->settings, p->name, key, suite_keys[suite_key(key)].otherwise);
+    return setting(p->s, p->settings, p->name, key, setting(suite_keys, COUNT(suite_keys), "", key, NULL));
 }
 
 static int bad_item(Part *p, const char *what, const char *which) {
@@ -6639,7 +6637,7 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
     TRY(load_settings(e, path, s, n));
     for (size_t i = 0; i < *n; i++) {
         const Setting *x = *s + i;
-        if (suite_key(x->key) == COUNT(suite_keys))
+        if (!setting(suite_keys, COUNT(suite_keys), "", x->key, NULL))
             return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, x->line, x->key);
         if (!setting(*s, *n, x->section, "items", setting(*s, *n, x->section, "of", NULL)))
             return fail(e, "%s, [%s] items: is missing", path, x->section);
