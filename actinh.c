@@ -5939,7 +5939,8 @@ static int is_ours(const Share *s, size_t number) {
 }
 
 /* A prompt with room for k answers. where: before a complaint. */
-static int new_prompt(Env *e, const Model *m, const Template *form, const Record *r, size_t k, const char *where, Prompt *p) {
+static int new_prompt(Env *e, const Model *m, const Template *form, const Record *r, size_t k, const char *where,
+    Prompt *p) {
     static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Ids ids;
     *p = (Prompt){ .q.key = hash(r->id.s, r->id.n) };
@@ -6239,14 +6240,6 @@ static Spans texts(Part *p, Span form) {
     return t;
 }
 
-/* The text of a key that is one template; s NULL, and a complaint, where a hole has no value. */
-static Span key_text(Part *p, const char *key) {
-    Spans t = texts(p, span(key_of(p, key)));
-    if (t.n) return t.v[0];
-    bad_item(p, "no field for", key_of(p, key));
-    return (Span){ 0 };
-}
-
 /* A key's list of templates, "no, yes" or "{endings.*}". Empty texts go, but for a list's choices, labels and tags,
  * which are found by their place in it. */
 static Spans texts_of(Part *p, const char *key, const char *filters) {
@@ -6391,9 +6384,11 @@ static int add_question(Profile *w, Part *p) {
         Buf besides = { 0 }, text = { 0 }, answer = { 0 };
         put_json(&p->own, &besides, "{'choice':%q,%r", choice.v[j], (Span){ around.s + 1, around.n - 1 });
         p->besides = whole(&besides);
-        put_json(&p->own, &text, "%r%r", p->preface, key_text(p, "prompt"));
+        Spans asked = texts(p, span(key_of(p, "prompt"))), answers = texts(p, span(key_of(p, "answer")));
+        if (!asked.n || !answers.n) return bad_item(p, "no field for", key_of(p, asked.n ? "answer" : "prompt"));
+        put_json(&p->own, &text, "%r%r", p->preface, asked.v[0]);
         Span prompt = filter_text(p, span(clean), whole(&text));
-        put_json(&p->own, &answer, "%s%r", is_joined(p) && prompt.n ? " " : "", key_text(p, "answer"));
+        put_json(&p->own, &answer, "%s%r", is_joined(p) && prompt.n ? " " : "", answers.v[0]);
         Turn turn = { .field = { [PROMPT] = prompt, [INSTRUCTION] = prompt } };
         Record r = { .prompt = prompt, .completion = whole(&answer), .turn = &turn, .n_turns = 1,
             .raw = span("{\"stop\":\"length\"}") };
@@ -6618,11 +6613,12 @@ static int sample_part(Profile *w, Part *p) {
     static const struct { const char *key; double low, high; int whole; } keys[] = { { "samples", 1, 10000, 1 },
         { "max-tokens", 1, 1e6, 1 }, { "temperature", 0, 100, 0 }, { "top-p", 0, 1, 0 }, { "top-k", 0, 1e6, 1 } };
     Env *e = w->e;
-    double v[COUNT(keys)];
+    double v[COUNT(keys)] = { -1, -1, -1, -1, -1 };
     Records rs;
     for (size_t i = 0; i < COUNT(keys); i++) {
         const char *text = key_of(p, keys[i].key);
-        if (!number_in(span(text), keys[i].low, keys[i].high, keys[i].whole, &v[i]))
+        if (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
+            || (keys[i].whole && v[i] != (double)(size_t)v[i]))
             return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->file, p->name,
                 keys[i].key, keys[i].whole ? " whole" : "", keys[i].low, keys[i].high, text);
     }
