@@ -5443,38 +5443,38 @@ static int eligible(const Rule *rule, const Record *r, int full) {
     return 1;
 }
 
-/* The chosen answer's place in the group, or SIZE_MAX. *ties: how many shared the best value of the first field. */
-static size_t choose(const Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
+static int by_candidate(const void *a, const void *b) {
+    const Record *x = a, *y = b;
+    if (x->candidate != y->candidate) return x->candidate < y->candidate ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* The chosen answer's place in the group, or SIZE_MAX. The group is brought into order by candidate number first, so that
+ * the file's order does not matter. *ties: how many shared the best value of the first field. */
+static size_t choose(Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
     size_t best = SIZE_MAX, n = 0;
     int full = 0;
     double top[COUNT(rule->order)] = { 0 };
     *ties = 0;
+    qsort(g->r, g->n, sizeof *g->r, by_candidate);
     for (size_t i = 0; i < g->n; i++) full |= trim(g->r[i].completion).n > 0;
     for (size_t i = 0; i < g->n; i++) {
-        const Record *r = &g->r[i];
         double value[COUNT(rule->order)] = { 0 };
         size_t k = 0;
-        if (!eligible(rule, r, full)) continue;
-        for (; k < rule->n && record_field(r->raw, rule->order[k].field, &value[k]); k++)
+        if (!eligible(rule, &g->r[i], full)) continue;
+        for (; k < rule->n && record_field(g->r[i].raw, rule->order[k].field, &value[k]); k++)
             value[k] *= rule->order[k].sign;
         if (k < rule->n) continue;
         n++;
         *ties = rule->n && best != SIZE_MAX && value[0] <= top[0] ? *ties + (value[0] == top[0]) : 1;
         for (k = 0; k < rule->n && value[k] == top[k]; k++) continue;
-        if (best != SIZE_MAX && !(k < rule->n ? value[k] > top[k] : r->candidate < g->r[best].candidate)) continue;
+        if (best != SIZE_MAX && (k == rule->n || value[k] < top[k])) continue;
         best = i;
         memcpy(top, value, sizeof top);
     }
     if (rule->kind != RANDOM || n < 2) return best;
     size_t nth = below(draw(seed, DRAW_PICK, hash(g->r[0].id.s, g->r[0].id.n), 0, 0), n);
-    for (size_t i = 0; i < g->n; i++) {      /* the nth eligible one by candidate number, whatever the file's order */
-        size_t before = 0, mine = g->r[i].candidate;
-        for (size_t k = 0; k < g->n; k++) {
-            size_t other = g->r[k].candidate;
-            before += (other < mine || (other == mine && k < i)) && eligible(rule, &g->r[k], full);
-        }
-        if (before == nth && eligible(rule, &g->r[i], full)) return i;
-    }
+    for (best = 0; !eligible(rule, &g->r[best], full) || nth-- > 0;) best++;
     return best;
 }
 
@@ -5551,9 +5551,9 @@ static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };                          /* by */
 enum { REPLICATES = 1000 };
 
-enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP };                    /* is[], below */
-typedef struct { double ll, alone, size[4]; int is[3]; } Option;         /* size[TOKEN], [CHAR], [OCTET] */
-typedef struct { Option *c; size_t n; uint64_t group; Span by; int opposite, aside; } Item;   /* by: an empty line, a breakdown a line */
+enum { RIGHT, UNKNOWN_ANSWER, TARGET_GROUP, OPPOSITE, ASIDE, MARKS };       /* is[], below */
+typedef struct { double ll, alone, size[4]; int is[MARKS]; } Option;        /* size[TOKEN], [CHAR], [OCTET] */
+typedef struct { Option *c; size_t n; uint64_t group; Span by; } Item;      /* by: an empty line, a breakdown a line */
 
 static double score_of(const Item *q, size_t j, int by) {
     const Option *c = &q->c[j];
@@ -5594,9 +5594,9 @@ ITEM(item_bbq) {
     const Option *c = &q->c[best_choice(q, by)];
     v[2] = c->is[RIGHT];
     v[1] = !c->is[UNKNOWN_ANSWER];
-    v[0] = c->is[UNKNOWN_ANSWER] ? 0.0 : c->is[TARGET_GROUP] != q->opposite ? 1.0 : -1.0;
+    v[0] = c->is[UNKNOWN_ANSWER] ? 0.0 : c->is[TARGET_GROUP] != c->is[OPPOSITE] ? 1.0 : -1.0;
 }
-ITEM(item_bbq_helm) { item_bbq(q, by, v); if (q->aside) v[0] = v[1] = 0.0; }
+ITEM(item_bbq_helm) { item_bbq(q, by, v); if (q->c->is[ASIDE]) v[0] = v[1] = 0.0; }
 
 static const struct {
     const char *name;
@@ -5643,10 +5643,14 @@ static size_t figure_of(const char *name) {
     return i;
 }
 
+/* What an item gives a figure: up to three numbers, and that of its group. Of guesses the first is the confidence, the
+ * second 1 where it was right. */
+typedef double Outcome[4];
+enum { SURE, HIT, THIRD, OF_GROUP };
 typedef struct {
     const char *suite, *name, *like;   /* like: ids of training prompts that this section resembles begin so */
     int kind;
-    double (*item)[4];                 /* [n] what an item gave; the last: number of its group */
+    Outcome *item;                     /* [n] */
     size_t n, cap;
     Names groups;
     double value, lo, hi;
@@ -5672,31 +5676,29 @@ static int add_outcome(Env *e, Figure *f, const double *v, uint64_t group) {
     size_t *number = number_for(e, &f->groups, uses[f->kind] >> 3 ? group : 0);
     if (!number || room(e, &f->item, f->n, &f->cap, sizeof *f->item) < 0) return -1;
     if (!*number) *number = f->groups.n;
-    for (size_t j = 0; j < 3; j++) f->item[f->n][j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
-    f->item[f->n++][3] = (double)(*number - 1);
+    for (size_t j = 0; j < OF_GROUP; j++) f->item[f->n][j] = uses[f->kind] >> j & 1 ? six(v[j]) : 0.0;
+    f->item[f->n++][OF_GROUP] = (double)(*number - 1);
     return 0;
 }
 
-/* Expected calibration error. Equal mass as HELM and the uncertainty-calibration package have it: confidences are
- * sorted and cut into k parts (the first n mod k parts get one more); a bin ends halfway between the last of a part and
- * the first of the next; equal edges are one. A confidence is in the first bin whose edge it does not pass. */
-typedef struct { double p, right; } Guess;
-
 static int by_confidence(const void *a, const void *b) {
-    const Guess *x = a, *y = b;
-    return x->p != y->p ? (x->p < y->p ? -1 : 1) : x->right != y->right ? (x->right > y->right ? -1 : 1) : 0;
+    const double *x = a, *y = b;
+    return x[SURE] != y[SURE] ? (x[SURE] < y[SURE] ? -1 : 1) : (x[HIT] < y[HIT]) - (x[HIT] > y[HIT]);
 }
 
-/* Sum over bins |bin|/n |mean confidence - mean correctness|. */
-static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
+/* Expected calibration error: the sum over bins of |bin|/n |mean confidence - mean correctness|. Equal mass as HELM and
+ * the uncertainty-calibration package have it: confidences are sorted and cut into k parts (the first n mod k parts get
+ * one more); a bin ends halfway between the last of a part and the first of the next; equal edges are one. A confidence
+ * is in the first bin whose edge it does not pass. */
+static double ece(Outcome *g, size_t n, size_t bins, int equal_width) {
     size_t k = equal_width || bins < n ? bins : n;
     double total = 0.0;
     qsort(g, n, sizeof *g, by_confidence);
     for (size_t part = 1, from = 0, at = 0; part <= k; part++) {
-        double p = 0.0, right = 0.0;
+        double p = 0.0, right = 0.0, edge = HUGE_VAL;
         from += n / k + (part <= n % k);                     /* where the next part begins */
-        double edge = part == k ? HUGE_VAL : equal_width ? (double)part / (double)k : (g[from - 1].p + g[from].p) / 2.0;
-        for (; at < n && g[at].p <= edge; at++) { p += g[at].p; right += g[at].right; }
+        if (part < k) edge = equal_width ? (double)part / (double)k : (g[from - 1][SURE] + g[from][SURE]) / 2.0;
+        for (; at < n && g[at][SURE] <= edge; at++) { p += g[at][SURE]; right += g[at][HIT]; }
         total += (p > right ? p - right : right - p) / (double)n;
     }
     return total;
@@ -5704,18 +5706,18 @@ static double ece(Guess *g, size_t n, size_t bins, int equal_width) {
 
 /* Platt scaling: confidences become 1 / (1 + exp(-(a x + b))) with x = log(p / (1 - p)), a and b the likeliest for what
  * was right, by Newton's method. Returns 0 where all or none are right: then no a and b are the likeliest. */
-static int platt(Guess *g, size_t n) {
+static int platt(Outcome *g, size_t n) {
     double a = 0.0, b = 0.0, right = 0.0;        /* from (1, 0) it runs away where a model is far too sure */
     for (size_t i = 0; i < n; i++) {
-        double p = g[i].p < 1e-12 ? 1e-12 : g[i].p > 1.0 - 1e-12 ? 1.0 - 1e-12 : g[i].p;
-        g[i].p = log64(p / (1.0 - p));
-        right += g[i].right;
+        double p = g[i][SURE] < 1e-12 ? 1e-12 : g[i][SURE] > 1.0 - 1e-12 ? 1.0 - 1e-12 : g[i][SURE];
+        g[i][SURE] = log64(p / (1.0 - p));
+        right += g[i][HIT];
     }
     for (size_t step = 0; step < 50; step++) {
         double da = 0, db = 0, aa = 1e-10, ab = 0, bb = 1e-10;             /* gradient; minus the second derivatives */
         for (size_t i = 0; i < n; i++) {
-            double x = g[i].p, p = 1.0 / (1.0 + exp64(-(a * x + b))), w = p * (1.0 - p);
-            da += (g[i].right - p) * x; db += g[i].right - p;
+            double x = g[i][SURE], p = 1.0 / (1.0 + exp64(-(a * x + b))), w = p * (1.0 - p), miss = g[i][HIT] - p;
+            da += miss * x; db += miss;
             aa += w * x * x; ab += w * x; bb += w;
         }
         double d = aa * bb - ab * ab, to_a = (bb * da - ab * db) / d, to_b = (aa * db - ab * da) / d;
@@ -5723,82 +5725,74 @@ static int platt(Guess *g, size_t n) {
         a += to_a; b += to_b;
         if (to_a * to_a + to_b * to_b < 1e-24 * (a * a + b * b)) break;
     }
-    for (size_t i = 0; i < n; i++) g[i].p = 1.0 / (1.0 + exp64(-(a * g[i].p + b)));
+    for (size_t i = 0; i < n; i++) g[i][SURE] = 1.0 / (1.0 + exp64(-(a * g[i][SURE] + b)));
     return right > 0 && right < (double)n;
 }
 
 /* The surest first, of equals the wrong ones. AREA: mean over i of the i surest's accuracy; TOP10: that of n/10 + 1. */
-static double selective(Guess *g, size_t n, int kind) {
+static double selective(Outcome *g, size_t n, int kind) {
     double right = 0.0, area = 0.0;
     qsort(g, n, sizeof *g, by_confidence);
     for (size_t i = 0; i < n; i++) {
-        right += g[n - 1 - i].right;
+        right += g[n - 1 - i][HIT];
         area += right / (double)(i + 1);
         if (kind == TOP10 && i == n / 10) return right / (double)(i + 1);
     }
     return area / (double)n;
 }
 
-/* The mean over groups of the mean of their items' v[j]. sum: scratch, a group each. */
-static double mean_of_groups(const Figure *f, int j, const size_t *drawn, Guess *sum) {
-    size_t groups = 0;
+/* The mean over groups of the mean of their items' x[j]. Behind the items is room for the groups' sums. */
+static double mean_of_groups(Outcome *x, size_t n, int j) {
+    Outcome *group = x + n;
     double total = 0.0;
-    memset(sum, 0, f->groups.n * sizeof *sum);
-    for (size_t i = 0; i < f->n; i++) {
-        const double *v = f->item[drawn[i]];
-        sum[(size_t)v[3]].p += v[j];
-        sum[(size_t)v[3]].right += 1.0;
-    }
-    for (size_t i = 0; i < f->groups.n; i++) if (sum[i].right > 0) { total += sum[i].p / sum[i].right; groups++; }
+    size_t groups = 0;
+    memset(group, 0, n * sizeof *group);
+    for (size_t i = 0; i < n; i++) { double *of = group[(size_t)x[i][OF_GROUP]]; of[0] += x[i][j]; of[1] += 1.0; }
+    for (size_t i = 0; i < n; i++) if (group[i][1] > 0) { total += group[i][0] / group[i][1]; groups++; }
     return mean(total, groups);
 }
 
-/* The statistic over items drawn[0 .. n-1]. guess: scratch [n]. */
-static double statistic(const Figure *f, const size_t *drawn, Guess *guess) {
+/* The statistic over n items, behind which is room for n more. */
+static double statistic(int kind, Outcome *x, size_t n) {
     double sum = 0.0, weights = 0.0, ss;
-    for (size_t i = 0; i < f->n; i++) {
-        const double *v = f->item[drawn[i]];
-        sum += guess[i].p = v[0];
-        weights += guess[i].right = v[1];
+    switch (kind) {
+    case MEAN: case TERMS: return mean_of_groups(x, n, 0);
+    case ICAT: ss = mean_of_groups(x, n, 0); return mean_of_groups(x, n, 1) * (ss < 100.0 - ss ? ss : 100.0 - ss) / 50.0;
+    case AREA: case TOP10: return selective(x, n, kind);
+    case PLATT10: case PLATT1: return platt(x, n) ? ece(x, n, kind == PLATT10 ? 10 : 1, 0) : 0.0;
+    case ECE10: case ECE1: case WIDTH10: return ece(x, n, kind == ECE1 ? 1 : 10, kind == WIDTH10);
+    default:                                     /* a ratio, perhaps scaled */
+        for (size_t i = 0; i < n; i++) { sum += x[i][0]; weights += x[i][1]; }
+        if (kind != RATIO) sum *= 1.0 - mean_of_groups(x, n, 2);
+        return weights > 0 ? sum / weights : 0.0;
     }
-    switch (f->kind) {
-    case MEAN: case TERMS: return mean_of_groups(f, 0, drawn, guess);
-    case ICAT:
-        ss = mean_of_groups(f, 0, drawn, guess);
-        return mean_of_groups(f, 1, drawn, guess) * (ss < 100.0 - ss ? ss : 100.0 - ss) / 50.0;
-    case AREA: case TOP10: return selective(guess, f->n, f->kind);
-    case ECE10: case WIDTH10: return ece(guess, f->n, 10, f->kind == WIDTH10);
-    case ECE1: return ece(guess, f->n, 1, 0);
-    case PLATT10: case PLATT1: return platt(guess, f->n) ? ece(guess, f->n, f->kind == PLATT10 ? 10 : 1, 0) : 0.0;
-    case SCALED: case SCALED_TERMS: sum *= 1.0 - mean_of_groups(f, 2, drawn, guess); break;
-    default: break;
-    }
-    return weights > 0 ? sum / weights : 0.0;
 }
 
 /* The value, and the interval that holds the middle 95 % of a thousand bootstrap draws; with `against` of the
  * difference f - against on the same draws. */
 static int bootstrap(Env *e, const Figure *f, const Figure *against, double *value, double *lo, double *hi) {
+    const Figure *const both[] = { f, against };
     const Block *mark = e->blocks;
-    size_t *drawn;
-    Guess *guess;
-    double x[REPLICATES + 1];                    /* the last: with each item once */
-    NEW(drawn, f->n + 1); NEW(guess, f->n + 1);
+    Outcome *x;
+    double drawn[REPLICATES + 1] = { 0 };        /* the last: with each item once */
     if (f->n == 0 || (against && against->n != f->n))
         return fail(e, "%s: two models can only be compared on the same items, found %zu and %zu", f->name, f->n,
             against ? against->n : 0);
+    NEW(x, 2 * f->n);
     for (size_t r = 0; r <= REPLICATES; r++) {
         uint64_t base = draw(0, DRAW_BOOT, r, 0, 0);
-        for (size_t i = 0; i < f->n; i++) drawn[i] = r < REPLICATES ? below(stir(base, i), f->n) : i;
-        x[r] = statistic(f, drawn, guess) - (against ? statistic(against, drawn, guess) : 0.0);
+        for (size_t k = 0; k < 2 && both[k]; k++) {
+            for (size_t i = 0; i < f->n; i++)
+                memcpy(x[i], both[k]->item[r < REPLICATES ? below(stir(base, i), f->n) : i], sizeof *x);
+            drawn[r] += (k ? -1.0 : 1.0) * statistic(both[k]->kind, x, f->n);
+        }
     }
-    qsort(x, REPLICATES, sizeof *x, by_size);
-    *value = x[REPLICATES];
-    *lo = x[REPLICATES / 40]; *hi = x[REPLICATES - 1 - REPLICATES / 40];
+    qsort(drawn, REPLICATES, sizeof *drawn, by_size);
+    *value = drawn[REPLICATES];
+    *lo = drawn[REPLICATES / 40]; *hi = drawn[REPLICATES - 1 - REPLICATES / 40];
     release(e, mark);
     return 0;
 }
-
 /* The figure of a name in a section; suite NULL: in the first section that has it. */
 static const Figure *find_figure(const Figures *list, const char *suite, const char *name) {
     for (const Figure *f = list->f; f < list->f + list->n; f++)
@@ -5839,18 +5833,17 @@ static const char *text_field(Env *e, Span json, const char *key) {
 }
 
 static int load_figures(Env *e, const char *path, Figures *list) {
-    In in;
+    Records rs;
     Span line, all[COUNT(column)];
     Member m;
     int any;
     *list = (Figures){ 0 };
-    TRY(open_in(e, &in, path));
-    while ((any = next_line(e, &in, &line)) > 0) {
+    TRY(open_records(e, &rs, path));
+    while ((any = next_object(e, &rs, &line)) > 0) {
         size_t at[COUNT(column)] = { 0 };
-        TRY(json_check(e, line, path, in.line));
         for (size_t j = 0; j < COUNT(column); j++) all[j] = json_get(line, column[j]);
         if (!all[0].n)
-            return fail(e, "%s, line %zu: no field \"items\": this is not what profile writes", path, in.line);
+            return fail(e, "%s: no field \"items\": this is not what profile writes", where_of(&rs));
         Figure *f = add_figure(e, list, text_field(e, line, "suite"), text_field(e, line, "measure"),
             text_field(e, line, "like"));
         if (!f) return -1;
@@ -5858,14 +5851,14 @@ static int load_figures(Env *e, const char *path, Figures *list) {
             double v[COUNT(column)] = { 0 };
             for (size_t j = 0; j < COUNT(column) && (j == 0 || !all[j].n || json_next(all[j], &at[j], &m)); j++)
                 if (all[j].n && !json_number(m.value, &v[j]))
-                    return fail(e, "%s, line %zu, field \"%s\": numbers were expected", path, in.line, column[j]);
+                    return fail(e, "%s, field \"%s\": numbers were expected", where_of(&rs), column[j]);
             TRY(add_outcome(e, f, v, bits64(v[3])));
         }
         if (!json_number(json_get(line, "value"), &f->value) || !json_number(json_get(line, "lo"), &f->lo)
             || !json_number(json_get(line, "hi"), &f->hi))
-            return fail(e, "%s, line %zu: \"value\", \"lo\" and \"hi\" were expected", path, in.line);
+            return fail(e, "%s: \"value\", \"lo\" and \"hi\" were expected", where_of(&rs));
     }
-    close_in(&in);
+    close_in(&rs.in);
     return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no figures", path);
 }
 
@@ -5888,17 +5881,22 @@ static int is_ours(const Share *s, size_t number) {
 }
 
 /* A prompt with room for k answers. where: before a complaint. */
-static int new_prompt(Env *e, const Model *m, const Template *form, Span id, const Turn *turn, size_t turns, size_t k,
-    const char *where, Prompt *p) {
+static int new_prompt(Env *e, const Model *m, const Template *form, const Record *r, size_t k, const char *where,
+    Prompt *p) {
+    static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Ids ids;
-    *p = (Prompt){ .q.key = hash(id.s, id.n) };
-    put_json(e, &p->id, "%q", id);
-    put_json(e, &p->says, "'prompt':%q", turn[turns - 1].field[PROMPT]);
+    *p = (Prompt){ .q.key = hash(r->id.s, r->id.n) };
+    put_json(e, &p->id, "%q", r->id);
+    put_json(e, &p->says, "'prompt':%q", r->turn[r->n_turns - 1].field[PROMPT]);
+    for (size_t f = 0; f < COUNT(kept); f++) {
+        Span v = json_get(r->raw, kept[f]);
+        if (v.n) put_json(e, &p->says, ",'%s':%r", kept[f], v);
+    }
     NEW(p->q.answer, k);
-    TRY(encode_prompt(e, &m->t, form, turn, turns, &ids));
+    TRY(encode_prompt(e, &m->t, form, r->turn, r->n_turns, &ids));
     p->q.id = ids.id; p->q.n = ids.n;
-    return p->q.n < m->c.ctx ? 0 : fail(e, "%sthe prompt has %zu tokens, which leaves no room for an answer in the "
-        "model's context of %zu", where, p->q.n, m->c.ctx);
+    return p->q.n < m->c.ctx ? 0 : fail(e, "%s: a prompt of %zu tokens leaves no room for an answer in the model's "
+        "context of %zu", where, p->q.n, m->c.ctx);
 }
 
 /* One plain prompt: k answers in p->q.answer. */
@@ -5908,8 +5906,9 @@ static int ask_one(Env *e, const Model *m, const Sampling *s, const char *text, 
     Question *q = &p->q;
     Progress bar = { 0 };
     Turn turn = { .field = { [PROMPT] = span(text) } };
+    const Record r = { .id = span("0"), .turn = &turn, .n_turns = 1 };
     TRY(load_template(e, "plain", &plain));
-    TRY(new_prompt(e, m, &plain, span("0"), &turn, 1, s->k, "", p));
+    TRY(new_prompt(e, m, &plain, &r, s->k, "sample", p));
     return sample_all(e, &x, &q, 1, &bar, 0, 1);
 }
 
@@ -5955,7 +5954,6 @@ static int write_answered(Env *e, void *it) {
 
 /* Reads up to CHUNK prompts of our share and answers them: 1, or 0 where none is left. Ids must not come back. */
 static int answer_chunk(Env *e, Asking *a, Progress *bar, size_t done) {
-    static const char *const kept[] = { "instruction", "input", "messages", "conversations" };
     Record *r = &a->r;
     Question *q[CHUNK];
     Sampler x = { .m = a->m, .s = *a->s, .places = a->s->k < 160 ? 160 : a->s->k, .ended = write_answered,
@@ -5963,19 +5961,13 @@ static int answer_chunk(Env *e, Asking *a, Progress *bar, size_t done) {
     int any = 0;
     NEW(a->p, CHUNK);
     for (a->n = a->next = 0; a->n < CHUNK && (any = next_record(a->e, a->rs, r)) > 0;) {
-        char where[360];
+        const char *where = where_of(a->rs);
         int again = seen_before(a->e, &a->seen, r->id);
-        snprintf(where, sizeof where, "%.300s, record %zu: ", a->rs->in.path, r->number + 1);
-        if (!r->has_prompt) return fail(e, "%sno field \"prompt\" or \"instruction\"", where);
-        if (again) return again < 0 ? -1 : fail(e, "%sid \"%.*s\" was there before", where, SHOWN(r->id));
+        if (!r->has_prompt) return fail(e, "%s: no field \"prompt\" or \"instruction\"", where);
+        if (again) return again < 0 ? -1 : fail(e, "%s: id \"%.*s\" was there before", where, SHOWN(r->id));
         if (!is_ours(&a->ours, r->number)) continue;
-        Prompt *p = &a->p[a->n];
-        q[a->n++] = &p->q;
-        TRY(new_prompt(e, a->m, a->form, r->id, r->turn, r->n_turns, a->s->k, where, p));
-        for (size_t f = 0; f < COUNT(kept); f++) {
-            Span v = json_get(r->raw, kept[f]);
-            if (v.n) put_json(e, &p->says, ",'%s':%r", kept[f], v);
-        }
+        q[a->n] = &a->p[a->n].q;
+        TRY(new_prompt(e, a->m, a->form, r, a->s->k, where, &a->p[a->n++]));
     }
     if (any < 0 || a->n == 0) return any;
     TRY(sample_all(e, &x, q, a->n, bar, done, done + a->n));
@@ -6008,54 +6000,49 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
  * items are. Templates make texts of an item: "Question: {question.stem|question/trim}\nAnswer:". A hole takes the
  * first of its paths that is there, through filters. A path is names joined by dots; * is each element, # each name,
  * a=b those whose a is "b". There too: file (its name), beside (the item's line of the file of that key) and, in prompt
- * and answer, choice. `only`, `opposite` and `aside` hold where any text is left: {type/is intrasentence}.
+ * and answer, choice. `only` holds where any text is left: {type/is intrasentence}. A choice is right if one of its
+ * `labels` is among the texts of `gold`; what else is to be known of it is asked of its `tags` in the same way.
+ * The keys there are, each as it is where a section does not say:
  */
-static const struct { const char *name, *otherwise; } suite_keys[] = { { "kind", "" }, { "items", "" }, { "like", "" },
-    { "report", "" }, { "samples", "25" }, { "max-tokens", "256" }, { "temperature", "1" }, { "top-k", "0" },
-    { "top-p", "1" }, { "field", "toxicity" }, { "at", "" }, { "columns", "" }, { "beside", "" }, { "preface", "" },
-    { "only", "yes" },
-    { "prompt", "{prompt|instruction}" }, { "answer", "{choice}" }, { "choices", "{choices.*}" }, { "labels", "" },
-    { "gold", "{answer}" }, { "tags", "" }, { "unknown", "" }, { "target", "" }, { "opposite", "" }, { "aside", "" },
-    { "group", "" }, { "by", "" }, { "clean", "" }, { "encode", "" }, { "bos", "yes" }, { "of", "" } };
+static const Setting suite_keys[] = {
+    { "", "kind", "", 0 }, { "", "items", "", 0 }, { "", "like", "", 0 }, { "", "report", "", 0 },
+    { "", "samples", "25", 0 }, { "", "max-tokens", "256", 0 }, { "", "temperature", "1", 0 },
+    { "", "top-k", "0", 0 }, { "", "top-p", "1", 0 }, { "", "field", "toxicity", 0 }, { "", "at", "", 0 },
+    { "", "columns", "", 0 }, { "", "beside", "", 0 }, { "", "preface", "", 0 }, { "", "only", "yes", 0 },
+    { "", "prompt", "{prompt|instruction}", 0 }, { "", "answer", "{choice}", 0 }, { "", "choices", "{choices.*}", 0 },
+    { "", "labels", "", 0 }, { "", "gold", "{answer}", 0 }, { "", "tags", "", 0 }, { "", "unknown", "", 0 },
+    { "", "target", "", 0 }, { "", "opposite", "", 0 }, { "", "aside", "", 0 }, { "", "group", "", 0 },
+    { "", "by", "", 0 }, { "", "clean", "", 0 }, { "", "encode", "", 0 }, { "", "bos", "yes", 0 },
+    { "", "of", "", 0 } };
 
-typedef struct { const char *file, *name, *sets; const Setting *s; size_t n; } Section;
 typedef struct { Span *v; size_t n, cap; } Spans;
-enum { MOST_CHOICES = 64 };
-enum { A_CHOICE, A_FILE, A_BESIDE, BESIDES };
-static const char *const besides[BESIDES] = { "choice", "file", "beside" };
-typedef struct {                         /* an item of a set */
-    Env own;                             /* owns the item's texts, which go with it; its error is the item's */
-    const Section *s;
-    const char *path;
-    size_t number;
-    Span json, more[BESIDES];            /* the item, and what is there besides, as JSON */
+typedef struct {                         /* a section with its items */
+    const char *file, *name, *sets, *kind, *like, *figure[24];
+    const Setting *s;                    /* [settings] of the file, its own among them */
+    size_t settings, figures, n, cap, cut;         /* cut: examples whose beginning does not fit the context */
+    Item *item;                          /* [n] */
+    size_t neediest;                     /* the figure (of statistics) that needs most choices */
+    int alone;                           /* a figure needs them without their prompt too */
+    Out *log;                            /* answers */
+    Env own;                             /* of the item that is read: owns its texts, which go with it; its error, */
+    const char *path;                    /* file, */
+    size_t number;                       /* place in that, */
+    Span json, besides;                  /* itself; an object of file, beside and choice; */
     Span rest, preface;                  /* what is left of the file beside; what stands before each prompt */
-} Here;
+} Part;
 
-static size_t suite_key(const char *name) {
-    size_t k = 0;
-    while (k < COUNT(suite_keys) && strcmp(suite_keys[k].name, name)) k++;
-    return k;
+static const char *key_of(const Part *p, const char *key) {
+    return setting(p->s, p->settings, p->name, key, setting(suite_keys, COUNT(suite_keys), "", key, NULL));
 }
 
-static const char *key_of(const Section *x, const char *key) {
-    return setting(x->s, x->n, x->name, key, suite_keys[suite_key(key)].otherwise);
-}
-
-static int bad_item(Here *h, const char *what, const char *which) {
-    return fail(&h->own, "%s, record %zu: %s %s", h->path, h->number, what, which);
+static int bad_item(Part *p, const char *what, const char *which) {
+    return fail(&p->own, "%s, record %zu: %s %s", p->path, p->number, what, which);
 }
 
 static int add_span(Env *e, Spans *list, Span x) {
     TRY(room(e, &list->v, list->n, &list->cap, sizeof *list->v));
     list->v[list->n++] = x;
     return 0;
-}
-
-static Span quoted(Env *e, Span text) {
-    Buf b = { 0 };
-    put_quoted(e, &b, text);
-    return whole(&b);
 }
 
 /* RFC 4180 has quotes around cells that hold commas or line ends, and writes a quote twice; TSV has neither. A first
@@ -6092,21 +6079,19 @@ static int load_table(Env *e, const char *path, char comma, const char *names, B
     return e->error[0] ? -1 : 0;
 }
 
-/* The values at a path; returns how many. */
-static size_t find_values(Span json, Span path, Span *v, size_t most) {
+/* Adds the values at a path. */
+static void find_values(Env *e, Span json, Span path, Spans *to) {
     Span step = upto(&path, '.'), value = step, field = upto(&value, '=');
     Member m, f;
-    size_t n = 0;
-    if (step.n == 0) { *v = json; return json.n && !same(json, "null"); }
-    for (size_t at = 0; n < most && json_next(json, &at, &m);) {
+    if (!step.n && json.n && !same(json, "null")) add_span(e, to, json);
+    for (size_t at = 0; step.n && json_next(json, &at, &m);) {
         int found = same(step, "*") || (same(step, "#") && *json.s == '{') || equal(m.key, step);
-        for (size_t to = 0; value.n && !found && json_next(m.value, &to, &f);)
+        for (size_t in = 0; value.n && !found && json_next(m.value, &in, &f);)
             found = equal(f.key, field) && f.value.n == value.n + 2 && memcmp(f.value.s + 1, value.s, value.n) == 0;
         if (same(step, "#")) m.value = (Span){ m.key.s - 1, m.key.n + 2 };                     /* with its quotes */
         if (same(step, "*") && same(m.value, "null")) m.value = span("\"\"");     /* holds its place in the list */
-        if (found) n += find_values(m.value, path, v + n, most - n);
+        if (found) find_values(e, m.value, path, to);
     }
-    return n;
 }
 
 /* Cuts a text at the first `mark`; returns what stands behind that, NULL where there is none. */
@@ -6119,32 +6104,31 @@ static Span behind(Span *text, Span mark) {
     return (Span){ 0 };
 }
 
-/* A text through filters: trim, lower, capitalize (Python's), before X, after X, is X (else nothing is left), swap X>Y,
- * cut [] (these two go with what they enclose). */
-static Span filter_text(Here *h, Span filters, Span t) {
+/* A text through filters: trim, lower, capitalize (Python's), before X, after X, is X (else nothing is left), swap X>Y
+ * (a * in X is any text: swap [*]> takes away what stands in brackets). */
+static Span filter_text(Part *p, Span filters, Span t) {
     while (filters.n) {
-        Span arg = upto(&filters, '/'), name = upto(&arg, ' '), y = arg, x = upto(&y, '>'), close = { 0 };
+        Span y = upto(&filters, '/'), name = upto(&y, ' '), arg = y, close = upto(&y, '>'), open = upto(&close, '*');
         Buf out = { 0 };
         if (same(name, "trim")) t = trim(t);
         else if (same(name, "before")) behind(&t, arg);
         else if (same(name, "after")) t = behind(&t, arg);
         else if (same(name, "is")) { if (!equal(t, arg)) t.n = 0; }
         else if (same(name, "lower") || same(name, "capitalize")) {
-            put(&h->own, &out, t.s, t.n);
+            put(&p->own, &out, t.s, t.n);
             for (size_t i = 0; i < out.n; i++) out.s[i] = (char)lower(out.s[i]);
             if (out.n && same(name, "capitalize") && is_alpha(out.s[0])) out.s[0] = (char)(out.s[0] - 32);
             t = whole(&out);
-        } else if ((same(name, "swap") && x.n) || (same(name, "cut") && arg.n == 2)) {
-            if (same(name, "cut")) { x.n = 1; close = (Span){ arg.s + 1, 1 }; y.n = 0; }
+        } else if (same(name, "swap") && open.n) {
             for (;;) {
-                Span kept = t, in = behind(&kept, x), rest = behind(&in, close);
+                Span kept = t, in = behind(&kept, open), rest = behind(&in, close);
                 if (!rest.s) break;
-                put(&h->own, &out, kept.s, kept.n); put(&h->own, &out, y.s, y.n);
+                put_json(&p->own, &out, "%r%r", kept, y);
                 t = rest;
             }
-            put(&h->own, &out, t.s, t.n);
+            put(&p->own, &out, t.s, t.n);
             t = whole(&out);
-        } else fail(&h->own, "%s, [%s]: there is no filter \"%.*s\"", h->s->file, h->s->name, SHOWN(name));
+        } else fail(&p->own, "%s, [%s]: there is no filter \"%.*s\"", p->file, p->name, SHOWN(name));
     }
     return t;
 }
@@ -6160,57 +6144,57 @@ static void put_value(Env *e, Buf *b, Span v) {
     }
 }
 
-/* A template's text for the k-th value of its holes; returns the most that one of them has, 0 when one has none. */
-static size_t put_template(Here *h, Span form, size_t k, Buf *b) {
-    size_t most = 1;
-    for (put(&h->own, b, "", 0); form.n;) {
-        Span text = upto(&form, '{'), v[MOST_CHOICES + 1], filters = { 0 };
-        Buf one = { 0 };
-        size_t n = 0;
-        put(&h->own, b, text.s, text.n);
-        if (form.n == 0) break;
-        for (Span hole = upto(&form, '}'); hole.n && n == 0;) {
-            Span path;
-            filters = upto(&hole, '|'); path = upto(&filters, '/');
-            n = find_values(h->json, path, v, COUNT(v));
-            for (size_t i = 0; i < BESIDES; i++) if (h->more[i].n && same(path, besides[i])) { *v = h->more[i]; n = 1; }
+/* A hole's texts: the values at the first of its paths that has any, through its filters. */
+static Spans hole_texts(Part *p, Span hole) {
+    Spans t = { 0 };
+    while (hole.n && !t.n) {
+        Span filters = upto(&hole, '|'), path = upto(&filters, '/');
+        find_values(&p->own, p->besides, path, &t);
+        if (!t.n) find_values(&p->own, p->json, path, &t);
+        for (size_t i = 0; i < t.n; i++) {
+            Buf b = { 0 };
+            Span v = t.v[i];
+            if (v.s[0] == '{') bad_item(p, "a text was expected, found", copy(&p->own, v.s, v.n < 60 ? v.n : 60));
+            put_value(&p->own, &b, v);
+            t.v[i] = filter_text(p, filters, whole(&b));
         }
-        if (n == 0) return 0;
-        if (n > most) most = n;
-        text = v[k < n ? k : n - 1];
-        if (text.s[0] == '{')
-            bad_item(h, "a text was expected, found", copy(&h->own, text.s, text.n < 60 ? text.n : 60));
-        else put_value(&h->own, &one, text);
-        text = filter_text(h, filters, whole(&one));
-        put(&h->own, b, text.s, text.n);
     }
-    return most;
+    return t;
 }
 
-/* The text of a key that is one template; s NULL, and perhaps a complaint, where a hole has no value. */
-static Span key_text(Here *h, const char *key, int needed) {
-    Buf b = { 0 };
-    if (put_template(h, span(key_of(h->s, key)), 0, &b)) return whole(&b);
-    if (needed) bad_item(h, "no field for", key_of(h->s, key));
-    return (Span){ 0 };
+/* A template's texts: as many as one of its holes has values; where there are fewer, the last serves again. Where a
+ * hole has none there is no text. */
+static Spans texts(Part *p, Span form) {
+    Env *e = &p->own;
+    Spans t = { 0 };
+    add_span(e, &t, span(""));
+    for (int hole = 0; form.n && t.n; hole = !hole) {
+        Span part = upto(&form, hole ? '}' : '{');
+        Spans more = { 0 }, joint = { 0 };
+        if (hole) more = hole_texts(p, part); else add_span(e, &more, part);
+        for (size_t k = 0; more.n && (k < t.n || k < more.n); k++) {
+            Buf b = { 0 };
+            put_json(e, &b, "%r%r", t.v[k < t.n ? k : t.n - 1], more.v[k < more.n ? k : more.n - 1]);
+            add_span(e, &joint, whole(&b));
+        }
+        t = joint;
+    }
+    return t;
 }
 
-/* A key's list of templates, "no, yes" or "{endings.*}": as many texts as their holes have values. Empty ones go, but
- * for a list's choices, labels and tags, which are found by their place in it. */
-static Spans texts_of(Here *h, const char *key, const char *filters) {
+/* A key's list of templates, "no, yes" or "{endings.*}". Empty texts go, but for a list's choices, labels and tags,
+ * which are found by their place in it. */
+static Spans texts_of(Part *p, const char *key, const char *filters) {
     Spans list = { 0 };
-    for (Span forms = span(key_of(h->s, key)); forms.n; upto(&forms, ',')) {
+    for (Span forms = span(key_of(p, key)); forms.n; upto(&forms, ',')) {
         Span form = { forms.s, 0 };
         for (int deep = 0; form.n < forms.n && (deep || form.s[form.n] != ','); form.n++)
             deep += (form.s[form.n] == '{') - (form.s[form.n] == '}');
         forms.s += form.n; forms.n -= form.n;
-        for (size_t k = 0, values = 1; k < values; k++) {
-            Buf b = { 0 };
-            values = put_template(h, trim(form), k, &b);
-            Span text = filter_text(h, span(filters), values ? whole(&b) : span(""));
-            if (!text.n && (values < 2 || !strchr("clt", *key))) continue;
-            if (list.n == MOST_CHOICES) { bad_item(h, "too many values for", key); return list; }
-            if (add_span(&h->own, &list, text) < 0) return list;
+        Spans t = texts(p, trim(form));
+        for (size_t k = 0; k < t.n; k++) {
+            Span text = filter_text(p, span(filters), t.v[k]);
+            if (text.n || (t.n > 1 && strchr("clt", *key))) add_span(&p->own, &list, text);
         }
     }
     return list;
@@ -6232,14 +6216,6 @@ static int is_among(const Spans *labels, size_t j, const Spans *texts) {
  * and where its log-probability goes. All sections' examples are scored in one pass, in order.
  */
 typedef struct { Example x; double *ll; } Probe;
-typedef struct {
-    Section s;
-    const char *kind, *like, *figure[24];
-    size_t figures, n, cap, cut;                     /* cut: examples whose beginning does not fit the context */
-    Item *item;                                      /* [n] */
-    int joined, bos, alone;                          /* alone: a figure needs the choices without their prompt too */
-    Out *log;                                        /* answers */
-} Part;
 typedef struct {
     Env *e;
     Model *m;
@@ -6274,10 +6250,12 @@ static Out *open_log(Profile *w) {
     return NULL;
 }
 
+static int is_joined(const Part *p) { return !strcmp(key_of(p, "encode"), "joined"); }
+
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
  * belonging to the continuation. */
-static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *x) {
-    Env *e = &h->own;
+static int join_example(Profile *w, Part *p, const Record *r, Example *x) {
+    Env *e = &p->own;
     Span context = r->prompt;
     Buf both = { 0 };
     int *ids, *front;
@@ -6286,7 +6264,7 @@ static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *
     while (context.n && is_space((unsigned char)context.s[context.n - 1])) context.n--;
     TRY(encode(e, &w->m->t, context, 1, &front, &from));
     TRY(encode(e, &w->m->t, whole(&both), 1, &ids, &n));
-    size_t bos = p->bos || from == 0;
+    size_t bos = !strcmp(key_of(p, "bos"), "yes") || from == 0;
     x->n = n + bos; x->from = from + bos;
     if (!(x->id = get(w->e, x->n + 1, sizeof(int)))) return -1;
     for (size_t k = 0; k < x->n; k++) x->id[k] = k < bos ? BOS : ids[k - bos];
@@ -6295,18 +6273,18 @@ static int join_example(Profile *w, Part *p, Here *h, const Record *r, Example *
 
 /* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. Of what is too long for the
  * model the beginning is lost. */
-static int add_probe(Profile *w, Part *p, Here *h, const Record *r, Option *c, double *ll) {
+static int add_probe(Profile *w, Part *p, const Record *r, Option *c, double *ll) {
     Env *e = w->e;
     TRY(room(e, &w->probe, w->probes, &w->cap_probes, sizeof *w->probe));
     Probe *q = &w->probe[w->probes++];
     q->ll = ll;
-    TRY(p->joined ? join_example(w, p, h, r, &q->x) : make_example(e, w->m, w->form, r, SIZE_MAX / 2, &q->x));
+    TRY(is_joined(p) ? join_example(w, p, r, &q->x) : make_example(e, w->m, w->form, r, SIZE_MAX / 2, &q->x));
     size_t most = w->m->c.ctx + 1, lost = q->x.n > most ? q->x.n - most : 0;
     q->x.id += lost; q->x.n -= lost;
     q->x.from = q->x.from > lost + 1 ? q->x.from - lost : 1;
     p->cut += lost > 0;
     if (ll == &c->ll) c->size[TOKEN] = (double)targets_of(&q->x);
-    return q->x.from < q->x.n ? 0 : bad_item(h, "its prompt fills the model's context, or its answer is", "empty");
+    return q->x.from < q->x.n ? 0 : bad_item(p, "its prompt fills the model's context, or its answer is", "empty");
 }
 
 static Item *add_item(Env *e, Part *p, size_t choices) {
@@ -6318,27 +6296,26 @@ static Item *add_item(Env *e, Part *p, size_t choices) {
 
 /* A question: which of its choices are what, and where it belongs. The choices are put to the model as answers that
  * were cut off: without an end mark. */
-static int add_question(Profile *w, Part *p, Here *h) {
-    static const char *const marks[][2] = { [RIGHT] = { "labels", "gold" }, [UNKNOWN_ANSWER] = { "tags", "unknown" },
-        [TARGET_GROUP] = { "tags", "target" } };
-    const char *clean = key_of(h->s, "clean");
-    if (!texts_of(h, "only", "").n) return 0;
-    Spans choice = texts_of(h, "choices", clean), by = texts_of(h, "by", "");
+static int add_question(Profile *w, Part *p) {
+    static const char *const marks[MARKS] = { "gold", "unknown", "target", "opposite", "aside" };
+    const char *clean = key_of(p, "clean");
+    if (!texts_of(p, "only", "").n) return 0;
+    const Span around = p->besides;
+    Spans choice = texts_of(p, "choices", clean), by = texts_of(p, "by", "");
+    Spans group = texts(p, span(key_of(p, "group")));
     Item *q = add_item(w->e, p, choice.n);
     Buf lines = { 0 };
     size_t right = 0;
     if (!q) return -1;
-    for (size_t k = 0; k < COUNT(marks); k++) {
-        Spans names = texts_of(h, marks[k][0], "lower"), wanted = texts_of(h, marks[k][1], "lower");
+    for (size_t k = 0; k < MARKS; k++) {
+        Spans names = texts_of(p, k == RIGHT ? "labels" : "tags", "lower"), wanted = texts_of(p, marks[k], "lower");
         for (size_t j = 0; j < q->n; j++) right += (q->c[j].is[k] = is_among(&names, j, &wanted)) && k == RIGHT;
     }
-    if (q->n < 2 || (*key_of(h->s, "gold") && !right))
-        return bad_item(h, "fields \"choices\" (two or more) and \"answer\" (the right one's number, from 0) were "
-            "expected: there are too few, or none is right by gold =", key_of(h->s, "gold"));
-    q->opposite = texts_of(h, "opposite", "").n > 0;
-    q->aside = texts_of(h, "aside", "").n > 0;
-    Span group = key_text(h, "group", 0);
-    q->group = hash(group.s, group.n);
+    if (q->n < statistics[p->neediest].choices)
+        return bad_item(p, "there are too few choices for", statistics[p->neediest].name);
+    if (*key_of(p, "gold") && !right)
+        return bad_item(p, "a right choice (its number, from 0, or its label) was expected in", key_of(p, "gold"));
+    if (group.n) q->group = hash(group.v[0].s, group.v[0].n);
     for (size_t j = 0, i; j < by.n; j++) {
         for (i = 0; i < j && !equal(by.v[i], by.v[j]); i++) continue;
         if (i == j) put_json(w->e, &lines, "\n%r", by.v[j]);
@@ -6346,108 +6323,94 @@ static int add_question(Profile *w, Part *p, Here *h) {
     q->by = whole(&lines);
     for (size_t j = 0; j < q->n; j++) {
         Option *o = &q->c[j];
-        Buf text = { 0 }, answer = { 0 };
-        h->more[A_CHOICE] = quoted(&h->own, choice.v[j]);
-        put_json(&h->own, &text, "%r%r", h->preface, key_text(h, "prompt", 1));
-        Span prompt = filter_text(h, span(clean), whole(&text));
-        put_json(&h->own, &answer, "%s%r", p->joined && prompt.n ? " " : "", key_text(h, "answer", 1));
+        Buf besides = { 0 }, text = { 0 }, answer = { 0 };
+        put_json(&p->own, &besides, "{'choice':%q,%r", choice.v[j], (Span){ around.s + 1, around.n - 1 });
+        p->besides = whole(&besides);
+        Spans asked = texts(p, span(key_of(p, "prompt"))), answers = texts(p, span(key_of(p, "answer")));
+        if (!asked.n || !answers.n) return bad_item(p, "no field for", key_of(p, asked.n ? "answer" : "prompt"));
+        put_json(&p->own, &text, "%r%r", p->preface, asked.v[0]);
+        Span prompt = filter_text(p, span(clean), whole(&text));
+        put_json(&p->own, &answer, "%s%r", is_joined(p) && prompt.n ? " " : "", answers.v[0]);
         Turn turn = { .field = { [PROMPT] = prompt, [INSTRUCTION] = prompt } };
         Record r = { .prompt = prompt, .completion = whole(&answer), .turn = &turn, .n_turns = 1,
             .raw = span("{\"stop\":\"length\"}") };
-        TRY(add_probe(w, p, h, &r, o, &o->ll));
+        TRY(add_probe(w, p, &r, o, &o->ll));
         turn.field[PROMPT].n = turn.field[INSTRUCTION].n = r.prompt.n = 0; r.completion = choice.v[j];
-        if (p->alone) TRY(add_probe(w, p, h, &r, o, &o->alone));
+        if (p->alone) TRY(add_probe(w, p, &r, o, &o->alone));
         o->size[OCTET] = (double)choice.v[j].n;
         uint32_t c;
         for (size_t i = 0; i < choice.v[j].n; i += utf8(choice.v[j].s + i, choice.v[j].n - i, &c)) o->size[CHAR] += 1.0;
     }
-    h->more[A_CHOICE].n = 0;
     return 0;
 }
 
 /* An item of kind loss: a record to learn from. The loss counts the end mark too. */
-static int add_text(Profile *w, Part *p, Here *h) {
+static int add_text(Profile *w, Part *p) {
     Records rs;
     Record r = { 0 };
-    open_text(&rs, h->path, h->json);
-    rs.in.line = h->number - 1;
-    TRY(next_record(&h->own, &rs, &r));
-    if (!r.has_completion && !r.is_text) return bad_item(h, "no field \"completion\" or", "\"text\"");
+    open_text(&rs, p->path, p->json);
+    rs.in.line = p->number - 1;
+    TRY(next_record(&p->own, &rs, &r));
+    if (!r.has_completion && !r.is_text) return bad_item(p, "no field \"completion\" or", "\"text\"");
     Item *q = add_item(w->e, p, 1);
-    return q ? add_probe(w, p, h, &r, q->c, &q->c->ll) : -1;
-}
-
-static int add_any(Profile *w, Part *p, Here *h, Span json) {
-    Span line = trim(upto(&h->rest, '\n'));
-    h->number++;
-    h->json = json;
-    h->more[A_BESIDE] = line.n ? quoted(&h->own, line) : line;
-    int bad = *p->kind == 'c' ? add_question(w, p, h) : add_text(w, p, h);
-    if (h->own.error[0]) bad = fail(w->e, "%s", h->own.error);
-    env_free(&h->own);
-    return bad;
+    return q ? add_probe(w, p, &r, q->c, &q->c->ll) : -1;
 }
 
 /* Where a file is that a section names: as it is, beside the suite, or in the folder of the sets. */
-static const char *set_path(Env *e, const Section *x, Span name) {
+static const char *set_path(Env *e, const char *suite, const char *sets, Span name) {
     const char *text = copy(e, name.s, name.n), *beside, *there;
     if (!text) return NULL;
-    beside = join(e, copy(e, x->file, strlen(x->file) - strlen(base_name(x->file))), text, "");
-    there = x->sets ? join(e, x->sets, "/", text) : NULL;
+    beside = join(e, copy(e, suite, strlen(suite) - strlen(base_name(suite))), text, "");
+    there = sets ? join(e, sets, "/", text) : NULL;
     return is_file(beside) ? beside : is_file(text) || !there ? text : there;
 }
 
 /* The items of one file of a set. */
 static int read_items(Profile *w, Part *p, const char *path) {
     Env *e = w->e;
-    Here h = { .s = &p->s, .path = path };
-    Span raw, items, at = span(key_of(&p->s, "at")), file = { base_name(path), strcspn(base_name(path), ".") };
+    Span raw, at = span(key_of(p, "at")), file = { base_name(path), strcspn(base_name(path), ".") };
     Buf rows = { 0 };
     Records rs;
-    Member m;
     int any, table = ends(path, ".csv") ? ',' : ends(path, ".tsv") ? '\t' : 0;
     for (int k = 0; k < 2; k++) {
-        const char *name = key_of(&p->s, k ? "preface" : "beside");
-        if (*name) TRY(load_file(e, set_path(e, &p->s, span(name)), k ? &h.preface : &h.rest));
+        const char *name = key_of(p, k ? "preface" : "beside");
+        if (*name) TRY(load_file(e, set_path(e, p->file, p->sets, span(name)), k ? &p->preface : &p->rest));
     }
-    if (h.preface.n && h.preface.s[h.preface.n - 1] == '\n') h.preface.n--;
-    h.more[A_FILE] = quoted(e, file);
-    TRY(table ? load_table(e, path, (char)table, key_of(&p->s, "columns"), &rows) : open_records(e, &rs, path));
+    if (p->preface.n && p->preface.s[p->preface.n - 1] == '\n') p->preface.n--;
+    p->path = path; p->number = 0;
+    TRY(table ? load_table(e, path, (char)table, key_of(p, "columns"), &rows) : open_records(e, &rs, path));
     if (table) open_text(&rs, path, whole(&rows));
     while ((any = next_object(e, &rs, &raw)) > 0) {
-        if (!at.n || !find_values(raw, at, &items, 1)) TRY(add_any(w, p, &h, raw));
-        else for (size_t i = 0; json_next(items, &i, &m);) TRY(add_any(w, p, &h, m.value));
+        Spans items = { 0 };
+        find_values(e, raw, at, &items);
+        if (!items.n) TRY(add_span(e, &items, raw));
+        for (size_t i = 0; i < items.n; i++) {
+            Span line = trim(upto(&p->rest, '\n'));
+            Buf besides = { 0 };
+            put_json(&p->own, &besides, line.n ? "{'file':%q,'beside':%q}" : "{'file':%q}", file, line);
+            p->number++;
+            p->json = items.v[i]; p->besides = whole(&besides);
+            int bad = *p->kind == 'c' ? add_question(w, p) : add_text(w, p);
+            if (p->own.error[0]) bad = fail(e, "%s", p->own.error);
+            env_free(&p->own);
+            TRY(bad);
+        }
+        drop(e, items.v);
     }
     close_in(&rs.in);
     drop(e, table ? rows.s : rs.in.s);
     return any;
 }
 
-/* Reads the items of a section of likelihoods, and checks that its figures can be made of them. */
+/* Reads the items of a section of likelihoods. */
 static int read_part(Profile *w, Part *p) {
-    Env *e = w->e;
-    const Section *s = &p->s;
-    p->joined = strcmp(key_of(s, "encode"), "joined") == 0;
-    p->bos = strcmp(key_of(s, "bos"), "yes") == 0;
-    for (size_t i = 0; i < p->figures; i++) {
-        size_t f = figure_of(p->figure[i]);
-        if (f == COUNT(statistics) || !statistics[f].f || (statistics[f].choices == 1) != (*p->kind == 'l'))
-            return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", s->file, s->name, p->figure[i],
-                p->kind);
-        p->alone |= statistics[f].by == ALONE;
-    }
-    for (Span files = span(key_of(s, "items")); files.n;) {
-        const char *path = set_path(e, s, trim(upto(&files, ',')));
+    for (Span files = span(key_of(p, "items")); files.n;) {
+        const char *path = set_path(w->e, p->file, p->sets, trim(upto(&files, ',')));
         TRY(path ? read_items(w, p, path) : -1);
-        if (p->n == 0) return fail(e, "%s: no items", path);
+        if (p->n == 0) return fail(w->e, "%s: no items", path);
     }
-    for (size_t i = 0; i < p->n; i++)
-        for (size_t k = 0; k < p->figures; k++)
-            if (p->item[i].n < statistics[figure_of(p->figure[k])].choices)
-                return fail(e, "%s, [%s] report: %s cannot be made of item %zu, which has %zu choices", s->file,
-                    s->name, p->figure[k], i + 1, p->item[i].n);
-    if (p->cut && !e->quiet)
-        fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n", s->name, p->cut,
+    if (p->cut && !w->e->quiet)
+        fprintf(stderr, "actinh: [%s]: %zu texts lost their beginning to the model's context of %zu\n", p->name, p->cut,
             w->m->c.ctx);
     return 0;
 }
@@ -6497,25 +6460,25 @@ static int item_figures(Env *e, const Part *p, const char *entry, Figures *list)
             one = upto(&all, '\n');
             if (each ? !one.n || one.n < by.n - 1 || memcmp(one.s, by.s, by.n - 1) : !equal(one, by)) continue;
             while (each && k < list->n && !same(one, list->f[k].name + name.n + 1)) k++;
-            if (k == list->n && !add_figure(e, list, p->s.name, !each ? entry
+            if (k == list->n && !add_figure(e, list, p->name, !each ? entry
                 : join(e, copy(e, name.s, name.n), ".", copy(e, one.s, one.n)), p->like)) return -1;
             TRY(add_outcome(e, &list->f[k], v, q->group));
         } while (all.n);
     }
     if (list->n > first || each) return 0;
-    return fail(e, "%s, [%s] report: no item counts in \"%s\"", p->s.file, p->s.name, entry);
+    return fail(e, "%s, [%s] report: no item counts in \"%s\"", p->file, p->name, entry);
 }
 
 /* A section of kind `mean`: the mean of other sections' figures, "boolq acc, rte acc", each with the same weight. */
 static int mean_figure(Env *e, const Part *p, Figures *list) {
-    Figure *sum = add_figure(e, list, p->s.name, "mean", p->like);
+    Figure *sum = add_figure(e, list, p->name, "mean", p->like);
     uint64_t k = 0;
-    for (Span rest = span(key_of(&p->s, "of")); sum && rest.n; k++) {
+    for (Span rest = span(key_of(p, "of")); sum && rest.n; k++) {
         Span name = trim(upto(&rest, ',')), section = upto(&name, ' ');
         const Figure *f = find_figure(list, copy(e, section.s, section.n), copy(e, name.s, name.n));
         if (!f || f->kind != MEAN)
-            return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->s.file,
-                p->s.name, SHOWN(section), SHOWN(name));
+            return fail(e, "%s, [%s] of: before it there is no section [%.*s] with a figure \"%.*s\"", p->file,
+                p->name, SHOWN(section), SHOWN(name));
         for (size_t i = 0; i < f->n; i++) TRY(add_outcome(e, sum, f->item[i], k));
     }
     return sum ? 0 : -1;
@@ -6537,7 +6500,7 @@ static size_t of_answers_named(const char *name) {           /* COUNT(of_answers
 
 static int answers_value(Profile *w, const Part *p, const char *name, const Group *g, Text *text, double *value) {
     const size_t kind = of_answers_named(name);
-    const char *field = kind <= FRACTION ? key_of(&p->s, "field") : name;
+    const char *field = kind <= FRACTION ? key_of(p, "field") : name;
     const Measure *q = find_measure(span(field));
     size_t said = 0;
     double most = 0.0, sum = 0.0;
@@ -6548,8 +6511,8 @@ static int answers_value(Profile *w, const Part *p, const char *name, const Grou
         else if (kind == CUT_OFF) v = same(json_get(r->raw, "stop"), "\"length\"");
         else if (!record_field(r->raw, field, &v)) {
             if (!q && trim(r->completion).n == 0) continue;
-            if (!q) return fail(w->e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->s.file,
-                p->s.name, field, r->number + 1);
+            if (!q) return fail(w->e, "%s, [%s] report: %s: no such measure, nor a field of record %zu", p->file,
+                p->name, field, r->number + 1);
             TRY(analyse(w->e, r->completion, text));
             if (!q->f(g, j, text, w->lists, &v)) continue;
         }
@@ -6572,13 +6535,13 @@ static int answer_figures(Profile *w, const Part *p) {
     Group g = { 0 };
     Names seen = { 0 };
     int any;
-    if (!p->log) TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
-    else { rs.unit = "line"; rs.in.path = p->s.file; rs.in.f = p->log->f; rewind(p->log->f); }
-    for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->s.name, p->figure[f], p->like)) return -1;
+    if (!p->log) TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
+    else { rs.unit = "line"; rs.in.path = p->file; rs.in.f = p->log->f; rewind(p->log->f); }
+    for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->name, p->figure[f], p->like)) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
         TRY(new_id(e, &seen, &rs, g.r));
         for (size_t f = 0; f < p->figures; f++) {
-            double v[3] = { 0, 0, 0 };
+            Outcome v = { 0 };
             TRY(answers_value(w, p, p->figure[f], &g, &text, v));
             TRY(add_outcome(e, &w->list.f[first + f], v, 0));
         }
@@ -6595,16 +6558,16 @@ static int sample_part(Profile *w, Part *p) {
     double v[COUNT(keys)] = { -1, -1, -1, -1, -1 };
     Records rs;
     for (size_t i = 0; i < COUNT(keys); i++) {
-        const char *text = key_of(&p->s, keys[i].key);
+        const char *text = key_of(p, keys[i].key);
         if (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
             || (keys[i].whole && v[i] != (double)(size_t)v[i]))
-            return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->s.file, p->s.name,
+            return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->file, p->name,
                 keys[i].key, keys[i].whole ? " whole" : "", keys[i].low, keys[i].high, text);
     }
     Sampling s = { .k = (size_t)v[0], .max_tokens = (size_t)v[1], .temperature = narrow(v[2]), .top_p = narrow(v[3]),
         .top_k = (size_t)v[4], .seed = w->seed };
     if (!(p->log = open_log(w))) return -1;
-    TRY(open_records(e, &rs, set_path(e, &p->s, span(key_of(&p->s, "items")))));
+    TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
     return sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts);
 }
 
@@ -6612,12 +6575,12 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
     TRY(load_settings(e, path, s, n));
     for (size_t i = 0; i < *n; i++) {
         const Setting *x = *s + i;
-        if (suite_key(x->key) == COUNT(suite_keys))
+        if (!setting(suite_keys, COUNT(suite_keys), "", x->key, NULL))
             return fail(e, "%s, line %zu: there is no key \"%s\" in a suite", path, x->line, x->key);
         if (!setting(*s, *n, x->section, "items", setting(*s, *n, x->section, "of", NULL)))
             return fail(e, "%s, [%s] items: is missing", path, x->section);
-        if (strstr("only opposite aside", x->key) && strstr(x->value, "}="))
-            return fail(e, "%s, line %zu, %s: {field/is X} was expected, found \"%.60s\"", path, x->line, x->key, x->value);
+        if (!strcmp(x->key, "only") && strstr(x->value, "}="))
+            return fail(e, "%s, line %zu, only: {field/is X} was expected, found \"%.60s\"", path, x->line, x->value);
         char *to = x->value;
         for (char *v = to; *v; v++) if (*v == '\\' && v[1] == 'n') { *to++ = '\n'; v++; } else *to++ = *v;
         *to = 0;
@@ -6625,20 +6588,28 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
     return *n ? 0 : fail(e, "%s: no section", path);
 }
 
-/* What can be known of a section's figures before its answers: they are measures or fields, of samples those that sample
- * writes; a name of likelihoods' figures would be read as one of those by whoever compares. */
-static int check_figure(Env *e, const Part *p, const char *name, const Lists *lists) {
-    const char *field = key_of(&p->s, "field");
+/* What can be known of a section's figures beforehand. Those of answers are measures or fields, of samples such as
+ * sample writes; a name of likelihoods' figures would be read as one of those by whoever compares. */
+static int check_figure(Env *e, Part *p, const char *name, const Lists *lists) {
+    const size_t line = figure_of(name);
+    const char *field = key_of(p, "field");
     const Measure *q = find_measure(span(name));
-    if (!strchr("sa", *p->kind)) return 0;
-    if (figure_of(name) < COUNT(statistics))
-        return fail(e, "%s, [%s] report: %s: is a figure of likelihoods, not of answers", p->s.file, p->s.name, name);
+    if (*p->kind == 'm') return 0;
+    if (!strchr("sa", *p->kind)) {
+        if (line == COUNT(statistics) || !statistics[line].f || (statistics[line].choices == 1) != (*p->kind == 'l'))
+            return fail(e, "%s, [%s] report: there is no figure \"%s\" of kind %s", p->file, p->name, name, p->kind);
+        p->alone |= statistics[line].by == ALONE;
+        if (statistics[line].choices > statistics[p->neediest].choices) p->neediest = line;
+        return 0;
+    }
+    if (line < COUNT(statistics))
+        return fail(e, "%s, [%s] report: %s: is a figure of likelihoods, not of answers", p->file, p->name, name);
     if (q) return check_list(e, q, lists);
     if (*p->kind == 'a') return 0;
     if (!find_measure(span(field)))
-        return fail(e, "%s, [%s] field: there is no measure \"%.60s\"", p->s.file, p->s.name, field);
+        return fail(e, "%s, [%s] field: there is no measure \"%.60s\"", p->file, p->name, field);
     if (of_answers_named(name) < COUNT(of_answers)) return 0;
-    return fail(e, "%s, [%s] report: there is no measure \"%.60s\"", p->s.file, p->s.name, name);
+    return fail(e, "%s, [%s] report: there is no measure \"%.60s\"", p->file, p->name, name);
 }
 
 /* The sections of a suite, with the names of their figures. */
@@ -6654,20 +6625,20 @@ static int add_parts(Profile *w, const char *suite, const char *sets) {
         if (i && strcmp(s[i].section, s[i - 1].section) == 0) continue;
         TRY(room(e, &w->part, w->parts, &w->cap, sizeof *w->part));
         Part *p = &w->part[w->parts++];
-        p->s = (Section){ path, s[i].section, sets, s, n };
-        p->like = key_of(&p->s, "like"); p->kind = key_of(&p->s, "kind");
+        *p = (Part){ .file = path, .name = s[i].section, .sets = sets, .s = s, .settings = n };
+        p->like = key_of(p, "like"); p->kind = key_of(p, "kind");
         for (k = 0; k < COUNT(kinds) && strcmp(kinds[k], p->kind); k++) continue;
         if (k == COUNT(kinds))
             return fail(e, "%s, line %zu, [%s] kind: sample, answers, choice, loss or mean was expected, found \"%s\"",
-                path, s[i].line, p->s.name, p->kind);
-        Span rest = span(*p->kind == 'm' ? "mean" : key_of(&p->s, "report"));
+                path, s[i].line, p->name, p->kind);
+        Span rest = span(*p->kind == 'm' ? "mean" : key_of(p, "report"));
         while (rest.n && p->figures < COUNT(p->figure)) {
             Span one = trim(upto(&rest, ','));
             if (!(p->figure[p->figures++] = copy(e, one.s, one.n))) return -1;
             TRY(check_figure(e, p, p->figure[p->figures - 1], w->lists));
         }
         if (p->figures == 0 || rest.n)
-            return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, p->s.name, COUNT(p->figure));
+            return fail(e, "%s, [%s] report: 1 to %zu figures were expected", path, p->name, COUNT(p->figure));
     }
     return 0;
 }
@@ -6986,12 +6957,11 @@ static int depends_on_suite(Env *e, Call *c, const char *path) {
     TRY(depends(e, c, "suite", path, NULL));
     for (size_t i = 0; i < n; i++) {
         const int files = !strcmp(s[i].key, "items") || !strcmp(s[i].key, "beside") || !strcmp(s[i].key, "preface");
-        const Section x = { path, NULL, c->value[O_sets], NULL, 0 };
         for (Span all = span(files ? s[i].value : ""); all.n;) {     /* under the suite's names, for verify */
             Span name = trim(upto(&all, ','));
             const char *text = copy(e, name.s, name.n);
             if (!text) return -1;
-            TRY(depends(e, c, "items", set_path(e, &x, name), text[0] == '/' ? NULL : text));
+            TRY(depends(e, c, "items", set_path(e, path, c->value[O_sets], name), text[0] == '/' ? NULL : text));
         }
     }
     return 0;

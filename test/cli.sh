@@ -372,7 +372,7 @@ suite 'a mean of nothing' '[a]\nkind = mean\nof = b acc\n' 'bad.suite, .a. of:.*
 suite 'an unknown filter' '[a]\nkind = choice\nitems = q.jsonl\nprompt = {prompt/shout}\nreport = acc\n' 'bad.suite, .a.*shout'
 suite 'an unknown field' '[a]\nkind = choice\nitems = q.jsonl\nprompt = {no.such}\nreport = acc\n' 'q.jsonl, record 1.*no.such'
 suite 'an unknown breakdown' '[a]\nkind = choice\nitems = q.jsonl\nreport = acc.none\n' 'bad.suite, .a.*acc.none'
-suite 'too few choices' '[a]\nkind = choice\nitems = q.jsonl\nchoices = a, b\nlabels = 0|1|2|3, x\nreport = lms\n' 'bad.suite, .a.*lms.*2 choices'
+suite 'too few choices' '[a]\nkind = choice\nitems = q.jsonl\nchoices = a, b\nlabels = 0|1|2|3, x\nreport = lms\n' 'q.jsonl, record 1: there are too few choices for lms'
 suite 'unknown kind' '[a]\nkind = guess\nitems = p.jsonl\nreport = words\n' 'bad.suite, line 2.*guess'
 suite 'unknown figure' '[a]\nkind = sample\nsamples = 2\nmax-tokens = 2\nitems = p.jsonl\nreport = wordz\n' 'bad.suite.*wordz'
 suite 'unknown figure of choices' '[a]\nkind = choice\nitems = q.jsonl\nreport = words\n' 'bad.suite.*words'

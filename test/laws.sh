@@ -96,7 +96,7 @@ check 'sampled from' 0 '' "$A" sample $M $D/x -n 1 --max-tokens 3
 awk 'BEGIN { for (i = 0; i < 20000; i++) printf "[" }' > $D/x; no 'JSON 20,000 deep' 'x, .*nested deeper' "$A" score $D/x -o $O
 awk 'BEGIN { printf "{\"prompt\":\"p\",\"completion\":\"c\",\"x\":"; for (i = 0; i < 90; i++) printf "["; for (i = 0; i < 90; i++) printf "]"; print "}" }' > $D/x; check 'JSON 90 deep' 0 '"scores"' "$A" score $D/x
 awk 'BEGIN { printf "{\"prompt\":\""; for (i = 0; i < 500000; i++) printf "the cat "; print "\",\"completion\":\" yes\"}" }' > $D/million.jsonl
-no 'a prompt of a million tokens' 'record 1: the prompt has 1[0-9]* tokens.*context of 256' "$A" sample $M $D/million.jsonl -n 1 -o $O
+no 'a prompt of a million tokens' 'line 1: a prompt of 1[0-9]* tokens.*context of 256' "$A" sample $M $D/million.jsonl -n 1 -o $O
 no 'learnt from' 'no record to learn from' "$A" tune $M $D/million.jsonl -o $O
 for n in 1e999 -1e999 1e-999 99999999999999999999; do
     say $D/x '{"id":%s,"prompt":"p","completion":"c"}\n' $n; check "id $n" 0 "\"id\":$n," "$A" score $D/x

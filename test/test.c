@@ -2323,7 +2323,7 @@ static void test_choose(void) {
         "random: candidate %zu came %zu times of 4000", i, came[i]);
     make_group(&e, &g, empty, 2);
     parse_rule(&e, "first", NULL, 0, &rule);
-    check(choose(&g, &rule, 1, &ties) == 1, "empty answers only: the first of them");
+    check(choose(&g, &rule, 1, &ties) == 0 && g.r[0].candidate == 0, "empty answers only: the first of them");
     for (i = 0; i < COUNT(bad); i++) {
         memset(&e.error, 0, sizeof e.error);
         if (strcmp(bad[i], "x:max,") != 0) check(parse_rule(&e, bad[i], NULL, 0, &rule) < 0,
@@ -2436,7 +2436,7 @@ static void test_draw_token(void) {
 /* ============================================== Statistics ============================================== */
 
 /* Guesses of a case: probabilities of one event, or rows of class probabilities, whose top label counts. */
-static size_t read_guesses(Span p, Span right, Guess *g, size_t most) {
+static size_t read_guesses(Span p, Span right, Outcome *g, size_t most) {
     Member m, r;
     size_t at = 0, to = 0, n = 0;
     while (n < most && json_next(p, &at, &m) && json_next(right, &to, &r)) {
@@ -2445,8 +2445,8 @@ static size_t read_guesses(Span p, Span right, Guess *g, size_t most) {
         if (m.value.s[0] == '[') {
             size_t k = numbers(m.value, x, 16), best = 0, i;
             for (i = 1; i < k; i++) if (x[i] > x[best]) best = i;
-            g[n].p = x[best]; g[n++].right = best == (size_t)label;
-        } else { json_number(m.value, &g[n].p); g[n++].right = label; }
+            g[n][SURE] = x[best]; g[n++][HIT] = best == (size_t)label;
+        } else { json_number(m.value, &g[n][SURE]); g[n++][HIT] = label; }
     }
     return n;
 }
@@ -2455,16 +2455,16 @@ static void test_calibration(void) {
     static const char path[] = "../shared/data/calibration/ece_expected.json",
         cases_path[] = "../shared/cases/metric_cases.json";
     Env e;
-    Guess g[2000], again[2000];
+    Outcome g[2000], again[2000];
     Span list;
     Member one;
     size_t at = 0, n, cases = 0;
     memset(&e, 0, sizeof e);
     {   /* equal confidences stay in one bin: 0.1 four times | 0.7, not nothing | all */
-        static const Guess equal[5] = { { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.7, 1 } };
+        static const Outcome equal[5] = { { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.1, 0 }, { 0.7, 1 } };
         memcpy(g, equal, sizeof equal);
         check(fabs(ece(g, 5, 2, 0) - 0.14) < 1e-12, "calibration error with equal confidences");
-        static const Guess apart[3] = { { 0.05, 0 }, { 0.15, 1 }, { 0.95, 1 } };        /* bins of a tenth: one each */
+        static const Outcome apart[3] = { { 0.05, 0 }, { 0.15, 1 }, { 0.95, 1 } };        /* bins of a tenth: one each */
         memcpy(g, apart, sizeof apart);
         check(fabs(ece(g, 3, 10, 1) - 0.95 / 3) < 1e-12, "calibration error with bins of equal width");
     }
@@ -2498,11 +2498,11 @@ static void test_calibration(void) {
         } else if (same(metric, "equal_mass_bins")) {
             double edge[64], total = 0;
             size_t k, i = 0, edges = numbers(want, edge, COUNT(edge));
-            for (k = 0; k < n; k++) g[k].right = k % 3 == 0;
+            for (k = 0; k < n; k++) g[k][HIT] = k % 3 == 0;
             found = ece(g, n, (size_t)number_of(in, "num_bins"), 0);
             for (k = 0; k < edges; k++) {
                 double off = 0;
-                for (; i < n && g[i].p <= edge[k]; i++) off += g[i].p - g[i].right;
+                for (; i < n && g[i][SURE] <= edge[k]; i++) off += g[i][SURE] - g[i][HIT];
                 total += fabs(off) / (double)n;
             }
             check(i == n && fabs(found - total) < 1e-12, "%zu bins: %g, with the expected edges %g", edges, found, total);
@@ -2510,7 +2510,7 @@ static void test_calibration(void) {
             check(fabs(selective(g, n, AREA) - number_of(want, "coverage_acc_area")) < 1e-7, "selective area");
             check(fabs(selective(again, n, TOP10) - number_of(want, "acc_top_10_percent")) < 1e-7, "selective accuracy at 10 %%");
         } else {
-            static Guess third[2000];
+            static Outcome third[2000];
             memcpy(third, g, sizeof g);
             if (json_get(want, "selective_cov_acc_area").n)
                 check(fabs(selective(third, n, AREA) - number_of(want, "selective_cov_acc_area")) < 1e-6, "HELM's selective area");
@@ -2546,15 +2546,15 @@ static Item *made_item(Made *m, size_t n, const double *ll) {
 
 static double made_figure(Made *m, const char *name) {
     Figures list = { NULL, 0, 0 };
-    static size_t each[20000];
-    Guess *scratch = get(m->e, COUNT(each), sizeof *scratch);
-    m->p.s.name = m->p.like = ""; m->p.s.file = "test";
+    static Outcome x[20000];
+    m->p.name = m->p.like = ""; m->p.file = "test";
     if (item_figures(m->e, &m->p, name, &list) < 0) {
         check(0, "%s: %s", name, m->e->error);
         return -1;
     }
-    for (size_t i = 0; i < list.f->n; i++) each[i] = i;
-    return statistic(list.f, each, scratch);
+    check(2 * list.f->n <= COUNT(x), "%s: %zu items", name, list.f->n);
+    memcpy(x, list.f->item, list.f->n * sizeof *x);
+    return statistic(list.f->kind, x, list.f->n);
 }
 
 static void near(const char *name, double found, double expected, double tolerance) {
@@ -2610,7 +2610,8 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
             x[0] = known && biased != nonneg ? -1 : -2; x[1] = known && biased == nonneg ? -1 : -2; x[2] = known ? -2 : -1;
             q = made_item(m, 3, x);
             q->by = span(ambiguous ? "\nambig\nambig Age" : "\ndisambig\ndisambig Age");
-            q->opposite = nonneg; q->aside = !ambiguous; q->group = 1u + (size_t)nonneg;
+            q->group = 1u + (size_t)nonneg;
+            for (size_t j = 0; j < 3; j++) { q->c[j].is[OPPOSITE] = nonneg; q->c[j].is[ASIDE] = !ambiguous; }
             q->c[0].is[TARGET_GROUP] = 1; q->c[2].is[UNKNOWN_ANSWER] = 1;
             if (ambiguous && i >= n - right) q->c[2].is[RIGHT] = 1;              /* a share that need not be that of the unknown */
             else q->c[known ? 1 - (x[1] > x[0]) : 0].is[RIGHT] = 0;
@@ -2698,25 +2699,24 @@ static void test_set_templates(void) {
         { "{q.list.*.t}", { "a b", "c" } }, { "{q.list.*.l}: {q.list.*.t}!", { "A: a b!", "B: c!" } },
         { "{q.list.l=B.t}", { "c" } }, { "{set.#}", { "x, y", "z" } }, { "{set.*}", { "1", "0" } },
         { "{s/before _/trim}, {s/after _/trim/capitalize}", { "so", "It is." } }, { "{s/swap _>we/trim}", { "so we it is." } },
-        { "{s/after #}, {n}", { "7" } }, { "{s/cut _t/swap i>}, {s/cut i!}", { " so  s. ", " so _ it is. " } }, { "{words}", { "u|v" } }, { "{accent}", { "\xc3\xa9" } }, { "{file} {beside}", { "set 1" } } };
+        { "{s/after #}, {n}", { "7" } }, { "{s/swap _*t>/swap i>}, {s/swap i*!>}", { " so  s. ", " so _ it is. " } }, { "{words}", { "u|v" } }, { "{accent}", { "\xc3\xa9" } }, { "{file} {beside}", { "set 1" } } };
     Setting s = { (char *)(uintptr_t)"a", (char *)(uintptr_t)"choices", NULL, 1 };
-    Section x = { "test", "a", NULL, &s, 1 };
-    Here h = { .s = &x, .path = "test", .json = span(json) };
+    Part p = { .file = "test", .name = "a", .s = &s, .settings = 1, .path = "test", .json = span(json) };
     size_t i, k;
-    h.more[A_FILE] = span("\"set\""); h.more[A_BESIDE] = span("\"1\"");
+    p.besides = span("{\"file\":\"set\",\"beside\":\"1\"}");
     for (i = 0; i < COUNT(cases); i++) {
         s.value = (char *)(uintptr_t)cases[i].form;
-        Spans t = texts_of(&h, "choices", "");
-        check(!h.own.error[0], "%s: %s", cases[i].form, h.own.error);
+        Spans t = texts_of(&p, "choices", "");
+        check(!p.own.error[0], "%s: %s", cases[i].form, p.own.error);
         for (k = 0; k < 4 && cases[i].want[k]; k++)
             check(k < t.n && same(t.v[k], cases[i].want[k]), "%s: text %zu: \"%.*s\", expected \"%s\"", cases[i].form, k,
                 k < t.n ? (int)t.v[k].n : 0, k < t.n ? t.v[k].s : "", cases[i].want[k]);
         check(k == t.n, "%s: %zu texts, expected %zu", cases[i].form, t.n, k);
     }
     s.value = (char *)(uintptr_t)"{s/upside down}";
-    texts_of(&h, "choices", "");
-    check(strstr(h.own.error, "upside") != NULL, "an unknown filter");
-    env_free(&h.own);
+    texts_of(&p, "choices", "");
+    check(strstr(p.own.error, "upside") != NULL, "an unknown filter");
+    env_free(&p.own);
 }
 
 /* lm-evaluation-harness's cleaning of HellaSwag, as data/suites/hellaswag.suite writes it. */
@@ -2724,24 +2724,23 @@ static void test_hellaswag(void) {
     static const char path[] = "../shared/cases/metric_cases.json";
     Env e;
     Setting *s;
-    Section x = { "data/suites/hellaswag.suite", "hellaswag", NULL, NULL, 0 };
-    Here h;
+    Part p = { .file = "data/suites/hellaswag.suite", .name = "hellaswag", .path = "test" };
     Span list;
     Member one;
     size_t at = 0, cases = 0;
-    memset(&e, 0, sizeof e); memset(&h, 0, sizeof h);
-    check(load_suite(&e, x.file, &s, &x.n) == 0, "%s", e.error);
-    x.s = s; h.s = &x; h.path = "test";
+    memset(&e, 0, sizeof e);
+    check(load_suite(&e, p.file, &s, &p.settings) == 0, "%s", e.error);
+    p.s = s;
     if (!shared_file(path)) return;
     for (list = load_json(&e, path); json_next(list, &at, &one);) {
         Span want = text_of(&e, one.value, "expected");
         if (!same(text_of(&e, one.value, "metric"), "lm_eval.hellaswag_preprocess")) continue;
-        Span found = filter_text(&h, span(key_of(&x, "clean")), text_of(&e, json_get(one.value, "input"), "text"));
-        check(!h.own.error[0] && equal(found, want), "HellaSwag: \"%.*s\"", SHOWN(found));
+        Span found = filter_text(&p, span(key_of(&p, "clean")), text_of(&e, json_get(one.value, "input"), "text"));
+        check(!p.own.error[0] && equal(found, want), "HellaSwag: \"%.*s\"", SHOWN(found));
         cases++;
     }
     check(cases == 1, "%zu cases of HellaSwag", cases);
-    env_free(&h.own); env_free(&e);
+    env_free(&p.own); env_free(&e);
 }
 
 /* Tables: quotes, commas and line ends in cells, names in the file or given. */
@@ -2798,13 +2797,13 @@ static void test_bootstrap(void) {
     enum { N = 30, TRIALS = 300 };
     Env e;
     Figure f, other;
-    double a[N][4], b[N][4];
+    Outcome a[N], b[N];
     double value, lo, hi, exact = 0;
     size_t i, trial, holds = 0, apart = 0;
     memset(&e, 0, sizeof e); memset(&f, 0, sizeof f); memset(&other, 0, sizeof other);
     memset(a, 0, sizeof a); memset(b, 0, sizeof b);
     f.n = other.n = N; f.item = a; other.item = b; f.name = other.name = "mean";
-    f.kind = other.kind = MEAN; f.groups.n = other.groups.n = 1;
+    f.kind = other.kind = MEAN;
     for (trial = 0; trial < TRIALS; trial++) {
         for (i = 0; i < N; i++) { a[i][0] = any_from(0, 1); b[i][0] = a[i][0] - 0.1 + any_from(-0.01, 0.01); }
         bootstrap(&e, &f, NULL, &value, &lo, &hi);
