@@ -5793,6 +5793,7 @@ static int bootstrap(Env *e, const Figure *f, const Figure *against, double *val
     release(e, mark);
     return 0;
 }
+
 /* The figure of a name in a section; suite NULL: in the first section that has it. */
 static const Figure *find_figure(const Figures *list, const char *suite, const char *name) {
     for (const Figure *f = list->f; f < list->f + list->n; f++)
