@@ -6760,7 +6760,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
        MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
 /*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
- *    hold it. range: of a number; an N, K or RANK is whole */
+ *    hold it. range: of a number; an N, K or RANK is whole. a|b: one of these words, whose place from 0 is its number */
 #define OPTIONS(X) \
     X(output,      "FILE", NULL,    ALL,    0, 0, 0,     "where the result goes (default: standard output); -o FILE") \
     X(n,           "N",    "10",    SAMPLE, 1, 1, MANY,  "answers a prompt; -n N") \
@@ -6786,7 +6786,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(micro,       "N",    "0",     TUNE,   0, 0, MANY,  "at most N records at once, to save memory; changes no bit") \
     X(lr,          "X",    "2e-5",  TUNE,   1, 0, 10,    "learning rate") \
     X(min_lr,      "X",    "0",     TUNE,   1, 0, 10,    "where the cosine ends") \
-    X(schedule,    "NAME", "cosine", TUNE,  1, 0, 0,     "cosine or constant") \
+    X(schedule,    "cosine|constant", "cosine", TUNE, 1, 0, 0, "how the rate falls after the warm-up") \
     X(warmup,      "X",    "0.03",  TUNE,   1, 0, 1,     "share of the steps in which the rate rises from 0") \
     X(max_length,  "N",    "512",   TUNE,   1, 2, MANY,  "longest record in tokens; longer ones are cut") \
     X(decay,       "X",    "0",     TUNE,   1, 0, 10,    "weight decay") \
@@ -6805,8 +6805,8 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(in,          "DIR",  NULL,    VERIFY, 0, 0, 0,     "where else files that a receipt names may lie") \
     X(spot,        "N",    "0",     VERIFY, 0, 0, MANY,  "check N prompts and N steps, drawn by --seed; 0: all") \
     X(step,        "K",    "0",     VERIFY, 0, 0, MANY,  "check training step K alone, from the nearest checkpoint") \
-    X(to,          "FORMAT", "hf",   CONVERT, 1, 0, 0,   "hf, a Hugging Face folder, or gguf") \
-    X(type,        "TYPE", "f32",   CONVERT, 1, 0, 0,    "f32, f16, bf16, or with gguf q8_0") \
+    X(to,          "hf|gguf", "hf", CONVERT, 1, 0, 0,    "a Hugging Face folder, or a file for llama.cpp") \
+    X(type,        "f32|f16|bf16|q8_0", "f32", CONVERT, 1, 0, 0, "how numbers are stored; q8_0: in gguf") \
     X(sets,        "DIR",  NULL,    PROFILE, 0, 0, 0,    "where the sets are that suites name") \
     X(against,     "FILE", NULL,    PROFILE, 0, 0, 0,    "another model's figures, to show the paired difference") \
     X(decode,      NULL,   NULL,    TOKENIZE, 1, 0, 0,   "ids in, text out") \
@@ -6865,17 +6865,13 @@ static const char *dashed(Env *e, const char *name) {
     return text ? text : name;
 }
 
-static int parse_count(Span text, size_t *n) {
-    double x = 0;
-    if (!text.n || !is_digit(text.s[0]) || parse_number(text.s, text.n, &x) != text.n || !(x <= 1e6)) return -1;
-    *n = (size_t)x;
-    return x == (double)*n ? 0 : -1;
-}
-
 /* "I/N": whole numbers, I < N. */
 static int parse_part(Span text, size_t part[2]) {
     Span first = upto(&text, '/');
-    return parse_count(first, &part[0]) == 0 && parse_count(text, &part[1]) == 0 && part[0] < part[1] ? 0 : -1;
+    double i, n;
+    if (!number_in(first, 0, 1e6, 1, &i) || !number_in(text, 0, 1e6, 1, &n) || i >= n) return -1;
+    part[0] = (size_t)i; part[1] = (size_t)n;
+    return 0;
 }
 
 /* Gives an option its value, which is checked here. */
@@ -6883,15 +6879,19 @@ static int set_option(Env *e, Call *c, int k, const char *v) {
     const char *arg = options[k].arg;
     const int whole_number = arg && strstr("N K RANK", arg);
     const size_t n = strlen(v);
+    size_t part[2];
     double x = 0;
     c->value[k] = v;
     if (k == O_shard) {
-        size_t part[2];
         if (parse_part(span(v), part) < 0)
             return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"",
                 c->verb->name, dashed(e, options[k].name), arg, v);
         c->share.shard = part[0]; c->share.of = part[1];
-        return 0;
+    } else if (arg && strchr(arg, '|')) {
+        Span words = span(arg);
+        for (c->number[k] = 0; words.n; c->number[k]++) if (same(upto(&words, '|'), v)) return 0;
+        return fail(e, "%s: option %s: %s was expected, found \"%s\"", c->verb->name, dashed(e, options[k].name),
+            arg, v);
     }
     if (options[k].most == 0) return 0;
     if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
@@ -7332,19 +7332,18 @@ static int verb_select(Env *e, Call *c) {
 }
 
 static int tuning_options(Env *e, const Call *c, Tuning *t) {
-    const char *schedule = c->value[O_schedule], *targets = c->value[O_targets];
+    const char *targets = c->value[O_targets];
     *t = (Tuning){ .epochs = count_of(c, O_epochs), .batch = count_of(c, O_batch), .micro = count_of(c, O_micro),
         .max_length = count_of(c, O_max_length), .steps = count_of(c, O_steps), .seed = count_of(c, O_seed),
         .lr = c->number[O_lr], .min_lr = c->number[O_min_lr], .warmup = c->number[O_warmup],
         .beta1 = narrow(c->number[O_beta1]), .beta2 = narrow(c->number[O_beta2]), .eps = 1e-8f,
-        .cosine = strcmp(schedule, "cosine") == 0, .decay = narrow(c->number[O_decay]),
+        .cosine = c->number[O_schedule] == 0, .decay = narrow(c->number[O_decay]),
         .clip = narrow(c->number[O_clip]), .recompute = c->value[O_recompute] != NULL, .lora = count_of(c, O_lora),
         .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16, .rslora = c->value[O_rslora] != NULL,
         .targets = targets ? targets : "q_proj,v_proj" };
     if (!t->lora && (targets || t->rslora || c->value[O_alpha]))
         return fail(e, "tune: option %s: belongs to --lora RANK", targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
-    if (t->cosine || strcmp(schedule, "constant") == 0) return 0;
-    return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", schedule);
+    return 0;
 }
 
 /* A line for each token that tuning would see: record, position, id, 1 where it is learnt, piece. */
@@ -7584,16 +7583,11 @@ static int verb_tokenize(Env *e, Call *c) {
 }
 
 static int verb_convert(Env *e, Call *c) {
-    static const char *const types[] = { "f32", "f16", "bf16", "q8_0" };             /* as storage[] has them */
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json",
         "tokenizer_config.json", "tokenizer.json", NULL };
-    const char *to = c->value[O_to], *type = c->value[O_type];
-    int gguf = strcmp(to, "gguf") == 0, most = gguf ? Q8_0 : BF16, kind = F32;
+    const int gguf = c->number[O_to] > 0, kind = (int)c->number[O_type];              /* as storage[] has them */
     Work w;
-    if (!gguf && strcmp(to, "hf")) return fail(e, "convert: option --to: hf or gguf was expected, found \"%s\"", to);
-    while (kind <= most && strcmp(type, types[kind])) kind++;
-    if (kind > most) return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"",
-        gguf ? " or q8_0" : " (with --to gguf also q8_0)", type);
+    if (kind == Q8_0 && !gguf) return fail(e, "convert: option --type: q8_0 is for --to gguf");
     BEGIN(NULL, gguf ? NULL : files);
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
 }
@@ -8153,12 +8147,9 @@ static int verb_run(Env *e, Call *c) {
 enum { MARKUP, JSON, NUMBERS };
 static void put_safe(Env *e, Buf *b, Span s, int kind) {
     for (size_t n; s.n; s.s += n, s.n -= n) {
-        const int line_end = s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40;   /* U+2028, U+2029 */
-        const int zeros = kind == NUMBERS && s.n > 6 && memcmp(s.s, ".000000", 7) == 0;
-        n = line_end ? 3 : zeros ? 7 : 1;
-        if (line_end) put_text(e, b, s.s[2] & 1 ? "\\u2029" : "\\u2028");
-        else if (*s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
-        else if (!zeros) put(e, b, s.s, 1);
+        n = kind == NUMBERS && s.n > 7 && memcmp(s.s, ".000000", 7) == 0 && !is_digit(s.s[7]) ? 7 : 1;
+        if (*s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
+        else if (n == 1) put(e, b, s.s, 1);
     }
 }
 
