@@ -8225,8 +8225,8 @@ static int verb_report(Env *e, Call *c) {
  * inputs are links in its in/, under the receipt's names, and the result goes beside in/. Nothing may be
  * written outside.
  */
-typedef struct { const char *as, *name, *hash; double bytes; } Entry;    /* a file of a receipt */
-typedef struct { const char *path; double bytes; char hash[65]; } Known; /* one that is there; hash: see hash_known */
+typedef struct { const char *as, *name, *hash, *path; double bytes; } Entry;   /* a file of a receipt; see find_inputs */
+typedef struct { const char *path; double bytes; char hash[65]; } Known;       /* one that is there; "": not yet hashed */
 enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
 typedef struct {
     const char *path, *dir, *verb;
@@ -8286,18 +8286,16 @@ static int read_claim(Env *e, Claim *x, const char *path) {
     return e->error[0] ? -1 : 0;
 }
 
-/* Hashes the files whose size some receipt names, before the claims are looked at side by side. */
-static int hash_known(Env *e, Audit *a) {
+/* Finds the claims' inputs among the files that are there, by size and hash. */
+static int find_inputs(Env *e, Audit *a) {
     uint64_t n;
-    for (Known *f = a->known; f < a->known + a->n_known; f++) for (size_t k = 0; k < a->n_claims; k++)
-        for (size_t j = 0; j < a->claim[k].n && !f->hash[0]; j++)
-            if (a->claim[k].file[j].bytes == f->bytes) TRY(hash_file(e, f->path, f->hash, &n));
+    for (Claim *x = a->claim; x < a->claim + a->n_claims; x++) for (Entry *f = x->file; f < x->file + x->n_in; f++)
+        for (Known *one = a->known; one < a->known + a->n_known && !f->path; one++) {
+            if (one->bytes != f->bytes) continue;
+            if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, &n));
+            if (strcmp(one->hash, f->hash) == 0) f->path = one->path;
+        }
     return 0;
-}
-
-static const char *find_known(const Audit *a, const char *hash) {
-    for (size_t i = 0; i < a->n_known; i++) if (strcmp(a->known[i].hash, hash) == 0 && *hash) return a->known[i].path;
-    return NULL;
 }
 
 /* A name of a receipt that may be made below the scratch folder: FILE, or an input FOLDER/FILE; nothing hidden. A
@@ -8367,19 +8365,17 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
     return 0;
 }
 
-/* Puts where two files differ first: of weights the tensor, of records the line and field, else the byte. */
-static int put_difference(Env *e, Buf *b, const char *claimed, const char *here) {
+/* Puts where a file that is claimed to hold x and holds y differs first: of weights the tensor, of records the line and
+ * field, else the byte. */
+static int put_difference(Env *e, Buf *b, const char *claimed, Span x, Span y) {
     static const char *const names[] = { "step", "id", "candidate" };
-    Span x, y;
     size_t at = 0, n = 1;
-    TRY(map_file(e, claimed, &x));
-    TRY(map_file(e, here, &y));
     while (at < x.n && at < y.n && x.s[at] == y.s[at]) n += x.s[at++] == '\n';
     if (put_unequal_weight(e, b, claimed, x, y, at)) return 0;
     Span line = nth_line(x, n), other = nth_line(y, n);
     put_format(e, b, ", line %zu", n);
     if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "here");
-    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, here, 0) < 0)
+    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, claimed, 0) < 0)
         put_format(e, b, ", byte %zu of the file", at);
     else {
         for (size_t i = 0; i < COUNT(names); i++)
@@ -8391,7 +8387,7 @@ static int put_difference(Env *e, Buf *b, const char *claimed, const char *here)
 }
 
 /* Fills the call that makes a claim's result again: options, checked, and inputs, laid below `dir` by their names. */
-static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call *c) {
+static int prepare(Env *e, const Claim *x, const char *dir, Call *c) {
     const char *adapter = NULL;
     Member m;
     for (size_t at = 0; json_next(json_get(x->text, "options"), &at, &m);) {
@@ -8405,15 +8401,15 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
     }
     NEW(c->file, x->n_in + 1);
     for (const Entry *f = x->file; f < x->file + x->n_in; f++) {
-        const char *path = find_known(a, f->hash), *home = join(e, dir, "/in/", f->name), *slash = strchr(f->name, '/');
+        const char *home = join(e, dir, "/in/", f->name), *slash = strchr(f->name, '/');
         int o = find_option(f->as, strlen(f->as));
         TRY(check_name(e, f->name, 1));
-        if (!path)
+        if (!f->path)
             return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name (--in DIR: where else to "
                 "look)", f->as, f->name, f->hash);
-        if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = path; continue; }
+        if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = f->path; continue; }
         TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
-        if (!is_file(home)) TRY(place(e, path, home));
+        if (!is_file(home)) TRY(place(e, f->path, home));
         if (o > O_output && options[o].arg && options[o].verbs & c->verb->bit) {     /* never where it writes, nor a flag */
             c->value[o] = home;
             continue;
@@ -8442,6 +8438,7 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
 static int compare(Env *e, Claim *x, const char *name, const char *hash, const char *made) {
     const char *disk = join(e, x->dir, "/", name);
     int there = disk && is_file(disk), again = 1, stands = 0;
+    Span theirs, ours;
     char here[65];
     uint64_t n;
     if (!disk || (!there && !*hash)) return disk ? 0 : -1;
@@ -8452,33 +8449,32 @@ static int compare(Env *e, Claim *x, const char *name, const char *hash, const c
     if (there || !again) x->state = OTHER; else if (x->state != OTHER) x->state = UNTOLD;
     put_format(e, &x->says, "; %s%s", name, !there ? " itself is not there" : again
         ? ": was changed after its receipt was written" : ": has other bits");
-    return there && made ? put_difference(e, &x->says, disk, made) : 0;
+    if (!there || !made) return 0;
+    TRY(map_file(e, disk, &theirs));
+    TRY(map_file(e, made, &ours));
+    return put_difference(e, &x->says, disk, theirs, ours);
 }
 
-/* Training step `step` of `log` again: from the last state before it that is there, else from the start. The last step
- * of `all` ends with what is learnt, in `out`, which is compared too. */
-static int redo_step(const Audit *a, Claim *x, Call *c, Span log, size_t step, size_t all, const char *out) {
-    Span want = nth_line(log, step);
+/* Training step `step` of `all` that `log` claims again: from the last state before it that is there, else from the
+ * start. Puts its line; the last one also writes what is learnt. */
+static int redo_step(Claim *x, Call *c, Span log, size_t step, size_t all, Buf *line) {
     Env inner = { .quiet = 1 };
-    Trail *w = &c->trail;
+    Trail *w = &c->trail, beside = { .dir = x->dir };
+    const char *out = c->value[O_output];
     *w = (Trail){ .last = step, .from = step };
-    c->value[O_output] = step == all ? out : NULL;
-    while (!w->state && --w->from > 0) w->state = find_known(a, text_field(&inner, nth_line(log, w->from), "state"));
+    while (!w->state && --w->from > 0) {
+        const char *hash = text_field(&inner, nth_line(log, w->from), "state"), *path = state_path(&inner, &beside, w->from);
+        if (*hash && path && is_file(path) && has_hash(&inner, path, hash) > 0) w->state = path;
+    }
     c->in = NULL; c->n_in = c->cap_in = 0;                               /* the last step's environment had them */
-    int done = c->verb->f(&inner, c);
+    c->value[O_output] = step == all ? out : NULL;
+    const int done = c->verb->f(&inner, c);
+    c->value[O_output] = out;
+    put_json(&x->env, line, "%r", whole(&w->line));
     if (done < 0) fail(&x->env, "%s", inner.error);
-    else if (!equal(whole(&w->line), want)) {
-        put_format(&x->env, &x->says, ", step %zu", step);
-        put_unequal(&x->env, &x->says, want, whole(&w->line));
-        x->state = OTHER;
-    } else if (w->steps != all) {
+    else if (w->steps != all) {
         put_format(&x->env, &x->says, ", %zu steps are claimed, its options and records make %zu", all, w->steps);
         x->state = OTHER;
-    }
-    for (size_t k = x->n_in; step == all && k < x->n && done == 0 && x->state == SPOTTED; k++) {
-        const Entry *f = x->file + k;
-        const char *made = join(&x->env, out, "/", f->name);
-        if (strcmp(f->name, "steps.jsonl")) done = compare(&x->env, x, f->name, f->hash, made);
     }
     env_free(&inner);
     return done;
@@ -8506,49 +8502,52 @@ static int same_prompts(Env *e, const Call *c, Claim *x, Span answers, size_t k)
     return 0;
 }
 
-/* Only some prompts or steps: what the auditor's seed draws, or step K alone. */
-static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c, const char *claimed) {
-    int tuned = c->verb->bit == TUNE;
+/* Only some prompts or steps, those that the auditor's seed draws, or step K alone: their lines as they are claimed
+ * beside those that are made again. */
+static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
+    const Entry *first = x->file + x->n_in, *end = x->file + x->n;
+    const int tuned = c->verb->bit == TUNE;
+    const char *out = c->value[O_output], *path = join(e, x->dir, "/", tuned ? "steps.jsonl" : first->name);
     size_t n = a->step ? 1 : a->spot, k = tuned ? 1 : count_of(c, O_n), all = 0;
-    Buf lines = { 0 };
-    Span log;
-    TRY(load_file(e, tuned ? join(e, x->dir, "/", "steps.jsonl") : claimed, &log));
+    Buf claimed = { 0 }, steps = { 0 };
+    Span log, made;
+    TRY(load_file(e, path, &log));
     for (size_t i = 0; i < log.n; i++) all += log.s[i] == '\n';
     all /= k;
     if (a->step > all) return fail(e, "it has %zu steps", all);
     size_t *list = draw_some(e, a, &n, all);
     if (!list) return -1;
     if (a->step) list[0] = a->step - 1;
+    const int ended = n && list[n - 1] + 1 == all;
     x->state = SPOTTED;
-    const char *out = c->value[O_output];
-    for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++) TRY(compare(e, x, f->name, f->hash, NULL));
-    for (size_t i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(a, x, c, log, list[i] + 1, all, out));
+    for (const Entry *f = first; f < end; f++) TRY(compare(e, x, f->name, f->hash, NULL));
     if (!tuned && x->state == SPOTTED) TRY(same_prompts(e, c, x, log, k));
-    if (x->state != SPOTTED) return 0;
-    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
-    if (tuned && n && list[n - 1] + 1 < all) put_text(e, &x->says, "; the weights were not");
-    if (tuned) return 0;
-    for (size_t i = 0; i < n; i++) {
-        Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
-        put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
+    for (size_t i = 0; i < n && x->state == SPOTTED; i++) {
+        for (size_t j = 0; j < k; j++) put_json(e, &claimed, "%r", nth_line(log, list[i] * k + j + 1));
+        if (tuned) TRY(redo_step(x, c, log, list[i] + 1, all, &steps));
         list[i] = list[i] * c->share.of + c->share.shard;
     }
+    if (x->state != SPOTTED) return 0;
+    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
+    if (tuned && !ended) put_text(e, &x->says, "; the weights were not");
     c->share.only = list; c->share.n_only = n;
-    claimed = join(e, dir, "/claimed", "");
-    TRY(save_file(e, claimed, whole(&lines)));
-    TRY(c->verb->f(e, c));
-    if (file_is(e, c->value[O_output], whole(&lines))) return 0;
-    x->state = OTHER;
-    return put_difference(e, &x->says, claimed, c->value[O_output]);
+    if (!tuned) { TRY(c->verb->f(e, c)); TRY(load_file(e, out, &made)); } else made = whole(&steps);
+    if (!equal(made, whole(&claimed))) {
+        x->state = OTHER;
+        return put_difference(e, &x->says, path, whole(&claimed), made);
+    }
+    for (const Entry *f = first; f < end && tuned && ended; f++)
+        if (strcmp(f->name, "steps.jsonl")) TRY(compare(e, x, f->name, f->hash, join(e, out, "/", f->name)));
+    return 0;
 }
 
 /* The figures of a run, collected again. */
-static int redo_run(Env *e, const Audit *a, const Claim *x, const Call *c) {
+static int redo_run(Env *e, const Claim *x, const Call *c) {
     Recipe r;
     Buf table = { 0 };
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     for (const Entry *f = x->file; f < x->file + x->n_in; f++)
-        if (strcmp(f->as, "world") == 0) TRY(load_file(e, find_known(a, f->hash), &r.world));
+        if (strcmp(f->as, "world") == 0) TRY(load_file(e, f->path, &r.world));
     TRY(make_dir(e, c->value[O_output]));
     return save_results(e, &r, c->value[O_output], &table);
 }
@@ -8568,10 +8567,9 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     for (const Entry *out = f; out < end; out++) TRY(check_name(e, out->name, 0));
     c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
     if (a->step && bit != TUNE) { x->state = LEFT; return 0; }
-    TRY(prepare(e, a, x, dir, &c));
-    if (a->step || (a->spot && bit & (TUNE | SAMPLE)))
-        return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
-    TRY(bit == RUN ? redo_run(e, a, x, &c) : c.verb->f(e, &c));
+    TRY(prepare(e, x, dir, &c));
+    if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, &c);
+    TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
     const char *out_path = c.value[O_output];
     for (const Entry *out = f; out < end; out++)
@@ -8612,10 +8610,9 @@ static void print_given(Env *e, const Audit *a) {
     for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
         for (size_t k = 0; k < x->n_in; k++) {
             const Entry *f = x->file + k;
-            const char *path = find_known(a, f->hash);
             if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
                 printf("given, not re-computed: %-12s %-32s sha256 %s%s%s\n", f->as, f->name, f->hash,
-                    path ? ", as " : "", path ? path : "");
+                    f->path ? ", as " : "", f->path ? f->path : "");
         }
 }
 
@@ -8646,7 +8643,7 @@ static int redo_all(Env *e, Audit *a, const Verb *verbs) {
     Progress bar = { 0 };
     for (size_t finished = 0, before = SIZE_MAX; finished != before && finished < a->n_claims;) {
         before = finished;
-        TRY(hash_known(e, a));
+        TRY(find_inputs(e, a));
         PARALLEL_DYNAMIC for (long k = 0; k < (long)a->n_claims; k++) {
             Claim *x = &a->claim[k];
             char dir[48];
