@@ -7117,12 +7117,13 @@ static int name_result(Env *e, Call *c, const char *out, const char *const *file
     return e->error[0] ? -1 : c->receipt.n ? 0 : put_receipt(e, c);      /* gather's of shards has begun */
 }
 
-/* A file that is there is only replaced by --force, or by the same work (see below). */
+/* A file that `stands` there is only replaced by --force, or by the same work (see below). */
 static int may_write(Env *e, const Call *c, const char *stands) {
     const char *path = c->value[O_output];
     if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb->name);
     if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(stands) || is_special(stands)) return 0;
-    return fail(e, "%s: is there already; --force overwrites it", path);
+    return fail(e, "%s: is there already, and no receipt says that this command made it from these files; --force "
+        "overwrites it", path);
 }
 
 static int file_is(Env *e, const char *path, Span text) {
@@ -7141,27 +7142,26 @@ static int end_result(Env *e, Call *c) {
 /* Before the work: makes the receipt but for its last part. c->done: the result is there already, whole and made from
  * the same; fails when something else is there. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
-    const char *path = c->value[O_output];
+    const char *path = c->value[O_output], *stands = "";
     int receipt = path && *path && strcmp(path, "-") && !is_special(path);
     size_t there = 0;
     for (size_t i = 0; i < c->n_in; i++) receipt &= strcmp(c->in[i].path, "-") != 0;         /* a stream has no name */
     if (!receipt) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
     TRY(name_result(e, c, path, files));
     c->resume = file_is(e, c->draft_path, whole(&c->receipt));
-    for (size_t i = 0; i < c->n_made; i++) there += is_file(c->made[i].path) != 0;
+    for (size_t i = 0; i < c->n_made; i++) if (is_file(c->made[i].path)) { there++; stands = c->made[i].path; }
     if (there == c->n_made) {
-        Buf made = { 0 };
-        put(e, &made, c->receipt.s, c->receipt.n);
-        TRY(put_files(e, &made, c->made, c->n_made, "]}\n"));
-        c->done = file_is(e, c->receipt_path, whole(&made));
-        if (!c->done && c->resume && !is_file(join(e, c->made[there - 1].path, ".part", ""))) {
-            TRY(save_file(e, c->receipt_path, whole(&made)));        /* all that an interrupted run has left to do */
+        const size_t begun = c->receipt.n;
+        TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
+        c->done = file_is(e, c->receipt_path, whole(&c->receipt));
+        if (!c->done && c->resume && !is_file(join(e, stands, ".part", ""))) {
+            TRY(save_file(e, c->receipt_path, whole(&c->receipt)));      /* all that an interrupted run has left to do */
             c->done = 1;
         }
+        c->receipt.n = begun;
         if (c->done) remove(c->draft_path);
     }
-    if (c->done || there == 0 || c->resume || c->value[O_force]) return 0;
-    return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
+    return c->done || c->resume ? 0 : may_write(e, c, stands);
 }
 
 /* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
@@ -7432,23 +7432,19 @@ static int sort_shards(Env *e, Call *c) {
     size_t part[2], of = 0;
     for (size_t f = 0; f < c->n_files; f++) {
         const char *file = c->file[f], *path = receipt_path(e, file, 0);
-        Span text = span("{}");
-        Member result;
+        Span text = span("");
         Buf plain = { 0 };
-        size_t at = 0;
-        if (path && is_file(path)) { TRY(load_file(e, path, &text)); TRY(json_check(e, text, path, 0)); }
-        Span option = json_get(json_get(text, "options"), "shard"), out = json_get(text, "out");
-        if (!option.n && !of) { loose = file; continue; }
-        if (!option.n || loose)
+        if (path && is_file(path)) TRY(load_file(e, path, &text));
+        Span more = behind(&text, span(",\"shard\":\"")), number = upto(&more, '"'), out = behind(&more, span("\"out\":[")),
+            hash = behind(&out, span("\"sha256\":\""));
+        if (!number.n && !of) { loose = file; continue; }
+        if (!number.n || loose)
             return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", loose ? loose : file,
                 loose ? file : first);
-        if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
-            || !json_next(out, &at, &result))
-            return fail(e, "%s: is not the receipt of a shard", path);
-        if (has_hash(e, file, text_field(e, result.value, "sha256")) <= 0)
+        if (parse_part(number, part) < 0 || hash.n < 64) return fail(e, "%s: is not the receipt of a shard", path);
+        if (has_hash(e, file, copy(e, hash.s, 64)) <= 0)
             return fail(e, "%s: was changed after its receipt was written", file);
-        put(e, &plain, text.s, (size_t)(option.s - text.s) - strlen(",\"shard\":"));
-        put(e, &plain, option.s + option.n, (size_t)(out.s + 1 - option.s) - option.n);          /* up to "out":[ */
+        put_json(e, &plain, "%r%r'out':[", text, more);
         if (f == 0) { of = part[1]; c->receipt = plain; NEW(shard, of); }
         if (part[1] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", file, part[1], first, of);
         if (!equal(whole(&plain), whole(&c->receipt)))

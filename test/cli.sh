@@ -669,7 +669,7 @@ no 'a shard and another file' 'p.jsonl: is not a shard.*shard0 is' "$A" gather $
 "$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 5 --shard 1/2 -o ${S}half 2>$D/2; no 'shards of two and of three' 'is one of 2 shards.*one of 3' "$A" gather ${S}0 ${S}half -o $O
 "$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 6 --shard 1/3 -o ${S}other 2>$D/2; no 'shards of two commands' 'shardother: was made by another command' "$A" gather ${S}0 ${S}other -o $O
 cp ${S}1 ${S}x; echo >> ${S}x; cp ${S}1.receipt ${S}x.receipt; no 'a changed shard' 'shardx: was changed' "$A" gather ${S}0 ${S}x ${S}2 -o $O
-for r in '{"options":{"shard":"0/3"}}' '{"options":{"shard":3},"out":[{}]}' '{"options":{"shard":"3/3"},"out":[{}]}' '{"out":[{}],"options":{"shard":"0/3"}}'; do
+for r in '{"options":{"seed":"1","shard":"0/3"}}' '{"options":{"seed":"1","shard":"3/3"},"out":[{"sha256":"'$(sha256sum ${S}x | cut -c1-64)'"}]}' '{"out":[{}],"options":{"seed":"1","shard":"0/3"}}'; do
     echo "$r" > ${S}x.receipt; no "a shard's receipt $r" 'shardx.receipt: is not the receipt of a shard' "$A" gather ${S}x ${S}1 ${S}2 -o $O; done
 # --------------------------------------------- a model that others made ----------------------------------------------
 X=../shared/data/models/stories260K T=../shared/data/tokenizer/tok512/tok512.bin
