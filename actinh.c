@@ -8749,45 +8749,40 @@ int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, s
 size_t actinh_answers(const actinh *a) { return a ? a->g.n : 0; }
 const char *actinh_answer(const actinh *a, size_t i) { return a && i < a->g.n ? a->g.r[i].completion.s : NULL; }
 
-int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
-    const Measure *q = find_measure(span(measure));
+/* The measure of a name, with the list that it looks into; NULL for none. */
+static const Measure *ready_measure(actinh *a, const char *name) {
+    const Measure *q = find_measure(span(name));
     const char *path;
-    if (!begin_call(a)) return -1;
-    Env *e = &a->e;
-    if (!q) return fail(e, "measure \"%.60s\": there is no such measure; actinh score --list shows all", measure);
-    if (i >= a->g.n) return fail(e, "measure: answer %zu was asked for, there are %zu", i, a->g.n);
-    if (q->f == measure_toxicity && !a->words_loaded) {
-        TRY(find_data(e, "words.txt", &path));
-        TRY(load_words(e, path, &a->lists.words));
-        a->words_loaded = 1;
-    }
-    TRY(analyse(e, a->g.r[i].completion, &a->text));
+    if (!q) fail(&a->e, "measure \"%.60s\": there is no such measure; actinh score --list shows all", name);
+    else if (q->f == measure_toxicity && !a->words_loaded && find_data(&a->e, "words.txt", &path) == 0)
+        a->words_loaded = load_words(&a->e, path, &a->lists.words) == 0;
+    return a->e.error[0] ? NULL : q;
+}
+
+int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
+    const Measure *q = begin_call(a) ? ready_measure(a, measure) : NULL;
+    if (!q) return -1;
+    if (i >= a->g.n) return fail(&a->e, "measure: answer %zu was asked for, there are %zu", i, a->g.n);
+    TRY(analyse(&a->e, a->g.r[i].completion, &a->text));
     return q->f(&a->g, i, &a->text, &a->lists, value) ? 0 : -1;
 }
 
 size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     Rule r;
-    size_t ties;
+    const Measure *list[COUNT(r.order)];
+    size_t ties, n = 0, best;
+    double x;
     if (!begin_call(a) || parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
-    for (size_t i = 0; i < a->g.n; i++) {    /* each candidate's record gets the scores that the rule asks for */
-        Span *raw = &a->g.r[i].raw;
+    for (const Order *o = r.order; o < r.order + r.n; o++)                /* a measure, or a field such as tokens */
+        if (a->g.n && !record_field(a->g.r[0].raw, o->field, &x) && !(list[n++] = ready_measure(a, o->field)))
+            return SIZE_MAX;
+    for (size_t i = 0; i < a->g.n; i++) {
         Buf scored = { 0 };
-        size_t any = 0;
-        put(&a->e, &scored, raw->s, raw->n - 1);             /* without "}"; of doubled scores the last count */
-        put_json(&a->e, &scored, ",'scores':{");
-        for (size_t k = 0; k < r.n; k++) {
-            const char *field = r.order[k].field;
-            double v;
-            if (a->e.error[0]) return SIZE_MAX;
-            if (!find_measure(span(field)) && record_field(*raw, field, &v)) continue;               /* such as tokens */
-            if (actinh_measure(a, i, field, &v) == 0) put_json(&a->e, &scored, "%s'%s':%f", any++ ? "," : "", field, v);
-            else if (a->e.error[0]) return SIZE_MAX;                          /* else it has none, and is not chosen */
-        }
-        put_text(&a->e, &scored, "}}");
-        *raw = whole(&scored);
+        if (put_scored(&a->e, &scored, &a->g, i, list, n, &a->text, &a->lists) < 0) return SIZE_MAX;
+        a->g.r[i].raw = trim(whole(&scored));
     }
-    size_t best = a->e.error[0] ? SIZE_MAX : choose(&a->g, &r, seed, &ties);
-    if (best == SIZE_MAX) fail(&a->e, "choose: no answer has the scores of \"%s\"", rule);
+    if ((best = choose(&a->g, &r, seed, &ties)) == SIZE_MAX)
+        fail(&a->e, "choose: no answer has the scores of \"%s\"", rule);
     return best;
 }
 
