@@ -8223,7 +8223,7 @@ static int verb_report(Env *e, Call *c) {
  */
 typedef struct { const char *as, *name, *hash, *path; double bytes; } Entry;   /* a file of a receipt; see find_inputs */
 typedef struct { const char *path; double bytes; char hash[65]; } Known;       /* one that is there; "": not yet hashed */
-enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
+enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, STATES };
 typedef struct {
     const char *path, *dir, *verb;
     Span text;
@@ -8244,29 +8244,26 @@ typedef struct {
 static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
     DIR *d = dir ? opendir(dir) : NULL;
     struct stat s;
-    int bad = 0;
     if (!d) return depth ? 0 : fail(e, "%s: cannot look into this folder", dir);
-    for (struct dirent *entry; !bad && (entry = readdir(d)) != NULL;) {
+    for (struct dirent *entry; !e->error[0] && (entry = readdir(d)) != NULL;) {
         const char *name = entry->d_name, *path = join(e, dir, "/", name);
         if (!path || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || stat(path, &s) != 0) continue;
         int folder = S_ISDIR(s.st_mode);
         Known file = { .path = path, .bytes = (double)s.st_size };
-        if (folder && depth < 16) bad = walk(e, a, path, depth + 1, folders);
-        if (bad || (folder ? !folders : !S_ISREG(s.st_mode))) continue;
-        bad = room(e, &a->known, a->n_known, &a->cap_known, sizeof file);
-        if (!bad) a->known[a->n_known++] = file;
+        if (folder && depth < 16) walk(e, a, path, depth + 1, folders);
+        if (folder ? !folders : !S_ISREG(s.st_mode)) continue;
+        if (room(e, &a->known, a->n_known, &a->cap_known, sizeof file) == 0) a->known[a->n_known++] = file;
     }
     closedir(d);
-    return bad;
+    return e->error[0] ? -1 : 0;
 }
 
-/* A receipt as a claim; what is wrong with it is said of it alone. */
-static int read_claim(Env *e, Claim *x, const char *path) {
+/* A receipt as a claim; what is wrong with it is said of it alone. --step looks at those of tune. */
+static int read_claim(Env *e, Audit *a, const char *path) {
     size_t n = strlen(path) - strlen(base_name(path)), cap = 0;
+    Claim *x = &a->claim[a->n_claims];
     Member m;
-    x->path = path;
-    x->dir = n ? copy(e, path, n - 1) : ".";
-    x->env.quiet = 1;
+    *x = (Claim){ .path = path, .dir = n ? copy(e, path, n - 1) : ".", .env = { .quiet = 1 } };
     TRY(load_file(e, path, &x->text));
     if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\""))
         fail(&x->env, "is no receipt");
@@ -8279,6 +8276,7 @@ static int read_claim(Env *e, Claim *x, const char *path) {
                 .hash = text_field(e, m.value, "sha256"), .bytes = -1 };
             json_number(json_get(m.value, "bytes"), &x->file[x->n].bytes);
         }
+    a->n_claims += !a->step || !strcmp(x->verb, "tune");
     return e->error[0] ? -1 : 0;
 }
 
@@ -8352,10 +8350,9 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
         size_t from = (size_t)((const char *)w->data - t.file.s);
         if (at < from || at >= from + stored(w->type, w->rows, w->cols)) continue;
         put_format(e, b, ", tensor %s", w->name);
-        if (w->type != F32) return 1;
         at -= (at - from) % 4;
-        put_format(e, b, ", number %zu: claimed ", (at - from) / 4); put_hex(e, b, (double)le_float(x.s + at));
-        put_text(e, b, ", here "); put_hex(e, b, (double)le_float(y.s + at));
+        if (w->type == F32) put_json(e, b, ", number %u: claimed %h, here %h", (at - from) / 4,
+            (double)le_float(x.s + at), (double)le_float(y.s + at));
         return 1;
     }
     return 0;
@@ -8386,14 +8383,12 @@ static int put_difference(Env *e, Buf *b, const char *claimed, Span x, Span y) {
 static int prepare(Env *e, const Claim *x, const char *dir, Call *c) {
     const char *adapter = NULL;
     Member m;
-    for (size_t at = 0; json_next(json_get(x->text, "options"), &at, &m);) {
-        Buf value = { 0 };
+    const Span given = json_get(x->text, "options");
+    for (size_t at = 0; json_next(given, &at, &m);) {
         int o = find_option(m.key.s, m.key.n);
         if (o < 0 || !(options[o].verbs & c->verb->bit) || !options[o].bits || m.value.s[0] != '"')
             return fail(e, "there is no option \"%.*s\" of %s that bits depend on", SHOWN(m.key), x->verb);
-        put(e, &value, "", 0);
-        put_unquoted(e, &value, m.value);
-        if (e->error[0] || set_option(e, c, o, value.s) < 0) return -1;
+        TRY(set_option(e, c, o, text_field(e, given, copy(e, m.key.s, m.key.n))));
     }
     NEW(c->file, x->n_in + 1);
     for (const Entry *f = x->file; f < x->file + x->n_in; f++) {
@@ -8562,7 +8557,6 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     const Entry *f = x->file + x->n_in, *end = x->file + x->n;
     for (const Entry *out = f; out < end; out++) TRY(check_name(e, out->name, 0));
     c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
-    if (a->step && bit != TUNE) { x->state = LEFT; return 0; }
     TRY(prepare(e, x, dir, &c));
     if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, &c);
     TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
@@ -8591,11 +8585,11 @@ static int find_claims(Env *e, Audit *a, const char *given) {
     TRY(walk(e, a, folder ? given : slash ? copy(e, one, slash) : ".", 0, 0));
     if (a->n_known) qsort(a->known, a->n_known, sizeof *a->known, by_path);
     NEW(a->claim, a->n_known + 1);
-    if (!folder) return read_claim(e, &a->claim[a->n_claims++], one);
-    for (size_t i = 0; i < a->n_known; i++)
+    if (!folder) TRY(read_claim(e, a, one));
+    for (size_t i = 0; i < a->n_known && folder; i++)
         if (ends(a->known[i].path, ".receipt") || strcmp(base_name(a->known[i].path), "receipt.json") == 0)
-            TRY(read_claim(e, &a->claim[a->n_claims++], a->known[i].path));
-    return a->n_claims ? 0 : fail(e, "%s: no receipt", given);
+            TRY(read_claim(e, a, a->known[i].path));
+    return a->n_claims ? 0 : fail(e, "%s: no receipt%s", given, a->step ? " of tune, whose steps --step looks at" : "");
 }
 
 /* What was given and not made again: inputs that no verified result is. */
@@ -8614,14 +8608,13 @@ static void print_given(Env *e, const Audit *a) {
 
 static int make_scratch(Env *e, Audit *a, const char *wanted) {
     const char *tmp = getenv("TMPDIR");
-    struct stat s;
-    for (unsigned long k = 0; k < (wanted ? 1 : 1000); k++) {
-        char name[60];
-        snprintf(name, sizeof name, "/actinh-verify-%lu", (unsigned long)time(NULL) + k);
-        a->scratch = wanted ? wanted : join(e, tmp ? tmp : "/tmp", name, "");
-        if (a->scratch && stat(a->scratch, &s) != 0) return make_dir(e, a->scratch);
+    char name[60];
+    a->scratch = wanted;
+    for (unsigned long k = (unsigned long)time(NULL); !wanted && (!a->scratch || mode_of(a->scratch)); k++) {
+        snprintf(name, sizeof name, "/actinh-verify-%lu", k);
+        if (!(a->scratch = join(e, tmp ? tmp : "/tmp", name, ""))) return -1;
     }
-    return fail(e, "%s: is there already", a->scratch);
+    return mode_of(a->scratch) ? fail(e, "%s: is there already", a->scratch) : make_dir(e, a->scratch);
 }
 
 static int verify_build(void) {
@@ -8660,7 +8653,7 @@ static int verb_verify(Env *e, Call *c) {
     static const char *const words[] = { "unknown", "same", "OTHER", "unknown", "same" };
     Audit a = { .spot = count_of(c, O_spot), .step = count_of(c, O_step), .seed = count_of(c, O_seed) };
     const char *data;
-    size_t count[LEFT + 1] = { 0 };
+    size_t count[STATES] = { 0 };
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
     if (is_dir(c->file[0])) TRY(walk(e, &a, join(e, c->file[0], "/..", ""), 15, 0));  /* beside it, and in folders there */
@@ -8674,14 +8667,12 @@ static int verb_verify(Env *e, Call *c) {
     for (Claim *x = a.claim; x < a.claim + a.n_claims; x++) {
         if (x->state == WAITING) x->state = UNTOLD;
         count[x->state]++;
-        if (x->state != LEFT)
-            printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
-                x->says.s ? x->says.s : "");
+        printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
+            x->says.s ? x->says.s : "");
         env_free(&x->env);
     }
-    if (count[LEFT] == a.n_claims) fail(e, "%s: there is no receipt of tune, whose steps --step looks at", c->file[0]);
     print_given(e, &a);
-    printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims - count[LEFT]);
+    printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims);
     if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
     printf("; %zu other bits, %zu could not be told\n", count[OTHER], count[UNTOLD]);
     a.n_known = 0;
