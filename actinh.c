@@ -7725,10 +7725,10 @@ typedef struct { const char *name, *path; } Named;
 
 /* One cell of the grid, and where its results lie. Without a student: what its teacher makes, which the teacher's other
  * cells share; without a teacher: the base student's figures. */
-typedef struct Cell {
+typedef struct {
     const Named *teacher, *student;
     const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
-    const struct Cell *base;     /* the student as it was */
+    size_t base;                 /* number of the cell of the student as it was */
     Figures list;
     Env env;
 } Cell;
@@ -7737,13 +7737,13 @@ typedef struct {
     const char *file, *dir, *prompts;
     const Verb *verbs;
     int force;                   /* stages may overwrite what other recipes left there */
+    Call *run;                   /* what the stages are named to, which then are not done; else NULL */
     Setting *s;
     size_t n, k;                 /* k: answers a prompt */
     Span world;                  /* what is predicted: see predicted() */
-    Named teacher[8], student[8], choice[32], seed[32];
-    int teachers, students, choices, seeds;      /* how many */
+    Named teacher[9], student[9], choice[33], seed[33];              /* the last has no name */
     Cell *cell;                  /* first the teachers' answers and the base students, which the others share; */
-    size_t n_first, cells;       /* seed by seed */
+    size_t n_first, cells, cap;  /* seed by seed */
 } Recipe;
 
 /* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
@@ -7768,7 +7768,7 @@ static int parse_list(Env *e, const Recipe *r, const char *key, const char *othe
             if (!strcmp(list[i].name, list[n].name))
                 return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, list[i].name);
     }
-    return n ? (int)n : fail(e, "%s, key %s: is missing or empty", r->file, key);
+    return n ? 0 : fail(e, "%s, key %s: is missing or empty", r->file, key);
 }
 
 /* A recipe's words: split at spaces, "..." keeps them together. */
@@ -7807,11 +7807,12 @@ static const Cell *find_cell(const Recipe *r, const Named *teacher, const Named 
     return x;
 }
 
-static void add_cell(Env *e, Recipe *r, const Named *teacher, const Named *student, const char *choice,
+static int add_cell(Env *e, Recipe *r, const Named *teacher, const Named *student, const char *choice,
     const char *seed) {
+    TRY(room(e, &r->cell, r->cells, &r->cap, sizeof *r->cell));
     Cell *x = &r->cell[r->cells++];
     *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
-    x->base = student ? find_cell(r, NULL, student, "base", seed) : NULL;
+    if (student) x->base = (size_t)(find_cell(r, NULL, student, "base", seed) - r->cell);
     if (teacher) {
         x->sampled = path_in(e, r, "sampled-%s-%s.jsonl", teacher->name, seed);
         x->scored = path_in(e, r, "scored-%s-%s.jsonl", teacher->name, seed);
@@ -7821,21 +7822,20 @@ static void add_cell(Env *e, Recipe *r, const Named *teacher, const Named *stude
         x->chosen = join(e, x->tuned, ".jsonl", "");
         x->figures = join(e, x->tuned, ".figures", "");
     }
+    return e->error[0] ? -1 : 0;
 }
 
 static int make_grid(Env *e, Recipe *r) {
-    const Named *teachers = r->teacher + r->teachers, *students = r->student + r->students, *seeds = r->seed + r->seeds;
-    NEW(r->cell, (size_t)(r->seeds * (r->teachers + r->students + r->teachers * r->students * r->choices)));
-    for (const Named *seed = r->seed; seed < seeds; seed++) {
-        for (const Named *t = r->teacher; t < teachers; t++) add_cell(e, r, t, NULL, NULL, seed->name);
-        for (const Named *s = r->student; s < students; s++) add_cell(e, r, NULL, s, "base", seed->name);
+    for (const Named *seed = r->seed; seed->name; seed++) {
+        for (const Named *t = r->teacher; t->name; t++) TRY(add_cell(e, r, t, NULL, NULL, seed->name));
+        for (const Named *s = r->student; s->name; s++) TRY(add_cell(e, r, NULL, s, "base", seed->name));
     }
     r->n_first = r->cells;
-    for (const Named *seed = r->seed; seed < seeds; seed++)
-        for (const Named *t = r->teacher; t < teachers; t++) for (const Named *s = r->student; s < students; s++)
-            for (const Named *choice = r->choice; choice < r->choice + r->choices; choice++)
-                if (strcmp(choice->name, "base")) add_cell(e, r, t, s, choice->name, seed->name);
-    return e->error[0] ? -1 : 0;
+    for (const Named *seed = r->seed; seed->name; seed++)
+        for (const Named *t = r->teacher; t->name; t++) for (const Named *s = r->student; s->name; s++)
+            for (const Named *choice = r->choice; choice->name; choice++)
+                if (strcmp(choice->name, "base")) TRY(add_cell(e, r, t, s, choice->name, seed->name));
+    return 0;
 }
 
 /* A recipe, and all that can be known to be wrong with it before the work begins. */
@@ -7854,15 +7854,14 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
         if (k == COUNT(keys))
             return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
     }
-    TRY(r->teachers = parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher)));
-    TRY(r->students = parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student)));
-    TRY(r->choices = parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice)));
-    TRY(r->seeds = parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed)));
-    for (Named *x = r->teacher; x < r->teacher + r->teachers; x++)      /* "dense" alone: the other list has its path */
-        for (Named *y = r->student; y < r->student + r->students; y++) {
-            if (strcmp(x->name, y->name)) continue;
-            if (!strcmp(x->path, x->name)) x->path = y->path; else if (!strcmp(y->path, y->name)) y->path = x->path;
-        }
+    TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher) - 1));
+    TRY(parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student) - 1));
+    TRY(parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice) - 1));
+    TRY(parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed) - 1));
+    for (Named *x = r->teacher; x->name; x++) for (Named *y = r->student; y->name; y++) {
+        if (strcmp(x->name, y->name)) continue;              /* "dense" alone: the other list has its path */
+        if (!strcmp(x->path, x->name)) x->path = y->path; else if (!strcmp(y->path, y->name)) y->path = x->path;
+    }
     for (int i = 0; i < 3; i++) {                /* the first three keys hold options alone */
         size_t n = 0;
         TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
@@ -7870,16 +7869,23 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
         if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
         if (i == 0) r->k = count_of(&c, O_n);
     }
-    for (int i = 0; i < r->seeds; i++) {
-        TRY(set_option(e, &c, O_seed, r->seed[i].name));
-        TRY(json_check(e, span(r->seed[i].name), join(e, "seeds in ", r->file, ""), 0));
+    for (const Named *seed = r->seed; seed->name; seed++) {
+        TRY(set_option(e, &c, O_seed, seed->name));
+        TRY(json_check(e, span(seed->name), join(e, "seeds in ", r->file, ""), 0));
     }
-    for (int i = 0; i < r->choices; i++)
-        if (strcmp(r->choice[i].name, "base")) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
+    for (const Named *choice = r->choice; choice->name; choice++)
+        if (strcmp(choice->name, "base")) TRY(parse_rule(e, choice->name, NULL, 0, &rule));
     return *words_of(r, "prompts") ? make_grid(e, r) : fail(e, "%s, key prompts: is missing", r->file);
 }
 
-/* Runs one verb under an environment of its own: file a, the recipe's words, --by, --seed, --output, file b, just as on
+/* Names a stage's receipt to that of the run, once: so its own hash stands for the whole experiment. */
+static int name_stage(Env *e, Call *run, const char *out, int folder) {
+    const char *receipt = receipt_path(e, out, folder);
+    for (size_t i = 0; receipt && i < run->n_in; i++) if (!strcmp(run->in[i].path, receipt)) return 0;
+    return depends(e, run, "stage", receipt, folder ? join(e, base_name(out), "/receipt.json", "") : NULL);
+}
+
+/* One verb under an environment of its own: file a, the recipe's words, --by, --seed, --output, file b, just as on
  * the command line; so whatever is there already, whole and made from the same, is not done again. */
 static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const char *b, const char *by,
     const char *seed, const char *out) {
@@ -7887,6 +7893,7 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const
     Env inner = { .quiet = 1 };
     Call c;
     size_t n = 1;
+    if (r->run) return name_stage(e, r->run, out, !strcmp(verb, "tune"));
     TRY(split_words(e, r, words_of(r, verb), word, 100, &n));
     if (by) { word[n++] = "--by"; word[n++] = by; }
     if (seed) { word[n++] = "--seed"; word[n++] = seed; }
@@ -7901,14 +7908,15 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. */
 static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
-    const char *tuned = x->tuned;
+    const char *student = x->tuned;
+    if (!x->teacher) return stage(e, r, "profile", x->student->path, NULL, NULL, x->seed, x->figures);    /* the base */
     TRY(stage(e, r, "sample", x->teacher->path, r->prompts, NULL, x->seed, x->sampled));  /* y1 .. yk ~ teacher(x) */
     TRY(stage(e, r, "score", x->sampled, NULL, NULL, NULL, x->scored));                   /* s1 .. sk */
     if (!x->student) return 0;
     TRY(stage(e, r, "select", x->scored, NULL, x->choice, x->seed, x->chosen));           /* y* = the best of k */
     TRY(stage(e, r, "tune", x->student->path, x->chosen, NULL, x->seed, x->tuned));       /* the student learns y* */
-    if (is_file(join(e, tuned, "/", "adapter_config.json"))) tuned = join(e, x->student->path, "+", tuned);
-    return stage(e, r, "profile", tuned, NULL, NULL, x->seed, x->figures);                /* what has it become? */
+    if (is_file(join(e, student, "/", "adapter_config.json"))) student = join(e, x->student->path, "+", student);
+    return stage(e, r, "profile", student, NULL, NULL, x->seed, x->figures);              /* what has it become? */
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
@@ -7918,8 +7926,7 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
     PARALLEL_DYNAMIC for (long k = 0; k < (long)n; k++) {
         Cell *x = &cell[k];
         x->env.quiet = 1;
-        if (x->teacher) active_inheritance(&x->env, r, x);
-        else stage(&x->env, r, "profile", x->student->path, NULL, NULL, x->seed, x->figures);
+        active_inheritance(&x->env, r, x);
         PRAGMA(omp critical)
         progress(e, &bar, what, ++done, n, "");
     }
@@ -7928,17 +7935,22 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
     return 0;
 }
 
+/* The same figure of the student as it was, NULL for none. */
+static const Figure *base_figure(const Recipe *r, const Cell *x, const Figure *f) {
+    return f ? find_figure(&r->cell[x->base].list, f->suite, f->name) : NULL;
+}
+
 /* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
 static int collect(Env *e, const Recipe *r, Buf *b) {
-    for (int i = 0; i < r->seeds; i++) for (Cell *x = r->cell; x < r->cell + r->cells; x++) {
-        if (x->seed != r->seed[i].name || !x->figures) continue;
+    for (const Named *seed = r->seed; seed->name; seed++) for (Cell *x = r->cell; x < r->cell + r->cells; x++) {
+        if (x->seed != seed->name || !x->figures) continue;
         TRY(load_figures(e, x->figures, &x->list));
         for (const Figure *f = x->list.f, *o; f < x->list.f + x->list.n; f++) {
             put_json(e, b, x->teacher ? "{'teacher':%q" : "{'teacher':null", span(x->teacher ? x->teacher->name : ""));
             put_json(e, b, ",'student':%q,'choice':%q,'seed':%s,'measure':%q", span(x->student->name), span(x->choice),
                 x->seed, span(f->name));
             put_interval(e, b, f->value, f->lo, f->hi, f->n);
-            if (x->teacher && (o = find_figure(&x->base->list, f->suite, f->name)) != NULL) {
+            if (x->teacher && (o = base_figure(r, x, f)) != NULL) {
                 double d, lo, hi;
                 TRY(bootstrap(e, f, o, &d, &lo, &hi));
                 put_json(e, b, ",'difference':{'base':%f", o->value);
@@ -7972,9 +7984,9 @@ static int put_cell(Env *e, Buf *b, const Recipe *r, const Named *teacher, const
     Summary v = { 0 }, change = { 0 };
     Buf text = { 0 };
     int sure = 1, base = !strcmp(choice, "base"), points = !strcmp(name, "accuracy");
-    for (int i = 0; i < r->seeds; i++) {
-        const Cell *x = find_cell(r, teacher, student, choice, r->seed[i].name);
-        const Figure *f = find_figure(&x->list, NULL, name), *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
+    for (const Named *seed = r->seed; seed->name; seed++) {
+        const Cell *x = find_cell(r, teacher, student, choice, seed->name);
+        const Figure *f = find_figure(&x->list, NULL, name), *o = base_figure(r, x, f);
         double d, lo, hi;
         if (!o) continue;
         add_value(&v, f->value, f->lo, f->hi);
@@ -8029,14 +8041,14 @@ static int put_inherited(Env *e, Buf *b, const Recipe *r, const Named *teacher, 
     Summary chosen = { 0 }, share = { 0 };
     double world = 0, learnt;
     int known = 0;
-    for (int i = 0; i < r->seeds; i++) {
-        const Cell *x = find_cell(r, teacher, student, rule, r->seed[i].name);
-        const Figure *f = find_figure(&x->list, NULL, field), *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
+    for (const Named *seed = r->seed; seed->name; seed++) {
+        const Cell *x = find_cell(r, teacher, student, rule, seed->name);
+        const Figure *f = find_figure(&x->list, NULL, field), *o = base_figure(r, x, f);
         if (!o) continue;
         TRY(mean_of_file(e, x->chosen, f->like, field, &learnt));
         add_value(&chosen, learnt, 0, 0);
         if (learnt != o->value) add_value(&share, (f->value - o->value) / (learnt - o->value), 0, 0);
-        if (i == 0) known = predicted(e, r, x, f->like, &world);
+        if (!known) known = predicted(e, r, x, f->like, &world);
     }
     if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
     put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
@@ -8051,19 +8063,17 @@ static int put_block(Env *e, Buf *b, const Recipe *r, const char *name, const ch
     Buf *fallen) {
     int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
     put_format(e, b, "\n%-18s", name);
-    for (int k = 0; k < r->choices; k++) {
+    for (int k = 0; r->choice[k].name; k++) {
         const char *choice = r->choice[k].name;
         width[k] = !rule ? 14 : choice != rule && strchr(choice, ':') ? 0 : strcmp(choice, "base") ? 27 : 20;
         if (width[k]) put_format(e, b, "  %*s", width[k], choice);
     }
     if (rule) put_format(e, b, "  %8s  %8s  %9s", "chosen", "world", "inherited");
-    for (int t = 0; t < r->teachers; t++) for (int s = 0; s < r->students; s++) {
-        const Named *teacher = &r->teacher[t], *student = &r->student[s];
-        put_format(e, b, "\n%7.12s -> %-7.12s", teacher->name, student->name);
-        for (int k = 0; k < r->choices; k++)
-            if (width[k])
-                TRY(put_cell(e, b, r, teacher, student, r->choice[k].name, name, width[k], rule != NULL, fallen));
-        if (rule) TRY(put_inherited(e, b, r, teacher, student, rule, field));
+    for (const Named *t = r->teacher; t->name; t++) for (const Named *s = r->student; s->name; s++) {
+        put_format(e, b, "\n%7.12s -> %-7.12s", t->name, s->name);
+        for (int k = 0; r->choice[k].name; k++)
+            if (width[k]) TRY(put_cell(e, b, r, t, s, r->choice[k].name, name, width[k], rule != NULL, fallen));
+        if (rule) TRY(put_inherited(e, b, r, t, s, rule, field));
     }
     put_text(e, b, "\n");
     return 0;
@@ -8073,7 +8083,7 @@ static int put_block(Env *e, Buf *b, const Recipe *r, const char *name, const ch
 static int put_table(Env *e, Buf *b, const Recipe *r) {
     static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
     Buf fallen = { 0 };
-    for (int k = 0; k < r->choices; k++) {
+    for (int k = 0; r->choice[k].name; k++) {
         const char *rule = r->choice[k].name, *colon = strchr(rule, ':'), *field;
         if (!colon) continue;
         if (!(field = copy(e, rule, (size_t)(colon - rule)))) return -1;
@@ -8088,18 +8098,6 @@ static int put_table(Env *e, Buf *b, const Recipe *r) {
         "without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
         "for it; inherited: (student - base) / (chosen - base) of the mean. "
         "The method itself: active_inheritance() in actinh.c\n");
-    return 0;
-}
-
-/* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
-static int depends_on_stages(Env *e, Call *c, const Recipe *r) {
-    for (const Cell *x = r->cell; x < r->cell + r->cells; x++) {
-        const char *const part[] = { x->sampled, x->scored, x->chosen, x->figures };
-        for (size_t k = x < r->cell + r->n_first ? 0 : 2; k < COUNT(part); k++) {
-            if (k == 3 && x->tuned) TRY(depends_below(e, c, "stage", x->tuned, "receipt.json"));
-            if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], 0), NULL));
-        }
-    }
     return 0;
 }
 
@@ -8133,7 +8131,8 @@ static int verb_run(Env *e, Call *c) {
     TRY(save_results(e, &r, r.dir, &table));
     TRY(depends(e, c, "recipe", r.file, NULL));
     if (r.world.n) TRY(depends(e, c, "world", world, NULL));
-    TRY(depends_on_stages(e, c, &r));
+    r.run = c;
+    for (const Cell *x = r.cell; x < r.cell + r.cells; x++) TRY(active_inheritance(e, &r, x));
     TRY(name_result(e, c, r.dir, run_files));
     return save_file(e, NULL, whole(&table));
 }
