@@ -7087,26 +7087,13 @@ static const char *receipt_path(Env *e, const char *out, int folder) {
     return join(e, out, folder ? "/receipt.json" : ".receipt", "");
 }
 
-/* The receipt but for its last part. */
-static int put_receipt(Env *e, Call *c) {
+/* Says what the result is and begins its receipt: all but the last part. `files`: of a folder, ended by NULL; the one
+ * that is finished last stands last. */
+static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
     const char *fault = arithmetic_fault();
     Buf *b = &c->receipt;
     size_t any = 0;
     char hex[65];
-    arithmetic_digest(hex);
-    hex[16] = 0;
-    put_json(e, b, "{'actinh':'receipt','spec':%u,'arithmetic':'%s%s%s','verb':'%s','options':{", (size_t)SPEC, hex,
-        fault ? ", not portable: " : "", fault, c->verb->name);
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        if (c->value[i] && options[i].bits)
-            put_json(e, b, "%s'%s':%q", any++ ? "," : "", dashed(e, options[i].name) + 2, span(c->value[i]));
-    put_json(e, b, "},\n 'in':[");
-    return put_files(e, b, c->in, c->n_in, "],\n 'out':[");
-}
-
-/* Says what the result is and begins its receipt. `files`: of a folder, ended by NULL; the one that is finished last
- * stands last. */
-static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
     c->out = out;
     c->receipt_path = receipt_path(e, out, files != NULL);
     c->draft_path = join(e, c->receipt_path, ".draft", "");
@@ -7114,7 +7101,15 @@ static int name_result(Env *e, Call *c, const char *out, const char *const *file
         const char *path = files ? join(e, out, "/", files[c->n_made]) : out;
         c->made[c->n_made] = (Input){ NULL, path, base_name(path) };
     }
-    return e->error[0] ? -1 : c->receipt.n ? 0 : put_receipt(e, c);      /* gather's of shards has begun */
+    if (e->error[0] || b->n) return e->error[0] ? -1 : 0;                /* gather's of shards has begun */
+    arithmetic_digest(hex);
+    put_json(e, b, "{'actinh':'receipt','spec':%u,'arithmetic':'%r%s%s','verb':'%s','options':{", (size_t)SPEC,
+        (Span){ hex, 16 }, fault ? ", not portable: " : "", fault, c->verb->name);
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (c->value[i] && options[i].bits)
+            put_json(e, b, "%s'%s':%q", any++ ? "," : "", dashed(e, options[i].name) + 2, span(c->value[i]));
+    put_json(e, b, "},\n 'in':[");
+    return put_files(e, b, c->in, c->n_in, "],\n 'out':[");
 }
 
 /* A file that `stands` there is only replaced by --force, or by the same work (see below). */
@@ -8239,6 +8234,8 @@ typedef struct {
     const char *scratch;
 } Audit;
 
+static int by_path(const void *a, const void *b) { return strcmp(((const Known *)a)->path, ((const Known *)b)->path); }
+
 /* All files below a folder into the audit's list; with `folders` these too, each behind what is in it. */
 static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
     DIR *d = dir ? opendir(dir) : NULL;
@@ -8411,8 +8408,7 @@ static int prepare(Env *e, const Claim *x, const char *dir, Call *c) {
         if (e->error[0]) return -1;
         if (!c->n_files || strcmp(c->file[c->n_files - 1], home)) c->file[c->n_files++] = home;
     }
-    TRY(check_files(e, c));
-    return make_dir(e, dir);
+    return check_files(e, c);
 }
 
 /* *n of `all` numbers, rising, by the auditor's seed. */
@@ -8423,16 +8419,17 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
     return list;
 }
 
-/* Is the result `f` of a claim made again to the byte, and does it lie beside its receipt as that says? What differs is
- * put. A file that the receipt does not name (its hash is empty) has no more to be than what lies there. */
-static int compare(Env *e, Claim *x, const char *name, const char *hash, const char *made) {
-    const char *disk = join(e, x->dir, "/", name);
+/* Is a result of a claim made again to the byte, and does it lie beside its receipt as that says? What differs is put.
+ * A file that the receipt does not name has no more to be than what lies there. Without `made`: as it lies there. */
+static int compare(Env *e, Claim *x, const char *name, const char *made) {
+    const char *disk = join(e, x->dir, "/", name), *hash = NULL;
     int there = disk && is_file(disk), again = 1, stands = 0;
-    Span theirs, ours;
     char here[65];
     uint64_t n;
-    if (!disk || (!there && !*hash)) return disk ? 0 : -1;
-    if (!*hash) { TRY(hash_file(e, disk, here, &n)); hash = here; }
+    Span theirs, ours;
+    for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++) if (!strcmp(f->name, name)) hash = f->hash;
+    if (!disk || (!there && !hash)) return disk ? 0 : -1;
+    if (!hash) { TRY(hash_file(e, disk, here, &n)); hash = here; }
     if (made) TRY(again = has_hash(e, made, hash));
     if (there) TRY(stands = has_hash(e, disk, hash));
     if (again && stands) return 0;
@@ -8510,7 +8507,7 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     if (a->step) list[0] = a->step - 1;
     const int ended = n && list[n - 1] + 1 == all;
     x->state = SPOTTED;
-    for (const Entry *f = first; f < end; f++) TRY(compare(e, x, f->name, f->hash, NULL));
+    for (const Entry *f = first; f < end; f++) TRY(compare(e, x, f->name, NULL));
     if (!tuned && x->state == SPOTTED) TRY(same_prompts(e, c, x, log, k));
     for (size_t i = 0; i < n && x->state == SPOTTED; i++) {
         for (size_t j = 0; j < k; j++) put_json(e, &claimed, "%r", nth_line(log, list[i] * k + j + 1));
@@ -8527,7 +8524,7 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
         return put_difference(e, &x->says, path, whole(&claimed), made);
     }
     for (const Entry *f = first; f < end && tuned && ended; f++)
-        if (strcmp(f->name, "steps.jsonl")) TRY(compare(e, x, f->name, f->hash, join(e, out, "/", f->name)));
+        if (strcmp(f->name, "steps.jsonl")) TRY(compare(e, x, f->name, join(e, out, "/", f->name)));
     return 0;
 }
 
@@ -8538,13 +8535,14 @@ static int redo_run(Env *e, const Claim *x, const Call *c) {
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     for (const Entry *f = x->file; f < x->file + x->n_in; f++)
         if (strcmp(f->as, "world") == 0) TRY(load_file(e, f->path, &r.world));
-    TRY(make_dir(e, c->value[O_output]));
     return save_results(e, &r, c->value[O_output], &table);
 }
 
 /* Makes one claimed result again and says in x->says what was found. */
 static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char *dir) {
-    int folder = ends(x->path, "receipt.json");
+    const char *out = join(e, dir, "/out", "");
+    const Entry *first = x->file + x->n_in, *end = x->file + x->n;
+    Audit made = { 0 };
     double spec = 0;
     Call c;
     TRY(parse_call(e, verbs, x->verb, NULL, 0, &c));
@@ -8552,29 +8550,21 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     if (!(bit & REDONE)) return fail(e, "there is no verb \"%s\" to do again", x->verb);
     if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC)
         return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
-    if (x->n == x->n_in) return fail(e, "names no result");
-    const Entry *f = x->file + x->n_in, *end = x->file + x->n;
-    for (const Entry *out = f; out < end; out++) TRY(check_name(e, out->name, 0));
-    c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
+    if (first == end) return fail(e, "names no result");
+    for (const Entry *f = first; f < end; f++) TRY(check_name(e, f->name, 0));
+    c.value[O_output] = ends(x->path, "receipt.json") ? out : join(e, out, "/", first->name);
     TRY(prepare(e, x, dir, &c));
+    TRY(make_dir(e, out));
     if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, &c);
     TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
-    const char *out_path = c.value[O_output];
-    for (const Entry *out = f; out < end; out++)
-        TRY(compare(e, x, out->name, out->hash, folder ? join(e, out_path, "/", out->name) : out_path));
-    Audit made = { 0 };
-    if (folder) TRY(walk(e, &made, out_path, 0, 0));
-    for (size_t i = 0; i < made.n_known; i++) {                  /* what was made too, but the receipt does not name */
-        const char *name = base_name(made.known[i].path);
-        const Entry *out = f;
-        while (out < end && strcmp(out->name, name)) out++;
-        if (out == end) TRY(compare(e, x, name, "", made.known[i].path));
-    }
+    for (const Entry *f = first; f < end; f++)
+        if (!is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
+    TRY(walk(e, &made, out, 0, 0));
+    qsort(made.known, made.n_known, sizeof *made.known, by_path);
+    for (size_t i = 0; i < made.n_known; i++) TRY(compare(e, x, base_name(made.known[i].path), made.known[i].path));
     return e->error[0] ? -1 : 0;
 }
-
-static int by_path(const void *a, const void *b) { return strcmp(((const Known *)a)->path, ((const Known *)b)->path); }
 
 /* The claims: every receipt below a folder, or the one that was named, or that of the file that was named. */
 static int find_claims(Env *e, Audit *a, const char *given) {
