@@ -7782,15 +7782,12 @@ static const char *words_of(const Recipe *r, const char *key) {
     return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
 }
 
-/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
-static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
-    char name[400];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
-    va_end(args);
-    for (char *c = name; *c; c++) if (strchr(":,<>", *c)) *c = '_';
-    return join(e, r->dir, "/", name);
+/* DIR/A-B-C<tail>: the name of a stage's file; ':' and ',' of rules become '_'. */
+static const char *path_in(Env *e, const Recipe *r, const char *const *part, const char *tail) {
+    Buf name = { 0 };
+    for (; *part; part++) put_json(e, &name, name.n ? "-%s" : "%s", *part);
+    for (char *c = name.s; c && *c; c++) if (strchr(":,<>", *c)) *c = '_';
+    return join(e, r->dir, "/", join(e, name.s, tail, ""));
 }
 
 /* The cell of these; choice "base": the student's own, whoever is the teacher. */
@@ -7809,13 +7806,14 @@ static int add_cell(Env *e, Recipe *r, const Named *teacher, const Named *studen
     *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
     if (student) x->base = (size_t)(find_cell(r, NULL, student, "base", seed) - r->cell);
     if (teacher) {
-        x->sampled = path_in(e, r, "sampled-%s-%s.jsonl", teacher->name, seed);
-        x->scored = path_in(e, r, "scored-%s-%s.jsonl", teacher->name, seed);
-    } else x->figures = path_in(e, r, "base-%s-%s.figures", student->name, seed);
+        x->sampled = path_in(e, r, NAMES("sampled", teacher->name, seed), ".jsonl");
+        x->scored = path_in(e, r, NAMES("scored", teacher->name, seed), ".jsonl");
+    } else x->figures = path_in(e, r, NAMES("base", student->name, seed), ".figures");
     if (teacher && student) {
-        x->tuned = path_in(e, r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
-        x->chosen = join(e, x->tuned, ".jsonl", "");
-        x->figures = join(e, x->tuned, ".figures", "");
+        const char *const *names = NAMES(teacher->name, student->name, choice, seed);
+        x->tuned = path_in(e, r, names, "");
+        x->chosen = path_in(e, r, names, ".jsonl");
+        x->figures = path_in(e, r, names, ".figures");
     }
     return e->error[0] ? -1 : 0;
 }
@@ -8468,25 +8466,22 @@ static int redo_step(Claim *x, Call *c, Span log, size_t step, size_t all, Buf *
 }
 
 /* Are the claimed answers those of the prompts' records, k each, in order? */
-static int same_prompts(Env *e, const Call *c, Claim *x, Span answers, size_t k) {
-    Records rs;
+static int same_prompts(Env *e, const Call *c, Claim *x, Span claimed, size_t k) {
+    Records rs, answers;
     Record r = { 0 };
-    int any, good = 1;
+    Group g = { 0 };
+    int good = 1;
     if (c->n_files < 2) return 0;
+    open_text(&answers, x->path, claimed);
     TRY(open_records(e, &rs, c->file[1]));
-    while ((any = next_record(e, &rs, &r)) > 0 && good) {
-        Buf id = { 0 };
-        put_json(e, &id, "%q", r.id);
-        for (size_t j = 0; j < k && is_ours(&c->share, r.number); j++)
-            good &= equal(json_get(upto(&answers, '\n'), "id"), whole(&id));
-        drop(e, id.s);
-    }
+    while (good && next_record(e, &rs, &r) > 0)
+        if (is_ours(&c->share, r.number)) good = next_group(e, &answers, &g) > 0 && g.n == k && equal(g.r->id, r.id);
     close_in(&rs.in);
-    if (any < 0 || (good && !answers.n)) return any;
+    if (good && next_group(e, &answers, &g) == 0) return 0;
     x->state = OTHER;
     put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their "
         "order", r.number + 1, k);
-    return 0;
+    return e->error[0] ? -1 : 0;
 }
 
 /* Only some prompts or steps, those that the auditor's seed draws, or step K alone: their lines as they are claimed
@@ -8499,7 +8494,7 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     Buf claimed = { 0 }, steps = { 0 };
     Span log, made;
     TRY(load_file(e, path, &log));
-    for (size_t i = 0; i < log.n; i++) all += log.s[i] == '\n';
+    for (Span rest = log; rest.n; all++) TRY(json_check(e, upto(&rest, '\n'), path, all + 1));
     all /= k;
     if (a->step > all) return fail(e, "it has %zu steps", all);
     size_t *list = draw_some(e, a, &n, all);

@@ -120,6 +120,11 @@ for how in '$d' '2{h;d};5{p;x}' '$p'; do
     fresh; sed "$how" $D/whole/$pool >$D/v/x/$pool; rehash $D/v/x/$pool.receipt $D/v/x/$pool
     says "spot: answers by $how" 1 "^OTHER .*$pool.receipt, at prompt [0-9]*: the answers are not those"
 done
+for f in $pool $student/steps.jsonl; do
+    fresh; sed '5s/}$//' $D/whole/$f >$D/v/x/$f
+    case $f in */*) rehash $D/v/x/$student/receipt.json $D/v/x/$f;; *) rehash $D/v/x/$f.receipt $D/v/x/$f;; esac
+    says "spot: a line of $f that is no JSON" 2 "^unknown .*$f, line 5.*not JSON"
+done
 fresh; "$A" verify $D/v/x/$pool --in $D/in --step 1 --quiet >$D/said 2>$D/err; grep -q 'no receipt of tune' $D/err && ok || bad "--step of answers: $(cat $D/err)"
 sed '4s/"completion":"\(.*\)","teacher"/"completion":"\1!","teacher"/' $D/whole/$pool >$D/v/x/$pool
 options=; says 'the end of a long answer' 1 '^OTHER .*field "completion": claimed \.\..*!", here \.\.'
