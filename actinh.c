@@ -8013,6 +8013,14 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
     return any;
 }
 
+/* A file of n lines of JSON, checked: it may be a stranger's. */
+static int load_lines(Env *e, const char *path, Span *text, size_t *n) {
+    *n = 0;
+    TRY(load_file(e, path, text));
+    for (Span rest = *text; rest.n;) TRY(json_check(e, upto(&rest, '\n'), path, ++*n));
+    return 0;
+}
+
 /* What can be known of a rule's choices beforehand, from the file that the recipe's key `world` names; 0: nothing.
  *     {"teacher":"dense","like":"talk-","choice":"words:max","answers":10,"value":38.624000} */
 static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
@@ -8109,14 +8117,13 @@ static int verb_run(Env *e, Call *c) {
     Recipe r;
     Buf table = { 0 };
     const char *world;
+    size_t lines;
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
     TRY(find_data(e, words_of(&r, "prompts"), &r.prompts));
     if (*(world = words_of(&r, "world"))) {
-        size_t line = 1;
         TRY(find_data(e, world, &world));
-        TRY(load_file(e, world, &r.world));
-        for (Span rest = r.world; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), world, line));
+        TRY(load_lines(e, world, &r.world, &lines));
     }
     TRY(make_dir(e, r.dir));
     TRY(run_cells(e, &r, r.cell, r.n_first, "teachers and bases"));
@@ -8490,11 +8497,10 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     const Entry *first = x->file + x->n_in, *end = x->file + x->n;
     const int tuned = c->verb->bit == TUNE;
     const char *out = c->value[O_output], *path = join(e, x->dir, "/", tuned ? "steps.jsonl" : first->name);
-    size_t n = a->step ? 1 : a->spot, k = tuned ? 1 : count_of(c, O_n), all = 0;
+    size_t n = a->step ? 1 : a->spot, k = tuned ? 1 : count_of(c, O_n), all;
     Buf claimed = { 0 }, steps = { 0 };
     Span log, made;
-    TRY(load_file(e, path, &log));
-    for (Span rest = log; rest.n; all++) TRY(json_check(e, upto(&rest, '\n'), path, all + 1));
+    TRY(load_lines(e, path, &log, &all));
     all /= k;
     if (a->step > all) return fail(e, "it has %zu steps", all);
     size_t *list = draw_some(e, a, &n, all);
@@ -8527,9 +8533,10 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
 static int redo_run(Env *e, const Claim *x, const Call *c) {
     Recipe r;
     Buf table = { 0 };
+    size_t lines;
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     for (const Entry *f = x->file; f < x->file + x->n_in; f++)
-        if (strcmp(f->as, "world") == 0) TRY(load_file(e, f->path, &r.world));
+        if (strcmp(f->as, "world") == 0) TRY(load_lines(e, f->path, &r.world, &lines));
     return save_results(e, &r, c->value[O_output], &table);
 }
 
