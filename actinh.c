@@ -6674,7 +6674,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
        MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
 /*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
- *    hold it. range: of a number; an N, K or RANK is whole */
+ *    hold it. range: of a number; an N, K or RANK is whole. a|b: one of these words, whose place from 0 is its number */
 #define OPTIONS(X) \
     X(output,      "FILE", NULL,    ALL,    0, 0, 0,     "where the result goes (default: standard output); -o FILE") \
     X(n,           "N",    "10",    SAMPLE, 1, 1, MANY,  "answers a prompt; -n N") \
@@ -6700,7 +6700,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(micro,       "N",    "0",     TUNE,   0, 0, MANY,  "at most N records at once, to save memory; changes no bit") \
     X(lr,          "X",    "2e-5",  TUNE,   1, 0, 10,    "learning rate") \
     X(min_lr,      "X",    "0",     TUNE,   1, 0, 10,    "where the cosine ends") \
-    X(schedule,    "NAME", "cosine", TUNE,  1, 0, 0,     "cosine or constant") \
+    X(schedule,    "cosine|constant", "cosine", TUNE, 1, 0, 0, "how the rate falls after the warm-up") \
     X(warmup,      "X",    "0.03",  TUNE,   1, 0, 1,     "share of the steps in which the rate rises from 0") \
     X(max_length,  "N",    "512",   TUNE,   1, 2, MANY,  "longest record in tokens; longer ones are cut") \
     X(decay,       "X",    "0",     TUNE,   1, 0, 10,    "weight decay") \
@@ -6719,8 +6719,8 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(in,          "DIR",  NULL,    VERIFY, 0, 0, 0,     "where else files that a receipt names may lie") \
     X(spot,        "N",    "0",     VERIFY, 0, 0, MANY,  "check N prompts and N steps, drawn by --seed; 0: all") \
     X(step,        "K",    "0",     VERIFY, 0, 0, MANY,  "check training step K alone, from the nearest checkpoint") \
-    X(to,          "FORMAT", "hf",   CONVERT, 1, 0, 0,   "hf, a Hugging Face folder, or gguf") \
-    X(type,        "TYPE", "f32",   CONVERT, 1, 0, 0,    "f32, f16, bf16, or with gguf q8_0") \
+    X(to,          "hf|gguf", "hf", CONVERT, 1, 0, 0,    "a Hugging Face folder, or a file for llama.cpp") \
+    X(type,        "f32|f16|bf16|q8_0", "f32", CONVERT, 1, 0, 0, "how numbers are stored; q8_0: in gguf") \
     X(sets,        "DIR",  NULL,    PROFILE, 0, 0, 0,    "where the sets are that suites name") \
     X(against,     "FILE", NULL,    PROFILE, 0, 0, 0,    "another model's figures, to show the paired difference") \
     X(decode,      NULL,   NULL,    TOKENIZE, 1, 0, 0,   "ids in, text out") \
@@ -6779,17 +6779,13 @@ static const char *dashed(Env *e, const char *name) {
     return text ? text : name;
 }
 
-static int parse_count(Span text, size_t *n) {
-    double x = 0;
-    if (!text.n || !is_digit(text.s[0]) || parse_number(text.s, text.n, &x) != text.n || !(x <= 1e6)) return -1;
-    *n = (size_t)x;
-    return x == (double)*n ? 0 : -1;
-}
-
 /* "I/N": whole numbers, I < N. */
 static int parse_part(Span text, size_t part[2]) {
     Span first = upto(&text, '/');
-    return parse_count(first, &part[0]) == 0 && parse_count(text, &part[1]) == 0 && part[0] < part[1] ? 0 : -1;
+    double i, n;
+    if (!number_in(first, 0, 1e6, 1, &i) || !number_in(text, 0, 1e6, 1, &n) || i >= n) return -1;
+    part[0] = (size_t)i; part[1] = (size_t)n;
+    return 0;
 }
 
 /* Gives an option its value, which is checked here. */
@@ -6797,15 +6793,19 @@ static int set_option(Env *e, Call *c, int k, const char *v) {
     const char *arg = options[k].arg;
     const int whole_number = arg && strstr("N K RANK", arg);
     const size_t n = strlen(v);
+    size_t part[2];
     double x = 0;
     c->value[k] = v;
     if (k == O_shard) {
-        size_t part[2];
         if (parse_part(span(v), part) < 0)
             return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"",
                 c->verb->name, dashed(e, options[k].name), arg, v);
         c->share.shard = part[0]; c->share.of = part[1];
-        return 0;
+    } else if (arg && strchr(arg, '|')) {
+        Span words = span(arg);
+        for (c->number[k] = 0; words.n; c->number[k]++) if (same(upto(&words, '|'), v)) return 0;
+        return fail(e, "%s: option %s: %s was expected, found \"%s\"", c->verb->name, dashed(e, options[k].name),
+            arg, v);
     }
     if (options[k].most == 0) return 0;
     if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
@@ -7000,26 +7000,13 @@ static const char *receipt_path(Env *e, const char *out, int folder) {
     return join(e, out, folder ? "/receipt.json" : ".receipt", "");
 }
 
-/* The receipt but for its last part. */
-static int put_receipt(Env *e, Call *c) {
+/* Says what the result is and begins its receipt: all but the last part. `files`: of a folder, ended by NULL; the one
+ * that is finished last stands last. */
+static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
     const char *fault = arithmetic_fault();
     Buf *b = &c->receipt;
     size_t any = 0;
     char hex[65];
-    arithmetic_digest(hex);
-    hex[16] = 0;
-    put_json(e, b, "{'actinh':'receipt','spec':%u,'arithmetic':'%s%s%s','verb':'%s','options':{", (size_t)SPEC, hex,
-        fault ? ", not portable: " : "", fault, c->verb->name);
-    for (size_t i = 0; i < N_OPTIONS; i++)
-        if (c->value[i] && options[i].bits)
-            put_json(e, b, "%s'%s':%q", any++ ? "," : "", dashed(e, options[i].name) + 2, span(c->value[i]));
-    put_json(e, b, "},\n 'in':[");
-    return put_files(e, b, c->in, c->n_in, "],\n 'out':[");
-}
-
-/* Says what the result is and begins its receipt. `files`: of a folder, ended by NULL; the one that is finished last
- * stands last. */
-static int name_result(Env *e, Call *c, const char *out, const char *const *files) {
     c->out = out;
     c->receipt_path = receipt_path(e, out, files != NULL);
     c->draft_path = join(e, c->receipt_path, ".draft", "");
@@ -7027,15 +7014,24 @@ static int name_result(Env *e, Call *c, const char *out, const char *const *file
         const char *path = files ? join(e, out, "/", files[c->n_made]) : out;
         c->made[c->n_made] = (Input){ NULL, path, base_name(path) };
     }
-    return e->error[0] ? -1 : c->receipt.n ? 0 : put_receipt(e, c);      /* gather's of shards has begun */
+    if (e->error[0] || b->n) return e->error[0] ? -1 : 0;                /* gather's of shards has begun */
+    arithmetic_digest(hex);
+    put_json(e, b, "{'actinh':'receipt','spec':%u,'arithmetic':'%r%s%s','verb':'%s','options':{", (size_t)SPEC,
+        (Span){ hex, 16 }, fault ? ", not portable: " : "", fault, c->verb->name);
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (c->value[i] && options[i].bits)
+            put_json(e, b, "%s'%s':%q", any++ ? "," : "", dashed(e, options[i].name) + 2, span(c->value[i]));
+    put_json(e, b, "},\n 'in':[");
+    return put_files(e, b, c->in, c->n_in, "],\n 'out':[");
 }
 
-/* A file that is there is only replaced by --force, or by the same work (see below). */
+/* A file that `stands` there is only replaced by --force, or by the same work (see below). */
 static int may_write(Env *e, const Call *c, const char *stands) {
     const char *path = c->value[O_output];
     if (path && !*path) return fail(e, "%s: option --output: a name was expected", c->verb->name);
     if (!path || strcmp(path, "-") == 0 || c->value[O_force] || !is_file(stands) || is_special(stands)) return 0;
-    return fail(e, "%s: is there already; --force overwrites it", path);
+    return fail(e, "%s: is there already, and no receipt says that this command made it from these files; --force "
+        "overwrites it", path);
 }
 
 static int file_is(Env *e, const char *path, Span text) {
@@ -7054,27 +7050,26 @@ static int end_result(Env *e, Call *c) {
 /* Before the work: makes the receipt but for its last part. c->done: the result is there already, whole and made from
  * the same; fails when something else is there. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
-    const char *path = c->value[O_output];
+    const char *path = c->value[O_output], *stands = "";
     int receipt = path && *path && strcmp(path, "-") && !is_special(path);
     size_t there = 0;
     for (size_t i = 0; i < c->n_in; i++) receipt &= strcmp(c->in[i].path, "-") != 0;         /* a stream has no name */
     if (!receipt) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
     TRY(name_result(e, c, path, files));
     c->resume = file_is(e, c->draft_path, whole(&c->receipt));
-    for (size_t i = 0; i < c->n_made; i++) there += is_file(c->made[i].path) != 0;
+    for (size_t i = 0; i < c->n_made; i++) if (is_file(c->made[i].path)) { there++; stands = c->made[i].path; }
     if (there == c->n_made) {
-        Buf made = { 0 };
-        put(e, &made, c->receipt.s, c->receipt.n);
-        TRY(put_files(e, &made, c->made, c->n_made, "]}\n"));
-        c->done = file_is(e, c->receipt_path, whole(&made));
-        if (!c->done && c->resume && !is_file(join(e, c->made[there - 1].path, ".part", ""))) {
-            TRY(save_file(e, c->receipt_path, whole(&made)));        /* all that an interrupted run has left to do */
+        const size_t begun = c->receipt.n;
+        TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
+        c->done = file_is(e, c->receipt_path, whole(&c->receipt));
+        if (!c->done && c->resume && !is_file(join(e, stands, ".part", ""))) {
+            TRY(save_file(e, c->receipt_path, whole(&c->receipt)));      /* all that an interrupted run has left to do */
             c->done = 1;
         }
+        c->receipt.n = begun;
         if (c->done) remove(c->draft_path);
     }
-    if (c->done || there == 0 || c->resume || c->value[O_force]) return 0;
-    return fail(e, "%s: is there already, and not made by this command from these files; --force overwrites it", c->out);
+    return c->done || c->resume ? 0 : may_write(e, c, stands);
 }
 
 /* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
@@ -7245,19 +7240,18 @@ static int verb_select(Env *e, Call *c) {
 }
 
 static int tuning_options(Env *e, const Call *c, Tuning *t) {
-    const char *schedule = c->value[O_schedule], *targets = c->value[O_targets];
+    const char *targets = c->value[O_targets];
     *t = (Tuning){ .epochs = count_of(c, O_epochs), .batch = count_of(c, O_batch), .micro = count_of(c, O_micro),
         .max_length = count_of(c, O_max_length), .steps = count_of(c, O_steps), .seed = count_of(c, O_seed),
         .lr = c->number[O_lr], .min_lr = c->number[O_min_lr], .warmup = c->number[O_warmup],
         .beta1 = narrow(c->number[O_beta1]), .beta2 = narrow(c->number[O_beta2]), .eps = 1e-8f,
-        .cosine = strcmp(schedule, "cosine") == 0, .decay = narrow(c->number[O_decay]),
+        .cosine = c->number[O_schedule] == 0, .decay = narrow(c->number[O_decay]),
         .clip = narrow(c->number[O_clip]), .recompute = c->value[O_recompute] != NULL, .lora = count_of(c, O_lora),
         .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16, .rslora = c->value[O_rslora] != NULL,
         .targets = targets ? targets : "q_proj,v_proj" };
     if (!t->lora && (targets || t->rslora || c->value[O_alpha]))
         return fail(e, "tune: option %s: belongs to --lora RANK", targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
-    if (t->cosine || strcmp(schedule, "constant") == 0) return 0;
-    return fail(e, "tune: option --schedule: cosine or constant was expected, found \"%s\"", schedule);
+    return 0;
 }
 
 /* A line for each token that tuning would see: record, position, id, 1 where it is learnt, piece. */
@@ -7346,23 +7340,19 @@ static int sort_shards(Env *e, Call *c) {
     size_t part[2], of = 0;
     for (size_t f = 0; f < c->n_files; f++) {
         const char *file = c->file[f], *path = receipt_path(e, file, 0);
-        Span text = span("{}");
-        Member result;
+        Span text = span("");
         Buf plain = { 0 };
-        size_t at = 0;
-        if (path && is_file(path)) { TRY(load_file(e, path, &text)); TRY(json_check(e, text, path, 0)); }
-        Span option = json_get(json_get(text, "options"), "shard"), out = json_get(text, "out");
-        if (!option.n && !of) { loose = file; continue; }
-        if (!option.n || loose)
+        if (path && is_file(path)) TRY(load_file(e, path, &text));
+        Span more = behind(&text, span(",\"shard\":\"")), number = upto(&more, '"'), out = behind(&more, span("\"out\":[")),
+            hash = behind(&out, span("\"sha256\":\""));
+        if (!number.n && !of) { loose = file; continue; }
+        if (!number.n || loose)
             return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", loose ? loose : file,
                 loose ? file : first);
-        if (option.s[0] != '"' || out.s < option.s || parse_part((Span){ option.s + 1, option.n - 2 }, part) < 0
-            || !json_next(out, &at, &result))
-            return fail(e, "%s: is not the receipt of a shard", path);
-        if (has_hash(e, file, text_field(e, result.value, "sha256")) <= 0)
+        if (parse_part(number, part) < 0 || hash.n < 64) return fail(e, "%s: is not the receipt of a shard", path);
+        if (has_hash(e, file, copy(e, hash.s, 64)) <= 0)
             return fail(e, "%s: was changed after its receipt was written", file);
-        put(e, &plain, text.s, (size_t)(option.s - text.s) - strlen(",\"shard\":"));
-        put(e, &plain, option.s + option.n, (size_t)(out.s + 1 - option.s) - option.n);          /* up to "out":[ */
+        put_json(e, &plain, "%r%r'out':[", text, more);
         if (f == 0) { of = part[1]; c->receipt = plain; NEW(shard, of); }
         if (part[1] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", file, part[1], first, of);
         if (!equal(whole(&plain), whole(&c->receipt)))
@@ -7497,16 +7487,11 @@ static int verb_tokenize(Env *e, Call *c) {
 }
 
 static int verb_convert(Env *e, Call *c) {
-    static const char *const types[] = { "f32", "f16", "bf16", "q8_0" };             /* as storage[] has them */
     static const char *const files[] = { "model.safetensors", "config.json", "generation_config.json",
         "tokenizer_config.json", "tokenizer.json", NULL };
-    const char *to = c->value[O_to], *type = c->value[O_type];
-    int gguf = strcmp(to, "gguf") == 0, most = gguf ? Q8_0 : BF16, kind = F32;
+    const int gguf = c->number[O_to] > 0, kind = (int)c->number[O_type];              /* as storage[] has them */
     Work w;
-    if (!gguf && strcmp(to, "hf")) return fail(e, "convert: option --to: hf or gguf was expected, found \"%s\"", to);
-    while (kind <= most && strcmp(type, types[kind])) kind++;
-    if (kind > most) return fail(e, "convert: option --type: f32, f16, bf16%s was expected, found \"%s\"",
-        gguf ? " or q8_0" : " (with --to gguf also q8_0)", type);
+    if (kind == Q8_0 && !gguf) return fail(e, "convert: option --type: q8_0 is for --to gguf");
     BEGIN(NULL, gguf ? NULL : files);
     return gguf ? save_gguf(e, &w.m, c->value[O_output], kind) : save_model(e, &w.m, c->value[O_output], kind);
 }
@@ -7648,10 +7633,10 @@ typedef struct { const char *name, *path; } Named;
 
 /* One cell of the grid, and where its results lie. Without a student: what its teacher makes, which the teacher's other
  * cells share; without a teacher: the base student's figures. */
-typedef struct Cell {
+typedef struct {
     const Named *teacher, *student;
     const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
-    const struct Cell *base;     /* the student as it was */
+    size_t base;                 /* number of the cell of the student as it was */
     Figures list;
     Env env;
 } Cell;
@@ -7660,13 +7645,13 @@ typedef struct {
     const char *file, *dir, *prompts;
     const Verb *verbs;
     int force;                   /* stages may overwrite what other recipes left there */
+    Call *run;                   /* what the stages are named to, which then are not done; else NULL */
     Setting *s;
     size_t n, k;                 /* k: answers a prompt */
     Span world;                  /* what is predicted: see predicted() */
-    Named teacher[8], student[8], choice[32], seed[32];
-    int teachers, students, choices, seeds;      /* how many */
+    Named teacher[9], student[9], choice[33], seed[33];              /* the last has no name */
     Cell *cell;                  /* first the teachers' answers and the base students, which the others share; */
-    size_t n_first, cells;       /* seed by seed */
+    size_t n_first, cells, cap;  /* seed by seed */
 } Recipe;
 
 /* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
@@ -7691,7 +7676,7 @@ static int parse_list(Env *e, const Recipe *r, const char *key, const char *othe
             if (!strcmp(list[i].name, list[n].name))
                 return fail(e, "%s, key %s: \"%s\" is there twice", r->file, key, list[i].name);
     }
-    return n ? (int)n : fail(e, "%s, key %s: is missing or empty", r->file, key);
+    return n ? 0 : fail(e, "%s, key %s: is missing or empty", r->file, key);
 }
 
 /* A recipe's words: split at spaces, "..." keeps them together. */
@@ -7710,15 +7695,12 @@ static const char *words_of(const Recipe *r, const char *key) {
     return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
 }
 
-/* DIR/<format>: the name of a stage's file; ':' and ',' of rules become '_'. */
-static const char *path_in(Env *e, const Recipe *r, const char *format, ...) {
-    char name[400];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
-    va_end(args);
-    for (char *c = name; *c; c++) if (strchr(":,<>", *c)) *c = '_';
-    return join(e, r->dir, "/", name);
+/* DIR/A-B-C<tail>: the name of a stage's file; ':' and ',' of rules become '_'. */
+static const char *path_in(Env *e, const Recipe *r, const char *const *part, const char *tail) {
+    Buf name = { 0 };
+    for (; *part; part++) put_json(e, &name, name.n ? "-%s" : "%s", *part);
+    for (char *c = name.s; c && *c; c++) if (strchr(":,<>", *c)) *c = '_';
+    return join(e, r->dir, "/", join(e, name.s, tail, ""));
 }
 
 /* The cell of these; choice "base": the student's own, whoever is the teacher. */
@@ -7730,35 +7712,36 @@ static const Cell *find_cell(const Recipe *r, const Named *teacher, const Named 
     return x;
 }
 
-static void add_cell(Env *e, Recipe *r, const Named *teacher, const Named *student, const char *choice,
+static int add_cell(Env *e, Recipe *r, const Named *teacher, const Named *student, const char *choice,
     const char *seed) {
+    TRY(room(e, &r->cell, r->cells, &r->cap, sizeof *r->cell));
     Cell *x = &r->cell[r->cells++];
     *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
-    x->base = student ? find_cell(r, NULL, student, "base", seed) : NULL;
+    if (student) x->base = (size_t)(find_cell(r, NULL, student, "base", seed) - r->cell);
     if (teacher) {
-        x->sampled = path_in(e, r, "sampled-%s-%s.jsonl", teacher->name, seed);
-        x->scored = path_in(e, r, "scored-%s-%s.jsonl", teacher->name, seed);
-    } else x->figures = path_in(e, r, "base-%s-%s.figures", student->name, seed);
+        x->sampled = path_in(e, r, NAMES("sampled", teacher->name, seed), ".jsonl");
+        x->scored = path_in(e, r, NAMES("scored", teacher->name, seed), ".jsonl");
+    } else x->figures = path_in(e, r, NAMES("base", student->name, seed), ".figures");
     if (teacher && student) {
-        x->tuned = path_in(e, r, "%s-%s-%s-%s", teacher->name, student->name, choice, seed);
-        x->chosen = join(e, x->tuned, ".jsonl", "");
-        x->figures = join(e, x->tuned, ".figures", "");
+        const char *const *names = NAMES(teacher->name, student->name, choice, seed);
+        x->tuned = path_in(e, r, names, "");
+        x->chosen = path_in(e, r, names, ".jsonl");
+        x->figures = path_in(e, r, names, ".figures");
     }
+    return e->error[0] ? -1 : 0;
 }
 
 static int make_grid(Env *e, Recipe *r) {
-    const Named *teachers = r->teacher + r->teachers, *students = r->student + r->students, *seeds = r->seed + r->seeds;
-    NEW(r->cell, (size_t)(r->seeds * (r->teachers + r->students + r->teachers * r->students * r->choices)));
-    for (const Named *seed = r->seed; seed < seeds; seed++) {
-        for (const Named *t = r->teacher; t < teachers; t++) add_cell(e, r, t, NULL, NULL, seed->name);
-        for (const Named *s = r->student; s < students; s++) add_cell(e, r, NULL, s, "base", seed->name);
+    for (const Named *seed = r->seed; seed->name; seed++) {
+        for (const Named *t = r->teacher; t->name; t++) TRY(add_cell(e, r, t, NULL, NULL, seed->name));
+        for (const Named *s = r->student; s->name; s++) TRY(add_cell(e, r, NULL, s, "base", seed->name));
     }
     r->n_first = r->cells;
-    for (const Named *seed = r->seed; seed < seeds; seed++)
-        for (const Named *t = r->teacher; t < teachers; t++) for (const Named *s = r->student; s < students; s++)
-            for (const Named *choice = r->choice; choice < r->choice + r->choices; choice++)
-                if (strcmp(choice->name, "base")) add_cell(e, r, t, s, choice->name, seed->name);
-    return e->error[0] ? -1 : 0;
+    for (const Named *seed = r->seed; seed->name; seed++)
+        for (const Named *t = r->teacher; t->name; t++) for (const Named *s = r->student; s->name; s++)
+            for (const Named *choice = r->choice; choice->name; choice++)
+                if (strcmp(choice->name, "base")) TRY(add_cell(e, r, t, s, choice->name, seed->name));
+    return 0;
 }
 
 /* A recipe, and all that can be known to be wrong with it before the work begins. */
@@ -7777,15 +7760,14 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
         if (k == COUNT(keys))
             return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
     }
-    TRY(r->teachers = parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher)));
-    TRY(r->students = parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student)));
-    TRY(r->choices = parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice)));
-    TRY(r->seeds = parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed)));
-    for (Named *x = r->teacher; x < r->teacher + r->teachers; x++)      /* "dense" alone: the other list has its path */
-        for (Named *y = r->student; y < r->student + r->students; y++) {
-            if (strcmp(x->name, y->name)) continue;
-            if (!strcmp(x->path, x->name)) x->path = y->path; else if (!strcmp(y->path, y->name)) y->path = x->path;
-        }
+    TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher) - 1));
+    TRY(parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student) - 1));
+    TRY(parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice) - 1));
+    TRY(parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed) - 1));
+    for (Named *x = r->teacher; x->name; x++) for (Named *y = r->student; y->name; y++) {
+        if (strcmp(x->name, y->name)) continue;              /* "dense" alone: the other list has its path */
+        if (!strcmp(x->path, x->name)) x->path = y->path; else if (!strcmp(y->path, y->name)) y->path = x->path;
+    }
     for (int i = 0; i < 3; i++) {                /* the first three keys hold options alone */
         size_t n = 0;
         TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
@@ -7793,16 +7775,23 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
         if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
         if (i == 0) r->k = count_of(&c, O_n);
     }
-    for (int i = 0; i < r->seeds; i++) {
-        TRY(set_option(e, &c, O_seed, r->seed[i].name));
-        TRY(json_check(e, span(r->seed[i].name), join(e, "seeds in ", r->file, ""), 0));
+    for (const Named *seed = r->seed; seed->name; seed++) {
+        TRY(set_option(e, &c, O_seed, seed->name));
+        TRY(json_check(e, span(seed->name), join(e, "seeds in ", r->file, ""), 0));
     }
-    for (int i = 0; i < r->choices; i++)
-        if (strcmp(r->choice[i].name, "base")) TRY(parse_rule(e, r->choice[i].name, NULL, 0, &rule));
+    for (const Named *choice = r->choice; choice->name; choice++)
+        if (strcmp(choice->name, "base")) TRY(parse_rule(e, choice->name, NULL, 0, &rule));
     return *words_of(r, "prompts") ? make_grid(e, r) : fail(e, "%s, key prompts: is missing", r->file);
 }
 
-/* Runs one verb under an environment of its own: file a, the recipe's words, --by, --seed, --output, file b, just as on
+/* Names a stage's receipt to that of the run, once: so its own hash stands for the whole experiment. */
+static int name_stage(Env *e, Call *run, const char *out, int folder) {
+    const char *receipt = receipt_path(e, out, folder);
+    for (size_t i = 0; receipt && i < run->n_in; i++) if (!strcmp(run->in[i].path, receipt)) return 0;
+    return depends(e, run, "stage", receipt, folder ? join(e, base_name(out), "/receipt.json", "") : NULL);
+}
+
+/* One verb under an environment of its own: file a, the recipe's words, --by, --seed, --output, file b, just as on
  * the command line; so whatever is there already, whole and made from the same, is not done again. */
 static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const char *b, const char *by,
     const char *seed, const char *out) {
@@ -7810,6 +7799,7 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const
     Env inner = { .quiet = 1 };
     Call c;
     size_t n = 1;
+    if (r->run) return name_stage(e, r->run, out, !strcmp(verb, "tune"));
     TRY(split_words(e, r, words_of(r, verb), word, 100, &n));
     if (by) { word[n++] = "--by"; word[n++] = by; }
     if (seed) { word[n++] = "--seed"; word[n++] = seed; }
@@ -7824,14 +7814,15 @@ static int stage(Env *e, const Recipe *r, const char *verb, const char *a, const
 /* The method, as the paper has it. A teacher samples k answers to each prompt x; each answer is measured; the best one
  * by the choice's measure is kept; the student learns from what was kept; its profile is taken. */
 static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
-    const char *tuned = x->tuned;
+    const char *student = x->tuned;
+    if (!x->teacher) return stage(e, r, "profile", x->student->path, NULL, NULL, x->seed, x->figures);    /* the base */
     TRY(stage(e, r, "sample", x->teacher->path, r->prompts, NULL, x->seed, x->sampled));  /* y1 .. yk ~ teacher(x) */
     TRY(stage(e, r, "score", x->sampled, NULL, NULL, NULL, x->scored));                   /* s1 .. sk */
     if (!x->student) return 0;
     TRY(stage(e, r, "select", x->scored, NULL, x->choice, x->seed, x->chosen));           /* y* = the best of k */
     TRY(stage(e, r, "tune", x->student->path, x->chosen, NULL, x->seed, x->tuned));       /* the student learns y* */
-    if (is_file(join(e, tuned, "/", "adapter_config.json"))) tuned = join(e, x->student->path, "+", tuned);
-    return stage(e, r, "profile", tuned, NULL, NULL, x->seed, x->figures);                /* what has it become? */
+    if (is_file(join(e, student, "/", "adapter_config.json"))) student = join(e, x->student->path, "+", student);
+    return stage(e, r, "profile", student, NULL, NULL, x->seed, x->figures);              /* what has it become? */
 }
 
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
@@ -7841,8 +7832,7 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
     PARALLEL_DYNAMIC for (long k = 0; k < (long)n; k++) {
         Cell *x = &cell[k];
         x->env.quiet = 1;
-        if (x->teacher) active_inheritance(&x->env, r, x);
-        else stage(&x->env, r, "profile", x->student->path, NULL, NULL, x->seed, x->figures);
+        active_inheritance(&x->env, r, x);
         PRAGMA(omp critical)
         progress(e, &bar, what, ++done, n, "");
     }
@@ -7851,17 +7841,22 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
     return 0;
 }
 
+/* The same figure of the student as it was, NULL for none. */
+static const Figure *base_figure(const Recipe *r, const Cell *x, const Figure *f) {
+    return f ? find_figure(&r->cell[x->base].list, f->suite, f->name) : NULL;
+}
+
 /* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
 static int collect(Env *e, const Recipe *r, Buf *b) {
-    for (int i = 0; i < r->seeds; i++) for (Cell *x = r->cell; x < r->cell + r->cells; x++) {
-        if (x->seed != r->seed[i].name || !x->figures) continue;
+    for (const Named *seed = r->seed; seed->name; seed++) for (Cell *x = r->cell; x < r->cell + r->cells; x++) {
+        if (x->seed != seed->name || !x->figures) continue;
         TRY(load_figures(e, x->figures, &x->list));
         for (const Figure *f = x->list.f, *o; f < x->list.f + x->list.n; f++) {
             put_json(e, b, x->teacher ? "{'teacher':%q" : "{'teacher':null", span(x->teacher ? x->teacher->name : ""));
             put_json(e, b, ",'student':%q,'choice':%q,'seed':%s,'measure':%q", span(x->student->name), span(x->choice),
                 x->seed, span(f->name));
             put_interval(e, b, f->value, f->lo, f->hi, f->n);
-            if (x->teacher && (o = find_figure(&x->base->list, f->suite, f->name)) != NULL) {
+            if (x->teacher && (o = base_figure(r, x, f)) != NULL) {
                 double d, lo, hi;
                 TRY(bootstrap(e, f, o, &d, &lo, &hi));
                 put_json(e, b, ",'difference':{'base':%f", o->value);
@@ -7895,9 +7890,9 @@ static int put_cell(Env *e, Buf *b, const Recipe *r, const Named *teacher, const
     Summary v = { 0 }, change = { 0 };
     Buf text = { 0 };
     int sure = 1, base = !strcmp(choice, "base"), points = !strcmp(name, "accuracy");
-    for (int i = 0; i < r->seeds; i++) {
-        const Cell *x = find_cell(r, teacher, student, choice, r->seed[i].name);
-        const Figure *f = find_figure(&x->list, NULL, name), *o = f ? find_figure(&x->base->list, f->suite, name) : NULL;
+    for (const Named *seed = r->seed; seed->name; seed++) {
+        const Cell *x = find_cell(r, teacher, student, choice, seed->name);
+        const Figure *f = find_figure(&x->list, NULL, name), *o = base_figure(r, x, f);
         double d, lo, hi;
         if (!o) continue;
         add_value(&v, f->value, f->lo, f->hi);
@@ -7931,6 +7926,14 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
     return any;
 }
 
+/* A file of n lines of JSON, checked: it may be a stranger's. */
+static int load_lines(Env *e, const char *path, Span *text, size_t *n) {
+    *n = 0;
+    TRY(load_file(e, path, text));
+    for (Span rest = *text; rest.n;) TRY(json_check(e, upto(&rest, '\n'), path, ++*n));
+    return 0;
+}
+
 /* What can be known of a rule's choices beforehand, from the file that the recipe's key `world` names; 0: nothing.
  *     {"teacher":"dense","like":"talk-","choice":"words:max","answers":10,"value":38.624000} */
 static int predicted(Env *e, const Recipe *r, const Cell *x, const char *like, double *value) {
@@ -7952,14 +7955,14 @@ static int put_inherited(Env *e, Buf *b, const Recipe *r, const Named *teacher, 
     Summary chosen = { 0 }, share = { 0 };
     double world = 0, learnt;
     int known = 0;
-    for (int i = 0; i < r->seeds; i++) {
-        const Cell *x = find_cell(r, teacher, student, rule, r->seed[i].name);
-        const Figure *f = find_figure(&x->list, NULL, field), *o = f ? find_figure(&x->base->list, f->suite, field) : NULL;
+    for (const Named *seed = r->seed; seed->name; seed++) {
+        const Cell *x = find_cell(r, teacher, student, rule, seed->name);
+        const Figure *f = find_figure(&x->list, NULL, field), *o = base_figure(r, x, f);
         if (!o) continue;
         TRY(mean_of_file(e, x->chosen, f->like, field, &learnt));
         add_value(&chosen, learnt, 0, 0);
         if (learnt != o->value) add_value(&share, (f->value - o->value) / (learnt - o->value), 0, 0);
-        if (i == 0) known = predicted(e, r, x, f->like, &world);
+        if (!known) known = predicted(e, r, x, f->like, &world);
     }
     if (chosen.n == 0) { put_text(e, b, "         -         -          -"); return 0; }
     put_format(e, b, "  %8.*f", decimals(chosen.value), chosen.value);
@@ -7974,19 +7977,17 @@ static int put_block(Env *e, Buf *b, const Recipe *r, const char *name, const ch
     Buf *fallen) {
     int width[COUNT(r->choice)];                 /* of the column; 0: not shown */
     put_format(e, b, "\n%-18s", name);
-    for (int k = 0; k < r->choices; k++) {
+    for (int k = 0; r->choice[k].name; k++) {
         const char *choice = r->choice[k].name;
         width[k] = !rule ? 14 : choice != rule && strchr(choice, ':') ? 0 : strcmp(choice, "base") ? 27 : 20;
         if (width[k]) put_format(e, b, "  %*s", width[k], choice);
     }
     if (rule) put_format(e, b, "  %8s  %8s  %9s", "chosen", "world", "inherited");
-    for (int t = 0; t < r->teachers; t++) for (int s = 0; s < r->students; s++) {
-        const Named *teacher = &r->teacher[t], *student = &r->student[s];
-        put_format(e, b, "\n%7.12s -> %-7.12s", teacher->name, student->name);
-        for (int k = 0; k < r->choices; k++)
-            if (width[k])
-                TRY(put_cell(e, b, r, teacher, student, r->choice[k].name, name, width[k], rule != NULL, fallen));
-        if (rule) TRY(put_inherited(e, b, r, teacher, student, rule, field));
+    for (const Named *t = r->teacher; t->name; t++) for (const Named *s = r->student; s->name; s++) {
+        put_format(e, b, "\n%7.12s -> %-7.12s", t->name, s->name);
+        for (int k = 0; r->choice[k].name; k++)
+            if (width[k]) TRY(put_cell(e, b, r, t, s, r->choice[k].name, name, width[k], rule != NULL, fallen));
+        if (rule) TRY(put_inherited(e, b, r, t, s, rule, field));
     }
     put_text(e, b, "\n");
     return 0;
@@ -7996,7 +7997,7 @@ static int put_block(Env *e, Buf *b, const Recipe *r, const char *name, const ch
 static int put_table(Env *e, Buf *b, const Recipe *r) {
     static const char *const also[] = { "toxicity", "accuracy", "ece10", "loss" };
     Buf fallen = { 0 };
-    for (int k = 0; k < r->choices; k++) {
+    for (int k = 0; r->choice[k].name; k++) {
         const char *rule = r->choice[k].name, *colon = strchr(rule, ':'), *field;
         if (!colon) continue;
         if (!(field = copy(e, rule, (size_t)(colon - rule)))) return -1;
@@ -8011,18 +8012,6 @@ static int put_table(Env *e, Buf *b, const Recipe *r) {
         "without 0. chosen: the measure's mean over the answers learnt from; world: what the grammar's rates predict\n"
         "for it; inherited: (student - base) / (chosen - base) of the mean. "
         "The method itself: active_inheritance() in actinh.c\n");
-    return 0;
-}
-
-/* A run's receipt names its stages' receipts, so its own hash stands for the whole experiment. */
-static int depends_on_stages(Env *e, Call *c, const Recipe *r) {
-    for (const Cell *x = r->cell; x < r->cell + r->cells; x++) {
-        const char *const part[] = { x->sampled, x->scored, x->chosen, x->figures };
-        for (size_t k = x < r->cell + r->n_first ? 0 : 2; k < COUNT(part); k++) {
-            if (k == 3 && x->tuned) TRY(depends_below(e, c, "stage", x->tuned, "receipt.json"));
-            if (part[k]) TRY(depends(e, c, "stage", receipt_path(e, part[k], 0), NULL));
-        }
-    }
     return 0;
 }
 
@@ -8041,14 +8030,13 @@ static int verb_run(Env *e, Call *c) {
     Recipe r;
     Buf table = { 0 };
     const char *world;
+    size_t lines;
     TRY(load_recipe(e, c->verbs, c->file[0], c->value[O_output], &r));
     r.force = c->value[O_force] != NULL;
     TRY(find_data(e, words_of(&r, "prompts"), &r.prompts));
     if (*(world = words_of(&r, "world"))) {
-        size_t line = 1;
         TRY(find_data(e, world, &world));
-        TRY(load_file(e, world, &r.world));
-        for (Span rest = r.world; rest.n; line++) TRY(json_check(e, upto(&rest, '\n'), world, line));
+        TRY(load_lines(e, world, &r.world, &lines));
     }
     TRY(make_dir(e, r.dir));
     TRY(run_cells(e, &r, r.cell, r.n_first, "teachers and bases"));
@@ -8056,7 +8044,8 @@ static int verb_run(Env *e, Call *c) {
     TRY(save_results(e, &r, r.dir, &table));
     TRY(depends(e, c, "recipe", r.file, NULL));
     if (r.world.n) TRY(depends(e, c, "world", world, NULL));
-    TRY(depends_on_stages(e, c, &r));
+    r.run = c;
+    for (const Cell *x = r.cell; x < r.cell + r.cells; x++) TRY(active_inheritance(e, &r, x));
     TRY(name_result(e, c, r.dir, run_files));
     return save_file(e, NULL, whole(&table));
 }
@@ -8066,12 +8055,9 @@ static int verb_run(Env *e, Call *c) {
 enum { MARKUP, JSON, NUMBERS };
 static void put_safe(Env *e, Buf *b, Span s, int kind) {
     for (size_t n; s.n; s.s += n, s.n -= n) {
-        const int line_end = s.n > 2 && memcmp(s.s, "\xe2\x80", 2) == 0 && (s.s[2] & 126) == 40;   /* U+2028, U+2029 */
-        const int zeros = kind == NUMBERS && s.n > 6 && memcmp(s.s, ".000000", 7) == 0;
-        n = line_end ? 3 : zeros ? 7 : 1;
-        if (line_end) put_text(e, b, s.s[2] & 1 ? "\\u2029" : "\\u2028");
-        else if (*s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
-        else if (!zeros) put(e, b, s.s, 1);
+        n = kind == NUMBERS && s.n > 7 && memcmp(s.s, ".000000", 7) == 0 && !is_digit(s.s[7]) ? 7 : 1;
+        if (*s.s == '<') put_text(e, b, kind == MARKUP ? "&lt;" : "\\u003c");
+        else if (n == 1) put(e, b, s.s, 1);
     }
 }
 
@@ -8147,9 +8133,9 @@ static int verb_report(Env *e, Call *c) {
  * inputs are links in its in/, under the receipt's names, and the result goes beside in/. Nothing may be
  * written outside.
  */
-typedef struct { const char *as, *name, *hash; double bytes; } Entry;    /* a file of a receipt */
-typedef struct { const char *path; double bytes; char hash[65]; } Known; /* one that is there; hash: see hash_known */
-enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, LEFT };
+typedef struct { const char *as, *name, *hash, *path; double bytes; } Entry;   /* a file of a receipt; see find_inputs */
+typedef struct { const char *path; double bytes; char hash[65]; } Known;       /* one that is there; "": not yet hashed */
+enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, STATES };
 typedef struct {
     const char *path, *dir, *verb;
     Span text;
@@ -8166,33 +8152,32 @@ typedef struct {
     const char *scratch;
 } Audit;
 
+static int by_path(const void *a, const void *b) { return strcmp(((const Known *)a)->path, ((const Known *)b)->path); }
+
 /* All files below a folder into the audit's list; with `folders` these too, each behind what is in it. */
 static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
     DIR *d = dir ? opendir(dir) : NULL;
     struct stat s;
-    int bad = 0;
     if (!d) return depth ? 0 : fail(e, "%s: cannot look into this folder", dir);
-    for (struct dirent *entry; !bad && (entry = readdir(d)) != NULL;) {
+    for (struct dirent *entry; !e->error[0] && (entry = readdir(d)) != NULL;) {
         const char *name = entry->d_name, *path = join(e, dir, "/", name);
         if (!path || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || stat(path, &s) != 0) continue;
         int folder = S_ISDIR(s.st_mode);
         Known file = { .path = path, .bytes = (double)s.st_size };
-        if (folder && depth < 16) bad = walk(e, a, path, depth + 1, folders);
-        if (bad || (folder ? !folders : !S_ISREG(s.st_mode))) continue;
-        bad = room(e, &a->known, a->n_known, &a->cap_known, sizeof file);
-        if (!bad) a->known[a->n_known++] = file;
+        if (folder && depth < 16) walk(e, a, path, depth + 1, folders);
+        if (folder ? !folders : !S_ISREG(s.st_mode)) continue;
+        if (room(e, &a->known, a->n_known, &a->cap_known, sizeof file) == 0) a->known[a->n_known++] = file;
     }
     closedir(d);
-    return bad;
+    return e->error[0] ? -1 : 0;
 }
 
-/* A receipt as a claim; what is wrong with it is said of it alone. */
-static int read_claim(Env *e, Claim *x, const char *path) {
+/* A receipt as a claim; what is wrong with it is said of it alone. --step looks at those of tune. */
+static int read_claim(Env *e, Audit *a, const char *path) {
     size_t n = strlen(path) - strlen(base_name(path)), cap = 0;
+    Claim *x = &a->claim[a->n_claims];
     Member m;
-    x->path = path;
-    x->dir = n ? copy(e, path, n - 1) : ".";
-    x->env.quiet = 1;
+    *x = (Claim){ .path = path, .dir = n ? copy(e, path, n - 1) : ".", .env = { .quiet = 1 } };
     TRY(load_file(e, path, &x->text));
     if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\""))
         fail(&x->env, "is no receipt");
@@ -8205,21 +8190,20 @@ static int read_claim(Env *e, Claim *x, const char *path) {
                 .hash = text_field(e, m.value, "sha256"), .bytes = -1 };
             json_number(json_get(m.value, "bytes"), &x->file[x->n].bytes);
         }
+    a->n_claims += !a->step || !strcmp(x->verb, "tune");
     return e->error[0] ? -1 : 0;
 }
 
-/* Hashes the files whose size some receipt names, before the claims are looked at side by side. */
-static int hash_known(Env *e, Audit *a) {
+/* Finds the claims' inputs among the files that are there, by size and hash. */
+static int find_inputs(Env *e, Audit *a) {
     uint64_t n;
-    for (Known *f = a->known; f < a->known + a->n_known; f++) for (size_t k = 0; k < a->n_claims; k++)
-        for (size_t j = 0; j < a->claim[k].n && !f->hash[0]; j++)
-            if (a->claim[k].file[j].bytes == f->bytes) TRY(hash_file(e, f->path, f->hash, &n));
+    for (Claim *x = a->claim; x < a->claim + a->n_claims; x++) for (Entry *f = x->file; f < x->file + x->n_in; f++)
+        for (Known *one = a->known; one < a->known + a->n_known && !f->path; one++) {
+            if (one->bytes != f->bytes) continue;
+            if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, &n));
+            if (strcmp(one->hash, f->hash) == 0) f->path = one->path;
+        }
     return 0;
-}
-
-static const char *find_known(const Audit *a, const char *hash) {
-    for (size_t i = 0; i < a->n_known; i++) if (strcmp(a->known[i].hash, hash) == 0 && *hash) return a->known[i].path;
-    return NULL;
 }
 
 /* A name of a receipt that may be made below the scratch folder: FILE, or an input FOLDER/FILE; nothing hidden. A
@@ -8280,28 +8264,25 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
         size_t from = (size_t)((const char *)w->data - t.file.s);
         if (at < from || at >= from + stored(w->type, w->rows, w->cols)) continue;
         put_format(e, b, ", tensor %s", w->name);
-        if (w->type != F32) return 1;
         at -= (at - from) % 4;
-        put_format(e, b, ", number %zu: claimed ", (at - from) / 4); put_hex(e, b, (double)le_float(x.s + at));
-        put_text(e, b, ", here "); put_hex(e, b, (double)le_float(y.s + at));
+        if (w->type == F32) put_json(e, b, ", number %u: claimed %h, here %h", (at - from) / 4,
+            (double)le_float(x.s + at), (double)le_float(y.s + at));
         return 1;
     }
     return 0;
 }
 
-/* Puts where two files differ first: of weights the tensor, of records the line and field, else the byte. */
-static int put_difference(Env *e, Buf *b, const char *claimed, const char *here) {
+/* Puts where a file that is claimed to hold x and holds y differs first: of weights the tensor, of records the line and
+ * field, else the byte. */
+static int put_difference(Env *e, Buf *b, const char *claimed, Span x, Span y) {
     static const char *const names[] = { "step", "id", "candidate" };
-    Span x, y;
     size_t at = 0, n = 1;
-    TRY(map_file(e, claimed, &x));
-    TRY(map_file(e, here, &y));
     while (at < x.n && at < y.n && x.s[at] == y.s[at]) n += x.s[at++] == '\n';
     if (put_unequal_weight(e, b, claimed, x, y, at)) return 0;
     Span line = nth_line(x, n), other = nth_line(y, n);
     put_format(e, b, ", line %zu", n);
     if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "here");
-    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, here, 0) < 0)
+    else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, claimed, 0) < 0)
         put_format(e, b, ", byte %zu of the file", at);
     else {
         for (size_t i = 0; i < COUNT(names); i++)
@@ -8313,29 +8294,27 @@ static int put_difference(Env *e, Buf *b, const char *claimed, const char *here)
 }
 
 /* Fills the call that makes a claim's result again: options, checked, and inputs, laid below `dir` by their names. */
-static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call *c) {
+static int prepare(Env *e, const Claim *x, const char *dir, Call *c) {
     const char *adapter = NULL;
     Member m;
-    for (size_t at = 0; json_next(json_get(x->text, "options"), &at, &m);) {
-        Buf value = { 0 };
+    const Span given = json_get(x->text, "options");
+    for (size_t at = 0; json_next(given, &at, &m);) {
         int o = find_option(m.key.s, m.key.n);
         if (o < 0 || !(options[o].verbs & c->verb->bit) || !options[o].bits || m.value.s[0] != '"')
             return fail(e, "there is no option \"%.*s\" of %s that bits depend on", SHOWN(m.key), x->verb);
-        put(e, &value, "", 0);
-        put_unquoted(e, &value, m.value);
-        if (e->error[0] || set_option(e, c, o, value.s) < 0) return -1;
+        TRY(set_option(e, c, o, text_field(e, given, copy(e, m.key.s, m.key.n))));
     }
     NEW(c->file, x->n_in + 1);
     for (const Entry *f = x->file; f < x->file + x->n_in; f++) {
-        const char *path = find_known(a, f->hash), *home = join(e, dir, "/in/", f->name), *slash = strchr(f->name, '/');
+        const char *home = join(e, dir, "/in/", f->name), *slash = strchr(f->name, '/');
         int o = find_option(f->as, strlen(f->as));
         TRY(check_name(e, f->name, 1));
-        if (!path)
+        if (!f->path)
             return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name (--in DIR: where else to "
                 "look)", f->as, f->name, f->hash);
-        if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = path; continue; }
+        if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = f->path; continue; }
         TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
-        if (!is_file(home)) TRY(place(e, path, home));
+        if (!is_file(home)) TRY(place(e, f->path, home));
         if (o > O_output && options[o].arg && options[o].verbs & c->verb->bit) {     /* never where it writes, nor a flag */
             c->value[o] = home;
             continue;
@@ -8347,8 +8326,7 @@ static int prepare(Env *e, const Audit *a, const Claim *x, const char *dir, Call
         if (e->error[0]) return -1;
         if (!c->n_files || strcmp(c->file[c->n_files - 1], home)) c->file[c->n_files++] = home;
     }
-    TRY(check_files(e, c));
-    return make_dir(e, dir);
+    return check_files(e, c);
 }
 
 /* *n of `all` numbers, rising, by the auditor's seed. */
@@ -8359,125 +8337,127 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
     return list;
 }
 
-/* Is the result `f` of a claim made again to the byte, and does it lie beside its receipt as that says? What differs is
- * put. A file that the receipt does not name (its hash is empty) has no more to be than what lies there. */
-static int compare(Env *e, Claim *x, const char *name, const char *hash, const char *made) {
-    const char *disk = join(e, x->dir, "/", name);
+/* Is a result of a claim made again to the byte, and does it lie beside its receipt as that says? What differs is put.
+ * A file that the receipt does not name has no more to be than what lies there. Without `made`: as it lies there. */
+static int compare(Env *e, Claim *x, const char *name, const char *made) {
+    const char *disk = join(e, x->dir, "/", name), *hash = NULL;
     int there = disk && is_file(disk), again = 1, stands = 0;
     char here[65];
     uint64_t n;
-    if (!disk || (!there && !*hash)) return disk ? 0 : -1;
-    if (!*hash) { TRY(hash_file(e, disk, here, &n)); hash = here; }
+    Span theirs, ours;
+    for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++) if (!strcmp(f->name, name)) hash = f->hash;
+    if (!disk || (!there && !hash)) return disk ? 0 : -1;
+    if (!hash) { TRY(hash_file(e, disk, here, &n)); hash = here; }
     if (made) TRY(again = has_hash(e, made, hash));
     if (there) TRY(stands = has_hash(e, disk, hash));
     if (again && stands) return 0;
     if (there || !again) x->state = OTHER; else if (x->state != OTHER) x->state = UNTOLD;
     put_format(e, &x->says, "; %s%s", name, !there ? " itself is not there" : again
         ? ": was changed after its receipt was written" : ": has other bits");
-    return there && made ? put_difference(e, &x->says, disk, made) : 0;
+    if (!there || !made) return 0;
+    TRY(map_file(e, disk, &theirs));
+    TRY(map_file(e, made, &ours));
+    return put_difference(e, &x->says, disk, theirs, ours);
 }
 
-/* Training step `step` of `log` again: from the last state before it that is there, else from the start. The last step
- * of `all` ends with what is learnt, in `out`, which is compared too. */
-static int redo_step(const Audit *a, Claim *x, Call *c, Span log, size_t step, size_t all, const char *out) {
-    Span want = nth_line(log, step);
+/* Training step `step` of `all` that `log` claims again: from the last state before it that is there, else from the
+ * start. Puts its line; the last one also writes what is learnt. */
+static int redo_step(Claim *x, Call *c, Span log, size_t step, size_t all, Buf *line) {
     Env inner = { .quiet = 1 };
-    Trail *w = &c->trail;
+    Trail *w = &c->trail, beside = { .dir = x->dir };
+    const char *out = c->value[O_output];
     *w = (Trail){ .last = step, .from = step };
-    c->value[O_output] = step == all ? out : NULL;
-    while (!w->state && --w->from > 0) w->state = find_known(a, text_field(&inner, nth_line(log, w->from), "state"));
+    while (!w->state && --w->from > 0) {
+        const char *hash = text_field(&inner, nth_line(log, w->from), "state"), *path = state_path(&inner, &beside, w->from);
+        if (*hash && path && is_file(path) && has_hash(&inner, path, hash) > 0) w->state = path;
+    }
     c->in = NULL; c->n_in = c->cap_in = 0;                               /* the last step's environment had them */
-    int done = c->verb->f(&inner, c);
+    c->value[O_output] = step == all ? out : NULL;
+    const int done = c->verb->f(&inner, c);
+    c->value[O_output] = out;
+    put_json(&x->env, line, "%r", whole(&w->line));
     if (done < 0) fail(&x->env, "%s", inner.error);
-    else if (!equal(whole(&w->line), want)) {
-        put_format(&x->env, &x->says, ", step %zu", step);
-        put_unequal(&x->env, &x->says, want, whole(&w->line));
-        x->state = OTHER;
-    } else if (w->steps != all) {
+    else if (w->steps != all) {
         put_format(&x->env, &x->says, ", %zu steps are claimed, its options and records make %zu", all, w->steps);
         x->state = OTHER;
-    }
-    for (size_t k = x->n_in; step == all && k < x->n && done == 0 && x->state == SPOTTED; k++) {
-        const Entry *f = x->file + k;
-        const char *made = join(&x->env, out, "/", f->name);
-        if (strcmp(f->name, "steps.jsonl")) done = compare(&x->env, x, f->name, f->hash, made);
     }
     env_free(&inner);
     return done;
 }
 
 /* Are the claimed answers those of the prompts' records, k each, in order? */
-static int same_prompts(Env *e, const Call *c, Claim *x, Span answers, size_t k) {
-    Records rs;
+static int same_prompts(Env *e, const Call *c, Claim *x, Span claimed, size_t k) {
+    Records rs, answers;
     Record r = { 0 };
-    int any, good = 1;
+    Group g = { 0 };
+    int good = 1;
     if (c->n_files < 2) return 0;
+    open_text(&answers, x->path, claimed);
     TRY(open_records(e, &rs, c->file[1]));
-    while ((any = next_record(e, &rs, &r)) > 0 && good) {
-        Buf id = { 0 };
-        put_json(e, &id, "%q", r.id);
-        for (size_t j = 0; j < k && is_ours(&c->share, r.number); j++)
-            good &= equal(json_get(upto(&answers, '\n'), "id"), whole(&id));
-        drop(e, id.s);
-    }
+    while (good && next_record(e, &rs, &r) > 0)
+        if (is_ours(&c->share, r.number)) good = next_group(e, &answers, &g) > 0 && g.n == k && equal(g.r->id, r.id);
     close_in(&rs.in);
-    if (any < 0 || (good && !answers.n)) return any;
+    if (good && next_group(e, &answers, &g) == 0) return 0;
     x->state = OTHER;
     put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their "
         "order", r.number + 1, k);
-    return 0;
+    return e->error[0] ? -1 : 0;
 }
 
-/* Only some prompts or steps: what the auditor's seed draws, or step K alone. */
-static int redo_some(Env *e, const Audit *a, Claim *x, const char *dir, Call *c, const char *claimed) {
-    int tuned = c->verb->bit == TUNE;
-    size_t n = a->step ? 1 : a->spot, k = tuned ? 1 : count_of(c, O_n), all = 0;
-    Buf lines = { 0 };
-    Span log;
-    TRY(load_file(e, tuned ? join(e, x->dir, "/", "steps.jsonl") : claimed, &log));
-    for (size_t i = 0; i < log.n; i++) all += log.s[i] == '\n';
+/* Only some prompts or steps, those that the auditor's seed draws, or step K alone: their lines as they are claimed
+ * beside those that are made again. */
+static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
+    const Entry *first = x->file + x->n_in, *end = x->file + x->n;
+    const int tuned = c->verb->bit == TUNE;
+    const char *out = c->value[O_output], *path = join(e, x->dir, "/", tuned ? "steps.jsonl" : first->name);
+    size_t n = a->step ? 1 : a->spot, k = tuned ? 1 : count_of(c, O_n), all;
+    Buf claimed = { 0 }, steps = { 0 };
+    Span log, made;
+    TRY(load_lines(e, path, &log, &all));
     all /= k;
     if (a->step > all) return fail(e, "it has %zu steps", all);
     size_t *list = draw_some(e, a, &n, all);
     if (!list) return -1;
     if (a->step) list[0] = a->step - 1;
+    const int ended = n && list[n - 1] + 1 == all;
     x->state = SPOTTED;
-    const char *out = c->value[O_output];
-    for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++) TRY(compare(e, x, f->name, f->hash, NULL));
-    for (size_t i = 0; i < n && tuned && x->state == SPOTTED; i++) TRY(redo_step(a, x, c, log, list[i] + 1, all, out));
+    for (const Entry *f = first; f < end; f++) TRY(compare(e, x, f->name, NULL));
     if (!tuned && x->state == SPOTTED) TRY(same_prompts(e, c, x, log, k));
-    if (x->state != SPOTTED) return 0;
-    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
-    if (tuned && n && list[n - 1] + 1 < all) put_text(e, &x->says, "; the weights were not");
-    if (tuned) return 0;
-    for (size_t i = 0; i < n; i++) {
-        Span first = nth_line(log, list[i] * k + 1), last = nth_line(log, list[i] * k + k);
-        put(e, &lines, first.s, (size_t)(last.s + last.n - first.s));
+    for (size_t i = 0; i < n && x->state == SPOTTED; i++) {
+        for (size_t j = 0; j < k; j++) put_json(e, &claimed, "%r", nth_line(log, list[i] * k + j + 1));
+        if (tuned) TRY(redo_step(x, c, log, list[i] + 1, all, &steps));
         list[i] = list[i] * c->share.of + c->share.shard;
     }
+    if (x->state != SPOTTED) return 0;
+    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
+    if (tuned && !ended) put_text(e, &x->says, "; the weights were not");
     c->share.only = list; c->share.n_only = n;
-    claimed = join(e, dir, "/claimed", "");
-    TRY(save_file(e, claimed, whole(&lines)));
-    TRY(c->verb->f(e, c));
-    if (file_is(e, c->value[O_output], whole(&lines))) return 0;
-    x->state = OTHER;
-    return put_difference(e, &x->says, claimed, c->value[O_output]);
+    if (!tuned) { TRY(c->verb->f(e, c)); TRY(load_file(e, out, &made)); } else made = whole(&steps);
+    if (!equal(made, whole(&claimed))) {
+        x->state = OTHER;
+        return put_difference(e, &x->says, path, whole(&claimed), made);
+    }
+    for (const Entry *f = first; f < end && tuned && ended; f++)
+        if (strcmp(f->name, "steps.jsonl")) TRY(compare(e, x, f->name, join(e, out, "/", f->name)));
+    return 0;
 }
 
 /* The figures of a run, collected again. */
-static int redo_run(Env *e, const Audit *a, const Claim *x, const Call *c) {
+static int redo_run(Env *e, const Claim *x, const Call *c) {
     Recipe r;
     Buf table = { 0 };
+    size_t lines;
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
     for (const Entry *f = x->file; f < x->file + x->n_in; f++)
-        if (strcmp(f->as, "world") == 0) TRY(load_file(e, find_known(a, f->hash), &r.world));
-    TRY(make_dir(e, c->value[O_output]));
+        if (strcmp(f->as, "world") == 0) TRY(load_lines(e, f->path, &r.world, &lines));
     return save_results(e, &r, c->value[O_output], &table);
 }
 
 /* Makes one claimed result again and says in x->says what was found. */
 static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char *dir) {
-    int folder = ends(x->path, "receipt.json");
+    const char *out = join(e, dir, "/out", "");
+    const Entry *first = x->file + x->n_in, *end = x->file + x->n;
+    Audit made = { 0 };
     double spec = 0;
     Call c;
     TRY(parse_call(e, verbs, x->verb, NULL, 0, &c));
@@ -8485,31 +8465,21 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     if (!(bit & REDONE)) return fail(e, "there is no verb \"%s\" to do again", x->verb);
     if (!json_number(json_get(x->text, "spec"), &spec) || spec != SPEC)
         return fail(e, "is of spec %g, this program of spec %d", spec, SPEC);
-    if (x->n == x->n_in) return fail(e, "names no result");
-    const Entry *f = x->file + x->n_in, *end = x->file + x->n;
-    for (const Entry *out = f; out < end; out++) TRY(check_name(e, out->name, 0));
-    c.value[O_output] = join(e, dir, "/", folder ? "out" : f->name);
-    if (a->step && bit != TUNE) { x->state = LEFT; return 0; }
-    TRY(prepare(e, a, x, dir, &c));
-    if (a->step || (a->spot && bit & (TUNE | SAMPLE)))
-        return redo_some(e, a, x, dir, &c, join(e, x->dir, "/", f->name));
-    TRY(bit == RUN ? redo_run(e, a, x, &c) : c.verb->f(e, &c));
+    if (first == end) return fail(e, "names no result");
+    for (const Entry *f = first; f < end; f++) TRY(check_name(e, f->name, 0));
+    c.value[O_output] = ends(x->path, "receipt.json") ? out : join(e, out, "/", first->name);
+    TRY(prepare(e, x, dir, &c));
+    TRY(make_dir(e, out));
+    if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, &c);
+    TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
-    const char *out_path = c.value[O_output];
-    for (const Entry *out = f; out < end; out++)
-        TRY(compare(e, x, out->name, out->hash, folder ? join(e, out_path, "/", out->name) : out_path));
-    Audit made = { 0 };
-    if (folder) TRY(walk(e, &made, out_path, 0, 0));
-    for (size_t i = 0; i < made.n_known; i++) {                  /* what was made too, but the receipt does not name */
-        const char *name = base_name(made.known[i].path);
-        const Entry *out = f;
-        while (out < end && strcmp(out->name, name)) out++;
-        if (out == end) TRY(compare(e, x, name, "", made.known[i].path));
-    }
+    for (const Entry *f = first; f < end; f++)
+        if (!is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
+    TRY(walk(e, &made, out, 0, 0));
+    qsort(made.known, made.n_known, sizeof *made.known, by_path);
+    for (size_t i = 0; i < made.n_known; i++) TRY(compare(e, x, base_name(made.known[i].path), made.known[i].path));
     return e->error[0] ? -1 : 0;
 }
-
-static int by_path(const void *a, const void *b) { return strcmp(((const Known *)a)->path, ((const Known *)b)->path); }
 
 /* The claims: every receipt below a folder, or the one that was named, or that of the file that was named. */
 static int find_claims(Env *e, Audit *a, const char *given) {
@@ -8519,11 +8489,11 @@ static int find_claims(Env *e, Audit *a, const char *given) {
     TRY(walk(e, a, folder ? given : slash ? copy(e, one, slash) : ".", 0, 0));
     if (a->n_known) qsort(a->known, a->n_known, sizeof *a->known, by_path);
     NEW(a->claim, a->n_known + 1);
-    if (!folder) return read_claim(e, &a->claim[a->n_claims++], one);
-    for (size_t i = 0; i < a->n_known; i++)
+    if (!folder) TRY(read_claim(e, a, one));
+    for (size_t i = 0; i < a->n_known && folder; i++)
         if (ends(a->known[i].path, ".receipt") || strcmp(base_name(a->known[i].path), "receipt.json") == 0)
-            TRY(read_claim(e, &a->claim[a->n_claims++], a->known[i].path));
-    return a->n_claims ? 0 : fail(e, "%s: no receipt", given);
+            TRY(read_claim(e, a, a->known[i].path));
+    return a->n_claims ? 0 : fail(e, "%s: no receipt%s", given, a->step ? " of tune, whose steps --step looks at" : "");
 }
 
 /* What was given and not made again: inputs that no verified result is. */
@@ -8534,23 +8504,21 @@ static void print_given(Env *e, const Audit *a) {
     for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
         for (size_t k = 0; k < x->n_in; k++) {
             const Entry *f = x->file + k;
-            const char *path = find_known(a, f->hash);
             if (strcmp(f->as, "stage") && seen_before(e, &said, span(f->hash)) == 0)
                 printf("given, not re-computed: %-12s %-32s sha256 %s%s%s\n", f->as, f->name, f->hash,
-                    path ? ", as " : "", path ? path : "");
+                    f->path ? ", as " : "", f->path ? f->path : "");
         }
 }
 
 static int make_scratch(Env *e, Audit *a, const char *wanted) {
     const char *tmp = getenv("TMPDIR");
-    struct stat s;
-    for (unsigned long k = 0; k < (wanted ? 1 : 1000); k++) {
-        char name[60];
-        snprintf(name, sizeof name, "/actinh-verify-%lu", (unsigned long)time(NULL) + k);
-        a->scratch = wanted ? wanted : join(e, tmp ? tmp : "/tmp", name, "");
-        if (a->scratch && stat(a->scratch, &s) != 0) return make_dir(e, a->scratch);
+    char name[60];
+    a->scratch = wanted;
+    for (unsigned long k = (unsigned long)time(NULL); !wanted && (!a->scratch || mode_of(a->scratch)); k++) {
+        snprintf(name, sizeof name, "/actinh-verify-%lu", k);
+        if (!(a->scratch = join(e, tmp ? tmp : "/tmp", name, ""))) return -1;
     }
-    return fail(e, "%s: is there already", a->scratch);
+    return mode_of(a->scratch) ? fail(e, "%s: is there already", a->scratch) : make_dir(e, a->scratch);
 }
 
 static int verify_build(void) {
@@ -8568,7 +8536,7 @@ static int redo_all(Env *e, Audit *a, const Verb *verbs) {
     Progress bar = { 0 };
     for (size_t finished = 0, before = SIZE_MAX; finished != before && finished < a->n_claims;) {
         before = finished;
-        TRY(hash_known(e, a));
+        TRY(find_inputs(e, a));
         PARALLEL_DYNAMIC for (long k = 0; k < (long)a->n_claims; k++) {
             Claim *x = &a->claim[k];
             char dir[48];
@@ -8589,7 +8557,7 @@ static int verb_verify(Env *e, Call *c) {
     static const char *const words[] = { "unknown", "same", "OTHER", "unknown", "same" };
     Audit a = { .spot = count_of(c, O_spot), .step = count_of(c, O_step), .seed = count_of(c, O_seed) };
     const char *data;
-    size_t count[LEFT + 1] = { 0 };
+    size_t count[STATES] = { 0 };
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
     if (is_dir(c->file[0])) TRY(walk(e, &a, join(e, c->file[0], "/..", ""), 15, 0));  /* beside it, and in folders there */
@@ -8603,14 +8571,12 @@ static int verb_verify(Env *e, Call *c) {
     for (Claim *x = a.claim; x < a.claim + a.n_claims; x++) {
         if (x->state == WAITING) x->state = UNTOLD;
         count[x->state]++;
-        if (x->state != LEFT)
-            printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
-                x->says.s ? x->says.s : "");
+        printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
+            x->says.s ? x->says.s : "");
         env_free(&x->env);
     }
-    if (count[LEFT] == a.n_claims) fail(e, "%s: there is no receipt of tune, whose steps --step looks at", c->file[0]);
     print_given(e, &a);
-    printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims - count[LEFT]);
+    printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims);
     if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
     printf("; %zu other bits, %zu could not be told\n", count[OTHER], count[UNTOLD]);
     a.n_known = 0;
@@ -8678,45 +8644,40 @@ int actinh_sample(actinh *a, const char *prompt, size_t k, double temperature, s
 size_t actinh_answers(const actinh *a) { return a ? a->g.n : 0; }
 const char *actinh_answer(const actinh *a, size_t i) { return a && i < a->g.n ? a->g.r[i].completion.s : NULL; }
 
-int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
-    const Measure *q = find_measure(span(measure));
+/* The measure of a name, with the list that it looks into; NULL for none. */
+static const Measure *ready_measure(actinh *a, const char *name) {
+    const Measure *q = find_measure(span(name));
     const char *path;
-    if (!begin_call(a)) return -1;
-    Env *e = &a->e;
-    if (!q) return fail(e, "measure \"%.60s\": there is no such measure; actinh score --list shows all", measure);
-    if (i >= a->g.n) return fail(e, "measure: answer %zu was asked for, there are %zu", i, a->g.n);
-    if (q->f == measure_toxicity && !a->words_loaded) {
-        TRY(find_data(e, "words.txt", &path));
-        TRY(load_words(e, path, &a->lists.words));
-        a->words_loaded = 1;
-    }
-    TRY(analyse(e, a->g.r[i].completion, &a->text));
+    if (!q) fail(&a->e, "measure \"%.60s\": there is no such measure; actinh score --list shows all", name);
+    else if (q->f == measure_toxicity && !a->words_loaded && find_data(&a->e, "words.txt", &path) == 0)
+        a->words_loaded = load_words(&a->e, path, &a->lists.words) == 0;
+    return a->e.error[0] ? NULL : q;
+}
+
+int actinh_measure(actinh *a, size_t i, const char *measure, double *value) {
+    const Measure *q = begin_call(a) ? ready_measure(a, measure) : NULL;
+    if (!q) return -1;
+    if (i >= a->g.n) return fail(&a->e, "measure: answer %zu was asked for, there are %zu", i, a->g.n);
+    TRY(analyse(&a->e, a->g.r[i].completion, &a->text));
     return q->f(&a->g, i, &a->text, &a->lists, value) ? 0 : -1;
 }
 
 size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     Rule r;
-    size_t ties;
+    const Measure *list[COUNT(r.order)];
+    size_t ties, n = 0, best;
+    double x;
     if (!begin_call(a) || parse_rule(&a->e, rule, NULL, 0, &r) < 0) return SIZE_MAX;
-    for (size_t i = 0; i < a->g.n; i++) {    /* each candidate's record gets the scores that the rule asks for */
-        Span *raw = &a->g.r[i].raw;
+    for (const Order *o = r.order; o < r.order + r.n; o++)                /* a measure, or a field such as tokens */
+        if (a->g.n && !record_field(a->g.r[0].raw, o->field, &x) && !(list[n++] = ready_measure(a, o->field)))
+            return SIZE_MAX;
+    for (size_t i = 0; i < a->g.n; i++) {
         Buf scored = { 0 };
-        size_t any = 0;
-        put(&a->e, &scored, raw->s, raw->n - 1);             /* without "}"; of doubled scores the last count */
-        put_json(&a->e, &scored, ",'scores':{");
-        for (size_t k = 0; k < r.n; k++) {
-            const char *field = r.order[k].field;
-            double v;
-            if (a->e.error[0]) return SIZE_MAX;
-            if (!find_measure(span(field)) && record_field(*raw, field, &v)) continue;               /* such as tokens */
-            if (actinh_measure(a, i, field, &v) == 0) put_json(&a->e, &scored, "%s'%s':%f", any++ ? "," : "", field, v);
-            else if (a->e.error[0]) return SIZE_MAX;                          /* else it has none, and is not chosen */
-        }
-        put_text(&a->e, &scored, "}}");
-        *raw = whole(&scored);
+        if (put_scored(&a->e, &scored, &a->g, i, list, n, &a->text, &a->lists) < 0) return SIZE_MAX;
+        a->g.r[i].raw = trim(whole(&scored));
     }
-    size_t best = a->e.error[0] ? SIZE_MAX : choose(&a->g, &r, seed, &ties);
-    if (best == SIZE_MAX) fail(&a->e, "choose: no answer has the scores of \"%s\"", rule);
+    if ((best = choose(&a->g, &r, seed, &ties)) == SIZE_MAX)
+        fail(&a->e, "choose: no answer has the scores of \"%s\"", rule);
     return best;
 }
 

@@ -175,10 +175,10 @@ check 'report again' 0 '' "$A" report $D/run; check 'report -o' 0 '' "$A" report
 grep -q '^words  *base' $D/page.html && grep -q '"scored-moe-1.jsonl":{"of":36,"every":1,' $D/page.html && ok || bad 'report' 'the table and the records were expected'
 grep -qE '(src|href)="[^#]|url\(|@import|https?://[^w]' data/report.html && bad 'report.html' 'it names something elsewhere' || ok
 cp -R $D/run $D/run3; rm $D/run3/report.html
-sed 's/"completion":"/&<\/script><img src=x onerror=alert(1)><!--\xe2\x80\xa8/' $D/run/scored-dense-1.jsonl > $D/run3/scored-dense-1.jsonl
+sed 's/"completion":"/&<\/script><img src=x onerror=alert(1)><!--/' $D/run/scored-dense-1.jsonl > $D/run3/scored-dense-1.jsonl
 sed 's/dense/&<i>/' $D/run/table.txt > $D/run3/table.txt
 check 'report of hostile records' 0 '' "$A" report $D/run3
-[ "$(grep -c '</script' $D/run3/report.html)" = "$(grep -c '</script' data/report.html)" ] && ! grep -qE '<img|<i>|<!--.*\[|'"$(printf '\342\200\250')" $D/run3/report.html && grep -q 'u003c/script>' $D/run3/report.html \
+[ "$(grep -c '</script' $D/run3/report.html)" = "$(grep -c '</script' data/report.html)" ] && ! grep -qE '<img|<i>|<!--.*\[' $D/run3/report.html && grep -q 'u003c/script>' $D/run3/report.html \
     && ok || bad 'report of hostile records' 'markup from a record'
 no 'report of another folder' 'not the folder of a finished run' "$A" report $D/dense -o $O
 no 'report without a folder' 'DIR' "$A" report
@@ -600,7 +600,7 @@ no 'adapter of another model' 'no such weight|shape' "$A" generate $D/dense+$L x
 for n in 3 4 23 24 40 200 3000 20000 $(($(wc -c < $D/moe.gguf) - 1)); do cut_to $D/moe.gguf $n $D/cut.gguf; no "GGUF of $n bytes" 'cut.gguf' "$A" generate $D/cut.gguf x -o $O; done
 patched() { sed "$2" $D/moe.gguf > $D/cut.gguf; no "GGUF: $1" "$3" "$A" generate $D/cut.gguf x -o $O; }
 patched 'another architecture' '1,/llama/s/llama/gemma/' 'general.architecture.*gemma'; patched 'a tensor missing' 's/blk.1.ffn_down_exps/blk.7.ffn_down_exps/' 'ffn_down.*missing'
-no 'convert to what' 'hf or gguf' "$A" convert $M --to onnx -o $O; no 'convert: type' 'type' "$A" convert $M --type q8_0 -o $O
+no 'convert to what' 'hf.gguf was expected' "$A" convert $M --to onnx -o $O; no 'convert: type' 'q8_0 is for --to gguf' "$A" convert $M --type q8_0 -o $O
 no 'convert: rows that are no whole blocks' '48' "$A" convert $D/dense --to gguf --type q8_0 -o $O
 rm -rf $D/m; cp -R $D/dense $D/m; mv $D/m/model.safetensors $D/m/model-00001-of-00001.safetensors
 index() { echo "{\"metadata\":{},\"weight_map\":$1}" > $D/m/model.safetensors.index.json; }
@@ -669,7 +669,7 @@ no 'a shard and another file' 'p.jsonl: is not a shard.*shard0 is' "$A" gather $
 "$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 5 --shard 1/2 -o ${S}half 2>$D/2; no 'shards of two and of three' 'is one of 2 shards.*one of 3' "$A" gather ${S}0 ${S}half -o $O
 "$A" sample $D/dense $D/p.jsonl -n 2 --max-tokens 6 --shard 1/3 -o ${S}other 2>$D/2; no 'shards of two commands' 'shardother: was made by another command' "$A" gather ${S}0 ${S}other -o $O
 cp ${S}1 ${S}x; echo >> ${S}x; cp ${S}1.receipt ${S}x.receipt; no 'a changed shard' 'shardx: was changed' "$A" gather ${S}0 ${S}x ${S}2 -o $O
-for r in '{"options":{"shard":"0/3"}}' '{"options":{"shard":3},"out":[{}]}' '{"options":{"shard":"3/3"},"out":[{}]}' '{"out":[{}],"options":{"shard":"0/3"}}'; do
+for r in '{"options":{"seed":"1","shard":"0/3"}}' '{"options":{"seed":"1","shard":"3/3"},"out":[{"sha256":"'$(sha256sum ${S}x | cut -c1-64)'"}]}' '{"out":[{}],"options":{"seed":"1","shard":"0/3"}}'; do
     echo "$r" > ${S}x.receipt; no "a shard's receipt $r" 'shardx.receipt: is not the receipt of a shard' "$A" gather ${S}x ${S}1 ${S}2 -o $O; done
 # --------------------------------------------- a model that others made ----------------------------------------------
 X=../shared/data/models/stories260K T=../shared/data/tokenizer/tok512/tok512.bin

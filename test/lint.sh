@@ -48,7 +48,7 @@ done
 
 # 2. checkers. KNOWN: the text of a line, and why what is said of it is not so.
 cat >$B/known <<'KNOWN'
-"base-%s-%s.figures", student->name	a cell without a teacher has a student: make_grid() makes no other
+"base", student->name	a cell without a teacher has a student: make_grid() makes no other
     free(b->raw);	the list of blocks ends at its mark: drop() takes a block out of the list before it is freed
 if (n) memcpy(b->s + b->n, s, n);	b->s is NULL only while cap is 0, and then n + 1 > cap
 char *nl = in->n - in->at > seen	in->n is 0 as long as in->s is NULL

@@ -16,14 +16,16 @@ choices = base, words:max
 sample = -n 3 --max-tokens 30
 tune = --epochs 2 --batch 4 --lr 2e-4 --max-length 128 --checkpoint 3 --keep-checkpoints
 profile = $D/mini.suite
+world = $D/world.jsonl
 END
+grep '"dense"' data/world.jsonl >$D/world.jsonl
 head -n 6 data/suites/talk.jsonl >$D/talk.jsonl
 printf '[talk]\nkind = sample\nitems = talk.jsonl\nsamples = 2\nmax-tokens = 20\nreport = words\n' >$D/mini.suite
 "$A" run $D/mini.recipe -o $D/run --quiet >/dev/null || bad "the run"
 pool=sampled-dense-1.jsonl scored=scored-dense-1.jsonl chosen=dense-moe-words_max-1.jsonl student=dense-moe-words_max-1 figures=dense-moe-words_max-1.figures
 
 options=
-mkdir $D/in $D/v; mv $D/p $D/mini.recipe $D/mini.suite $D/talk.jsonl $D/in/
+mkdir $D/in $D/v; mv $D/p $D/mini.recipe $D/mini.suite $D/talk.jsonl $D/world.jsonl $D/in/
 # WHAT STATUS PATTERN..: verify of $D/v/x ends with STATUS and says every PATTERN; "!P" must not be said
 says() {
     what=$1 status=$2; shift 2
@@ -120,6 +122,14 @@ for how in '$d' '2{h;d};5{p;x}' '$p'; do
     fresh; sed "$how" $D/whole/$pool >$D/v/x/$pool; rehash $D/v/x/$pool.receipt $D/v/x/$pool
     says "spot: answers by $how" 1 "^OTHER .*$pool.receipt, at prompt [0-9]*: the answers are not those"
 done
+for f in $pool $student/steps.jsonl; do
+    fresh; sed '5s/}$//' $D/whole/$f >$D/v/x/$f
+    case $f in */*) rehash $D/v/x/$student/receipt.json $D/v/x/$f;; *) rehash $D/v/x/$f.receipt $D/v/x/$f;; esac
+    says "spot: a line of $f that is no JSON" 2 "^unknown .*$f, line 5.*not JSON"
+done
+fresh; printf '{"teacher":"dense' >$D/in/world.jsonl
+sed "s/\(\"world.jsonl\",\"bytes\":\)[0-9]*\(,\"sha256\":\"\)[0-9a-f]*/\117\2$(sha256sum <$D/in/world.jsonl | cut -c1-64)/" $D/whole/receipt.json >$D/v/x/receipt.json
+options=; says 'a world that is no JSON' 2 '^unknown .*x/receipt.json: .*world.jsonl, line 1.*not JSON'
 fresh; "$A" verify $D/v/x/$pool --in $D/in --step 1 --quiet >$D/said 2>$D/err; grep -q 'no receipt of tune' $D/err && ok || bad "--step of answers: $(cat $D/err)"
 sed '4s/"completion":"\(.*\)","teacher"/"completion":"\1!","teacher"/' $D/whole/$pool >$D/v/x/$pool
 options=; says 'the end of a long answer' 1 '^OTHER .*field "completion": claimed \.\..*!", here \.\.'

@@ -281,12 +281,12 @@ static int write_documents(Env *e, const Grammar *g, const Drawing *w, Out *out)
 /* "A-B/N", or "A/N" for "A-A/N": whole numbers, A <= B < N. */
 static int parse_fold(Span text, Drawing *w) {
     Span field[3];
-    size_t part[3];
+    double part[3];
     field[0] = field[1] = upto(&text, '/');
     field[2] = text;
     if (field[0].n && memchr(field[0].s, '-', field[0].n)) field[0] = upto(&field[1], '-');
-    for (size_t i = 0; i < 3; i++) if (parse_count(field[i], &part[i]) < 0) return -1;
-    w->fold_from = part[0]; w->fold_to = part[1]; w->folds = part[2];
+    for (size_t i = 0; i < 3; i++) if (!number_in(field[i], 0, 1e6, 1, &part[i])) return -1;
+    w->fold_from = (size_t)part[0]; w->fold_to = (size_t)part[1]; w->folds = (size_t)part[2];
     return part[0] <= part[1] && part[1] < part[2] ? 0 : -1;
 }
 
