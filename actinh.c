@@ -3006,7 +3006,7 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #define AS_VEC(N, words) ((Vec##N)(words))
 #define TO_VEC(N, integers) __builtin_convertvector(integers, Vec##N)
 #define PREFETCH(p) __builtin_prefetch(p, 0, 2)                   /* into the second cache: the first has little room */
-#define LOAD_AGAIN __asm__ __volatile__("" ::: "memory")         /* what was loaded before is not kept for what follows */
+#define BARRIER __asm__ __volatile__("" ::: "memory")    /* memory may have changed: what a variable holds is not loaded anew */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -3015,12 +3015,17 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #if defined(__x86_64__) && !defined(_WIN32)      /* (Windows: GCC puts wide vectors on a stack that isn't aligned for them) */
 #define EVERY_WIDTH
 #endif
+#if __GNUC__ >= 11 || (defined(__clang__) && __clang_major__ >= 12)
+#define IS_ZEN4 (__builtin_cpu_is("amdfam19h") != 0)     /* or Zen 3, which has no AVX-512 */
+#else
+#define IS_ZEN4 0
+#endif
 #else
 #define DEFINE_VECTORS(N) typedef float Vec##N; typedef uint32_t Word##N; typedef int32_t Int##N;
 #define AS_VEC(N, words) float_of(words)
 #define TO_VEC(N, integers) ((float)(integers))
 #define PREFETCH(p) (void)0
-#define LOAD_AGAIN (void)0
+#define BARRIER (void)0
 #define UNROLL
 #endif
 #define LOAD(type, p) (*(const type *)(const void *)(p))
@@ -3033,8 +3038,9 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  * processor looks only a hundred instructions ahead, and behind them it would begin when they are over (Q8_0, ten rows,
  * one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for AHEAD bytes before it is
  * needed, but for few rows of F32, with which the processor itself reads ahead, and better (one row: 56 GB/s, not 42).
- * With AVX-512 a number of A is loaded anew for each of the two vectors: it multiplies by a number in memory for nothing,
- * but to spread one over a register takes a step (AMD Zen 4, ten rows, nearest cache: 117 GFLOP/s a thread, not 79). */
+ * A number of A is spread over a register, which serves both vectors, while the weights stay in theirs (Zen 5, ten rows,
+ * nearest cache: 247 GFLOP/s a thread). To Zen 4 this spreading is a step; it loads the number anew for each vector, since
+ * it multiplies by a number in memory for nothing (117, not 79; Zen 5 so: 205). Hence AGAIN_64, the same sums. */
 enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const float *scale, float *c, size_t ldc,
@@ -3061,18 +3067,18 @@ TARGET static void tile_##TYPE##_##SET##_##ROWS(const float *a, size_t row, size
             if (ROWS > (TYPE == AS_F32 ? 4 : 1)) { PREFETCH(b + AHEAD); if (TYPE == AS_F32) PREFETCH(b + AHEAD + 64); } \
             if (TYPE != AS_F32) { v[0] = w[0]; v[1] = w[1]; WIDEN_##TYPE(N, w, b + step, k + 1) } \
             else WIDEN_##TYPE(N, v, b, k) \
-            if (SET == AGAIN_64) UNROLL for (j = 0; j < 2; j++) { UNROLL for (i = 0; i < ROWS; i++) ADD_PRODUCT(i, j); LOAD_AGAIN; } \
-            else UNROLL for (i = 0; i < ROWS; i++) { LOAD_AGAIN; UNROLL for (j = 0; j < 2; j++) ADD_PRODUCT(i, j); } \
+            if (SET == AGAIN_64) UNROLL for (j = 0; j < 2; j++) { UNROLL for (i = 0; i < ROWS; i++) ADD_PRODUCT(i, j); BARRIER; } \
+            else UNROLL for (i = 0; i < ROWS; i++) { BARRIER; UNROLL for (j = 0; j < 2; j++) ADD_PRODUCT(i, j); } \
         } \
     } \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < 2; j++) STORE(Vec##N, c + i * ldc + j * APART, acc[i][j]); \
 }
-#define DEFINE_ROWS(SET, N, ROWS, TARGET) DEFINE_TILE(AS_F32, SET, N, ROWS, TARGET) DEFINE_TILE(AS_BF16, SET, N, ROWS, TARGET) \
-    DEFINE_TILE(AS_INT8, SET, N, ROWS, TARGET)
-#define DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 1, TARGET) DEFINE_ROWS(SET, N, 2, TARGET) DEFINE_ROWS(SET, N, 3, TARGET) \
-    DEFINE_ROWS(SET, N, 4, TARGET) DEFINE_ROWS(SET, N, 5, TARGET) DEFINE_ROWS(SET, N, 6, TARGET)
-#define DEFINE_10(SET, N, TARGET) DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 7, TARGET) DEFINE_ROWS(SET, N, 8, TARGET) \
-    DEFINE_ROWS(SET, N, 9, TARGET) DEFINE_ROWS(SET, N, 10, TARGET)
+#define DEFINE_ROWS(SET, N, ROWS, TARGET) DEFINE_TILE(AS_F32, SET, N, ROWS, TARGET) \
+    DEFINE_TILE(AS_BF16, SET, N, ROWS, TARGET) DEFINE_TILE(AS_INT8, SET, N, ROWS, TARGET)
+#define DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 1, TARGET) DEFINE_ROWS(SET, N, 2, TARGET) \
+    DEFINE_ROWS(SET, N, 3, TARGET) DEFINE_ROWS(SET, N, 4, TARGET) DEFINE_ROWS(SET, N, 5, TARGET) DEFINE_ROWS(SET, N, 6, TARGET)
+#define DEFINE_10(SET, N, TARGET) DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 7, TARGET) \
+    DEFINE_ROWS(SET, N, 8, TARGET) DEFINE_ROWS(SET, N, 9, TARGET) DEFINE_ROWS(SET, N, 10, TARGET)
 #define LIST_6(SET, TYPE) NULL, tile_##TYPE##_##SET##_1, tile_##TYPE##_##SET##_2, tile_##TYPE##_##SET##_3, \
     tile_##TYPE##_##SET##_4, tile_##TYPE##_##SET##_5, tile_##TYPE##_##SET##_6
 #define LIST_10(SET, TYPE) LIST_6(SET, TYPE), tile_##TYPE##_##SET##_7, tile_##TYPE##_##SET##_8, tile_##TYPE##_##SET##_9, \
@@ -3087,9 +3093,11 @@ enum { SET_16, SET_32, AGAIN_64, SET_64 };
 DEFINE_VECTORS(16)
 #ifdef EVERY_WIDTH
 DEFINE_VECTORS(32) DEFINE_VECTORS(64)
+#define AVX512 __attribute__((target("avx512f")))
 DEFINE_6(SET_16, 16, ) DEFINE_6(SET_32, 32, __attribute__((target("avx2"))))
-DEFINE_10(AGAIN_64, 64, __attribute__((target("avx512f")))) DEFINE_10(SET_64, 64, __attribute__((target("avx512f"))))
-static const Tiles tile_sets[] = { TILES(SET_16, 16, 6), TILES(SET_32, 32, 6), TILES(AGAIN_64, 64, 10), TILES(SET_64, 64, 10) };
+DEFINE_10(AGAIN_64, 64, AVX512) DEFINE_10(SET_64, 64, AVX512)
+static const Tiles tile_sets[] = { [SET_16] = TILES(SET_16, 16, 6), [SET_32] = TILES(SET_32, 32, 6),
+    [AGAIN_64] = TILES(AGAIN_64, 64, 10), [SET_64] = TILES(SET_64, 64, 10) };
 #elif defined(__aarch64__) && !defined(ACTINH_PLAIN)
 DEFINE_10(SET_16, 16, )
 static const Tiles tile_sets[] = { TILES(SET_16, 16, 10) };
@@ -3098,10 +3106,11 @@ DEFINE_6(SET_16, 16, )
 static const Tiles tile_sets[] = { TILES(SET_16, 16, 6) };
 #endif
 
-/* The widest that this processor has: it is asked, so that a build for all x86-64 is as fast as one for this machine. */
+/* The best for this processor: it is asked, so that a build for all x86-64 is as fast as one for this machine. */
 static const Tiles *best_tiles(void) {
 #ifdef EVERY_WIDTH
-    return &tile_sets[__builtin_cpu_supports("avx512f") ? 3 - (__builtin_cpu_is("amdfam19h") != 0) : __builtin_cpu_supports("avx2") ? 1 : 0];
+    return &tile_sets[__builtin_cpu_supports("avx512f") ? (IS_ZEN4 ? AGAIN_64 : SET_64)
+        : __builtin_cpu_supports("avx2") ? SET_32 : SET_16];
 #else
     return tile_sets;
 #endif
@@ -3234,8 +3243,8 @@ static size_t tasks_of(const Product *x) {
  * takes more than a shift); for many it is done once. */
 static void do_task(const Product *x, size_t task) {
     const Param *p = x->p;
-    size_t rows = rows_a_task(x), K = x->K, i = task / tasks_across(x) * rows, from = task % tasks_across(x) * wide_of(x),
-        end = x->N - from < wide_of(x) ? x->N : from + wide_of(x), high = x->M - i < rows ? x->M - i : rows, depth;
+    size_t rows = rows_a_task(x), K = x->K, i = task / tasks_across(x) * rows, high = x->M - i < rows ? x->M - i : rows,
+        from = task % tasks_across(x) * wide_of(x), end = x->N - from < wide_of(x) ? x->N : from + wide_of(x), depth;
     int as_is = !x->panels && !x->back && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
     static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };  /* bytes, one k */
@@ -3248,10 +3257,12 @@ static void do_task(const Product *x, size_t task) {
             const void *b = tile;
             if (x->panels) b = x->panels + n * K + k * PANEL;
             else if (type == AS_BF16) b = narrow_panel(p, n) + 64 * k;
-            else if (as_is) { b = narrow_panel(p, n) + 4 * K + 32 * k; scale = (const float *)(const void *)narrow_panel(p, n) + k; }
-            else load_tile(p, x->back, n, width, k, depth, tile);
-            strip_of(type, x->a + i * x->row + k * x->col, x->row, x->col, b, steps[type], scale, x->c + i * x->ldc + n, x->ldc,
-                high, width, depth, x->add || k);
+            else if (as_is) {
+                b = narrow_panel(p, n) + 4 * K + 32 * k;
+                scale = (const float *)(const void *)narrow_panel(p, n) + k;
+            } else load_tile(p, x->back, n, width, k, depth, tile);
+            strip_of(type, x->a + i * x->row + k * x->col, x->row, x->col, b, steps[type], scale,
+                x->c + i * x->ldc + n, x->ldc, high, width, depth, x->add || k);
         }
         if (!K) break;
     }
