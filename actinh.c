@@ -39,6 +39,7 @@
 
 #if !defined(_POSIX_C_SOURCE) && !defined(_WIN32)
 #define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE                          /* madvise() */
 #endif
 #define _FILE_OFFSET_BITS 64
 
@@ -128,6 +129,7 @@ typedef struct Env {
 
 #define TRY(call) do { if ((call) < 0) return -1; } while (0)
 #define NEW(list, n) TRY(((list) = get(e, n, sizeof *(list))) ? 0 : -1)      /* n zeroed elements */
+#define NEW_LARGE(list, n) TRY(((list) = get_large(e, n, sizeof *(list))) ? 0 : -1)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NAMES(...) (const char *const []){ __VA_ARGS__, NULL }
 
@@ -159,6 +161,19 @@ static void *get(Env *e, size_t n, size_t size) {
     if (b->next) b->next->prev = b;
     e->blocks = b;
     return b + 1;
+}
+
+/* The same for weights and what belongs to each, all of it used: in large pages where the system has them, for to look up
+ * small ones takes a processor time (one row by 600 MB of weights: 1.10 times as fast, ten rows 1.07). */
+static void *get_large(Env *e, size_t n, size_t size) {
+    char *data = get(e, n, size);
+#ifdef MADV_HUGEPAGE
+    if (data && n * size > 1u << 22) {
+        char *from = data + 4096 - (uintptr_t)data % 4096;
+        madvise(from, (size_t)(data + n * size - from), MADV_HUGEPAGE);      /* where it can't, all is as it was */
+    }
+#endif
+    return data;
 }
 
 static void drop(Env *e, void *data) {
@@ -2318,7 +2333,7 @@ static int check_finite(Env *e, const Param *p, float *w) {
 static int own_weights(Env *e, Param *p) {
     float *w;
     if (p->w) return 0;
-    NEW(w, p->rows * p->cols);
+    NEW_LARGE(w, p->rows * p->cols);
     TRY(check_finite(e, p, w));
     p->w = w;
     return 0;
@@ -3336,14 +3351,12 @@ static int pack_model(Env *e, Model *m) {
         if (!p->w) TRY(check_finite(e, p, NULL));
         if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
         if (narrow_bytes(p)) {
-            p->narrow = get(e, panel_size(p->rows, p->cols) / PANEL + 2, narrow_bytes(p));        /* see DEFINE_TILE */
-            if (!p->narrow) return -1;
+            NEW_LARGE(p->narrow, (panel_size(p->rows, p->cols) / PANEL + 2) * narrow_bytes(p));     /* see DEFINE_TILE */
             pack_narrow(p);
             continue;
         }
-        if (!p->panel) p->panel = get(e, panel_size(p->rows, p->cols), sizeof(float));
-        if (p->g && !p->back) p->back = get(e, panel_size(p->cols, p->rows), sizeof(float));
-        if (!p->panel || (p->g && !p->back)) return -1;
+        if (!p->panel) NEW_LARGE(p->panel, panel_size(p->rows, p->cols));
+        if (p->g && !p->back) NEW_LARGE(p->back, panel_size(p->cols, p->rows));
         pack_weights(p);
         if (p->g) pack_straight(p->w, p->rows, p->cols, p->back);
     }
@@ -4405,7 +4418,7 @@ static int make_trainable(Env *e, Model *m) {
     for (size_t i = 0; i < m->n_train; i++) {
         Param *p = m->train[i];
         TRY(own_weights(e, p));
-        NEW(p->g, p->rows * p->cols); NEW(p->m, p->rows * p->cols); NEW(p->v, p->rows * p->cols);
+        NEW_LARGE(p->g, p->rows * p->cols); NEW_LARGE(p->m, p->rows * p->cols); NEW_LARGE(p->v, p->rows * p->cols);
     }
     if (m->c.tied && !m->c.rank) {
         m->head.w = m->embed.w;
