@@ -82,10 +82,12 @@
 #include <omp.h>
 #define THREAD omp_get_thread_num()
 #define THREADS ((size_t)omp_get_max_threads())
+#define TEAM (omp_in_parallel() ? (size_t)1 : THREADS)
 #define PRAGMA(text) _Pragma(#text)
 #else
 #define THREAD 0
 #define THREADS ((size_t)1)
+#define TEAM THREADS
 #define PRAGMA(text)
 #endif
 /* Threads are worth waking for some 5 microseconds of work, 20000 easy operations. */
@@ -1370,7 +1372,7 @@ static int next_text(Span *rest, Span *text) {
     return at ? 0 : -1;
 }
 
-/* Puts the next value as JSON: -1 where it passes the end, or is of an unknown type. */
+/* Puts the next value as JSON: -1 where it passes the end, or is of an unknown type. b NULL: it is only passed. */
 static int put_gguf(Env *e, Buf *b, Span *rest, uint32_t type, int in_array) {
     const size_t bytes = type < COUNT(gguf_bytes) && !(type == GGUF_ARRAY && in_array) ? gguf_bytes[type] : 0;
     const char *at = next_bytes(rest, bytes);
@@ -1378,15 +1380,15 @@ static int put_gguf(Env *e, Buf *b, Span *rest, uint32_t type, int in_array) {
     if (type == GGUF_TEXT) {
         const Span text = { next_bytes(rest, le64(at)), (size_t)le64(at) };
         if (!text.s) return -1;
-        put_quoted(e, b, text);
+        if (b) put_quoted(e, b, text);
     } else if (type == GGUF_ARRAY) {
-        put_text(e, b, "[");
+        if (b) put_text(e, b, "[");
         for (uint64_t i = 0; i < le64(at + 4); i++) {
-            put(e, b, ",", i > 0);
+            if (b) put(e, b, ",", i > 0);
             TRY(put_gguf(e, b, rest, le32(at), 1));
         }
-        put_text(e, b, "]");
-    } else {
+        if (b) put_text(e, b, "]");
+    } else if (b) {
         uint64_t u = 0;                                      /* below 0 nothing is expected; it becomes too large */
         for (size_t i = bytes; i-- > 0;) u = u << 8 | (unsigned char)at[i];
         const double x = type == GGUF_FLOAT ? (double)le_float(at) : type == GGUF_DOUBLE ? from_bits64(u) : (double)u;
@@ -1395,8 +1397,9 @@ static int put_gguf(Env *e, Buf *b, Span *rest, uint32_t type, int in_array) {
     return e->error[0] ? -1 : 0;
 }
 
-/* A file's fields as a JSON object; behind them *rest begins, the tensors. */
+/* A file's fields as a JSON object, without long lists that nobody asks for; behind them *rest begins, the tensors. */
 static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *rest) {
+    static const char *const lists[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
     const char *head = next_bytes(&file, 24);
     if (!head || memcmp(head, "GGUF", 4) || le32(head + 4) < 2 || le32(head + 4) > 3)
         return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
@@ -1404,8 +1407,10 @@ static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *res
     for (uint64_t i = 0; i < le64(head + 16); i++) {
         Span key;
         const char *type = next_text(&file, &key) < 0 ? NULL : next_bytes(&file, 4);
-        put_json(e, json, "%s%q:", i ? "," : "", key);
-        if (!type || put_gguf(e, json, &file, le32(type), 0) < 0)
+        int passed = type && le32(type) == GGUF_ARRAY && file.n >= 12 && le64(file.s + 4) > 1000;
+        for (size_t k = 0; k < COUNT(lists); k++) passed &= !same(key, lists[k]);
+        put_json(e, json, passed ? "" : "%s%q:", json->n > 1 ? "," : "", key);
+        if (!type || put_gguf(e, passed ? NULL : json, &file, le32(type), 0) < 0)
             return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(key));
     }
     put_text(e, json, "}");
@@ -1837,7 +1842,7 @@ static int save_tokenizer_json(Env *e, const char *path, const Tokenizer *t) {
     Span first = t->piece[BOS].text;
     put_json(e, &b, "{'version':'1.0','truncation':null,'padding':null,'added_tokens':[");
     for (size_t i = 0; i < t->n; i++) {
-        const Piece *p = &t->piece[i];
+        Piece *p = &t->piece[i];                 /* (tcc takes no part of what is const for a variable argument) */
         if (p->kind == NORMAL || p->kind == BYTE || p->text.n == 0) continue;
         put_json(e, &b, "%s\n{'id':%u,'content':%q,'single_word':false,'lstrip':false,'rstrip':false,"
             "'normalized':false,'special':%s}", gap, i, p->text, p->kind == ADDED ? "false" : "true");
@@ -2529,6 +2534,7 @@ static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
         if (!type || (dims == 3 && le64(size + 16) > 1024))
             return fail(e, "%s: list of tensors: %.*s: one to three sizes, a type and an offset were expected", t->path,
                 SHOWN(text));
+        if (!le64(size) || (dims > 1 && !le64(size + 8))) return fail(e, "%s: tensor %.*s: has a size of 0", t->path, SHOWN(text));
         const size_t cols = dims < 2 ? 1 : (size_t)le64(size), rows = (size_t)le64(dims < 2 ? size : size + 8);
         const size_t experts = dims < 3 ? 1 : (size_t)le64(size + 16), at = base + (size_t)le64(type + 4);
         int kind = 0;
@@ -2718,6 +2724,7 @@ static int list_shards(Env *e, Source *s) {
                 SHOWN(m.key), SHOWN(m.value));
         for (k = 0; k < s->shards && strcmp(s->shard[k], name.s); k++) ;
         if (k < s->shards) { drop(e, name.s); continue; }
+        if (k == 10000) return fail(e, "%s: field \"weight_map\": names more than %zu files", index, k);
         TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
         s->shard[s->shards++] = name.s;
     }
@@ -3030,7 +3037,7 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #if defined(__x86_64__) && !defined(_WIN32)      /* (Windows: GCC puts wide vectors on a stack that isn't aligned for them) */
 #define EVERY_WIDTH
 #endif
-#if __GNUC__ >= 11 || (defined(__clang__) && __clang_major__ >= 12)
+#if __GNUC__ >= 11 || (defined(__clang__) && __clang_major__ >= 13)
 #define IS_ZEN4 (__builtin_cpu_is("amdfam19h") != 0)     /* or Zen 3, which has no AVX-512 */
 #else
 #define IS_ZEN4 0
@@ -3241,24 +3248,24 @@ typedef struct {
  * then seldom done twice. */
 static size_t wide_of(const Product *x) { return (x->panels && x->M > 200 ? 4 : 1) * PANEL; }
 static size_t tasks_across(const Product *x) { return (x->N + wide_of(x) - 1) / wide_of(x); }
-static size_t rows_a_task(const Product *x) {
+static size_t rows_a_task(const Product *x, size_t team) {
     if (!x->panels) return x->M > 512 ? 512 : x->M;
     size_t most = x->M > 200 ? 128 : x->M, tasks = tasks_across(x) * ((x->M + most - 1) / most),
-        parts = 1 + 6 * THREADS / tasks;
+        parts = 1 + 6 * team / tasks;
     if (parts > 1 + most / PANEL) parts = 1 + most / PANEL;
     return (most + parts - 1) / parts;
 }
 
-static size_t tasks_of(const Product *x) {
-    return x->M && x->N ? tasks_across(x) * ((x->M + rows_a_task(x) - 1) / rows_a_task(x)) : 0;
+static size_t tasks_of(const Product *x, size_t team) {
+    return x->M && x->N ? tasks_across(x) * ((x->M + rows_a_task(x, team) - 1) / rows_a_task(x, team)) : 0;
 }
 
 /* 256 rows of a panel are used at a time, so that they and what A has for them stay in the nearest cache; the sums wait in
  * C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow weights as they go (but F16, which
  * takes more than a shift); for many it is done once. */
-static void do_task(const Product *x, size_t task) {
+static void do_task(const Product *x, size_t task, size_t rows) {
     const Param *p = x->p;
-    size_t rows = rows_a_task(x), K = x->K, i = task / tasks_across(x) * rows, high = x->M - i < rows ? x->M - i : rows,
+    size_t K = x->K, i = task / tasks_across(x) * rows, high = x->M - i < rows ? x->M - i : rows,
         from = task % tasks_across(x) * wide_of(x), end = x->N - from < wide_of(x) ? x->N : from + wide_of(x), depth;
     int as_is = !x->panels && !x->back && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
@@ -3286,17 +3293,18 @@ static void do_task(const Product *x, size_t task) {
 /* Several products at once, whose C do not overlap: their tasks are one row of tasks, so that threads wait but once. Each
  * takes neighbouring ones, for memory is read fastest in long streams. */
 static void multiply(const Product *x, size_t n) {
+    const size_t team = TEAM;                    /* asked once: within the loop OpenMP may say otherwise */
     size_t tasks = 0, work = 0;
-    for (size_t i = 0; i < n; i++) { tasks += tasks_of(&x[i]); work += x[i].N * x[i].K * (x[i].M + 8); }
+    for (size_t i = 0; i < n; i++) { tasks += tasks_of(&x[i], team); work += x[i].N * x[i].K * (x[i].M + 8); }
     (void)work;                                  /* without OpenMP nobody asks */
 #ifdef _OPENMP
-#pragma omp parallel for schedule(dynamic, (int)(tasks / (8 * THREADS) + 1)) if (work > 400000)
+#pragma omp parallel for schedule(dynamic, (int)(tasks / (8 * team) + 1)) if (work > 400000)
 #endif
     for (long task = 0; task < (long)tasks; task++) {
         const Product *one = x;
         size_t t = (size_t)task;
-        for (; t >= tasks_of(one); one++) t -= tasks_of(one);
-        do_task(one, t);
+        for (; t >= tasks_of(one, team); one++) t -= tasks_of(one, team);
+        do_task(one, t, rows_a_task(one, team));
     }
 }
 
@@ -5250,7 +5258,7 @@ static int load_pairs(Env *e, const char *path, Pairs *x) {
         if (line.n == 0 || line.s[0] == '#') continue;
         TRY(room(e, &x->v, x->n, &x->cap, sizeof *x->v));
         for (size_t k = 0; k < 2; k++) {
-            TRY(analyse(e, trim(upto(&line, '\t')), &t));
+            TRY(analyse(e, trim(k ? line : upto(&line, '\t')), &t));
             const Point *p = t.p, *end = p + t.n;
             if (!(x->v[x->n][k] = next_letters(&p, end)) || p < end)
                 return fail(e, "%s, line %zu: \"group<TAB>attribute\", a word each, was expected", path, number);
@@ -6041,6 +6049,7 @@ static const Setting suite_keys[] = {
     { "", "of", "", 0 } };
 
 typedef struct { Span *v; size_t n, cap; } Spans;
+enum { MOST_CHOICES = 64 };
 typedef struct {                         /* a section with its items */
     const char *file, *name, *sets, *kind, *like, *figure[24];
     const Setting *s;                    /* [settings] of the file, its own among them */
@@ -6172,10 +6181,12 @@ static void put_value(Env *e, Buf *b, Span v) {
 /* A hole's texts: the values at the first of its paths that has any, through its filters. */
 static Spans hole_texts(Part *p, Span hole) {
     Spans t = { 0 };
+    Member m;
     while (hole.n && !t.n) {
         Span filters = upto(&hole, '|'), path = upto(&filters, '/');
-        find_values(&p->own, p->besides, path, &t);
+        for (size_t at = 0; json_next(p->besides, &at, &m);) if (equal(m.key, path)) add_span(&p->own, &t, m.value);
         if (!t.n) find_values(&p->own, p->json, path, &t);
+        if (t.n > MOST_CHOICES) { bad_item(p, "too many values for", copy(&p->own, path.s, path.n)); t.n = 0; return t; }
         for (size_t i = 0; i < t.n; i++) {
             Buf b = { 0 };
             Span v = t.v[i];
@@ -6606,6 +6617,8 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
             return fail(e, "%s, [%s] items: is missing", path, x->section);
         if (!strcmp(x->key, "only") && strstr(x->value, "}="))
             return fail(e, "%s, line %zu, only: {field/is X} was expected, found \"%.60s\"", path, x->line, x->value);
+        if ((!strcmp(x->key, "opposite") || !strcmp(x->key, "aside")) && strstr(x->value, "/is "))
+            return fail(e, "%s, line %zu, %s: one of the tags was expected, found \"%.60s\"", path, x->line, x->key, x->value);
         char *to = x->value;
         for (char *v = to; *v; v++) if (*v == '\\' && v[1] == 'n') { *to++ = '\n'; v++; } else *to++ = *v;
         *to = 0;
@@ -7310,7 +7323,7 @@ static int verb_tune(Env *e, Call *c) {
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n",
             dropped, t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
             t.max_length < w.m.c.ctx ? "--max-length" : "the model's context");
-    if (trail->dir) release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
+    if (trail->dir && !trail->last) release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
     return 0;
 }
 
@@ -7366,7 +7379,7 @@ static int sort_shards(Env *e, Call *c) {
         const char *file = c->file[f], *path = receipt_path(e, file, 0);
         Span text = span("");
         Buf plain = { 0 };
-        if (path && is_file(path)) TRY(load_file(e, path, &text));
+        if (path && is_file(path)) { TRY(load_file(e, path, &text)); TRY(json_check(e, text, path, 0)); }
         Span more = behind(&text, span(",\"shard\":\"")), number = upto(&more, '"'), out = behind(&more, span("\"out\":[")),
             hash = behind(&out, span("\"sha256\":\""));
         if (!number.n && !of) { loose = file; continue; }

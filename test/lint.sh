@@ -51,16 +51,13 @@ cat >$B/known <<'KNOWN'
 "base", student->name	a cell without a teacher has a student: make_grid() makes no other
     free(b->raw);	the list of blocks ends at its mark: drop() takes a block out of the list before it is freed
 if (n) memcpy(b->s + b->n, s, n);	b->s is NULL only while cap is 0, and then n + 1 > cap
-char *nl = in->n - in->at > seen	in->n is 0 as long as in->s is NULL
-if (n && from[n - 1] == '\r') n--;	likewise: n > 0 only with a buffer
 snprintf(p->name, sizeof p->name, name, layer	the format is a weight's name with as many places as it needs
 snprintf(p->gguf, sizeof p->gguf, gguf, layer	likewise
 static int equal(Span a, Span b) { return a.n	only a text without bytes has no address
 int as_is = !x->panels && !x->back && p->narrow	panels are NULL only where p is given
 i < y->M * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
-return x->M ? panels_of(x->N)	multiply() is given as many products as it is told of, all set by linear_of()
 while (x->student != student || x->seed != seed	the grid has a cell for all names of the recipe: make_grid
-if (strcmp(x->name, y->name)) continue;	parse_list() sets as many names as it returns
+if (strcmp(x->name, y->name)) continue;	a list of names ends by one that is NULL
 QUERIES / (c->Q / c->K) : 1	a model has key/value heads, and no more of them than query heads: read_shape
 const Acts *a = b->acts, *last = a + c->L	a batch has its model: new_batch
 question[i]->left = x->s.k	the list holds n questions
@@ -70,7 +67,6 @@ c->n_files >= v->least	parse_call found the verb
 put_interval(e, b, d, lo, hi, f->n)	bootstrap sets them wherever it returns 0
 float *x = w ? w + at : part;	part is filled by the line below before anything reads it
 against %10.4f  difference	its arguments are set wherever bootstrap() returns 0
-memcmp(r.id.s, like, strlen(like)) == 0	r.id.n >= strlen(like)
 KNOWN
 judged() { # NAME FILE: findings are "FILE:LINE:COLUMN: TEXT"; those whose line holds a known text are left out
     awk -F: -v known=$B/known '

@@ -55,6 +55,7 @@ if [ -n "$mode" ]; then
 fi
 # 4. the golden pipeline: this build with 1, 2 and 3 threads, and what other compilers make of it
 for t in 1 2 3; do sh test/golden.sh ./actinh $t >$B/golden.$t 2>&1; same "golden pipeline, $t threads" test/golden.txt $B/golden.$t; done
+OMP_NUM_THREADS=2,8 sh test/golden.sh ./actinh 2 >$B/golden.list 2>&1; same "golden pipeline, a list of threads" test/golden.txt $B/golden.list
 for build in "gcc -O0" "gcc -O3 -march=native" "clang -O0" "clang -O3 -march=native" "tcc"; do
     set -- $build
     if ! command -v "$1" >/dev/null; then skipped=$((skipped + 1)); continue; fi

@@ -89,6 +89,7 @@ rm -rf $D/v/x $D/in/$chosen; mv $D/v/x.run $D/v/x
 # in parts
 options='--spot 3 --seed 5'; says 'spot' 0 "$pool.receipt: 3 of 24 prompts checked" "$student/receipt.json: 3 of 12 steps checked" 'as far as they were looked at (2 in parts)'
 options='--step 8'; says 'step' 0 "$student/receipt.json: 1 of 12 steps checked" '1 of 1 results'
+options='--step 12'; says 'the last step, which ends with the model' 0 "$student/receipt.json: 1 of 12 steps checked" '1 of 1 results'
 mv $D/v/x $D/whole
 # a cheat who knows what a receipt holds: after FILE was changed RECEIPT has its size and hash
 rehash() { # RECEIPT FILE
