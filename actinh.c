@@ -8219,6 +8219,7 @@ static int read_claim(Env *e, Audit *a, const char *path) {
     if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\""))
         fail(&x->env, "is no receipt");
     if (x->env.error[0]) { x->state = UNTOLD; x->text = span("{}"); }
+    TRY(room(e, &x->file, 0, &cap, sizeof *x->file));        /* NULL + 0 is not defined before C2y */
     x->verb = text_field(e, x->text, "verb");
     for (int out = 0; out < 2; out++)
         for (size_t at = 0; json_next(json_get(x->text, out ? "out" : "in"), &at, &m); x->n++, x->n_in += !out) {
@@ -8234,8 +8235,9 @@ static int read_claim(Env *e, Audit *a, const char *path) {
 /* Finds the claims' inputs among the files that are there, by size and hash. */
 static int find_inputs(Env *e, Audit *a) {
     uint64_t n;
-    for (Claim *x = a->claim; x < a->claim + a->n_claims; x++) for (Entry *f = x->file; f < x->file + x->n_in; f++)
-        for (Known *one = a->known; one < a->known + a->n_known && !f->path; one++) {
+    for (size_t k = 0; k < a->n_claims; k++) for (Entry *f = a->claim[k].file; f < a->claim[k].file + a->claim[k].n_in; f++)
+        for (size_t i = 0; i < a->n_known && !f->path; i++) {
+            Known *one = &a->known[i];
             if (one->bytes != f->bytes) continue;
             if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, &n));
             if (strcmp(one->hash, f->hash) == 0) f->path = one->path;

@@ -56,6 +56,8 @@ snprintf(p->gguf, sizeof p->gguf, gguf, layer	likewise
 static int equal(Span a, Span b) { return a.n	only a text without bytes has no address
 int as_is = !x->panels && !x->back && p->narrow	panels are NULL only where p is given
 i < y->M * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
+return x->M && x->N ? tasks_across(x)	multiply() is given as many products as it is told of, all set by linear_of()
+memmove(text.s + left, right, more);	the text holds a space at least
 while (x->student != student || x->seed != seed	the grid has a cell for all names of the recipe: make_grid
 if (strcmp(x->name, y->name)) continue;	a list of names ends by one that is NULL
 QUERIES / (c->Q / c->K) : 1	a model has key/value heads, and no more of them than query heads: read_shape
