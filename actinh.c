@@ -2534,10 +2534,13 @@ static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
         if (!type || (dims == 3 && le64(size + 16) > 1024))
             return fail(e, "%s: list of tensors: %.*s: one to three sizes, a type and an offset were expected", t->path,
                 SHOWN(text));
-        if (!le64(size) || (dims > 1 && !le64(size + 8))) return fail(e, "%s: tensor %.*s: has a size of 0", t->path, SHOWN(text));
-        const size_t cols = dims < 2 ? 1 : (size_t)le64(size), rows = (size_t)le64(dims < 2 ? size : size + 8);
+        const uint64_t width = dims < 2 ? 1 : le64(size), height = le64(dims < 2 ? size : size + 8), bytes = t->file.n;
+        const size_t cols = (size_t)width, rows = (size_t)height;    /* two numbers a byte at most, so these lose nothing */
         const size_t experts = dims < 3 ? 1 : (size_t)le64(size + 16), at = base + (size_t)le64(type + 4);
         int kind = 0;
+        if (width - 1 >= 2 * bytes || height - 1 >= 2 * bytes || le64(type + 4) > bytes)
+            return fail(e, "%s: tensor %.*s: sizes and an offset within the file's %zu bytes were expected", t->path,
+                SHOWN(text), t->file.n);
         if (base == 0) continue;
         snprintf(name, sizeof name, "%.*s", SHOWN(text));
         if (strcmp(name, "rope_freqs.weight") == 0)
@@ -5275,12 +5278,13 @@ static int has_word(const Point *p, const Point *end, uint64_t word) {
 
 static double stereotyped(const Pairs *x, const Text *t) {
     size_t sentences = 0, found = 0, i;
-    for (const Point *p = t->p, *all = p + t->n, *end; p < all && x->n; p = end) {
+    if (!x->n) return HUGE_VAL;
+    for (const Point *p = t->p, *all = p + t->n, *end; p < all; p = end) {
         for (end = p + 1; end < all && !among(end->c, ".!?"); end++) ;        /* perhaps behind the last one's stop */
         for (i = 0; i < x->n && !(has_word(p, end, x->v[i][0]) && has_word(p, end, x->v[i][1])); i++) continue;
         sentences += next_letters(&p, end) != 0; found += i < x->n;
     }
-    return !x->n ? HUGE_VAL : sentences ? (double)found / (double)sentences : 0.0;
+    return sentences ? (double)found / (double)sentences : 0.0;
 }
 
 static double ln(double x) { return x > 0.0 && x < HUGE_VAL ? log64(x) : HUGE_VAL; }
