@@ -4741,7 +4741,8 @@ static unsigned class_of(uint32_t c) {
     static const struct { uint32_t from, to; unsigned is; } wide[] = {       /* the first that fits */
         { 0x85, 0x85, BLANK }, { 0xa0, 0xa0, BLANK }, { 0x1680, 0x1680, BLANK }, { 0x2000, 0x200a, BLANK },
         { 0x2028, 0x2029, BLANK }, { 0x202f, 0x202f, BLANK }, { 0x205f, 0x205f, BLANK }, { 0x3000, 0x3000, BLANK },
-        { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN }, { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE }, { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
+        { 0xa1, 0xa1, SIGN }, { 0xbf, 0xbf, SIGN }, { 0xb7, 0xb7, SIGN }, { 0xab, 0xab, SIGN | QUOTE },
+        { 0xbb, 0xbb, SIGN | QUOTE }, { 0xa3, 0xa5, MONEY },
         { 0xa6, 0xa6, ICON }, { 0xa7, 0xa7, PUNCT }, { 0xb6, 0xb6, PUNCT }, { 0xb4, 0xb4, AFFIX | QUOTE },
         { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 },
         { 0xf7, 0xf7, 0 }, { 0x61f, 0x61f, SIGN | STOP }, { 0x60c, 0x61e, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP },
@@ -5793,7 +5794,9 @@ static double statistic(int kind, Outcome *x, size_t n) {
     double sum = 0.0, weights = 0.0, ss;
     switch (kind) {
     case MEAN: case TERMS: return mean_of_groups(x, n, 0);
-    case ICAT: ss = mean_of_groups(x, n, 0); return mean_of_groups(x, n, 1) * (ss < 100.0 - ss ? ss : 100.0 - ss) / 50.0;
+    case ICAT:
+        ss = mean_of_groups(x, n, 0);
+        return mean_of_groups(x, n, 1) * (ss < 100.0 - ss ? ss : 100.0 - ss) / 50.0;
     case AREA: case TOP10: return selective(x, n, kind);
     case PLATT10: case PLATT1: return platt(x, n) ? ece(x, n, kind == PLATT10 ? 10 : 1, 0) : 0.0;
     case ECE10: case ECE1: case WIDTH10: return ece(x, n, kind == ECE1 ? 1 : 10, kind == WIDTH10);
@@ -6190,7 +6193,10 @@ static Spans hole_texts(Part *p, Span hole) {
         Span filters = upto(&hole, '|'), path = upto(&filters, '/');
         for (size_t at = 0; json_next(p->besides, &at, &m);) if (equal(m.key, path)) add_span(&p->own, &t, m.value);
         if (!t.n) find_values(&p->own, p->json, path, &t);
-        if (t.n > MOST_CHOICES) { bad_item(p, "too many values for", copy(&p->own, path.s, path.n)); t.n = 0; return t; }
+        if (t.n > MOST_CHOICES) {
+            bad_item(p, "too many values for", copy(&p->own, path.s, path.n));
+            return (Spans){ 0 };
+        }
         for (size_t i = 0; i < t.n; i++) {
             Buf b = { 0 };
             Span v = t.v[i];
@@ -6622,7 +6628,8 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
         if (!strcmp(x->key, "only") && strstr(x->value, "}="))
             return fail(e, "%s, line %zu, only: {field/is X} was expected, found \"%.60s\"", path, x->line, x->value);
         if ((!strcmp(x->key, "opposite") || !strcmp(x->key, "aside")) && strstr(x->value, "/is "))
-            return fail(e, "%s, line %zu, %s: one of the tags was expected, found \"%.60s\"", path, x->line, x->key, x->value);
+            return fail(e, "%s, line %zu, %s: one of the tags was expected, found \"%.60s\"", path, x->line, x->key,
+                x->value);
         char *to = x->value;
         for (char *v = to; *v; v++) if (*v == '\\' && v[1] == 'n') { *to++ = '\n'; v++; } else *to++ = *v;
         *to = 0;
@@ -7327,7 +7334,8 @@ static int verb_tune(Env *e, Call *c) {
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n",
             dropped, t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
             t.max_length < w.m.c.ctx ? "--max-length" : "the model's context");
-    if (trail->dir && !trail->last) release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
+    /* The receipt reads all that was written: not beside what training took. (verify has yet to read a step's line.) */
+    if (trail->dir && !trail->last) release(e, w.mark);
     return 0;
 }
 
@@ -8239,8 +8247,9 @@ static int read_claim(Env *e, Audit *a, const char *path) {
 /* Finds the claims' inputs among the files that are there, by size and hash. */
 static int find_inputs(Env *e, Audit *a) {
     uint64_t n;
-    for (size_t k = 0; k < a->n_claims; k++) for (Entry *f = a->claim[k].file; f < a->claim[k].file + a->claim[k].n_in; f++)
-        for (size_t i = 0; i < a->n_known && !f->path; i++) {
+    for (size_t k = 0; k < a->n_claims; k++) for (size_t j = 0; j < a->claim[k].n_in; j++)
+        for (size_t i = 0; i < a->n_known && !a->claim[k].file[j].path; i++) {
+            Entry *f = &a->claim[k].file[j];
             Known *one = &a->known[i];
             if (one->bytes != f->bytes) continue;
             if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, &n));
@@ -8411,7 +8420,8 @@ static int redo_step(Claim *x, Call *c, Span log, size_t step, size_t all, Buf *
     const char *out = c->value[O_output];
     *w = (Trail){ .last = step, .from = step };
     while (!w->state && --w->from > 0) {
-        const char *hash = text_field(&inner, nth_line(log, w->from), "state"), *path = state_path(&inner, &beside, w->from);
+        const char *hash = text_field(&inner, nth_line(log, w->from), "state"),
+            *path = state_path(&inner, &beside, w->from);
         if (*hash && path && is_file(path) && has_hash(&inner, path, hash) > 0) w->state = path;
     }
     c->in = NULL; c->n_in = c->cap_in = 0;                               /* the last step's environment had them */
