@@ -81,6 +81,8 @@ check 'gather' 0 '' "$A" gather $D/s-dense.jsonl $D/s-moe.jsonl -o $D/pool.jsonl
 "$A" score $D/pool.jsonl 2>/dev/null | "$A" select --by random --quiet > $D/pipe.jsonl 2>$D/2
 [ "$(wc -l < $D/pipe.jsonl)" -eq 12 ] && [ ! -s $D/2 ] && ok || bad 'score | select' "$(cat $D/2)"
 check 'tune on chosen' 0 '' "$A" tune $D/dense $D/ch-moe.jsonl -o $D/student --epochs 1 --batch 5 --lr 1e-3
+check 'tune on nothing' 2 'no field' "$A" tune $D/dense data/suites/talk.jsonl -o $D/nobody
+[ ! -e $D/nobody ] && ok || bad 'tune on nothing' 'its folder is left'
 say $D/t.suite '[open]\nkind = sample\nitems = p.jsonl\nsamples = 3\nmax-tokens = 12\nreport = emt, words, cut\n\n[q]\nkind = choice\nitems = q.jsonl\nreport = accuracy, ece10\n[held]\nkind = loss\nitems = talk.jsonl\nreport = loss\n'
 check 'profile base' 0 '' "$A" profile $D/dense $D/t.suite -o $D/base.figures
 say $D/some.figures ''; sed 's/,"items":\[[^,]*,/,"items":[/' $D/base.figures >$D/some.figures; ran "$A" profile $D/dense $D/t.suite --against $D/some.figures -o $D/others

@@ -883,11 +883,12 @@ static void test_tiles(void) {
                     if (type == AS_BF16) memcpy(&w[i * N + j], &u, 4);
                     if (type == AS_INT8) w[i * N + j] = d[i / 32 * 32 + j] * (float)(signed char)q;
                 }
-                for (size_t j = 0; j < APART; j += set->lanes)
-                    set->tile[type][rows](a, K, 1, (const char *)b[type] + 4 * j, type == AS_F32 ? 4 * N : type == AS_BF16 ? 64 : 32, d + j, c + j, N,
-                        k, add);
+                const size_t across = rows == 1 ? set->half_of_one : set->half;
+                for (size_t j = 0; j < APART; j += across)
+                    set->tile[type][rows](a, K, 1, (const char *)b[type] + 4 * j,
+                        type == AS_F32 ? 4 * N : type == AS_BF16 ? 64 : 32, b[type], 0, d + j, c + j, N, k, add);
                 product_textbook(a, K, 1, w, N, t, N, rows, N, k, add);
-                one_of(&m, memcmp(c, t, rows * N * sizeof *c) == 0, "%zu lanes, %zu rows, type %d, K %zu", set->lanes, rows,
+                one_of(&m, memcmp(c, t, rows * N * sizeof *c) == 0, "2 x %zu columns, %zu rows, type %d, K %zu", across, rows,
                     type, k);
             }
     check_many(&m);
