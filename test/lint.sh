@@ -46,7 +46,16 @@ for cc in gcc clang; do
     if $cc $W -O1 -DWITH_ACTINH -c -o $B/o.o tool/world.c >$B/log 2>&1; then ok "$cc world.c"; else bad "$cc world.c" $B/log; fi
 done
 
-# 2. checkers. KNOWN: the text of a line, and why what is said of it is not so.
+# 2. exp32() in a loop is computed for several numbers at once, without AVX-512 too (where GCC forgives no branch)
+if have gcc && [ "$(uname -m)" = x86_64 ]; then
+    gcc -std=c99 -O3 -mavx2 -ffp-contract=off -fno-math-errno -fopt-info-vec -c -o $B/o.o actinh.c 2>$B/log
+    grep -nE '= exp32\(to|exp32\(-g' actinh.c | while IFS=: read -r l text; do
+        grep -q "^actinh.c:$l:.*loop vectorized using 32" $B/log || echo "line $l: $text"
+    done >$B/left
+    if [ -s $B/left ]; then bad 'gcc: one number at a time' $B/left; else ok 'gcc: exp32 in vectors'; fi
+else skip 'gcc on x86-64'; fi
+
+# 3. checkers. KNOWN: the text of a line, and why what is said of it is not so.
 cat >$B/known <<'KNOWN'
 "base", student->name	a cell without a teacher has a student: make_grid() makes no other
     free(b->raw);	the list of blocks ends at its mark: drop() takes a block out of the list before it is freed
