@@ -3094,6 +3094,7 @@ TARGET static void tile_##TYPE##_##SET##_##ROWS(const float *a, size_t row, size
     Vec##N acc[ROWS][WIDE], w[WIDE], v[WIDE], zero = { 0 }, d[WIDE]; \
     size_t i, j, k = 0, end; \
     UNROLL for (j = 0; j < WIDE; j++) d[j] = zero; \
+    (void)d; \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) \
         acc[i][j] = add ? LOAD(Vec##N, c + i * ldc + COLUMN(N, j)) : zero; \
     while (k < K) { \
