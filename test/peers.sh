@@ -35,6 +35,7 @@ line() { # NAME, words of bench.c (| between), then one peer a string: "NAME com
     printf '%-26s ours %8s (%s-%s)' "$name" "$m" "$lo" "$hi"
     for p in "$@"; do
         read -r pm plo phi < <(median <"$B/peer.${p%% *}")
+        [ "${pm%.*}" = 0 ] && continue                 # it is not there, or this processor has not its instructions
         read -r turn _ < <(paste "$B/peer.ours" "$B/peer.${p%% *}" | awk '{ print 100 * $1 / ($2 + 1e-9) }' | median)
         printf '   %s %s (%s-%s) %s x, by turns %s %%' "${p%% *}" "$pm" "$plo" "$phi" "$(awk "BEGIN { printf \"%.2f\", $m / ($pm + 1e-9) }")" "$turn"
     done
