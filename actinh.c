@@ -3063,34 +3063,38 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #define LOAD(type, p) (*(const type *)(const void *)(p))
 #define STORE(type, p, x) (*(type *)(void *)(p) = (x))
 
-/* One tile: ROWS rows of A times WIDE vectors of columns, in pairs j.. and 16 + j.., for weights of one type. b: the weights
- * for k = 0; scale: of int8 the factors d, [K/32][32]. Narrow weights are widened in registers, exactly: a word holds two
- * BF16, of columns j and 16 + j, each the upper half of a binary32; or four int8, two of an even k and two of k + 1, which
- * become binary32 and then have their one rounding, d q, as in widen(). That is done for the next k before this one's products: a
- * processor looks only a hundred instructions ahead, and behind them it would begin when they are over (Q8_0, ten rows,
- * one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for what comes next while the
- * processor multiplies: from `ahead` on, `apart` bytes a k (see strip_of); but not by a tile that alone reads few rows of
- * F32 in 64 bytes, for then the processor reads ahead by itself, and better (Zen 4, one row: 56 GB/s, not 42).
- * A number of A is spread over a register, which serves both vectors, while the weights stay in theirs (Zen 5, ten rows,
- * nearest cache: 247 GFLOP/s a thread). To Zen 4 this spreading is a step; it loads the number anew for each vector, since
- * it multiplies by a number in memory for nothing (117, not 79; Zen 5 so: 205). Hence AGAIN_64, the same sums. */
+/* One tile: ROWS rows of A times WIDE vectors of columns, in pairs j.. and 16 + j.., for weights of one type. b: the
+ * weights for k = 0; scale: of int8 the factors d, [K/32][32]. Narrow weights are widened in registers, exactly: a word
+ * holds two BF16, of columns j and 16 + j, each the upper half of a binary32; or four int8, two of an even k and two of
+ * k + 1, which become binary32 and then have their one rounding, d q, as in widen(). That is done for the next k before
+ * this one's products: a processor looks only a hundred instructions ahead, and behind them it would begin when they are
+ * over (Q8_0, ten rows, one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for what
+ * comes next while the processor multiplies: from `ahead` on, `apart` bytes a k (see strip_of). Not for one row, nor with
+ * AVX-512 for few of F32: then the processor reads ahead by itself, and better (Zen 4, one row: 56 GB/s, not 42; Zen 3:
+ * 18, not 15). A number of A is spread over a register, which serves all vectors, while the weights stay in theirs (Zen
+ * 5, ten rows, nearest cache: 247 GFLOP/s a thread). To Zen 4 this spreading is a step; it loads the number anew for each
+ * vector, since it multiplies by a number in memory for nothing (117, not 79; Zen 5 so: 205). Hence AGAIN_64, the same
+ * sums. */
 enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const char *ahead, size_t apart,
     const float *scale, float *c, size_t ldc, size_t K, int add);
 
-#define COLUMN(N, j) ((j) % 2 * APART + (j) / 2 * (sizeof(Vec##N) / sizeof(float)))                   /* of a tile's vector j */
+#define VECTORS(N, ROWS) ((ROWS) == 1 ? 128 / N : 2)                 /* that a tile takes of a row of B; one row's: all */
+#define COLUMN(N, j) ((j) % 2 * APART + (j) / 2 * (sizeof(Vec##N) / sizeof(float)))                  /* of its vector j */
 #define WORDS(N, b) LOAD(Word##N, (b) + j / 2 * sizeof(Word##N))
 #define WIDEN_AS_F32(N, w, b, k) { w[j] = LOAD(Vec##N, (b) + COLUMN(N, j) * sizeof(float)); \
     w[j + 1] = LOAD(Vec##N, (b) + COLUMN(N, j + 1) * sizeof(float)); }
-#define WIDEN_AS_BF16(N, w, b, k) { Word##N x = WORDS(N, b); w[j] = AS_VEC(N, x << 16); w[j + 1] = AS_VEC(N, x & 0xffff0000u); }
+#define WIDEN_AS_BF16(N, w, b, k) { Word##N x = WORDS(N, b); \
+    w[j] = AS_VEC(N, x << 16); w[j + 1] = AS_VEC(N, x & 0xffff0000u); }
 #define WIDEN_AS_INT8(N, w, b, k) { Word##N x = WORDS(N, (b) - ((k) & 1) * 32) << (16 - 16 * ((k) & 1)); \
     w[j] = d[j] * TO_VEC(N, (Int##N)(x << 8) >> 24); w[j + 1] = d[j + 1] * TO_VEC(N, (Int##N)x >> 24); }
-#define WIDEN(TYPE, N, WIDE, w, b, k) UNROLL for (j = 0; j < WIDE; j += 2) WIDEN_##TYPE(N, w, b, k)
+#define WIDEN(TYPE, N, w, b, k) UNROLL for (j = 0; j < WIDE; j += 2) WIDEN_##TYPE(N, w, b, k)
 #define ADD_PRODUCT(i, j) acc[i][j] += a[(i) * row + k * col] * v[j]
-#define DEFINE_TILE(TYPE, SET, N, ROWS, WIDE, TARGET) \
+#define DEFINE_TILE(TYPE, SET, N, ROWS, TARGET) \
 TARGET static void tile_##TYPE##_##SET##_##ROWS(const float *a, size_t row, size_t col, const char *b, size_t step, \
     const char *ahead, size_t apart, const float *scale, float *c, size_t ldc, size_t K, int add) { \
+    enum { WIDE = VECTORS(N, ROWS) }; \
     Vec##N acc[ROWS][WIDE], w[WIDE], v[WIDE], zero = { 0 }, d[WIDE]; \
     size_t i, j, k = 0, end; \
     UNROLL for (j = 0; j < WIDE; j++) d[j] = zero; \
@@ -3100,32 +3104,31 @@ TARGET static void tile_##TYPE##_##SET##_##ROWS(const float *a, size_t row, size
     while (k < K) { \
         end = TYPE == AS_INT8 && K - k > 32 ? k + 32 : K; \
         if (TYPE == AS_INT8) UNROLL for (j = 0; j < WIDE; j++) d[j] = LOAD(Vec##N, scale + k + COLUMN(N, j)); \
-        if (TYPE != AS_F32) WIDEN(TYPE, N, WIDE, w, b, k) \
+        if (TYPE != AS_F32) WIDEN(TYPE, N, w, b, k) \
         for (; k < end; k++, b += step, ahead += apart) { \
             if (ROWS > (N == 64 && TYPE == AS_F32 ? 4 : 1)) PREFETCH(ahead); \
             if (ROWS > 4 && N == 64 && TYPE == AS_F32) PREFETCH(ahead + 64); \
             if (TYPE != AS_F32) { \
                 UNROLL for (j = 0; j < WIDE; j++) v[j] = w[j]; \
-                WIDEN(TYPE, N, WIDE, w, b + step, k + 1) \
-            } else WIDEN(TYPE, N, WIDE, v, b, k) \
+                WIDEN(TYPE, N, w, b + step, k + 1) \
+            } else WIDEN(TYPE, N, v, b, k) \
             if (SET == AGAIN_64) UNROLL for (j = 0; j < WIDE; j++) { UNROLL for (i = 0; i < ROWS; i++) ADD_PRODUCT(i, j); BARRIER; } \
             else UNROLL for (i = 0; i < ROWS; i++) { BARRIER; UNROLL for (j = 0; j < WIDE; j++) ADD_PRODUCT(i, j); } \
         } \
     } \
     UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) STORE(Vec##N, c + i * ldc + COLUMN(N, j), acc[i][j]); \
 }
-#define DEFINE_ROWS(SET, N, ROWS, WIDE, TARGET) DEFINE_TILE(AS_F32, SET, N, ROWS, WIDE, TARGET) \
-    DEFINE_TILE(AS_BF16, SET, N, ROWS, WIDE, TARGET) DEFINE_TILE(AS_INT8, SET, N, ROWS, WIDE, TARGET)
-#define DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 1, 128 / N, TARGET) DEFINE_ROWS(SET, N, 2, 2, TARGET) \
-    DEFINE_ROWS(SET, N, 3, 2, TARGET) DEFINE_ROWS(SET, N, 4, 2, TARGET) DEFINE_ROWS(SET, N, 5, 2, TARGET) \
-    DEFINE_ROWS(SET, N, 6, 2, TARGET)
-#define DEFINE_10(SET, N, TARGET) DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 7, 2, TARGET) \
-    DEFINE_ROWS(SET, N, 8, 2, TARGET) DEFINE_ROWS(SET, N, 9, 2, TARGET) DEFINE_ROWS(SET, N, 10, 2, TARGET)
+#define DEFINE_ROWS(SET, N, ROWS, TARGET) DEFINE_TILE(AS_F32, SET, N, ROWS, TARGET) \
+    DEFINE_TILE(AS_BF16, SET, N, ROWS, TARGET) DEFINE_TILE(AS_INT8, SET, N, ROWS, TARGET)
+#define DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 1, TARGET) DEFINE_ROWS(SET, N, 2, TARGET) \
+    DEFINE_ROWS(SET, N, 3, TARGET) DEFINE_ROWS(SET, N, 4, TARGET) DEFINE_ROWS(SET, N, 5, TARGET) DEFINE_ROWS(SET, N, 6, TARGET)
+#define DEFINE_10(SET, N, TARGET) DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 7, TARGET) \
+    DEFINE_ROWS(SET, N, 8, TARGET) DEFINE_ROWS(SET, N, 9, TARGET) DEFINE_ROWS(SET, N, 10, TARGET)
 #define LIST_6(SET, TYPE) NULL, tile_##TYPE##_##SET##_1, tile_##TYPE##_##SET##_2, tile_##TYPE##_##SET##_3, \
     tile_##TYPE##_##SET##_4, tile_##TYPE##_##SET##_5, tile_##TYPE##_##SET##_6
 #define LIST_10(SET, TYPE) LIST_6(SET, TYPE), tile_##TYPE##_##SET##_7, tile_##TYPE##_##SET##_8, tile_##TYPE##_##SET##_9, \
     tile_##TYPE##_##SET##_10
-#define TILES(SET, N, ROWS) { ROWS, COLUMN(N, 2), COLUMN(N, 128 / N), \
+#define TILES(SET, N, ROWS) { ROWS, COLUMN(N, VECTORS(N, 2)), COLUMN(N, VECTORS(N, 1)), \
     { { LIST_##ROWS(SET, AS_F32) }, { LIST_##ROWS(SET, AS_BF16) }, { LIST_##ROWS(SET, AS_INT8) } } }
 
 /* A tile's sums, two a row, two weight vectors and what makes them find room in the 32 vector registers of AVX-512 and
@@ -3163,7 +3166,7 @@ static const Tiles *best_tiles(void) {
  * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height, of many rows at
  * most 8, for if they lie 4 KiB apart, or 8, .., the nearest cache has room for no more at a time (1.5 times as fast).
  * Where several tiles read B, the first would wait for memory and the others leave it idle: each asks for its share of
- * the K rows that follow (Zen 3, ten rows: four tiles of AVX2, 1.5 times as fast). One tile asks for its own, near by. */
+ * the K rows that follow (Zen 3, ten rows: four tiles of AVX2, 1.4 times as fast). One tile asks for its own, near by. */
 static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
     size_t ldc, size_t rows, size_t width, size_t K, int add) {
     const Tiles *set = best_tiles();
