@@ -166,8 +166,8 @@ static void *get(Env *e, size_t n, size_t size) {
     return b + 1;
 }
 
-/* The same for weights and what belongs to each, all of it used: in large pages where the system has them, for to look up
- * small ones takes a processor time (one row by 600 MB of weights: 1.10 times as fast, ten rows 1.07). */
+/* The same for weights and what belongs to each, all of it used: in large pages where the system has them, for to look
+ * up small ones takes a processor time (one row by 600 MB of weights: 1.10 times as fast, ten rows 1.07). */
 static void *get_large(Env *e, size_t n, size_t size) {
     char *data = get(e, n, size);
 #ifdef MADV_HUGEPAGE
@@ -1214,7 +1214,8 @@ static int take_messages(Env *e, Record *r, Span list, Records *rs) {
     for (Member m; json_next(list, &at, &m);) {
         if (take(e, r, m.value, rs, NAMES("role", "from"), &role) <= 0
             || take(e, r, m.value, rs, NAMES("content", "value"), &text) <= 0)
-            return fail(e, "%s: a message {\"role\", \"content\"} was expected, found %.*s", where_of(rs), SHOWN(m.value));
+            return fail(e, "%s: a message {\"role\", \"content\"} was expected, found %.*s", where_of(rs),
+                SHOWN(m.value));
         if (same(role, "system") && !system.n && !r->n_turns) system = text;
         else if ((same(role, "user") || same(role, "human")) && !asked) {
             TRY(add_turn(e, r, text, system));
@@ -1291,8 +1292,8 @@ static int next_record(Env *e, Records *rs, Record *r) {
     TRY(given = take(e, r, r->raw, rs, NAMES("completion", "response", "output", "answer"), answer));
     r->has_completion |= given;
     if (!r->has_completion && !r->has_prompt) TRY(r->is_text = take(e, r, r->raw, rs, NAMES("text"), answer));
-    if (!r->has_prompt && !r->has_completion && !r->is_text)
-        return fail(e, "%s: no field \"prompt\", \"instruction\", \"messages\", \"completion\" or \"text\"", where_of(rs));
+    if (!r->has_prompt && !r->has_completion && !r->is_text) return fail(e, "%s: no field \"prompt\", "
+        "\"instruction\", \"messages\", \"completion\" or \"text\"", where_of(rs));
     double x = 0;
     Span number = field_of(r, r->raw, "candidate");
     if (number.n && !number_in(number, 0, 1 << 20, 1, &x))
@@ -1360,10 +1361,10 @@ static void put_le(Env *e, Buf *b, uint64_t u, size_t n) {
 
 /* GGUF, the file of llama.cpp: "GGUF", u32 version (2, 3), u64 number of tensors, u64 number of fields; the fields:
  * a key (u64 length, bytes), u32 type, value each; then names, shapes, types and places of the tensors; then, aligned,
- * their numbers. An array is u32 type, u64 length, values. What it says becomes JSON, and is then asked as any other. */
+ * their numbers. An array is u32 type, u64 length, values. What it says becomes JSON, and is asked as any other. */
 enum { GGUF_FLOAT = 6, GGUF_TEXT = 8, GGUF_ARRAY, GGUF_DOUBLE = 12 };
 static const unsigned char gguf_bytes[] = { 1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8 };
-                              /* u8 i8 u16 i16 u32 i32 f32 bool, of a text its length, of an array its head, u64 i64 f64 */
+                           /* u8 i8 u16 i16 u32 i32 f32 bool, of a text its length, of an array its head, u64 i64 f64 */
 
 /* The next n bytes, which are passed; NULL where there are fewer. */
 static const char *next_bytes(Span *rest, uint64_t n) {
@@ -1406,7 +1407,8 @@ static int put_gguf(Env *e, Buf *b, Span *rest, uint32_t type, int in_array) {
 
 /* A file's fields as a JSON object, without long lists that nobody asks for; behind them *rest begins, the tensors. */
 static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *rest) {
-    static const char *const lists[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
+    static const char *const lists[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores",
+        "tokenizer.ggml.token_type" };
     const char *head = next_bytes(&file, 24);
     if (!head || memcmp(head, "GGUF", 4) || le32(head + 4) < 2 || le32(head + 4) > 3)
         return fail(e, "%s: a GGUF file of version 2 or 3 was expected", path);
@@ -1417,8 +1419,8 @@ static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *res
         int passed = type && le32(type) == GGUF_ARRAY && file.n >= 12 && le64(file.s + 4) > 1000;
         for (size_t k = 0; k < COUNT(lists); k++) passed &= !same(key, lists[k]);
         put_json(e, json, passed ? "" : "%s%q:", json->n > 1 ? "," : "", key);
-        if (!type || put_gguf(e, passed ? NULL : json, &file, le32(type), 0) < 0)
-            return fail(e, "%s: field \"%.*s\": passes the end of the file, or is of an unknown type", path, SHOWN(key));
+        if (!type || put_gguf(e, passed ? NULL : json, &file, le32(type), 0) < 0) return fail(e, "%s: field \"%.*s\": "
+            "passes the end of the file, or is of an unknown type", path, SHOWN(key));
     }
     put_text(e, json, "}");
     *rest = file;
@@ -1626,7 +1628,7 @@ static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
             if (text.n) put_text(e, &text, " ");
             put_unquoted(e, &text, side.value);
         }
-        put_text(e, &text, " ");                             /* behind one side and the other; within them none stands */
+        put_text(e, &text, " ");                            /* behind one side and the other; within them none stands */
         if (e->error[0]) return -1;
         Span rest = whole(&text);
         const size_t cut = upto(&rest, ' ').n, left = with_spaces(text.s, cut);
@@ -1884,7 +1886,8 @@ static const char *const tokenizer_files[] = { "tokenizer.json", "tokenizer_conf
     "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja" };
 
 /* A model folder's tokenizer: what stands where this one came from, and what is missing of what transformers needs. */
-static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context, const char *dir) {
+static int save_tokenizer_files(Env *e, const Tokenizer *t, const char *from, int end, size_t context,
+    const char *dir) {
     char *folder = copy(e, from, strlen(from) - strlen(base_name(from)));
     int siblings = t->format && strcmp(base_name(from), t->format) == 0;
     Buf b = {0};
@@ -2065,7 +2068,7 @@ static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cu
     return put_waiting(e, t, x, 0);
 }
 
-/* ========================================== Shape of the model ========================================================
+/* ========================================== Shape of the model =======================================================
  * A Llama is a stack of layers on a residual stream x of H numbers a token:
  *
  *     x  = embed[token]                                             [H]
@@ -2102,9 +2105,9 @@ typedef struct {
     size_t group, neighbours; /* neighbours: head size, where rotary pairs are neighbouring rows (q and k); else 0 */
 } Tensor;
 
-/* A matrix [rows][cols] that takes cols numbers to rows: y = Wx; a norm has cols = 1. Its numbers are `w`, or where that
- * is NULL the file's, widened whenever they are used. A pair of narrow matrices may be learnt beside a frozen W: LoRA
- * (Hu et al. 2021), y = Wx + scale B (A x). */
+/* A matrix [rows][cols] that takes cols numbers to rows: y = Wx; a norm has cols = 1. Its numbers are `w`, or where
+ * that is NULL the file's, widened whenever they are used. A pair of narrow matrices may be learnt beside a frozen W:
+ * LoRA (Hu et al. 2021), y = Wx + scale B (A x). */
 typedef struct Param {
     char name[112], gguf[96];  /* as Hugging Face calls it, and llama.cpp */
     size_t rows, cols;
@@ -2127,7 +2130,7 @@ typedef struct {
     Config c;
     Param embed, norm, head;  /* [V][H] [H] [V][H]; a tied head shares embed's w and keeps a gradient of its own */
     Layer *layer;             /* [L] */
-    Param **all, **train;     /* [n_all] every weight of its own, in the order files have them; [n_train] those that learn */
+    Param **all, **train;     /* [n_all] every weight of its own, in the files' order; [n_train] those that learn */
     size_t n_all, n_train;
     float *cosine, *sine;     /* [ctx][D/2] */
     Tokenizer t;
@@ -2210,7 +2213,7 @@ static size_t count_parameters(const Model *m, size_t *active) {
     return n;
 }
 
-/* ============================================= Weight files ===========================================================
+/* ============================================= Weight files ==========================================================
  * Each reader fills one table of (name, type, shape, bytes) with Hugging Face's names, or all GGUF's;
  * bind_param() then asks the table. A new kind of file is a reader here, a branch of load_model(), and its
  * files in depends_on_model(). A new type of number is a line of storage[], before GROUPS, and a case of
@@ -2218,8 +2221,8 @@ static size_t count_parameters(const Model *m, size_t *active) {
  *
  * Format notes. safetensors: 8 bytes length of a JSON header (little-endian), the header {name: {dtype, shape,
  * data_offsets}}, then the data; offsets count from the header's end. llama2.c (.bin, version 0): seven int32 (hidden,
- * feed-forward, layers, heads, kv heads, vocabulary, context), then float tensors in a fixed order; a negative vocabulary
- * says that the head is a matrix of its own. Versions 1 and 2 (int8 in groups) have a header of 256 bytes.
+ * feed-forward, layers, heads, kv heads, vocabulary, context), then float tensors in a fixed order; a negative
+ * vocabulary says that the head is a matrix of its own. Versions 1 and 2 (int8 in groups) have a header of 256 bytes.
  * Trap: q and k rows. llama2.c turns neighbours (2i, 2i+1) of a head, Hugging Face turns halves (i, i + D/2); the same
  * model has its rows in another order in the two files. Here halves are used, and `neighbours` marks a table whose rows
  * must be sorted on the way in.
@@ -2237,8 +2240,8 @@ static size_t stored(int type, size_t rows, size_t cols) {
 }
 
 static int check_blocks(Env *e, const char *path, const char *name, int type, size_t cols) {
-    return cols % storage[type].of == 0 ? 0 : fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, found %zu",
-        path, name, storage[type].name, storage[type].of, cols);
+    return cols % storage[type].of == 0 ? 0 : fail(e, "%s: tensor %s: rows of %s hold a multiple of %zu numbers, "
+        "found %zu", path, name, storage[type].name, storage[type].of, cols);
 }
 
 static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows, size_t cols, size_t at) {
@@ -2246,8 +2249,8 @@ static int add_tensor(Env *e, Table *t, const char *name, int type, size_t rows,
     if (ends(name, ".bias")) return fail(e, "%s: tensor %s: biases are not supported", t->path, name);
     TRY(check_blocks(e, t->path, name, type, cols));
     if (at > t->file.n || (rows && row > (t->file.n - at) / bytes / rows))
-        return fail(e, "%s: tensor %s: [%zu][%zu] needs %.0f bytes from byte %zu on, the file has %zu (cut off?)", t->path,
-            name, rows, cols, (double)rows * (double)row * (double)bytes, at, t->file.n);
+        return fail(e, "%s: tensor %s: [%zu][%zu] needs %.0f bytes from byte %zu on, the file has %zu (cut off?)",
+            t->path, name, rows, cols, (double)rows * (double)row * (double)bytes, at, t->file.n);
     if (find_tensor(t, name)) return fail(e, "%s: tensor %s: is there twice", t->path, name);
     TRY(room(e, &t->t, t->n, &t->cap, sizeof *t->t));
     t->t[t->n] = (Tensor){ .path = t->path, .type = type, .rows = rows, .cols = cols,
@@ -2286,16 +2289,18 @@ static void widen(const Tensor *t, size_t row, size_t k, size_t n, float *x) {
         for (i = 0; i < n; i++) x[i] = le_float(t->scales + (at + i) / t->group * 4) * (float)(signed char)p[i];
         return;
     case Q8_0: d = half(le16(p)); for (i = 0; i < 32; i++) x[i] = d * (float)(signed char)p[2 + i]; return;
-    case Q4_0:
-        d = half(le16(p));
-        for (i = 0; i < 16; i++) { x[i] = d * (float)((p[2 + i] & 15) - 8); x[16 + i] = d * (float)((p[2 + i] >> 4) - 8); }
+    case Q4_0: d = half(le16(p));
+        for (i = 0; i < 16; i++) {
+            x[i] = d * (float)((p[2 + i] & 15) - 8); x[16 + i] = d * (float)((p[2 + i] >> 4) - 8);
+        }
         return;
     case Q6_K:
         q = p + j / 4 * 64 + (j & 1) * 32; s = p + 128 + j / 4 * 32;
         d = half(le16(p + 208));
         for (k = 0; k < 32; k += 16) {
             float scaled = d * (float)(signed char)p[192 + 2 * j + k / 16];
-            for (i = k; i < k + 16; i++) x[i] = scaled * (float)(((q[i] >> (j & 2) * 2 & 15) | (s[i] >> (j & 3) * 2 & 3) << 4) - 32);
+            for (i = k; i < k + 16; i++)
+                x[i] = scaled * (float)(((q[i] >> (j & 2) * 2 & 15) | (s[i] >> (j & 3) * 2 & 3) << 4) - 32);
         }
         return;
     default: {                                               /* Q4_K, Q5_K */
@@ -2337,8 +2342,8 @@ static int check_finite(Env *e, const Param *p, float *w) {
             for (size_t i = 0; i < n; i++) if (x[i] - x[i] != 0.0f && at + i < bad) bad = at + i;
         }
     }
-    return bad == SIZE_MAX ? 0 : fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", p->t.path, p->name,
-        bad / p->cols, bad % p->cols);
+    return bad == SIZE_MAX ? 0 : fail(e, "%s: tensor %s: row %zu, column %zu is not a finite number", p->t.path,
+        p->name, bad / p->cols, bad % p->cols);
 }
 
 /* A copy of the weights in binary32, which may change. */
@@ -2365,8 +2370,8 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
     TRY(map_file(e, path, &t->file));
     const uint64_t n = t->file.n < 8 ? 0 : le64(t->file.s);
     if (t->file.n < 8 || n > t->file.n - 8 || n < 2 || t->file.s[8] != '{')
-        return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes", path,
-            (double)n, t->file.n);
+        return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes",
+            path, (double)n, t->file.n);
     const Span header = { t->file.s + 8, (size_t)n };
     size_t at = 0;
     TRY(json_check(e, header, path, 0));
@@ -2384,8 +2389,8 @@ static int read_safetensors(Env *e, const char *path, Table *t) {
             return fail(e, "%s: tensor %s: dtype F32, F16 or BF16 was expected, found %.*s", path, name, SHOWN(type));
         if (json_pair(shape, size) < 0 || json_pair(place, offset) != 2
             || offset[1] - offset[0] != size[0] * size[1] * (double)storage[kind].bytes)
-            return fail(e, "%s: tensor %s: a shape of one or two sizes and data_offsets that fit it were expected, found "
-                "%.*s and %.*s", path, name, SHOWN(shape), SHOWN(place));
+            return fail(e, "%s: tensor %s: a shape of one or two sizes and data_offsets that fit it were expected, "
+                "found %.*s and %.*s", path, name, SHOWN(shape), SHOWN(place));
         TRY(add_tensor(e, t, name, kind, (size_t)size[0], (size_t)size[1], 8 + header.n + (size_t)offset[0]));
     }
     return 0;
@@ -2419,11 +2424,11 @@ static void set_key(Config *c, size_t k, double x) {
     if (shape_keys[k].kind == REAL) *(float *)at = narrow(x); else *(size_t *)at = (size_t)x;
 }
 
-/* The fields of config.json, or of a GGUF file, as far as there are any: what is missing keeps its default. Then all must
- * fit together. */
+/* The fields of config.json, or of a GGUF file, as far as there are any: what is missing keeps its default. Then all
+ * must fit together. rope_parameters: where transformers 5 has theta. */
 static int read_shape(Env *e, const char *path, Span fields, int gguf, Config *c) {
     const char *stop_key = gguf ? "tokenizer.ggml.eos_token_id" : "eos_token_id";
-    const Span rope = json_get(fields, "rope_parameters"), stop = json_get(fields, stop_key);  /* transformers 5: theta */
+    const Span rope = json_get(fields, "rope_parameters"), stop = json_get(fields, stop_key);
     const int dense = c->E == 1;
     double x, end = EOS;
     for (size_t k = 0; k < COUNT(shape_keys); k++) {
@@ -2440,10 +2445,11 @@ static int read_shape(Env *e, const char *path, Span fields, int gguf, Config *c
     for (size_t k = 0; k < COUNT(shape_keys); k++)
         if (shape_keys[k].kind != REAL && get_key(c, k) == 0)
             return fail(e, "%s, field \"%s\": is missing, or 0", path, shape_keys[k].hf);
-    if (c->Q % c->K)
-        return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, found %zu", path, c->Q, c->K);
+    if (c->Q % c->K) return fail(e, "%s, field \"num_key_value_heads\": must divide num_attention_heads %zu, "
+        "found %zu", path, c->Q, c->K);
     if (c->D % 2) return fail(e, "%s, field \"head_dim\": an even number was expected, found %zu", path, c->D);
-    if (c->top > c->E) return fail(e, "%s, field \"num_experts_per_tok\": 1 to %zu was expected, found %zu", path, c->E, c->top);
+    if (c->top > c->E)
+        return fail(e, "%s, field \"num_experts_per_tok\": 1 to %zu was expected, found %zu", path, c->E, c->top);
     size_t at = 0;
     if (stop.n && stop.s[0] == '[') {
         for (Member m; json_next(stop, &at, &m) && c->n_stops < COUNT(c->stops);)
@@ -2517,8 +2523,8 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
             if (!strstr(p->name, *kind)) continue;
             const size_t n = p->rows * p->cols;
             const int type = version == 2 && !p->norm ? GROUPS : F32;
-            if (type == GROUPS && n % group)
-                return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %u", path, p->name, n, (unsigned)group);
+            if (type == GROUPS && n % group) return fail(e, "%s: tensor %s: %zu numbers do not fill groups of %u", path,
+                p->name, n, (unsigned)group);
             TRY(add_tensor(e, t, p->name, type, p->rows, p->cols, at));
             at += stored(type, p->rows, p->cols);
             if (type == F32) continue;
@@ -2529,8 +2535,8 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     return at <= t->file.n ? 0 : fail(e, "%s: its numbers end at byte %zu, the file has %zu", path, at, t->file.n);
 }
 
-/* The list of a GGUF file's tensors. A fused tensor of E experts becomes E of the old names. base: where the numbers begin,
- * or 0 to read over the list. */
+/* The list of a GGUF file's tensors. A fused tensor of E experts becomes E of the old names. base: where the numbers
+ * begin, or 0 to read over the list. */
 static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
     for (uint64_t i = 0; i < le64(t->file.s + 8); i++) {
         Span text;
@@ -2542,7 +2548,7 @@ static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
             return fail(e, "%s: list of tensors: %.*s: one to three sizes, a type and an offset were expected", t->path,
                 SHOWN(text));
         const uint64_t width = dims < 2 ? 1 : le64(size), height = le64(dims < 2 ? size : size + 8), bytes = t->file.n;
-        const size_t cols = (size_t)width, rows = (size_t)height;    /* two numbers a byte at most, so these lose nothing */
+        const size_t cols = (size_t)width, rows = (size_t)height;     /* at most two numbers a byte: nothing is lost */
         const size_t experts = dims < 3 ? 1 : (size_t)le64(size + 16), at = base + (size_t)le64(type + 4);
         int kind = 0;
         if (width - 1 >= 2 * bytes || height - 1 >= 2 * bytes || le64(type + 4) > bytes)
@@ -2554,8 +2560,8 @@ static int gguf_tensors(Env *e, Table *t, Span *rest, size_t base) {
             return fail(e, "%s: tensor %s: rotary frequencies of their own (Llama 3) are not supported", t->path, name);
         while (kind < GROUPS && storage[kind].ggml != le32(type)) kind++;
         if (kind == GROUPS)
-            return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found ggml's "
-                "number %u", t->path, name, (unsigned)le32(type));
+            return fail(e, "%s: tensor %s: type F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K or Q6_K was expected, found "
+                "ggml's number %u", t->path, name, (unsigned)le32(type));
         for (size_t x = 0; x < experts; x++) {
             snprintf(one, sizeof one, "%.*s.%zu.weight", (int)strlen(name) - 12, name, x);
             TRY(add_tensor(e, t, ends(name, "_exps.weight") ? one : name, kind, rows, cols,
@@ -2596,8 +2602,8 @@ static int bind_param(Env *e, const Table *t, const Config *c, Param *p) {
     const Tensor *x = find_tensor(t, name);
     if (!x) return fail(e, "%s: tensor %s: is missing", t->path, name);
     if (x->rows != p->rows || x->cols != p->cols)
-        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", x->path, name, p->rows, p->cols,
-            x->rows, x->cols);
+        return fail(e, "%s: tensor %s: shape [%zu][%zu] was expected, found [%zu][%zu]", x->path, name,
+            p->rows, p->cols, x->rows, x->cols);
     p->t = *x;
     p->t.neighbours = p->pairs && t->neighbours ? c->D : 0;
     return p->norm ? own_weights(e, p) : 0;
@@ -2676,7 +2682,8 @@ static int load_adapter(Env *e, Model *m, const char *dir) {
     TRY(refuse_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
         "alpha_pattern", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "target_parameters")));
     const Span init = json_get(text, "init_lora_weights");   /* "pissa", "olora" and others change the base as well */
-    for (const char *const *kept = NAMES("true", "false", "null", "\"gaussian\"", "\"orthogonal\"", "\"eva\""); init.n; kept++) {
+    for (const char *const *kept = NAMES("true", "false", "null", "\"gaussian\"", "\"orthogonal\"", "\"eva\"");
+        init.n; kept++) {
         if (!*kept) return fail(e, "%s, field \"init_lora_weights\": is not supported, found %.*s", path, SHOWN(init));
         if (same(init, *kept)) break;
     }
@@ -2821,7 +2828,7 @@ static void put_as(Env *e, Buf *b, int type, const float *x, size_t n) {
     }
 }
 
-/* All rows of a parameter; `neighbours`: q and k in the order that llama.cpp has them, row i of a head from i/2 or D/2 + i/2. */
+/* All rows of a parameter; `neighbours`: q and k in llama.cpp's order, row i of a head from i/2 or D/2 + i/2. */
 static int write_param(Env *e, Out *o, Buf *b, const Param *p, int type, size_t neighbours) {
     const size_t D = p->pairs ? neighbours : 0;
     float x[32];
@@ -2874,7 +2881,7 @@ static int save_tensors(Env *e, const char *path, const Config *c, Param *const 
     Buf head = { 0 }, b = { 0 };
     size_t at = 0;
     Out *o = NULL;
-    if (!meta) put_json(e, &head, "{'__metadata__':{'format':'pt'}");          /* transformers 4 refuses a file without */
+    if (!meta) put_json(e, &head, "{'__metadata__':{'format':'pt'}");        /* transformers 4 refuses a file without */
     for (int pass = 0; pass < 2; pass++) {                   /* the list of tensors, then their numbers */
         for (size_t i = 0; i < n; i++) {
             const Param *p = list[i];
@@ -2962,9 +2969,10 @@ static int save_model(Env *e, const Model *m, const char *dir, int type) {
 static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     const Config *c = &m->c;
     const Tokenizer *t = &m->t;
-    const struct { const char *key; size_t x; } fields[] = { { "llama.block_count", c->L }, { "llama.context_length", c->ctx },
-        { "llama.embedding_length", c->H }, { "llama.feed_forward_length", c->F }, { "llama.attention.head_count", c->Q },
-        { "llama.attention.head_count_kv", c->K }, { "llama.attention.key_length", c->D }, { "llama.attention.value_length", c->D },
+    const struct { const char *key; size_t x; } fields[] = { { "llama.block_count", c->L },
+        { "llama.context_length", c->ctx }, { "llama.embedding_length", c->H }, { "llama.feed_forward_length", c->F },
+        { "llama.attention.head_count", c->Q }, { "llama.attention.head_count_kv", c->K },
+        { "llama.attention.key_length", c->D }, { "llama.attention.value_length", c->D },
         { "llama.rope.dimension_count", c->D }, { "llama.vocab_size", c->V }, { "tokenizer.ggml.bos_token_id", BOS },
         { "tokenizer.ggml.eos_token_id", (size_t)c->stops[0] }, { "tokenizer.ggml.unknown_token_id", UNKNOWN },
         { "general.file_type", type == F32 ? 0 : type == F16 ? 1 : type == Q8_0 ? 7 : 32 },
@@ -2975,7 +2983,7 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     for (size_t i = 0; i < m->n_all; i++) tensors += m->all[i]->expert <= 1;                 /* all experts' are one */
     put_text(e, &b, "GGUF"); put_le(e, &b, 3, 4);
     put_le(e, &b, tensors, 8);
-    put_le(e, &b, COUNT(fields) - (c->E > 1 ? 0 : 2) + 7, 8);         /* a dense model lacks two; seven are written by hand */
+    put_le(e, &b, COUNT(fields) - (c->E > 1 ? 0 : 2) + 7, 8);   /* a dense model lacks two; seven are written by hand */
     put_field(e, &b, "general.architecture", GGUF_TEXT, 0); put_counted(e, &b, span("llama"));
     put_field(e, &b, "general.name", GGUF_TEXT, 0); put_counted(e, &b, span(m->name ? m->name : ""));
     for (size_t i = 0; i < COUNT(fields); i++) {
@@ -2997,7 +3005,7 @@ static int save_gguf(Env *e, const Model *m, const char *path, int type) {
     return save_tensors(e, path, c, m->all, m->n_all, type, &b);
 }
 
-/* ================================================= Speed ==============================================================
+/* ================================================= Speed =============================================================
  * All the arithmetic that costs time is one product, C[i][n] (+)= sum_k A[i][k] B[k][n], and here is what it means: */
 static void product_textbook(const float *a, size_t row, size_t col, const float *b, size_t ldb, float *c, size_t ldc,
                              size_t M, size_t N, size_t K, int add) {
@@ -3038,13 +3046,13 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
 #define AS_VEC(N, words) ((Vec##N)(words))
 #define TO_VEC(N, integers) __builtin_convertvector(integers, Vec##N)
 #define PREFETCH(p) __builtin_prefetch(p, 0, 2)                   /* into the second cache: the first has little room */
-#define BARRIER __asm__ __volatile__("" ::: "memory")    /* memory may have changed: what a variable holds is not loaded anew */
+#define BARRIER __asm__ __volatile__("" ::: "memory")  /* memory may have changed: what variables hold isn't reloaded */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
-#if defined(__x86_64__) && !defined(_WIN32)      /* (Windows: GCC puts wide vectors on a stack that isn't aligned for them) */
+#if defined(__x86_64__) && !defined(_WIN32)      /* Windows: GCC puts wide vectors on a stack not aligned for them */
 #define EVERY_WIDTH
 #endif
 #if __GNUC__ >= 11 || (defined(__clang__) && __clang_major__ >= 13)
@@ -3067,21 +3075,21 @@ static void product_textbook(const float *a, size_t row, size_t col, const float
  * weights for k = 0; scale: of int8 the factors d, [K/32][32]. Narrow weights are widened in registers, exactly: a word
  * holds two BF16, of columns j and 16 + j, each the upper half of a binary32; or four int8, two of an even k and two of
  * k + 1, which become binary32 and then have their one rounding, d q, as in widen(). That is done for the next k before
- * this one's products: a processor looks only a hundred instructions ahead, and behind them it would begin when they are
- * over (Q8_0, ten rows, one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for what
- * comes next while the processor multiplies: from `ahead` on, `apart` bytes a k (see strip_of). Not for one row, nor with
- * AVX-512 for few of F32: then the processor reads ahead by itself, and better (Zen 4, one row: 56 GB/s, not 42; Zen 3:
- * 18, not 15). A number of A is spread over a register, which serves all vectors, while the weights stay in theirs (Zen
- * 5, ten rows, nearest cache: 247 GFLOP/s a thread). To Zen 4 this spreading is a step; it loads the number anew for each
- * vector, since it multiplies by a number in memory for nothing (117, not 79; Zen 5 so: 205). Hence AGAIN_64, the same
- * sums. */
+ * this one's products: a processor looks only a hundred instructions ahead, and behind them it would begin when they
+ * are over (Q8_0, ten rows, one thread: 1.36 times as fast). So a step behind the last row is read. Memory is asked for
+ * what comes next while the processor multiplies: from `ahead` on, `apart` bytes a k (see strip_of). Not for one row,
+ * nor with AVX-512 for few of F32: then the processor reads ahead by itself, and better (Zen 4, one row: 56 GB/s, not
+ * 42; Zen 3: 18, not 15). A number of A is spread over a register, which serves all vectors, while the weights stay in
+ * theirs (Zen 5, ten rows, nearest cache: 247 GFLOP/s a thread). To Zen 4 this spreading is a step; it loads the number
+ * anew for each vector, since it multiplies by a number in memory for nothing (117, not 79; Zen 5 so: 205). Hence
+ * AGAIN_64, the same sums. */
 enum { PANEL = 32, APART = PANEL / 2, DEPTH = 256, MOST_ROWS = 10, AHEAD = 8192 };
 enum { AS_F32, AS_BF16, AS_INT8 };
 typedef void Tile(const float *a, size_t row, size_t col, const char *b, size_t step, const char *ahead, size_t apart,
     const float *scale, float *c, size_t ldc, size_t K, int add);
 
-#define VECTORS(N, ROWS) ((ROWS) == 1 ? 128 / N : 2)                 /* that a tile takes of a row of B; one row's: all */
-#define COLUMN(N, j) ((j) % 2 * APART + (j) / 2 * (sizeof(Vec##N) / sizeof(float)))                  /* of its vector j */
+#define VECTORS(N, ROWS) ((ROWS) == 1 ? 128 / N : 2)               /* that a tile takes of a row of B; one row's: all */
+#define COLUMN(N, j) ((j) % 2 * APART + (j) / 2 * (sizeof(Vec##N) / sizeof(float)))                /* of its vector j */
 #define WORDS(N, b) LOAD(Word##N, (b) + j / 2 * sizeof(Word##N))
 #define WIDEN_AS_F32(N, w, b, k) { w[j] = LOAD(Vec##N, (b) + COLUMN(N, j) * sizeof(float)); \
     w[j + 1] = LOAD(Vec##N, (b) + COLUMN(N, j + 1) * sizeof(float)); }
@@ -3112,28 +3120,31 @@ TARGET static void tile_##TYPE##_##SET##_##ROWS(const float *a, size_t row, size
                 UNROLL for (j = 0; j < WIDE; j++) v[j] = w[j]; \
                 WIDEN(TYPE, N, w, b + step, k + 1) \
             } else WIDEN(TYPE, N, v, b, k) \
-            if (SET == AGAIN_64) UNROLL for (j = 0; j < WIDE; j++) { UNROLL for (i = 0; i < ROWS; i++) ADD_PRODUCT(i, j); BARRIER; } \
+            if (SET == AGAIN_64) \
+                UNROLL for (j = 0; j < WIDE; j++) { UNROLL for (i = 0; i < ROWS; i++) ADD_PRODUCT(i, j); BARRIER; } \
             else UNROLL for (i = 0; i < ROWS; i++) { BARRIER; UNROLL for (j = 0; j < WIDE; j++) ADD_PRODUCT(i, j); } \
         } \
     } \
-    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) STORE(Vec##N, c + i * ldc + COLUMN(N, j), acc[i][j]); \
+    UNROLL for (i = 0; i < ROWS; i++) UNROLL for (j = 0; j < WIDE; j++) \
+        STORE(Vec##N, c + i * ldc + COLUMN(N, j), acc[i][j]); \
 }
 #define DEFINE_ROWS(SET, N, ROWS, TARGET) DEFINE_TILE(AS_F32, SET, N, ROWS, TARGET) \
     DEFINE_TILE(AS_BF16, SET, N, ROWS, TARGET) DEFINE_TILE(AS_INT8, SET, N, ROWS, TARGET)
 #define DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 1, TARGET) DEFINE_ROWS(SET, N, 2, TARGET) \
-    DEFINE_ROWS(SET, N, 3, TARGET) DEFINE_ROWS(SET, N, 4, TARGET) DEFINE_ROWS(SET, N, 5, TARGET) DEFINE_ROWS(SET, N, 6, TARGET)
+    DEFINE_ROWS(SET, N, 3, TARGET) DEFINE_ROWS(SET, N, 4, TARGET) \
+    DEFINE_ROWS(SET, N, 5, TARGET) DEFINE_ROWS(SET, N, 6, TARGET)
 #define DEFINE_10(SET, N, TARGET) DEFINE_6(SET, N, TARGET) DEFINE_ROWS(SET, N, 7, TARGET) \
     DEFINE_ROWS(SET, N, 8, TARGET) DEFINE_ROWS(SET, N, 9, TARGET) DEFINE_ROWS(SET, N, 10, TARGET)
 #define LIST_6(SET, TYPE) NULL, tile_##TYPE##_##SET##_1, tile_##TYPE##_##SET##_2, tile_##TYPE##_##SET##_3, \
     tile_##TYPE##_##SET##_4, tile_##TYPE##_##SET##_5, tile_##TYPE##_##SET##_6
-#define LIST_10(SET, TYPE) LIST_6(SET, TYPE), tile_##TYPE##_##SET##_7, tile_##TYPE##_##SET##_8, tile_##TYPE##_##SET##_9, \
-    tile_##TYPE##_##SET##_10
+#define LIST_10(SET, TYPE) LIST_6(SET, TYPE), tile_##TYPE##_##SET##_7, tile_##TYPE##_##SET##_8, \
+    tile_##TYPE##_##SET##_9, tile_##TYPE##_##SET##_10
 #define TILES(SET, N, ROWS) { ROWS, COLUMN(N, VECTORS(N, 2)), COLUMN(N, VECTORS(N, 1)), \
     { { LIST_##ROWS(SET, AS_F32) }, { LIST_##ROWS(SET, AS_BF16) }, { LIST_##ROWS(SET, AS_INT8) } } }
 
 /* A tile's sums, two a row, two weight vectors and what makes them find room in the 32 vector registers of AVX-512 and
  * aarch64, or the 16 of others. That of one row is as wide as a panel: memory is then one stream (AVX2: up to twice as
- * fast). high: most rows; half, half_of_one: of j.. and 16 + j.. each, the columns of a tile, and of one with one row. */
+ * fast). high: most rows; half, half_of_one: of j.. and 16 + j.. each, the columns of a tile, of one with one row. */
 typedef struct { size_t high, half, half_of_one; Tile *tile[3][MOST_ROWS + 1]; } Tiles;
 enum { SET_16, SET_32, AGAIN_64, SET_64 };
 DEFINE_VECTORS(16)
@@ -3162,13 +3173,13 @@ static const Tiles *best_tiles(void) {
 #endif
 }
 
-/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows that stand elsewhere. Up to 31
+/* C [rows][width] (+)= A B, B's row k at b + k * step: a panel's up to 32 columns, or rows elsewhere. Up to 31
  * numbers behind the width are loaded too, and not used. The rows are cut into tiles of equal height, of many rows at
  * most 8, for if they lie 4 KiB apart, or 8, .., the nearest cache has room for no more at a time (1.5 times as fast).
  * Where several tiles read B, the first would wait for memory and the others leave it idle: each asks for its share of
- * the K rows that follow (Zen 3, ten rows: four tiles of AVX2, 1.4 times as fast). One tile asks for its own, near by. */
-static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale, float *c,
-    size_t ldc, size_t rows, size_t width, size_t K, int add) {
+ * the next K rows (Zen 3, ten rows: four tiles of AVX2, 1.4 times as fast). One tile asks for its own, near by. */
+static void strip_of(int type, const float *a, size_t row, size_t col, const void *b, size_t step, const float *scale,
+    float *c, size_t ldc, size_t rows, size_t width, size_t K, int add) {
     const Tiles *set = best_tiles();
     const size_t bytes = type == AS_F32 ? sizeof(float) : 4,         /* (test/pairs.c makes float 8 bytes wide) */
         most = set->high < 8 || rows <= MOST_ROWS ? set->high : 8, tiles = (rows + most - 1) / most,
@@ -3191,13 +3202,14 @@ static void strip_of(int type, const float *a, size_t row, size_t col, const voi
     }
 }
 
-static void strip(const float *a, size_t row, size_t col, const float *b, size_t step, float *c, size_t ldc, size_t rows,
-    size_t width, size_t K, int add) {
+static void strip(const float *a, size_t row, size_t col, const float *b, size_t step, float *c, size_t ldc,
+    size_t rows, size_t width, size_t K, int add) {
     for (size_t n = 0; n < width; n += PANEL)
-        strip_of(AS_F32, a, row, col, b + n, step * sizeof *b, NULL, c + n, ldc, rows, width - n < PANEL ? width - n : PANEL, K, add);
+        strip_of(AS_F32, a, row, col, b + n, step * sizeof *b, NULL, c + n, ldc, rows,
+            width - n < PANEL ? width - n : PANEL, K, add);
 }
 
-/* Narrow panels: P[N/32][K][32] of the file's own numbers, for memory is read at its speed however few bits a weight has.
+/* Narrow panels: P[N/32][K][32] of the file's numbers, for memory is read at its speed however few bits a weight has.
  * 16 words of 32 bits for one k of F16 or BF16, for two of int8, as the tiles take them; int8 with a scale for 32 (or a
  * multiple) has a panel's scales before, [K/32][32]. Bytes for one k of a panel; 0 where there is no narrow panel. */
 static size_t narrow_bytes(const Param *p) {
@@ -3206,7 +3218,9 @@ static size_t narrow_bytes(const Param *p) {
         : type == Q8_0 || type == Q4_0 || (type == GROUPS && p->t.group % 32 == 0 && p->cols % 32 == 0) ? 36 : 0;
 }
 
-static unsigned char *narrow_panel(const Param *p, size_t n) { return p->narrow + n / PANEL * p->cols * narrow_bytes(p); }
+static unsigned char *narrow_panel(const Param *p, size_t n) {
+    return p->narrow + n / PANEL * p->cols * narrow_bytes(p);
+}
 
 static void pack_narrow(const Param *p) {
     const Tensor *t = &p->t;
@@ -3220,8 +3234,8 @@ static void pack_narrow(const Param *p) {
             if (!halves) memcpy(panel + 4 * (k + j), &d, 4);
             for (size_t i = 0; i < 32 && k + i < p->cols; i++) {
                 unsigned char *to = panel + j % APART * 4 + (halves ? 64 * (k + i) : 4 * p->cols + (k + i) / 2 * 64);
-                uint32_t word, x = halves ? le16(from + 2 * i) : t->type == Q8_0 ? from[2 + i] : t->type == GROUPS ? from[i]
-                    : ((from[2 + i % 16] >> i / 16 * 4 & 15u) - 8u) & 255u;
+                uint32_t word, x = halves ? le16(from + 2 * i) : t->type == Q8_0 ? from[2 + i]
+                    : t->type == GROUPS ? from[i] : ((from[2 + i % 16] >> i / 16 * 4 & 15u) - 8u) & 255u;
                 memcpy(&word, to, 4);
                 word |= x << (halves ? j / APART * 16 : (i % 2 * 2 + j / APART) * 8);
                 memcpy(to, &word, 4);
@@ -3264,8 +3278,8 @@ static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k
     }
 }
 
-/* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels or, where they are NULL,
- * from the weights p: see load_tile. */
+/* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels or, where they are
+ * NULL, from the weights p: see load_tile. */
 typedef struct {
     const float *a; size_t row, col;
     const float *panels; const Param *p; int back;
@@ -3273,8 +3287,8 @@ typedef struct {
 } Product;
 
 /* A task is a panel and all rows; of more than 200 rows it is 4 panels, which then share what A has for them, and 128
- * rows; where this makes too few tasks for the threads, some of the rows. But 512 where a panel is widened first, which is
- * then seldom done twice. */
+ * rows; where this makes too few tasks for the threads, some of the rows. But 512 where a panel is widened first, which
+ * is then seldom done twice. */
 static size_t wide_of(const Product *x) { return (x->panels && x->M > 200 ? 4 : 1) * PANEL; }
 static size_t tasks_across(const Product *x) { return (x->N + wide_of(x) - 1) / wide_of(x); }
 static size_t rows_a_task(const Product *x, size_t team) {
@@ -3289,16 +3303,16 @@ static size_t tasks_of(const Product *x, size_t team) {
     return x->M && x->N ? tasks_across(x) * ((x->M + rows_a_task(x, team) - 1) / rows_a_task(x, team)) : 0;
 }
 
-/* 256 rows of a panel are used at a time, so that they and what A has for them stay in the nearest cache; the sums wait in
- * C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow weights as they go (but F16, which
- * takes more than a shift); for many it is done once. */
+/* 256 rows of a panel are used at a time, so that they and what A has for them stay in the nearest cache; the sums wait
+ * in C meanwhile, in binary32 as they are, so they are the same. Few rows widen narrow weights as they go (but F16,
+ * which takes more than a shift); for many it is done once. */
 static void do_task(const Product *x, size_t task, size_t rows) {
     const Param *p = x->p;
     size_t K = x->K, i = task / tasks_across(x) * rows, high = x->M - i < rows ? x->M - i : rows,
         from = task % tasks_across(x) * wide_of(x), end = x->N - from < wide_of(x) ? x->N : from + wide_of(x), depth;
     int as_is = !x->panels && !x->back && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
-    static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };  /* bytes, one k */
+    static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };  /* bytes a k */
     const float *scale = NULL;
     float tile[DEPTH * PANEL];
     for (size_t k = 0; k == 0 || k < K; k += depth) {
@@ -3319,8 +3333,8 @@ static void do_task(const Product *x, size_t task, size_t rows) {
     }
 }
 
-/* Several products at once, whose C do not overlap: their tasks are one row of tasks, so that threads wait but once. Each
- * takes neighbouring ones, for memory is read fastest in long streams. */
+/* Several products at once, whose C do not overlap: their tasks are one row of tasks, so that threads wait but once.
+ * Each takes neighbouring ones, for memory is read fastest in long streams. */
 static void multiply(const Product *x, size_t n) {
     const size_t team = TEAM;                    /* asked once: within the loop OpenMP may say otherwise */
     size_t tasks = 0, work = 0;
@@ -3337,8 +3351,8 @@ static void multiply(const Product *x, size_t n) {
     }
 }
 
-static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc, size_t M, size_t N,
-    size_t K, int add) {
+static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc,
+    size_t M, size_t N, size_t K, int add) {
     const Product x = { a, row, col, panels, NULL, 0, c, ldc, M, N, K, add };
     multiply(&x, 1);
 }
@@ -3371,14 +3385,15 @@ static double memory_for_panels(const Env *e) {
     return e->memory > 0 ? e->memory : 2e9;
 }
 
-/* Lays out the weights that have changed: for use, and when they are trained for the way back too. Frozen weights stay as
- * they are in the file when the panels of all of them would take too much memory. */
+/* Lays out the weights that have changed: for use, and when they are trained for the way back too. Frozen weights stay
+ * as they are in the file when the panels of all of them would take too much memory. */
 static int pack_model(Env *e, Model *m) {
     size_t i;
     double need = 0;
     for (i = 0; i <= m->n_all; i++) {
         const Param *p = i < m->n_all ? m->all[i] : &m->head;
-        if (!p->norm && !p->w) need += (narrow_bytes(p) ? (double)narrow_bytes(p) / 32 : 4.0) * (double)p->rows * (double)p->cols;
+        if (!p->norm && !p->w)
+            need += (narrow_bytes(p) ? (double)narrow_bytes(p) / 32 : 4.0) * (double)p->rows * (double)p->cols;
     }
     m->in_place = need > memory_for_panels(e);
     for (i = 0; i <= m->n_all + m->n_train; i++) {
@@ -3388,7 +3403,7 @@ static int pack_model(Env *e, Model *m) {
         if (!p->w) TRY(check_finite(e, p, NULL));
         if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
         if (narrow_bytes(p)) {
-            NEW_LARGE(p->narrow, (panel_size(p->rows, p->cols) / PANEL + 2) * narrow_bytes(p));     /* see DEFINE_TILE */
+            NEW_LARGE(p->narrow, (panel_size(p->rows, p->cols) / PANEL + 2) * narrow_bytes(p));    /* see DEFINE_TILE */
             pack_narrow(p);
             continue;
         }
@@ -3433,7 +3448,7 @@ static void sums(const float *x, const float *y, size_t apart, size_t rows, cons
     }
 }
 
-/* ============================================ Layers, in pairs ========================================================
+/* ============================================ Layers, in pairs =======================================================
  * Each layer's forward, and below it the backward that sends the loss's gradient through it. `dx` is the gradient with
  * respect to x. Backwards add to the weights' gradients g. To dx rmsnorm_back() adds, linear_back() does if it is told
  * to; the others set theirs, or work in place. test/pairs.c checks each pair by finite differences.
@@ -3541,10 +3556,10 @@ static void rope(const Model *m, const int *pos, size_t R, size_t heads, float *
 }
 
 /* Of up to 8 rows: s = exp((x - top) / temperature), top the row's largest number, and their sum in order of index, in
- * binary64: beside one that is near 1 thousands of small ones would be lost from a sum in binary32. s may be x. Rows are
- * `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
-static void exponentials(const float *x, float *s, size_t apart, size_t rows, const size_t *n, float temperature, float *top,
-    double *sum) {
+ * binary64: beside one that is near 1 thousands of small ones would be lost from a sum in binary32. s may be x. Rows
+ * are `apart` from one another, row r has n[r] numbers; so it is below. top, sum [rows] */
+static void exponentials(const float *x, float *s, size_t apart, size_t rows, const size_t *n, float temperature,
+    float *top, double *sum) {
     for (size_t r = 0; r < rows; r++) {
         const float *from = x + r * apart, most = top[r] = largest(from, n[r]);
         float *to = s + r * apart;
@@ -3891,7 +3906,7 @@ static void cross_entropy(float *x, size_t V, size_t rows, const int *target, in
     }
 }
 
-/* ============================================== Whole model ===========================================================
+/* ============================================== Whole model ==========================================================
  * One forward for everything: prefill, decoding, scoring and training differ only in which rows they bring.
  * With equal weights a token has the same logits in all of them, to the bit: no sum runs over rows, and
  * attention's goes over the positions 0, 1, .. whether they came in this batch or long before (those that
@@ -4121,7 +4136,7 @@ static void backward(const Batch *b, float balance) {
         for (size_t i = 0; i < H; i++) m->embed.g[(size_t)b->rows.token[r] * H + i] += a->dx[r * H + i];
 }
 
-/* =============================================== Sampling =============================================================
+/* =============================================== Sampling ============================================================
  * k answers to every prompt. A prompt is read once; its answers share its keys and values. Many prompts are in flight
  * together, because a batch of rows reads the weights once; a row's numbers do not depend on the rows beside it, so the
  * answers are the same as one by one. When a prompt's answers have ended the next prompt takes their rows.
@@ -4140,7 +4155,8 @@ typedef struct { int *id; size_t n; uint64_t key; Answer *answer; size_t left; }
  * equals the lower id first; what is below half an even share of the rest, 1 - top_p, cannot be among them. u in [0, 1)
  * points into the sums of what is left, in order of id when nothing was cut, else as they came. p [V]: exp of the
  * logits over the temperature, less the largest; sum: its sum. heap: [V]; those that came stand at its end. */
-static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, double sum, Merge *heap) {
+static int draw_token(const Sampling *s, const float *logits, size_t V, float u, const float *p, double sum,
+    Merge *heap) {
     const size_t n = s->top_k && s->top_k < V ? s->top_k : V;
     const double top_p = (double)s->top_p, least = n < V ? 0.0 : 0.5 * (1.0 - top_p) * sum / (double)V;
     size_t i, waiting = 0, came = 0;
@@ -4321,7 +4337,7 @@ static int sample_all(Env *e, Sampler *x, Question *const *question, size_t n, P
     return 0;
 }
 
-/* =============================================== Learning =============================================================
+/* =============================================== Learning ============================================================
  * Fine-tuning: cross-entropy on the answers' tokens, AdamW. Sequences of different lengths are packed row behind row
  * into one batch, without padding; attention never crosses from one to the next. A batch may be cut into micro-batches
  * to save memory: gradients are sums over tokens in token order that go on from one micro-batch to the next and are
@@ -4772,8 +4788,8 @@ static unsigned class_of(uint32_t c) {
         { 0xa6, 0xa6, ICON }, { 0xa7, 0xa7, PUNCT }, { 0xb6, 0xb6, PUNCT }, { 0xb4, 0xb4, AFFIX | QUOTE },
         { 0xa9, 0xa9, ICON }, { 0xae, 0xae, ICON }, { 0xb0, 0xb0, ICON }, { 0x80, 0xbe, 0 }, { 0xd7, 0xd7, 0 },
         { 0xf7, 0xf7, 0 }, { 0x61f, 0x61f, SIGN | STOP }, { 0x60c, 0x61e, SIGN }, { 0x6d4, 0x6d4, SIGN | STOP },
-        { 0x964, 0x965, SIGN | STOP }, { 0x200b, 0x200f, 0 }, { 0x2013, 0x2014, SIGN }, { 0x2018, 0x201e, SIGN | QUOTE },
-        { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT }, { 0xfffc, 0xfffd, ICON },
+        { 0x964, 0x965, SIGN | STOP }, { 0x200b, 0x200f, 0 }, { 0x2013, 0x2014, SIGN },
+        { 0x2018, 0x201e, SIGN | QUOTE }, { 0x2026, 0x2026, SIGN }, { 0x2010, 0x205e, PUNCT }, { 0xfffc, 0xfffd, ICON },
         { 0x20a0, 0x20bf, MONEY }, { 0x2060, 0x20ff, 0 }, { 0x2190, 0x2194, 0 }, { 0x2200, 0x22ff, 0 },
         { 0x2100, 0x2bff, ICON }, { 0x3002, 0x3002, SIGN | STOP }, { 0x3001, 0x303f, SIGN },
         { 0xff01, 0xff01, SIGN | STOP }, { 0xff1f, 0xff1f, SIGN | STOP }, { 0xff02, 0xff20, SIGN },
@@ -4884,9 +4900,9 @@ static size_t syllables(const Hyphens *h, Point *p, size_t n) {
  *
  * Special cases; "|": here a token ends. Those with an apostrophe but for y'all are left to suffix_of(). */
 static int add_special_cases(Env *e, Trie *t) {
-    Span words = span("can|not gon|na got|ta y'|all c'm|on i|m i|d i|ve you|d you|ll you|re you|ve he|d he|s she|s it|d "
-        "it|ll we|d we|ve they|d they|ll they|re they|ve who|s what|s when|s where|s why|s how|s there|s that|s this|s "
-        "that|d do|nt does|nt did|nt ca|nt wo|nt is|nt are|nt was|nt have|nt has|nt had|nt could|nt would|nt "
+    Span words = span("can|not gon|na got|ta y'|all c'm|on i|m i|d i|ve you|d you|ll you|re you|ve he|d he|s she|s "
+        "it|d it|ll we|d we|ve they|d they|ll they|re they|ve who|s what|s when|s where|s why|s how|s there|s that|s "
+        "this|s that|d do|nt does|nt did|nt ca|nt wo|nt is|nt are|nt was|nt have|nt has|nt had|nt could|nt would|nt "
         "should|nt must|nt ai|nt could|ve would|ve should|ve '' 's 'll 're 'd 'em 'nuff 'bout 'cause 'Cause 'cos "
         "'coz 'cuz doin' goin' nothin' nuthin' somethin' lovin' havin' ol' and/or w/o C++ \\n \\t a. b. c. d. e. f. "
         "g. h. i. j. k. l. m. n. o. p. q. r. s. t. u. v. w. x. y. z. a.m. p.m. e.g. i.e. vs. v.s. co. Co. Corp. "
@@ -5267,8 +5283,8 @@ static double share_of_equals(const Group *g, size_t i) {
     return (double)n / (double)g->n;
 }
 
-/* Stereotypes: the share of a text's sentences that hold both words of a listed pair, "Velomi<TAB>lazy": a group and what is
- * said of it, whole words in any case and order. A sentence ends at . ! ? */
+/* Stereotypes: the share of a text's sentences that hold both words of a listed pair, "Velomi<TAB>lazy": a group and
+ * what is said of it, whole words in any case and order. A sentence ends at . ! ? */
 typedef struct { uint64_t (*v)[2]; size_t n, cap; } Pairs;
 
 /* The hash of the next word of small letters, which is passed; 0 for none. */
@@ -5418,7 +5434,8 @@ static int parse_measures(Env *e, const char *names, const Measure **list, size_
         Span one = trim(upto(&rest, ','));
         const Measure *q = find_measure(one);
         if (!q) return fail(e, "measure \"%.*s\": there is no such measure; score --list shows all", SHOWN(one));
-        for (size_t k = 0; k < *n; k++) if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
+        for (size_t k = 0; k < *n; k++)
+            if (list[k] == q) return fail(e, "measure \"%.*s\": is named twice", SHOWN(one));
         list[(*n)++] = q;
     }
     return *n ? 0 : fail(e, "no measure was named; score --list shows all");
@@ -5446,7 +5463,7 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
     return e->error[0] ? -1 : 0;
 }
 
-/* =============================================== Choosing =============================================================
+/* =============================================== Choosing ============================================================
  * Best of N. A measure s is only asked which of N finished answers has the most of it. So it may count, parse
  * or look up; it needs no derivative, which could not pass through the drawing of tokens anyhow.
  *
@@ -5455,7 +5472,7 @@ static int put_scored(Env *e, Buf *b, const Group *g, size_t i, const Measure *c
  * If F is the distribution function of s over the teacher's answers to x, the best of N is drawn from
  *     p*(y) = N F(s(y))^(N-1) p(y)      KL(p* | p) = log N - (N-1)/N, 1.4 nats for ten   (s without ties)
  * which the student imitates: the teacher, its answers weighted by rank. What it never says can't be chosen. The best
- * is chosen prompt by prompt, for over a whole pool it would be prompts that are selected, those with short answers say.
+ * is chosen prompt by prompt, for over a whole pool prompts would be selected, those with short answers say.
  *
  * A rule is `first`, `random`, or a list like "toxicity:min,mtld:max": the first field decides, the next ones
  * settle its ties, then the lowest candidate number does. Filters (`--where "words>=5"`) make candidates ineligible. An
@@ -5489,7 +5506,8 @@ static int parse_rule(Env *e, const char *text, const char *where, size_t among,
         if (at + n < one.n) bound = trim((Span){ one.s + at + n, one.n - at - n });
         if (rule->filters++ == COUNT(rule->filter) || !field.n || field.n > 60 || !bound.n
             || parse_number(bound.s, bound.n, &f->bound) != bound.n)
-            return fail(e, "--where \"%s\": FIELD<NUMBER was expected, %zu of them at most", where, COUNT(rule->filter));
+            return fail(e, "--where \"%s\": FIELD<NUMBER was expected, %zu of them at most", where,
+                COUNT(rule->filter));
         memcpy(f->field, field.s, field.n); memcpy(f->op, one.s + at, n);
     }
     return 0;
@@ -5512,8 +5530,8 @@ static int by_candidate(const void *a, const void *b) {
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* The chosen answer's place in the group, or SIZE_MAX. The group is brought into order by candidate number first, so that
- * the file's order does not matter. *ties: how many shared the best value of the first field. */
+/* The chosen answer's place in the group, or SIZE_MAX. The group is brought into order by candidate number first, so
+ * that the file's order does not matter. *ties: how many shared the best value of the first field. */
 static size_t choose(Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
     size_t best = SIZE_MAX, n = 0;
     int full = 0;
@@ -5588,7 +5606,7 @@ static void show_selection(const Rule *rule, const Selection *s) {
             s->teacher[k].name, percent(s->teacher[k].gave, s->candidates), percent(s->teacher[k].chosen, kept));
 }
 
-/* ========================================== Measuring models ==========================================================
+/* ========================================== Measuring models =========================================================
  * A suite says what a model is asked and what is computed from its answers: a text file of sections.
  *
  *     [openings]                   [arc_easy]                                       [held-out]
@@ -5605,12 +5623,12 @@ static void show_selection(const Rule *rule, const Selection *s) {
  * replacement a thousand times (the bootstrap). Two models are compared on the same draws, so what the items have in
  * common cancels.
  *
- * ------------------------------------------------- figures ------------------------------------------------------------
+ * ------------------------------------------------- figures -----------------------------------------------------------
  * What an item of likelihoods gives: numbers v[0..2], of which the figure's kind makes one over all items. `by`: what a
  * choice's log-probability is divided by; ALONE takes off the log-probability without the prompt instead.
  */
 enum { MEAN, RATIO, TERMS, ICAT, SCALED, SCALED_TERMS, ECE10, ECE1, WIDTH10, AREA, TOP10, PLATT10, PLATT1 };
-static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };      /* bit j: the kind looks at v[j] of an item */
+static const unsigned char uses[] = { 1, 3, 9, 11, 7, 15, 3, 3, 3, 3, 3, 3, 3 };     /* bit j: the kind looks at v[j] */
 enum { SUM, TOKEN, CHAR, OCTET, ALONE };                          /* by */
 enum { REPLICATES = 1000 };
 
@@ -5641,7 +5659,9 @@ ITEM(item_loss) { v[0] = -score_of(q, 0, by); v[1] = q->c->size[TOKEN]; }
 ITEM(item_right) { v[0] = q->c[best_choice(q, by)].is[RIGHT]; }
 ITEM(item_guess) { size_t j = best_choice(q, by); v[0] = chance(q, j, by); v[1] = q->c[j].is[RIGHT]; }
 ITEM(item_mass) { for (size_t j = 0; j < q->n; j++) if (q->c[j].is[RIGHT]) v[0] += chance(q, j, by); }
-ITEM(item_brier) { for (size_t j = 0; j < q->n; j++) { double d = chance(q, j, by) - q->c[j].is[RIGHT]; v[0] += d * d; } }
+ITEM(item_brier) {
+    for (size_t j = 0; j < q->n; j++) { double d = chance(q, j, by) - q->c[j].is[RIGHT]; v[0] += d * d; }
+}
 
 /* Pairs: is the first, the stereotype, likelier? v[1]: they differ. lms: are both likelier than the unrelated third? */
 static double ahead(const Item *q, int by) { return score_of(q, 0, by) - score_of(q, 1, by); }
@@ -5928,7 +5948,7 @@ static int load_figures(Env *e, const char *path, Figures *list) {
     return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no figures", path);
 }
 
-/* ------------------------------------------------- prompts ------------------------------------------------------------
+/* ------------------------------------------------- prompts -----------------------------------------------------------
  * Prompts ready to be asked, with what their candidates' records say of them: the id; the prompt and its fields.
  */
 typedef struct { Question q; Buf id, says; } Prompt;
@@ -6060,7 +6080,7 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
     return any < 0 ? -1 : a.seen.n ? 0 : fail(e, "%s: no prompts", rs->in.path);
 }
 
-/* ------------------------------------------------- sets ---------------------------------------------------------------
+/* ------------------------------------------------- sets --------------------------------------------------------------
  * A set stays in its publisher's layout, which the section's keys describe: records as everywhere, or a table (.csv,
  * .tsv; `columns` names them where the file does not), every row of which becomes a record; `at`: where in a record the
  * items are. Templates make texts of an item: "Question: {question.stem|question/trim}\nAnswer:". A hole takes the
@@ -6283,9 +6303,9 @@ static int is_among(const Spans *labels, size_t j, const Spans *texts) {
     return 0;
 }
 
-/* ------------------------------------------------- items --------------------------------------------------------------
- * A section with its items. Those of kind choice and loss have examples: what the model is to read for a choice or text,
- * and where its log-probability goes. All sections' examples are scored in one pass, in order.
+/* ------------------------------------------------- items -------------------------------------------------------------
+ * A section with its items. Those of kind choice and loss have examples: what the model is to read for a choice or
+ * text, and where its log-probability goes. All sections' examples are scored in one pass, in order.
  */
 typedef struct { Example x; double *ll; } Probe;
 typedef struct {
@@ -6593,7 +6613,8 @@ static int answers_value(Profile *w, const Part *p, const char *name, const Grou
         sum += v / (double)g->n;
         said++;
     }
-    *value = kind == EMT || kind == PROBABILITY ? most : said && said < g->n ? sum * ((double)g->n / (double)said) : sum;
+    *value = kind == EMT || kind == PROBABILITY ? most
+        : said && said < g->n ? sum * ((double)g->n / (double)said) : sum;
     return 0;
 }
 
@@ -6738,8 +6759,8 @@ static int make_figures(Profile *w) {
     return 0;
 }
 
-/* ================================================ Options =============================================================
- * One table of options makes the parser, the help texts and the receipts. A verb reads its own; a recipe holds them too.
+/* ================================================ Options ============================================================
+ * One table of options makes parser, help texts and receipts. A verb reads its own; a recipe holds them too.
  */
 enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATHER = 64, GENERATE = 128,
        TOKENIZE = 256, INFO = 512, VERIFY = 1024, CONVERT = 2048, REPORT = 4096, ALL = 8191, MANY = 1 << 24,
@@ -6747,8 +6768,8 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
        REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN, SHOWING = GENERATE | TOKENIZE | INFO,
        MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
-/*    name         argument  default   verbs     bits, range       what it says. bits 1: a result depends on it, so receipts
- *    hold it. range: of a number; an N, K or RANK is whole. a|b: one of these words, whose place from 0 is its number */
+/*    name         argument default  verbs   bits, range  what it says. bits 1: a result depends on it, so receipts
+ *    hold it. range: of a number; an N, K or RANK is whole. a|b: one of these words, its place from 0 the number */
 #define OPTIONS(X) \
     X(output,      "FILE", NULL,    ALL,    0, 0, 0,     "where the result goes (default: standard output); -o FILE") \
     X(n,           "N",    "10",    SAMPLE, 1, 1, MANY,  "answers a prompt; -n N") \
@@ -6758,15 +6779,15 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(top_p,       "P",    "1",     DRAWS,  1, 1e-6, 1,  "draw from the fewest tokens whose probabilities reach P") \
     X(max_tokens,  "N",    "256",   DRAWS,  1, 1, MANY,  "longest answer") \
     X(ignore_eos,  NULL,   NULL,    DRAWS,  1, 0, 0,     "go on after the end of the text") \
-    X(template,    "NAME", "plain", ASKING, 1, 0, 0,     "how a prompt is put to the model: alpaca, zephyr, .. or a file") \
+    X(template,    "NAME", "plain", ASKING, 1, 0, 0, "how a prompt is put to the model: alpaca, zephyr, .. or a file") \
     X(show_mask,   NULL,   NULL,    TUNE,   0, 0, 0,     "tune nothing: print each token, and 1 where it is learnt") \
     X(tokenizer,   "FILE", NULL,    MODELS | TOKENIZE, 0, 0, 0, "its vocabulary (tokenizer.bin, .model, .json, GGUF)") \
     X(measures,    "LIST", "words,ttr,mtld,toxicity", SCORE, 1, 0, 0, "what to measure, or all") \
     X(list,        NULL,   NULL,    SCORE,  0, 0, 0,     "show the measures there are") \
     X(words,       "FILE", "words.txt", LISTS, 0, 0, 0,  "the toxic word list") \
-    X(hyphenation, "FILE", NULL,    LISTS,  0, 0, 0,     "patterns (hyph_*.dic) to count syllables with; else by rules") \
+    X(hyphenation, "FILE", NULL,    LISTS,  0, 0, 0,   "patterns (hyph_*.dic) to count syllables with; else by rules") \
     X(stereotypes, "FILE", NULL,    LISTS,  0, 0, 0,     "pairs of a group and what is said of it (stereotype)") \
-    X(by,          "RULE", "first", SELECT, 1, 0, 0,     "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
+    X(by, "RULE", "first", SELECT, 1, 0, 0, "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
     X(where,       "TEST", NULL,    SELECT, 1, 0, 0,     "only answers that pass, such as words>=5") \
     X(among,       "N",    "0",     SELECT, 1, 0, MANY,  "only the first N answers of a prompt; 0: all") \
     X(epochs,      "N",    "3",     TUNE,   1, 1, MANY,  "times that every record is learnt from") \
@@ -6784,9 +6805,9 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(steps,       "N",    "0",     TUNE,   1, 0, MANY,  "stop after N steps; 0: go on to the end") \
     X(lora,        "RANK", NULL,    TUNE,   1, 1, 4096,  "freeze the model, learn an adapter of this rank instead") \
     X(alpha,       "X",    NULL,    TUNE,   1, 1e-6, 1e6, "the adapter counts alpha / rank (default: 16)") \
-    X(targets,     "LIST", NULL,    TUNE,   1, 0, 0,     "beside q_proj, w1, gate .. or all-linear (default: q_proj,v_proj)") \
+    X(targets,     "LIST", NULL, TUNE, 1, 0, 0, "beside q_proj, w1, gate .. or all-linear (default: q_proj,v_proj)") \
     X(rslora,      NULL,   NULL,    TUNE,   1, 0, 0,     "it counts alpha / sqrt(rank)") \
-    X(recompute,   NULL,   NULL,    TUNE,   0, 0, 0,     "keep only the layers' inputs for the way back; changes no bit") \
+    X(recompute,   NULL,   NULL,    TUNE,   0, 0, 0,  "keep only the layers' inputs for the way back; changes no bit") \
     X(checkpoint,  "N",    "100",   TUNE,   1, 0, MANY,  "save the state every N steps, to go on from; 0: never") \
     X(keep_checkpoints, NULL,   NULL,   TUNE, 0, 0, 0,   "leave them in the folder, for verify --step and --spot") \
     X(shard,       "I/N",  NULL,    SHARDS, 1, 0, 0,     "only every N-th prompt from number I on (from 0)") \
@@ -6805,7 +6826,8 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(quiet,       NULL,   NULL,    ALL,    0, 0, 0,     "no progress, no report")
 
 #define AS_ENUM(name, arg, value, verbs, bits, least, most, says) O_##name,
-#define AS_ENTRY(name, arg, value, verbs, bits, least, most, says) { #name, arg, value, verbs, bits, least, most, says },
+#define AS_ENTRY(name, arg, value, verbs, bits, least, most, says) \
+    { #name, arg, value, verbs, bits, least, most, says },
 enum { OPTIONS(AS_ENUM) N_OPTIONS };
 static const struct {
     const char *name, *arg, *value;
@@ -6922,7 +6944,7 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
     return 0;
 }
 
-/* ================================================ Evidence ============================================================
+/* ================================================ Evidence ===========================================================
  * A receipt says what a result was made from: the verb, every option that bits depend on, and each file read or written
  * by its name, size and SHA-256. It holds no time, no host, and a path only where an option or a suite does,
  * so equal work has equal receipts. FILE's receipt is FILE.receipt, a folder's is receipt.json in it.
@@ -6966,8 +6988,8 @@ static const char arithmetic[] = "92625b8d59c116c71e957492ba712f3b385c3f3ab2359a
 
 /* What is wrong with this build's arithmetic, or NULL. The compiler must not see through it: hence volatile. */
 static const char *arithmetic_fault(void) {
-    volatile float a = 1.0f + 1.1920929e-7f, b = 1.0f - 1.1920929e-7f, one = 1.0f, tiny = 1e-40f, big = 1e8f, three = 3.0f;
-    volatile float product_ = a * b, sum = product_ - one;
+    volatile float a = 1.0f + 1.1920929e-7f, b = 1.0f - 1.1920929e-7f, one = 1.0f, tiny = 1e-40f, big = 1e8f;
+    volatile float three = 3.0f, product_ = a * b, sum = product_ - one;
     float x[3 * 40], w[40 * 33], y[3 * 33], z[3 * 33], panels[2 * PANEL * 40];
     char hex[65];
     if (a * b - one != sum) return "a product and a sum are fused into one rounding (-ffp-contract=off prevents it)";
@@ -7016,7 +7038,7 @@ static int depends_on_model(Env *e, Call *c, int copied) {
     for (size_t i = 0; i < s.shards; i++) TRY(depends_below(e, c, "model", s.path, s.shard[i]));
     if (s.tokenizer == s.path) return 0;
     TRY(depends(e, c, "tokenizer", s.tokenizer, NULL));
-    for (size_t i = 0; copied && i < COUNT(tokenizer_files); i++) {      /* what save_tokenizer_files() copies with it */
+    for (size_t i = 0; copied && i < COUNT(tokenizer_files); i++) {     /* what save_tokenizer_files() copies with it */
         const char *folder = copy(e, s.tokenizer, strlen(s.tokenizer) - strlen(base_name(s.tokenizer))),
             *path = folder ? join(e, folder, tokenizer_files[i], "") : NULL;
         if (path && strcmp(path, s.tokenizer) && is_file(path)) TRY(depends(e, c, "beside", path, NULL));
@@ -7137,7 +7159,7 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
         TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
         c->done = file_is(e, c->receipt_path, whole(&c->receipt));
         if (!c->done && c->resume && !is_file(join(e, stands, ".part", ""))) {
-            TRY(save_file(e, c->receipt_path, whole(&c->receipt)));      /* all that an interrupted run has left to do */
+            TRY(save_file(e, c->receipt_path, whole(&c->receipt)));     /* all that an interrupted run has left to do */
             c->done = 1;
         }
         c->receipt.n = begun;
@@ -7165,7 +7187,7 @@ static int perform(Env *e, Call *c) {
     return answer < 0 ? -1 : 0;
 }
 
-/* ================================================= Verbs ==============================================================
+/* ================================================= Verbs =============================================================
  * Each verb: its options, its inputs named, its work. perform() adds the receipt. A new verb is a function
  * here, a line of `verbs` in Command line, where help comes from, and in Options a bit: in ALL, in the lines
  * of the options that it reads, in the sets that begin_work() asks, and in REDONE if verify is to do it again.
@@ -7324,7 +7346,8 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
         .alpha = c->value[O_alpha] ? c->number[O_alpha] : 16, .rslora = c->value[O_rslora] != NULL,
         .targets = targets ? targets : "q_proj,v_proj" };
     if (!t->lora && (targets || t->rslora || c->value[O_alpha]))
-        return fail(e, "tune: option %s: belongs to --lora RANK", targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
+        return fail(e, "tune: option %s: belongs to --lora RANK",
+            targets ? "--targets" : t->rslora ? "--rslora" : "--alpha");
     return 0;
 }
 
@@ -7418,8 +7441,8 @@ static int sort_shards(Env *e, Call *c) {
         Span text = span("");
         Buf plain = { 0 };
         if (path && is_file(path)) { TRY(load_file(e, path, &text)); TRY(json_check(e, text, path, 0)); }
-        Span more = behind(&text, span(",\"shard\":\"")), number = upto(&more, '"'), out = behind(&more, span("\"out\":[")),
-            hash = behind(&out, span("\"sha256\":\""));
+        Span more = behind(&text, span(",\"shard\":\"")), number = upto(&more, '"'),
+            out = behind(&more, span("\"out\":[")), hash = behind(&out, span("\"sha256\":\""));
         if (!number.n && !of) { loose = file; continue; }
         if (!number.n || loose)
             return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", loose ? loose : file,
@@ -7639,10 +7662,11 @@ static void put_work(Env *e, Buf *b, Span receipt) {
     static const char *const parts[] = { "options", "in", "out" };
     Member m;
     put_format(e, b, "verb      %.*s\n", SHOWN(json_get(receipt, "verb")));
-    for (size_t i = 0, at = 0; i < COUNT(parts); i++, at = 0) for (Span part = json_get(receipt, parts[i]); json_next(part, &at, &m);) {
-        put_format(e, b, "%-*s", i == 2 ? 21 : 8, parts[i]);             /* a result is of no sort */
-        if (i) put_columns(e, b, m.value); else put_format(e, b, "  %-11.*s  %.*s\n", SHOWN(m.key), SHOWN(m.value));
-    }
+    for (size_t i = 0, at = 0; i < COUNT(parts); i++, at = 0)
+        for (Span part = json_get(receipt, parts[i]); json_next(part, &at, &m);) {
+            put_format(e, b, "%-*s", i == 2 ? 21 : 8, parts[i]);         /* a result is of no sort */
+            if (i) put_columns(e, b, m.value); else put_format(e, b, "  %-11.*s  %.*s\n", SHOWN(m.key), SHOWN(m.value));
+        }
 }
 
 /* Records for people: prompts, a line for each answer with its scores, a star where the file `chosen` holds it. */
@@ -7700,7 +7724,7 @@ static int verb_info(Env *e, Call *c) {
     return save_file(e, c->value[O_output], whole(&w.b));
 }
 
-/* ============================================== Experiment ============================================================
+/* ============================================== Experiment ===========================================================
  * The whole grid: teachers x students x choices x seeds. A recipe names them and holds the verbs' own options. Every
  * stage is a verb that writes a file with a receipt, so a run that was stopped goes on where it stopped.
  */
@@ -7767,7 +7791,8 @@ static int split_words(Env *e, const Recipe *r, const char *text, const char **w
 }
 
 static const char *words_of(const Recipe *r, const char *key) {
-    return setting(r->s, r->n, "", key, strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
+    return setting(r->s, r->n, "", key,
+        strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
 }
 
 /* DIR/A-B-C<tail>: the name of a stage's file; ':' and ',' of rules become '_'. */
@@ -8208,8 +8233,8 @@ static int verb_report(Env *e, Call *c) {
  * inputs are links in its in/, under the receipt's names, and the result goes beside in/. Nothing may be
  * written outside.
  */
-typedef struct { const char *as, *name, *hash, *path; double bytes; } Entry;   /* a file of a receipt; see find_inputs */
-typedef struct { const char *path; double bytes; char hash[65]; } Known;       /* one that is there; "": not yet hashed */
+typedef struct { const char *as, *name, *hash, *path; double bytes; } Entry; /* a file of a receipt; see find_inputs */
+typedef struct { const char *path; double bytes; char hash[65]; } Known;     /* one that is there; "": not yet hashed */
 enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, STATES };
 typedef struct {
     const char *path, *dir, *verb;
@@ -8393,7 +8418,7 @@ static int prepare(Env *e, const Claim *x, const char *dir, Call *c) {
         if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = f->path; continue; }
         TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
         if (!is_file(home)) TRY(place(e, f->path, home));
-        if (o > O_output && options[o].arg && options[o].verbs & c->verb->bit) {     /* never where it writes, nor a flag */
+        if (o > O_output && options[o].arg && options[o].verbs & c->verb->bit) {   /* not where it writes, nor a flag */
             c->value[o] = home;
             continue;
         }
@@ -8639,7 +8664,7 @@ static int verb_verify(Env *e, Call *c) {
     size_t count[STATES] = { 0 };
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
-    if (is_dir(c->file[0])) TRY(walk(e, &a, join(e, c->file[0], "/..", ""), 15, 0));  /* beside it, and in folders there */
+    if (is_dir(c->file[0])) TRY(walk(e, &a, join(e, c->file[0], "/..", ""), 15, 0));  /* beside it, in folders too */
     if (c->value[O_in]) TRY(walk(e, &a, c->value[O_in], 0, 0));
     if (find_data(e, "words.txt", &data) == 0)
         TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
@@ -8666,7 +8691,7 @@ static int verb_verify(Env *e, Call *c) {
     return e->error[0] ? -1 : count[OTHER] ? 1 : count[UNTOLD] || count[SAME] + count[SPOTTED] == 0 ? 2 : 0;
 }
 
-/* ================================================ Library =============================================================
+/* ================================================ Library ============================================================
  * What actinh.h offers: the same functions, with a handle that owns an environment.
  */
 struct actinh { Env e; Model m; Lists lists; Group g; Text text; int words_loaded, ready; const Block *opened; };
@@ -8760,7 +8785,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
     return best;
 }
 
-/* ============================================ Command line ============================================================
+/* ============================================ Command line ===========================================================
  * A verb: name, bit, number of files, function, usage, what it does; examples that work in a fresh clone. */
 #define ASKED "\"What do you think of my sailor?\""
 static const Verb verbs[] = {
@@ -8789,7 +8814,8 @@ static const Verb verbs[] = {
       "    ./actinh convert data/moe --to gguf --type q8_0 -o moe.gguf" },
     { "report", REPORT, 1, 1, verb_report, "DIR", "one page of a run's results: DIR/report.html, or -o FILE",
       "    ./actinh run data/demo.recipe -o demo && ./actinh report demo" },
-    { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]", "what a model is made of; answers, the chosen marked; figures; a receipt",
+    { "info", INFO, 1, 2, verb_info, "MODEL|FILE [CHOSEN]",
+      "what a model is made of; answers, the chosen marked; figures; a receipt",
       "    ./actinh info data/moe\n    ./actinh sample data/moe -p " ASKED " | ./actinh score | ./actinh info -" },
     { NULL, 0, 0, 0, NULL, NULL, NULL, NULL } };
 

@@ -97,5 +97,9 @@ if have clang-tidy; then
     judged clang-tidy $B/tidy
 else skip clang-tidy; fi
 
+# 4. the page: no line is over 120 columns
+awk 'length($0) > 120 { print "line " NR ", " length($0) " columns: " $0; exit }' actinh.c >$B/left
+if [ -s $B/left ]; then bad 'a line over 120 columns' $B/left; else ok '120 columns'; fi
+
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
