@@ -6768,7 +6768,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
        REDONE = SHARDS | SELECT | TUNE | PROFILE | GATHER | CONVERT | RUN, SHOWING = GENERATE | TOKENIZE | INFO,
        MODELS = ASKING | GENERATE | INFO | CONVERT, SEEDED = ASKING | SELECT | GENERATE | VERIFY };
 
-/*    name         argument default  verbs   bits, range  what it says. bits 1: a result depends on it, so receipts
+/*    name         argument  default  verbs bits, range  what it says. bits 1: a result depends on it, so receipts
  *    hold it. range: of a number; an N, K or RANK is whole. a|b: one of these words, its place from 0 the number */
 #define OPTIONS(X) \
     X(output,      "FILE", NULL,    ALL,    0, 0, 0,     "where the result goes (default: standard output); -o FILE") \
@@ -6787,7 +6787,8 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(words,       "FILE", "words.txt", LISTS, 0, 0, 0,  "the toxic word list") \
     X(hyphenation, "FILE", NULL,    LISTS,  0, 0, 0,   "patterns (hyph_*.dic) to count syllables with; else by rules") \
     X(stereotypes, "FILE", NULL,    LISTS,  0, 0, 0,     "pairs of a group and what is said of it (stereotype)") \
-    X(by, "RULE", "first", SELECT, 1, 0, 0, "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
+    X(by,          "RULE", "first", SELECT, 1, 0, 0, \
+        "first, random, FIELD:max or FIELD:min; \"A,B\": B settles A's ties") \
     X(where,       "TEST", NULL,    SELECT, 1, 0, 0,     "only answers that pass, such as words>=5") \
     X(among,       "N",    "0",     SELECT, 1, 0, MANY,  "only the first N answers of a prompt; 0: all") \
     X(epochs,      "N",    "3",     TUNE,   1, 1, MANY,  "times that every record is learnt from") \
@@ -6805,7 +6806,8 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(steps,       "N",    "0",     TUNE,   1, 0, MANY,  "stop after N steps; 0: go on to the end") \
     X(lora,        "RANK", NULL,    TUNE,   1, 1, 4096,  "freeze the model, learn an adapter of this rank instead") \
     X(alpha,       "X",    NULL,    TUNE,   1, 1e-6, 1e6, "the adapter counts alpha / rank (default: 16)") \
-    X(targets,     "LIST", NULL, TUNE, 1, 0, 0, "beside q_proj, w1, gate .. or all-linear (default: q_proj,v_proj)") \
+    X(targets,     "LIST", NULL,    TUNE,   1, 0, 0, \
+        "beside q_proj, w1, gate .. or all-linear (default: q_proj,v_proj)") \
     X(rslora,      NULL,   NULL,    TUNE,   1, 0, 0,     "it counts alpha / sqrt(rank)") \
     X(recompute,   NULL,   NULL,    TUNE,   0, 0, 0,  "keep only the layers' inputs for the way back; changes no bit") \
     X(checkpoint,  "N",    "100",   TUNE,   1, 0, MANY,  "save the state every N steps, to go on from; 0: never") \
