@@ -2116,9 +2116,8 @@ typedef struct Param {
     Tensor t;
     float *w;                 /* [rows][cols] */
     float *g, *m, *v;         /* [rows][cols] gradient and AdamW's moments; NULL unless training */
-    float *panel;             /* w laid out for y = Wx: see Speed */
+    float *panel;             /* w laid out for y = Wx, unless it learns: see Speed */
     unsigned char *narrow;    /* or the file's numbers laid out likewise, where they are of 16 or 8 bits */
-    float *back;              /* and for dx = W'dy; only while training */
     struct Param *a, *b;      /* [rank][cols] [rows][rank] LoRA's; NULL: none */
     float scale;
 } Param;
@@ -2136,7 +2135,6 @@ typedef struct {
     Tokenizer t;
     const char *name;         /* for people: the last part of its path */
     const char *path, *tokenizer;      /* where it came from */
-    int in_place;             /* too large to be laid out for speed */
     float alpha;              /* LoRA: scale = alpha / rank, or with rslora alpha / sqrt(rank) */
     int rslora;
 } Model;
@@ -3264,13 +3262,13 @@ static void widen_panel(const Param *p, size_t n, size_t k, size_t depth, float 
     }
 }
 
-/* A part of a panel from the weights as they stand, B = W' or, for the way `back`, B = W: B's rows k .. k + depth - 1
- * and columns n .. n + width - 1, widened, to tile [depth][PANEL]. */
-static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k, size_t depth, float *tile) {
+/* A part of a panel from numbers as they stand, B = W' or `straight` B = W: B's rows k .. k + depth - 1 and columns
+ * n .. n + width - 1, widened, to tile [depth][PANEL]. */
+static void load_tile(const Param *p, int straight, size_t n, size_t width, size_t k, size_t depth, float *tile) {
     float x[PANEL][PANEL];
-    if (!back && p->narrow) { widen_panel(p, n, k, depth, tile); return; }
+    if (!straight && p->narrow) { widen_panel(p, n, k, depth, tile); return; }
     if (width < PANEL) memset(tile, 0, depth * PANEL * sizeof *tile);
-    if (back) for (size_t i = 0; i < depth; i++) read_row(p, k + i, n, width, tile + i * PANEL);
+    if (straight) for (size_t i = 0; i < depth; i++) read_row(p, k + i, n, width, tile + i * PANEL);
     else for (size_t i = 0, part; i < depth; i += PANEL, tile += PANEL * PANEL) {
         part = depth - i < PANEL ? depth - i : PANEL;
         for (size_t j = 0; j < width; j++) read_row(p, n + j, k + i, part, x[j]);
@@ -3279,24 +3277,22 @@ static void load_tile(const Param *p, int back, size_t n, size_t width, size_t k
 }
 
 /* C [M][N] (ldc apart) (+)= A B, A's element (i, k) at a[i * row + k * col], B [K][N] in panels or, where they are
- * NULL, from the weights p: see load_tile. */
+ * NULL, from p's numbers: see load_tile. */
 typedef struct {
     const float *a; size_t row, col;
-    const float *panels; const Param *p; int back;
+    const float *panels; const Param *p; int straight;
     float *c; size_t ldc, M, N, K; int add;
 } Product;
 
 /* A task is a panel and all rows; of more than 200 rows it is 4 panels, which then share what A has for them, and 128
- * rows; where this makes too few tasks for the threads, some of the rows. But 512 where a panel is widened first, which
- * is then seldom done twice. */
+ * rows. But up to 512 where a panel's numbers come from where they stand, which for so many is a fiftieth of the work.
+ * Where this makes too few tasks for the threads, it is fewer rows. */
 static size_t wide_of(const Product *x) { return (x->panels && x->M > 200 ? 4 : 1) * PANEL; }
 static size_t tasks_across(const Product *x) { return (x->N + wide_of(x) - 1) / wide_of(x); }
 static size_t rows_a_task(const Product *x, size_t team) {
-    if (!x->panels) return x->M > 512 ? 512 : x->M;
-    size_t most = x->M > 200 ? 128 : x->M, tasks = tasks_across(x) * ((x->M + most - 1) / most),
-        parts = 1 + 6 * team / tasks;
-    if (parts > 1 + most / PANEL) parts = 1 + most / PANEL;
-    return (most + parts - 1) / parts;
+    const size_t most = !x->panels ? 512 : x->M > 200 ? 128 : x->M, blocks = (x->M + most - 1) / most,
+        high = (x->M + blocks - 1) / blocks, parts = 1 + 6 * team / (blocks * tasks_across(x));
+    return parts > 1 + high / PANEL ? (high + high / PANEL) / (1 + high / PANEL) : (high + parts - 1) / parts;
 }
 
 static size_t tasks_of(const Product *x, size_t team) {
@@ -3310,7 +3306,7 @@ static void do_task(const Product *x, size_t task, size_t rows) {
     const Param *p = x->p;
     size_t K = x->K, i = task / tasks_across(x) * rows, high = x->M - i < rows ? x->M - i : rows,
         from = task % tasks_across(x) * wide_of(x), end = x->N - from < wide_of(x) ? x->N : from + wide_of(x), depth;
-    int as_is = !x->panels && !x->back && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
+    int as_is = !x->panels && !x->straight && p->narrow && p->t.type != F16 && x->M <= 2 * MOST_ROWS,
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
     static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };  /* bytes a k */
     const float *scale = NULL;
@@ -3325,7 +3321,7 @@ static void do_task(const Product *x, size_t task, size_t rows) {
             else if (as_is) {
                 b = narrow_panel(p, n) + 4 * K + 32 * k;
                 scale = (const float *)(const void *)narrow_panel(p, n) + k;
-            } else load_tile(p, x->back, n, width, k, depth, tile);
+            } else load_tile(p, x->straight, n, width, k, depth, tile);
             strip_of(type, x->a + i * x->row + k * x->col, x->row, x->col, b, steps[type], scale,
                 x->c + i * x->ldc + n, x->ldc, high, width, depth, x->add || k);
         }
@@ -3351,30 +3347,12 @@ static void multiply(const Product *x, size_t n) {
     }
 }
 
-static void product(const float *a, size_t row, size_t col, const float *panels, float *c, size_t ldc,
-    size_t M, size_t N, size_t K, int add) {
-    const Product x = { a, row, col, panels, NULL, 0, c, ldc, M, N, K, add };
-    multiply(&x, 1);
-}
-
 static size_t panel_size(size_t N, size_t K) { return (N + PANEL - 1) / PANEL * PANEL * K; }
 
 /* Panels of B = W': for y = Wx. */
 static void pack_weights(const Param *p) {
     PARALLEL(p->rows * p->cols) for (size_t n = 0; n < p->rows; n += PANEL)
         load_tile(p, 0, n, p->rows - n < PANEL ? p->rows - n : PANEL, 0, p->cols, p->panel + n * p->cols);
-}
-
-/* Panels of B = X [K][N] as it stands: for dx = W'dy (X = W) and dW = dy' x (X = x). */
-static void pack_straight(const float *x, size_t K, size_t N, float *panels) {
-    PARALLEL(N * K) for (size_t n = 0; n < N; n += PANEL) {
-        size_t width = N - n < PANEL ? N - n : PANEL;
-        for (size_t k = 0; k < K; k++) {
-            float *to = panels + n * K + k * PANEL;
-            memcpy(to, x + k * N + n, width * sizeof *to);
-            for (size_t j = width; j < PANEL; j++) to[j] = 0.0f;
-        }
-    }
 }
 
 /* Half of this machine's memory, as far as it can be asked. */
@@ -3385,32 +3363,27 @@ static double memory_for_panels(const Env *e) {
     return e->memory > 0 ? e->memory : 2e9;
 }
 
-/* Lays out the weights that have changed: for use, and when they are trained for the way back too. Frozen weights stay
- * as they are in the file when the panels of all of them would take too much memory. */
+/* Lays out the weights that only serve, but those of a file whose panels would all in all take too much memory. What
+ * learns stays as it is: after each step it would have to be laid out anew, and for the way back another time. */
 static int pack_model(Env *e, Model *m) {
-    size_t i;
     double need = 0;
-    for (i = 0; i <= m->n_all; i++) {
+    for (size_t i = 0; i <= m->n_all; i++) {
         const Param *p = i < m->n_all ? m->all[i] : &m->head;
         if (!p->norm && !p->w)
             need += (narrow_bytes(p) ? (double)narrow_bytes(p) / 32 : 4.0) * (double)p->rows * (double)p->cols;
     }
-    m->in_place = need > memory_for_panels(e);
-    for (i = 0; i <= m->n_all + m->n_train; i++) {
+    for (size_t i = 0; i <= m->n_all + (m->c.rank ? m->n_train : 0); i++) {
         Param *p = i < m->n_all ? m->all[i] : i == m->n_all ? &m->head : m->train[i - m->n_all - 1];
-        if (p->norm || (!p->w && m->in_place) || (!p->g && (p->panel || p->narrow))) continue;
-        if (i > m->n_all && !m->c.rank) break;               /* then those that learn are among all */
+        if (p->norm || p->g || p->panel || p->narrow || (!p->w && need > memory_for_panels(e))) continue;
         if (!p->w) TRY(check_finite(e, p, NULL));
         if (p == &m->embed || (i == m->n_all && !m->c.tied)) continue;
         if (narrow_bytes(p)) {
             NEW_LARGE(p->narrow, (panel_size(p->rows, p->cols) / PANEL + 2) * narrow_bytes(p));    /* see DEFINE_TILE */
             pack_narrow(p);
-            continue;
+        } else {
+            NEW_LARGE(p->panel, panel_size(p->rows, p->cols));
+            pack_weights(p);
         }
-        if (!p->panel) NEW_LARGE(p->panel, panel_size(p->rows, p->cols));
-        if (p->g && !p->back) NEW_LARGE(p->back, panel_size(p->cols, p->rows));
-        pack_weights(p);
-        if (p->g) pack_straight(p->w, p->rows, p->cols, p->back);
     }
     return 0;
 }
@@ -3520,22 +3493,20 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
     linears(&one, 1, low);
 }
 
-/* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several
- * matrices. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
- * x, dx [R][cols], dy [R][rows]; low: [R][rank], and as much in panels */
-static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx,
-    int add, float *low) {
-    if (p->g) product(dy, 1, p->rows, x_panels, p->g, p->cols, p->rows, p->cols, R, 1);
-    const Product d = { dy, p->rows, 1, p->back, p, 1, dx, p->cols, R, p->cols, p->rows, add };
-    multiply(&d, 1);
+/* dW += dy' x, rows in order; dx (+)= W' dy. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x,
+ * dx += A' du.  x, dx [R][cols], dy [R][rows]; low: u and du, [2][R][rank] */
+static void linear_back(const Param *p, const float *x, size_t R, const float *dy, float *dx, int add, float *low) {
+    const Param in = { .w = (float *)(uintptr_t)x, .rows = R, .cols = p->cols };
+    const Product both[] = { { dy, p->rows, 1, NULL, p, 1, dx, p->cols, R, p->cols, p->rows, add },
+        { dy, 1, p->rows, NULL, &in, 1, p->g, p->cols, p->rows, p->cols, R, 1 } };
+    multiply(both, p->g ? 2 : 1);
     if (!p->a) return;
-    size_t n = R * p->a->rows;
+    const size_t n = R * p->a->rows;
     linear(p->a, x, R, low, NULL);
     for (size_t i = 0; i < n; i++) low[i] *= p->scale;
-    pack_straight(low, R, p->a->rows, low + n);
-    linear_back(p->b, low, low + n, R, dy, low, 0, NULL);      /* low: now du */
-    for (size_t i = 0; i < n; i++) low[i] *= p->scale;
-    linear_back(p->a, x, x_panels, R, low, dx, 1, NULL);
+    linear_back(p->b, low, R, dy, low + n, 0, NULL);
+    for (size_t i = 0; i < n; i++) low[n + i] *= p->scale;
+    linear_back(p->a, x, R, low + n, dx, 1, NULL);
 }
 
 /* Positions as rotations: the pair (x[i], x[i + D/2]) of each head turns by position * theta^(-2i/D); x [R][heads][D].
@@ -3923,9 +3894,8 @@ typedef struct {                 /* numbers of a layer: those that its backward 
     float *in, *h, *out;         /* [R top][H] [R top][F] [R top][H] */
     Product *product;            /* [2 E] those that are done at once */
     float *scratch;              /* for attention, a part a thread */
-    float *low;                  /* LoRA's: [R top][rank], and as much again in panels */
+    float *low;                  /* LoRA's: [2][R top][rank] */
     float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight;      /* gradients, of the shapes above */
-    float *packed;               /* the widest of all in panels, while training */
 } Acts;
 
 enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };   /* for the backward: all that it needs, or x (the rest made again) */
@@ -3944,15 +3914,15 @@ typedef struct {                 /* the rows in flight, and all that a forward m
 
 /* a [L + 1], for R rows: what is kept is each layer's own, all else is shared. */
 static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
-    size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H;
+    size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D;
     NEW(a->n, R * c->H); NEW(a->k, R * KD); NEW(a->v, R * KD); NEW(a->y, R * c->H);
     NEW(a->in, S * c->H); NEW(a->h, S * c->F); NEW(a->out, S * c->H); NEW(a->product, 2 * c->E);
     NEW(a->scratch, THREADS * attention_room(c, keep != KEEP_NONE));
-    if (c->rank) NEW(a->low, S * (c->rank + panel_size(c->rank, 1)));
+    if (c->rank) NEW(a->low, 2 * S * c->rank);
     if (keep) {
         NEW(a->dx, R * c->H); NEW(a->dy, R * c->H); NEW(a->dq, R * QD); NEW(a->dk, R * KD); NEW(a->dv, R * KD);
         NEW(a->dh, S * c->F); NEW(a->dgate, S * c->F); NEW(a->dup, S * c->F);
-        NEW(a->dprob, R * c->E); NEW(a->dweight, S); NEW(a->packed, S * ((wide > QD ? wide : QD) + PANEL));
+        NEW(a->dprob, R * c->E); NEW(a->dweight, S);
     }
     for (size_t l = 0; l <= c->L; l++, a++) {
         if (l) *a = a[-1];
@@ -4041,19 +4011,16 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, const R
             *wh = c->E > 1 ? dup : h;                        /* w h, where dup will be; one expert alone has weight 1 */
         swiglu(gate, up, n * c->F, h);
         if (c->E > 1) weigh_rows(h, a->from + at, a->weight, n, c->F, wh);
-        pack_straight(wh, n, c->F, a->packed);
-        linear_back(&p->down, wh, a->packed, n, out, dh, 0, a->low);       /* dh: for now u */
+        linear_back(&p->down, wh, n, out, dh, 0, a->low);                  /* dh: for now u */
         if (c->E > 1) weigh_rows_back(h, a->from + at, a->weight, n, c->F, dh, a->dweight);
         swiglu_back(gate, up, n * c->F, dh, dgate, dup);
-        pack_straight(in, n, c->H, a->packed);
-        linear_back(&p->gate, in, a->packed, n, dgate, out, 0, a->low);    /* out: now dn of each place */
-        linear_back(&p->up, in, a->packed, n, dup, out, 1, a->low);
+        linear_back(&p->gate, in, n, dgate, out, 0, a->low);               /* out: now dn of each place */
+        linear_back(&p->up, in, n, dup, out, 1, a->low);
     }
     mix(c, a->out, a->place, NULL, R, dn);
     if (c->E == 1) return;
     route_back(c, a->prob, a->pick, a->weight, a->dweight, rows, balance, a->dprob, aux);
-    pack_straight(a->n, R, c->H, a->packed);
-    linear_back(&w->router, a->n, a->packed, R, a->dprob, dn, 1, a->low);
+    linear_back(&w->router, a->n, R, a->dprob, dn, 1, a->low);
 }
 
 /* One layer: its x to the next one's (which is the same place when nothing is kept). */
@@ -4089,16 +4056,14 @@ static void layer_backward(const Batch *b, size_t l, float balance) {
     else rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
     mixture_back(c, w, a, &b->rows, balance, a->dx, a->dy, &b->aux[l]);
     rmsnorm_back(a->mid, &w->norm2, R, c->H, c->eps, a->dy, a->dx);
-    pack_straight(a->att, R, c->Q * c->D, a->packed);
-    linear_back(&w->o, a->att, a->packed, R, a->dx, a->dq, 0, a->low);       /* dq: for now the gradient of `att` */
+    linear_back(&w->o, a->att, R, a->dx, a->dq, 0, a->low);                  /* dq: for now the gradient of `att` */
     attention_back(c, &b->rows, &b->kv, l, a->q, a->dq, a->dq, a->dk, a->dv, a->scratch);
     rope(b->m, b->rows.pos, R, c->Q, a->dq, -1.0f);
     rope(b->m, b->rows.pos, R, c->K, a->dk, -1.0f);
     rmsnorm(a->x, w->norm1.w, R, c->H, c->eps, a->n);
-    pack_straight(a->n, R, c->H, a->packed);
-    linear_back(&w->q, a->n, a->packed, R, a->dq, a->dy, 0, a->low);
-    linear_back(&w->k, a->n, a->packed, R, a->dk, a->dy, 1, a->low);
-    linear_back(&w->v, a->n, a->packed, R, a->dv, a->dy, 1, a->low);
+    linear_back(&w->q, a->n, R, a->dq, a->dy, 0, a->low);
+    linear_back(&w->k, a->n, R, a->dk, a->dy, 1, a->low);
+    linear_back(&w->v, a->n, R, a->dv, a->dy, 1, a->low);
     rmsnorm_back(a->x, &w->norm1, R, c->H, c->eps, a->dy, a->dx);
 }
 
@@ -4124,8 +4089,7 @@ static void backward(const Batch *b, float balance) {
     const Config *c = &m->c;
     const Acts *a = b->acts, *last = a + c->L;
     size_t H = c->H, n = b->n_wanted;
-    pack_straight(b->final, n, H, a->packed);
-    linear_back(&m->head, b->final, a->packed, n, b->logits, a->dy, 0, a->low);
+    linear_back(&m->head, b->final, n, b->logits, a->dy, 0, a->low);
     gather_rows(last->x, b->wanted, 1, n, H, a->y);
     memset(a->n, 0, n * H * sizeof *a->n);
     rmsnorm_back(a->y, &m->norm, n, H, c->eps, a->dy, a->n);
@@ -4514,7 +4478,7 @@ static int train_step(Env *e, Model *m, Batch *b, const Tuning *t, const Example
     float factor = narrow(clip / (double)s->targets);
     s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2;
     for (size_t i = 0; i < m->n_train; i++) adamw(m->train[i], t, factor, s->lr, s->power1, s->power2);
-    return pack_model(e, m);
+    return 0;
 }
 
 /* A record as tokens: begin mark, prompt, completion, end mark. An answer that was cut off by its length gets no end
@@ -6992,7 +6956,9 @@ static const char arithmetic[] = "92625b8d59c116c71e957492ba712f3b385c3f3ab2359a
 static const char *arithmetic_fault(void) {
     volatile float a = 1.0f + 1.1920929e-7f, b = 1.0f - 1.1920929e-7f, one = 1.0f, tiny = 1e-40f, big = 1e8f;
     volatile float three = 3.0f, product_ = a * b, sum = product_ - one;
-    float x[3 * 40], w[40 * 33], y[3 * 33], z[3 * 33], panels[2 * PANEL * 40];
+    float x[3 * 40], w[40 * 33], y[3 * 33], z[3 * 33];
+    const Param p = { .w = w, .rows = 40, .cols = 33 };
+    const Product fast = { x, 40, 1, NULL, &p, 1, y, 33, 3, 33, 40, 0 };
     char hex[65];
     if (a * b - one != sum) return "a product and a sum are fused into one rounding (-ffp-contract=off prevents it)";
     if (tiny * one == 0.0f || tiny / one == 0.0f) return "numbers below 1.2e-38 are flushed to zero";
@@ -7000,8 +6966,7 @@ static const char *arithmetic_fault(void) {
     if (one / three != 0.333333343f) return "a division is done as a multiplication by a rounded reciprocal";
     for (size_t i = 0; i < COUNT(x); i++) x[i] = uniform(draw(1, 0, 0, i, 0)) - 0.5f;
     for (size_t i = 0; i < COUNT(w); i++) w[i] = uniform(draw(1, 0, 1, i, 0)) - 0.5f;
-    pack_straight(w, 40, 33, panels);
-    product(x, 40, 1, panels, y, 33, 3, 33, 40, 0);
+    multiply(&fast, 1);
     product_textbook(x, 40, 1, w, 33, z, 33, 3, 33, 40, 0);
     if (memcmp(y, z, sizeof y) != 0) return "the fast product differs from the textbook's";
     arithmetic_digest(hex);
@@ -7600,18 +7565,18 @@ static int verb_convert(Env *e, Call *c) {
  *
  *     program   its code, and what loading the model has made: vocabulary, tables
  *     weights   the pages of the file
- *     panels    the matrices once more, laid out for speed (where they learn for the way back too)
- *     learnt    16 bytes for each number that learns: itself, its gradient, two moments; an adapter's panels
+ *     panels    the matrices once more, laid out for speed, unless they learn
+ *     learnt    16 bytes for each number that learns: itself, its gradient, two moments
  *     tokens    in flight: 10 answers of 256, or a batch of 4 records of 256. Each has keys and values; while tuning
  *               the rows of new_acts(), those of every layer or with --recompute of one, and a line of logits */
 static void put_memory(Env *e, Buf *b, const Model *m) {
     static const char *const ways[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8",
         "tune --lora 8 --recompute" };
     const Config *c = &m->c;
-    size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
+    size_t QD = c->Q * c->D, KD = c->K * c->D, rank = c->rank ? c->rank : 8,
         layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
-            + c->top * (4 * c->F + (wide > QD ? wide : QD) + PANEL + 1) + c->E + c->V;
-    double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, panels = 0, matrices = 0, pairs = 0,
+            + c->top * (4 * c->F + 1) + c->E + c->V;
+    double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, panels = 0, pairs = 0,
         all = c->tied ? (double)(c->V * c->H) / 4 : 0;       /* a tied head's gradient */
     for (const Block *x = e->blocks; x; x = x->next) program += (double)x->size;
     for (size_t i = 0; i < m->n_all; i++) {
@@ -7622,9 +7587,8 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
         all += n;
         if (p->w) program -= 4 * n;
         if (c->rank ? p->a != NULL : targeted(p, "q_proj,v_proj"))
-            pairs += (double)((p->rows + p->cols) * (20 * rank + 4 * panel_size(rank, 1)));
+            pairs += (double)(16 * rank * (p->rows + p->cols));
         if (p->norm || (p == &m->embed && !c->tied)) continue;
-        matrices += n;
         panels += n * (narrow_bytes(p) ? (double)narrow_bytes(p) / PANEL : 4);
     }
     if (panels > memory_for_panels(e)) panels = 0;
@@ -7638,7 +7602,7 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
         int tuned = i > 0, recompute = tuned && i % 2 == 0, all_learn = tuned && i < 3 && !c->rank;  /* else pairs do */
         size_t tokens = tuned ? 1024 : 2560,
             each = tuned ? 4 * (c->L * c->H + (recompute ? 1 : c->L) * layer + once) : 8 * c->L * KD;
-        double laid = all_learn ? 8 * matrices : panels, learnt = all_learn ? 16 * all : tuned ? pairs : 0,
+        double laid = all_learn ? 0 : panels, learnt = all_learn ? 16 * all : tuned ? pairs : 0,
             sum = program + weights + laid + learnt + (double)tokens * (double)each;
         put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", ways[i], sum / 1e6, program / 1e6,
             weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);

@@ -127,8 +127,6 @@ static void weight(Pair *t, size_t rows, size_t cols) {
     t->p.rows = rows; t->p.cols = cols;
     t->p.w = numbers(&t->e, rows * cols, 1);
     t->p.g = get(&t->e, rows * cols, sizeof(Number));
-    t->p.panel = get(&t->e, panel_size(rows, cols), sizeof(Number));
-    t->p.back = get(&t->e, panel_size(cols, rows), sizeof(Number));
 }
 
 static void output(Pair *t, size_t n) {
@@ -155,28 +153,24 @@ static void linear_set_up(Pair *t) {
 static void lora_set_up(Pair *t) {               /* a frozen W, in place, and a pair beside it */
     static const size_t rank = 3;
     weight(t, N, H);
-    t->p.g = t->p.panel = t->p.back = NULL;
+    t->p.g = NULL;
     t->p.scale = 0.7;
     t->p.a = get(&t->e, 1, sizeof(Param)); t->p.b = get(&t->e, 1, sizeof(Param));
     t->p.a->rows = t->p.b->cols = rank; t->p.a->cols = H; t->p.b->rows = N;
     t->p.a->w = numbers(&t->e, rank * H, 1); t->p.a->g = get(&t->e, rank * H, sizeof(Number));
     t->p.b->w = numbers(&t->e, rank * N, 1); t->p.b->g = get(&t->e, rank * N, sizeof(Number));
-    t->low = get(&t->e, R * (rank + PANEL), sizeof(Number));
+    t->low = get(&t->e, 2 * R * rank, sizeof(Number));
     input(t, "x", numbers(&t->e, R * H, 1), NULL, R * H);
     input(t, "A", t->p.a->w, t->p.a->g, rank * H);
     input(t, "B", t->p.b->w, t->p.b->g, rank * N);
     output(t, R * N);
 }
 static Number linear_loss(Pair *t) {
-    if (t->p.panel) pack_weights(&t->p);
     linear(&t->p, t->in[0].x, R, t->y, t->low);
     return seeded(t);
 }
 static void linear_gradient(Pair *t) {
-    Number *panels = get(&t->e, panel_size(H, R), sizeof *panels);
-    if (t->p.back) pack_straight(t->p.w, N, H, t->p.back);
-    pack_straight(t->in[0].x, R, H, panels);
-    linear_back(&t->p, t->in[0].x, panels, R, t->seed, t->in[0].g, 1, t->low);       /* added to the zeros there */
+    linear_back(&t->p, t->in[0].x, R, t->seed, t->in[0].g, 1, t->low);       /* added to the zeros there */
 }
 
 static void rope_set_up(Pair *t) {
@@ -361,19 +355,16 @@ static void route_set_up(Pair *t) {
 }
 static Number route_loss(Pair *t) {
     size_t r;
-    pack_weights(&t->p);
     route(t->c, &t->p, t->in[0].x, R, t->scratch, t->pick, t->y, NULL);
     for (r = 0; r < R; r++) if (fabs(t->y[2 * r] + t->y[2 * r + 1] - 1) > 1e-14
         || t->pick[2 * r] >= t->pick[2 * r + 1]) fail(&t->e, "weights of row %zu", r);
     return seeded(t) + t->balance * balance_loss(t->c, t->scratch, t->pick, t->rows.first, 2);
 }
 static void route_gradient(Pair *t) {
-    Number *dz = get(&t->e, R * 5, sizeof *dz), *panels = get(&t->e, panel_size(H, R), sizeof *panels);
+    Number *dz = get(&t->e, R * 5, sizeof *dz);
     double aux = 0;
     route_back(t->c, t->scratch, t->pick, t->y, t->seed, &t->rows, t->balance, dz, &aux);
-    pack_straight(t->p.w, 5, H, t->p.back);
-    pack_straight(t->in[0].x, R, H, panels);
-    linear_back(&t->p, t->in[0].x, panels, R, dz, t->in[0].g, 0, NULL);
+    linear_back(&t->p, t->in[0].x, R, dz, t->in[0].g, 0, NULL);
 }
 
 /* ------------------------------------------------ model ------------------------------------------------- */
