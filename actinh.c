@@ -1298,7 +1298,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
     Span number = field_of(r, r->raw, "candidate");
     if (number.n && !number_in(number, 0, 1 << 20, 1, &x))
         TRY(json_field(e, where_of(rs), r->raw, "candidate", 0, 1 << 20, 1, &x));
-    r->candidate = (size_t)x;
+    r->candidate = number.n ? (size_t)x : SIZE_MAX;
     r->prompt = r->turn[r->n_turns - 1].field[PROMPT];
     r->completion = *answer;
     return e->error[0] ? -1 : 1;
@@ -1324,6 +1324,7 @@ static int next_group(Env *e, Records *rs, Group *g) {
         int any = next_record(e, rs, r);
         g->ahead = any > 0 && g->n && !equal(r->id, g->r[0].id);
         if (any <= 0) return any < 0 ? -1 : g->n > 0;
+        if (r->candidate == SIZE_MAX) r->candidate = g->ahead ? 0 : g->n;           /* its place is its number */
         if (g->ahead) return 1;
     }
 }
@@ -5299,12 +5300,13 @@ static double ln(double x) { return x > 0.0 && x < HUGE_VAL ? log64(x) : HUGE_VA
 /* The table: a measure's name, unit, source, definition, and value, in terms of w the words, n of them, u different;
  * k tokens, s sentences; the mean length of tokens and of sentences, the tokens' mean syllables; x the lists, g the
  * group. A value that is no number is left out: there LexicalRichness raises an error, TextDescriptives says NaN.
- * A new measure is a line here; one that looks into a file needs a field of Lists too: depends_on_lists(). */
+ * A new measure is a line here, of source OWN; one that looks into a file needs a field of Lists too:
+ * depends_on_lists(). A text is cut into tokens and sentences for sources from TD on: before, k and s are not known. */
 #define NONE HUGE_VAL
 typedef struct { WordList words; Hyphens hyphens; Pairs pairs; } Lists;
-enum { LR, TD, LI, LISTED, MODEL, VOTE, PAIRS };
-static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 2.8", "Li et al. 2016", "the word list",
-    "the sampler", "self-consistency", "--stereotypes" };
+enum { LR, LI, LISTED, MODEL, VOTE, PAIRS, TD, OWN };
+static const char *const sources[] = { "LexicalRichness 0.5", "Li et al. 2016", "the word list", "the sampler",
+    "self-consistency", "--stereotypes", "TextDescriptives 2.8", "this project" };
 #define SPREAD(X, name, unit, what, list, mean) \
     X(name##_mean, unit, TD, "mean of the " what, mean) \
     X(name##_median, unit, TD, "median of the " what, median(&t->list)) \
@@ -5362,7 +5364,7 @@ static const char *const sources[] = { "LexicalRichness 0.5", "TextDescriptives 
     static int measure_##name(const Group *g, size_t i, Text *t, const Lists *x, double *v) { \
         Words *w = &t->word; \
         double n = (double)w->n, u = (double)w->terms, k, s, letters, tokens, syllables; \
-        if (source == TD && !t->cut && cut_tokens(t, &x->hyphens) < 0) return 0; \
+        if (source >= TD && !t->cut && cut_tokens(t, &x->hyphens) < 0) return 0; \
         k = (double)t->length.n; s = (double)t->sentence.n; \
         letters = t->length.sum / k; tokens = t->sentence.sum / s; syllables = t->syllable.sum / k; \
         (void)g; (void)i; (void)x; (void)n; (void)u; (void)letters; (void)tokens; (void)syllables; \
@@ -5464,15 +5466,15 @@ static int parse_rule(Env *e, const char *text, const char *where, size_t among,
         Span one = trim(upto(&filters, ','));
         Filter *f = &rule->filter[rule->filters];
         size_t at = 0, n;
-        while (at < one.n && !strchr("<>=", one.s[at])) at++;
+        while (at < one.n && !strchr("<>=!", one.s[at])) at++;
         n = at + 1 < one.n && one.s[at] != '=' && one.s[at + 1] == '=' ? 2 : 1;
         Span field = trim((Span){ one.s, at }), bound = span("");
         if (at + n < one.n) bound = trim((Span){ one.s + at + n, one.n - at - n });
         if (rule->filters++ == COUNT(rule->filter) || !field.n || field.n > 60 || !bound.n
-            || parse_number(bound.s, bound.n, &f->bound) != bound.n)
-            return fail(e, "--where \"%s\": FIELD<NUMBER was expected, %zu of them at most", where,
-                COUNT(rule->filter));
-        memcpy(f->field, field.s, field.n); memcpy(f->op, one.s + at, n);
+            || (one.s[at] == '!' && n < 2) || parse_number(bound.s, bound.n, &f->bound) != bound.n)
+            return fail(e, "--where \"%s\": FIELD<NUMBER was expected (or <= > >= = !=), %zu of them at most, a comma "
+                "between", where, COUNT(rule->filter));
+        memcpy(f->field, field.s, field.n); memcpy(f->op, one.s[at] == '!' ? "<>" : one.s + at, n);
     }
     return 0;
 }
@@ -5525,7 +5527,7 @@ static size_t choose(Group *g, const Rule *rule, uint64_t seed, size_t *ties) {
 
 /* What a selection did, for people: the means of its first field; how much each teacher gave to a pool of several. */
 typedef struct {
-    size_t prompts, candidates, dropped, tied, empty, cut, n_all, n_first, n_chosen, teachers;
+    size_t prompts, candidates, dropped, tied, empty, cut, unscored, n_all, n_first, n_chosen, teachers;
     double all, first, chosen;
     struct { char name[64]; size_t gave, chosen; } teacher[16];
 } Selection;
@@ -5547,7 +5549,7 @@ static void count_choice(const Group *g, const Rule *rule, size_t best, size_t t
             s->teacher[k].gave++;
             s->teacher[k].chosen += i == best;
         }
-        if (!rule->n || !record_field(raw, rule->order[0].field, &x)) continue;
+        if (!rule->n || !record_field(raw, rule->order[0].field, &x)) { s->unscored += rule->n > 0; continue; }
         s->all += x; s->n_all++;
         if (g->r[i].candidate == 0) { s->first += x; s->n_first++; }
         if (i == best) { s->chosen += x; s->n_chosen++; }
@@ -5559,8 +5561,11 @@ static double percent(size_t part, size_t all) { return all ? 100.0 * (double)pa
 
 static void show_selection(const Rule *rule, const Selection *s) {
     size_t kept = s->prompts - s->dropped;
-    fprintf(stderr, "actinh: %zu prompts, %zu candidates, %zu dropped, %zu tied (%.1f %%), %zu empty, %zu cut off\n",
-        s->prompts, s->candidates, s->dropped, s->tied, percent(s->tied, kept), s->empty, s->cut);
+    fprintf(stderr, "actinh: %zu prompts, %zu dropped, %zu tied%s%s (%.1f %%); %zu candidates, %zu empty, %zu cut "
+        "off\n", s->prompts, s->dropped, s->tied, rule->n > 1 ? " on " : "", rule->n > 1 ? rule->order[0].field : "",
+        percent(s->tied, kept), s->candidates, s->empty, s->cut);
+    if (s->unscored) fprintf(stderr, "actinh: %zu candidates have no %s and are never chosen\n", s->unscored,
+        rule->order[0].field);
     if (s->prompts > 1 && s->candidates == s->prompts)
         fprintf(stderr, "actinh: each prompt has one answer, nothing was to be chosen: have the records an id?\n");
     if (s->n_all) fprintf(stderr, "actinh: mean %s: all %.4f, first %.4f, chosen %.4f\n", rule->order[0].field,
@@ -6130,18 +6135,24 @@ static int load_table(Env *e, const char *path, char comma, const char *names, B
     return e->error[0] ? -1 : 0;
 }
 
-/* Adds the values at a path. */
+static int holds(Span text, const char *any) {
+    for (; *any; any++) if (text.n && memchr(text.s, *any, text.n)) return 1;
+    return 0;
+}
+
+/* Adds the values at a path. An element of a list that has none holds its place with an empty text. */
 static void find_values(Env *e, Span json, Span path, Spans *to) {
     Span step = upto(&path, '.'), value = step, field = upto(&value, '=');
     Member m, f;
     if (!step.n && json.n && !same(json, "null")) add_span(e, to, json);
     for (size_t at = 0; step.n && json_next(json, &at, &m);) {
+        const size_t had = to->n;
         int found = same(step, "*") || (same(step, "#") && *json.s == '{') || equal(m.key, step);
         for (size_t in = 0; value.n && !found && json_next(m.value, &in, &f);)
             found = equal(f.key, field) && f.value.n == value.n + 2 && memcmp(f.value.s + 1, value.s, value.n) == 0;
         if (same(step, "#")) m.value = (Span){ m.key.s - 1, m.key.n + 2 };                     /* with its quotes */
-        if (same(step, "*") && same(m.value, "null")) m.value = span("\"\"");     /* holds its place in the list */
         if (found) find_values(e, m.value, path, to);
+        if (same(step, "*") && to->n == had && !holds(path, "*#=")) add_span(e, to, span("\"\""));      /* its place */
     }
 }
 
@@ -6784,6 +6795,7 @@ enum { RUN = 1, SAMPLE = 2, SCORE = 4, SELECT = 8, TUNE = 16, PROFILE = 32, GATH
     X(type,        "f32|f16|bf16|q8_0", "f32", CONVERT, 1, 0, 0, "how numbers are stored; q8_0: in gguf") \
     X(sets,        "DIR",  NULL,    PROFILE, 0, 0, 0,    "where the sets are that suites name") \
     X(against,     "FILE", NULL,    PROFILE, 0, 0, 0,    "another model's figures, to show the paired difference") \
+    X(fields,      "LIST", NULL,    GATHER, 1, 0, 0,     "NAME=PATH in another layout: id=custom_id,completion=..") \
     X(decode,      NULL,   NULL,    TOKENIZE, 1, 0, 0,   "ids in, text out") \
     X(seed,        "N",    "1",     SEEDED, 1, 0, 0x1p31, "what random numbers are made from") \
     X(threads,     "N",    NULL,    ALL,    0, 1, 1024,  "threads to use; changes no bit") \
@@ -6821,6 +6833,7 @@ struct Call {
     size_t n_made;
     int resume;                  /* an interrupted run of this very command left its beginning there */
     int done;                    /* the result is there already */
+    int piped;                   /* a receipt was due, but what a stream held has no name */
     Share share;                 /* see --shard */
     Trail trail;                 /* of tune */
 };
@@ -6887,7 +6900,7 @@ static const Verb *find_verb(const Verb *verbs, const char *name) {
 }
 
 static int parse_call(Env *e, const Verb *verbs, const char *name, const char *const *word, size_t n, Call *c) {
-    int plain = 0;
+    int plain = 0, given[N_OPTIONS] = { 0 };
     *c = (Call){ .verbs = verbs, .verb = find_verb(verbs, name), .share = all_prompts };
     if (!c->verb) return fail(e, "there is no verb \"%.60s\"; see actinh help", name);
     for (int k = 0; k < N_OPTIONS; k++)
@@ -6901,6 +6914,7 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
             : w[1] == 'o' ? O_output : w[1] == 'n' ? O_n : w[1] == 'p' ? O_prompt : w[1] == 'q' ? O_quiet : -1;
         if (k < 0 || !(options[k].verbs & c->verb->bit))
             return fail(e, "%s: there is no option %s; see actinh help %s", name, w, name);
+        if (given[k]++ && options[k].arg) return fail(e, "%s: option %s: is given twice", name, w);
         if (!options[k].arg) {
             if (eq) return fail(e, "%s: option %s takes no value", name, w);
             c->value[k] = "1";
@@ -7116,8 +7130,8 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
     const char *path = c->value[O_output], *stands = "";
     int receipt = path && *path && strcmp(path, "-") && !is_special(path);
     size_t there = 0;
-    for (size_t i = 0; i < c->n_in; i++) receipt &= strcmp(c->in[i].path, "-") != 0;         /* a stream has no name */
-    if (!receipt) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
+    for (size_t i = 0; i < c->n_in; i++) c->piped |= receipt && strcmp(c->in[i].path, "-") == 0;
+    if (!receipt || c->piped) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
     TRY(name_result(e, c, path, files));
     c->resume = file_is(e, c->draft_path, whole(&c->receipt));
     for (size_t i = 0; i < c->n_made; i++) if (is_file(c->made[i].path)) { there++; stands = c->made[i].path; }
@@ -7149,6 +7163,8 @@ static int perform(Env *e, Call *c) {
     TRY(check_files(e, c));
     if (c->value[O_list] || c->value[O_show_mask] || c->verb->bit & SHOWING) TRY(may_write(e, c, c->value[O_output]));
     int answer = c->verb->f(e, c);
+    if (answer == 0 && c->piped && !e->quiet)
+        fprintf(stderr, "actinh: %s: has no receipt, for what came through a pipe has no name\n", c->value[O_output]);
     if (!c->done) return answer || !c->out ? answer : end_result(e, c);
     if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
     return answer < 0 ? -1 : 0;
@@ -7197,6 +7213,8 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
     for (size_t f = i; f < c->n_files; f++)      /* the examples work wherever data/ was installed */
         if (starts(c->file[f], "data/")) TRY(find_data(e, c->file[f], &c->file[f]));
     for (; as && !prompt && i < n; i++) {
+        if (!e->quiet && strcmp(file_of(c, i), "-") == 0 && isatty(0))
+            fprintf(stderr, "actinh: %s reads records from standard input\n", c->verb->name);
         if (bit != PROFILE) TRY(depends(e, c, as, file_of(c, i), NULL));
         else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
     }
@@ -7295,8 +7313,9 @@ static int verb_select(Env *e, Call *c) {
     }
     if (any < 0) return -1;
     if (s.dropped == s.prompts)
-        return fail(e, "%s: no answer is eligible (has it those scores? actinh score adds them): --by %s%s%s",
-            w.rs.in.path, by, where ? " --where " : "", where ? where : "");
+        return fail(e, s.unscored == s.candidates ? "%s: no answer has a number \"%s\"; actinh score adds scores"
+            : "%s: no answer is eligible: --by %s%s%s", w.rs.in.path, s.unscored == s.candidates
+            ? rule.order[0].field : by, where ? " --where " : "", where ? where : "");
     TRY(finish(e, &w));
     if (!e->quiet) show_selection(&rule, &s);
     return 0;
@@ -7432,9 +7451,10 @@ static int sort_shards(Env *e, Call *c) {
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
  * have the same number for one prompt (several teachers: one pool). Prompts stand in the order of first appearance; the
- * p-th of shard I of N is the whole's prompt p N + I, and its answers stay as they are. */
-typedef struct { Span raw; size_t at[3]; } Loose;               /* at: prompt, candidate, order in which it came */
-typedef struct { Loose *x; size_t n, cap; Names prompts; } Pool;
+ * p-th of shard I of N is the whole's prompt p N + I, and its answers stay as they are. What only asks (a service's
+ * requests) gives its fields to the answers of its id that have no prompt. */
+typedef struct { Span raw; size_t at[3]; uint64_t prompt; int answers; } Loose;      /* at: prompt, candidate, order */
+typedef struct { Loose *x; size_t n, cap, answers, unasked, doubled, empty; Names ids; } Pool;
 
 static int by_prompt(const void *a, const void *b) {
     const size_t *x = ((const Loose *)a)->at, *y = ((const Loose *)b)->at;
@@ -7443,57 +7463,124 @@ static int by_prompt(const void *a, const void *b) {
     return x[i] < y[i] ? -1 : x[i] > y[i];
 }
 
-/* Adds a file's records; of: 0, or the number of shards. */
-static int add_loose(Env *e, const char *path, size_t shard, size_t of, Pool *all) {
+/* A file of another layout as records: of each object the values at `fields`, "NAME=PATH,..", one record for each of
+ * several completions, with the as many-th of the other values, or the last. *empty: objects that have at most an id,
+ * such as a service's errors. */
+static int map_fields(Env *e, const char *path, const char *fields, Buf *b, size_t *empty) {
     Records rs;
-    Group g = { 0 };
+    Span raw, name[16];
     int any;
     TRY(open_records(e, &rs, path));
-    for (size_t p = shard, i; (any = next_group(e, &rs, &g)) > 0; p += of) for (i = 0; i < g.n; i++) {
-        const Record *r = &g.r[i];
-        size_t *number = number_for(e, &all->prompts, hash(r->id.s, r->id.n));
-        if (!number) return -1;
-        if (!*number) *number = all->prompts.n;
-        TRY(room(e, &all->x, all->n, &all->cap, sizeof *all->x));
-        Buf raw = { 0 };
-        if (of || json_get(r->raw, "id").n) put(e, &raw, r->raw.s, r->raw.n);
-        else put_json(e, &raw, "{'id':%q,%r", r->id, (Span){ r->raw.s + 1, r->raw.n - 1 });
-        all->x[all->n] = (Loose){ whole(&raw), { of ? p : *number, of ? all->n : r->candidate, all->n } };
-        all->n++;
+    while ((any = next_object(e, &rs, &raw)) > 0) {
+        Spans value[COUNT(name)] = { { 0 } };
+        size_t n = 0, found = 0, records = 1;
+        for (Span rest = span(fields); rest.n; n++) {
+            Span at = upto(&rest, ',');
+            if (n == COUNT(name) || !memchr(at.s, '=', at.n))
+                return fail(e, "gather: option --fields: NAME=PATH was expected, up to %zu of them, found \"%.60s\"",
+                    COUNT(name), fields);
+            name[n] = trim(upto(&at, '='));
+            find_values(e, raw, trim(at), &value[n]);
+            found += value[n].n && !same(name[n], "id");
+            if (same(name[n], "completion") && value[n].n) records = value[n].n;
+        }
+        *empty += !found;
+        for (size_t j = 0, any_field = 0; found && j < records; j++, any_field = 0) {
+            put_text(e, b, "{");
+            for (size_t k = 0; k < n; k++) if (value[k].n) {
+                const Member m = { name[k], value[k].v[j < value[k].n ? j : value[k].n - 1] };
+                put_member(e, b, &m, &any_field);
+            }
+            put_text(e, b, "}\n");
+        }
+        while (n--) drop(e, value[n].v);
     }
     close_in(&rs.in);
     return e->error[0] ? -1 : any;
 }
 
-/* A prompt's records by candidate; with numbers of their own where two are equal. */
-static void put_gathered(Env *e, Buf *b, const Loose *group, size_t n) {
-    int doubled = 0;
-    for (size_t k = 1; k < n; k++) doubled |= group[k].at[1] == group[k - 1].at[1];
-    for (size_t k = 0; k < n; k++) {
-        Member field;
-        size_t at = 0, any = 0;
-        if (!doubled) { put_json(e, b, "%r\n", group[k].raw); continue; }
-        put_text(e, b, "{");
-        while (json_next(group[k].raw, &at, &field)) if (!same(field.key, "candidate")) put_member(e, b, &field, &any);
-        put_format(e, b, "%s\"candidate\":%zu}\n", any ? "," : "", k);
+/* Adds a file's records; of: 0, or the number of shards. */
+static int add_loose(Env *e, const char *path, const char *fields, size_t shard, size_t of, Pool *all) {
+    Records rs;
+    Group g = { 0 };
+    Buf mapped = { 0 };
+    int any;
+    TRY(fields ? map_fields(e, path, fields, &mapped, &all->empty) : open_records(e, &rs, path));
+    if (fields) open_text(&rs, path, whole(&mapped));
+    for (size_t p = shard, i; (any = next_group(e, &rs, &g)) > 0; p += of) for (i = 0; i < g.n; i++) {
+        const Record *r = &g.r[i];
+        size_t *number = number_for(e, &all->ids, hash(r->id.s, r->id.n)), order = all->n;
+        if (!number) return -1;
+        if (!*number) *number = all->ids.n;
+        TRY(room(e, &all->x, all->n, &all->cap, sizeof *all->x));
+        Buf raw = { 0 };
+        if (of || json_get(r->raw, "id").n) put(e, &raw, r->raw.s, r->raw.n);
+        else put_json(e, &raw, "{'id':%q,%r", r->id, (Span){ r->raw.s + 1, r->raw.n - 1 });
+        const size_t candidate = json_get(r->raw, "candidate").n ? r->candidate : 0;
+        all->x[all->n++] = (Loose){ whole(&raw), { of ? p : *number, of ? order : candidate, order },
+            r->has_prompt ? hash(r->prompt.s, r->prompt.n) : 0, r->has_completion || r->is_text };
     }
+    close_in(&rs.in);
+    return e->error[0] ? -1 : any;
+}
+
+/* A prompt's answers by candidate, with numbers of their own where two are equal; or what only asks. */
+static int put_gathered(Env *e, Buf *b, Loose *group, size_t n, Pool *all) {
+    Loose asks = { 0 };
+    uint64_t prompt = 0;
+    size_t answers = 0;
+    int equal_numbers = 0;
+    for (size_t k = 0; k < n; k++) {
+        if (prompt && group[k].prompt && group[k].prompt != prompt)
+            return fail(e, "gather: two prompts have the id %.*s", SHOWN(json_get(group[k].raw, "id")));
+        if (group[k].prompt) prompt = group[k].prompt;
+        if (group[k].answers) group[answers++] = group[k]; else if (!asks.prompt) asks = group[k];
+    }
+    all->answers += answers;
+    for (size_t k = 1; k < answers; k++) {
+        equal_numbers |= group[k].at[1] == group[k - 1].at[1];
+        all->doubled += equal(group[k].raw, group[k - 1].raw);
+    }
+    if (!answers) put_json(e, b, "%r\n", asks.raw);
+    for (size_t k = 0; k < answers; k++) {
+        const int unasked = !group[k].prompt;
+        Member field;
+        size_t at = 0, from = 0, any = 0;
+        all->unasked += unasked && !asks.prompt;
+        if (!equal_numbers && !(unasked && asks.prompt)) { put_json(e, b, "%r\n", group[k].raw); continue; }
+        put_text(e, b, "{");
+        while (json_next(group[k].raw, &at, &field))
+            if (!equal_numbers || !same(field.key, "candidate")) put_member(e, b, &field, &any);
+        while (unasked && json_next(asks.raw, &from, &field))
+            if (!same(field.key, "id")) put_member(e, b, &field, &any);
+        if (equal_numbers) put_format(e, b, "%s\"candidate\":%zu", any ? "," : "", k);
+        put_text(e, b, "}\n");
+    }
+    return 0;
 }
 
 static int verb_gather(Env *e, Call *c) {
+    const char *fields = c->value[O_fields];
     Pool all = { 0 };
     Work w;
+    size_t prompts = 0;
     int shards;
     TRY(shards = sort_shards(e, c));
+    if (shards && fields) return fail(e, "gather: option --fields: shards are not of another layout");
     BEGIN("answers", NULL);
-    for (size_t f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], f, shards ? c->n_files : 0, &all));
-    if (all.n == 0) return fail(e, "%s: no records", c->file[0]);
+    for (size_t f = 0; f < c->n_files; f++) TRY(add_loose(e, c->file[f], fields, f, shards ? c->n_files : 0, &all));
+    if (all.n == 0) return fail(e, "%s: no records%s", c->file[0], fields ? " with what --fields names" : "");
     qsort(all.x, all.n, sizeof *all.x, by_prompt);
-    for (size_t i = 0, n; i < all.n; i += n) {
+    for (size_t i = 0, n; i < all.n; i += n, prompts++) {
         for (n = 1; i + n < all.n && all.x[i + n].at[0] == all.x[i].at[0]; n++) ;
-        put_gathered(e, &w.b, all.x + i, n);
+        TRY(put_gathered(e, &w.b, all.x + i, n, &all));
         if (w.b.n > 1u << 16) TRY(write_buf(e, w.out, &w.b));
     }
-    return finish(e, &w);
+    TRY(finish(e, &w));
+    if (!e->quiet)
+        fprintf(stderr, "actinh: %zu prompts, %zu answers: %zu without a prompt, %zu equal to another; %zu objects are "
+            "neither\n", prompts, all.answers, all.unasked, all.doubled, all.empty);
+    return 0;
 }
 
 /* A model's text may hold anything: to people go no bytes that command a terminal (C0, DEL, C1), but \n and \t. */
@@ -7649,7 +7736,9 @@ static int put_records(Env *e, Buf *b, const char *path, const char *chosen) {
         for (const Record *r = g.r; r < g.r + g.n; r++) {
             Member m;
             double x;
-            put_format(e, b, "\n%c%4zu", here && pick.candidate == r->candidate ? '*' : ' ', r->candidate);
+            const int taken = pick.candidate < SIZE_MAX ? pick.candidate == r->candidate
+                : equal(pick.completion, r->completion);
+            put_format(e, b, "\n%c%4zu", here && taken ? '*' : ' ', r->candidate);
             for (size_t at = 0; json_next(json_get(r->raw, "scores"), &at, &m);)
                 if (json_number(m.value, &x)) put_format(e, b, "  %.*s %-6.4g", SHOWN(m.key), x);
             put_json(e, b, "  %q", trim(r->completion));
@@ -7666,6 +7755,7 @@ static int verb_info(Env *e, Call *c) {
     Span s = { "", 0 }, first = s;
     Member one;
     Wrong bad;
+    if (is_file(join(e, path, "/results.jsonl", ""))) path = join(e, path, "/results.jsonl", "");      /* a run's */
     if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
     if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
         if (!chosen && s.n && s.s[0] == '{' && json_element(s.s, s.s + s.n, '[', 0, &bad, &one)) first = one.value;
@@ -8105,8 +8195,9 @@ static int verb_run(Env *e, Call *c) {
         TRY(load_lines(e, world, &r.world, &lines));
     }
     TRY(make_dir(e, r.dir));
+    if (!open_part(e, join(e, r.dir, "/run", ""), 0)) return -1;         /* no other run in this folder meanwhile */
     TRY(run_cells(e, &r, r.cell, r.n_first, "teachers and bases"));
-    TRY(run_cells(e, &r, r.cell + r.n_first, r.cells - r.n_first, "cells"));
+    TRY(run_cells(e, &r, r.cell + r.n_first, r.cells - r.n_first, "students"));
     TRY(save_results(e, &r, r.dir, &table));
     TRY(depends(e, c, "recipe", r.file, NULL));
     if (r.world.n) TRY(depends(e, c, "world", world, NULL));

@@ -69,6 +69,16 @@ i=0; while [ ! -f $D/busy.part ] && [ $i -lt 100 ]; do sleep 0.02; i=$((i + 1));
 if [ $s = 2 ] && grep -q 'busy: is being written by another process' $D/err && kill -0 $pid && [ -f $D/busy.part ]; then ok; else bad "two processes: status $s, $(cat $D/err)"; fi
 kill -9 $pid; wait $pid 2>/dev/null; rm -f $D/busy*
 
+# and two runs in one folder: the second is refused before it has touched anything, the first ends
+mkdir $D/two; head -n 4 $D/p >$D/two/p.jsonl
+printf '[a]\nkind = sample\nitems = p.jsonl\nsamples = 2\nmax-tokens = 8\nreport = words\n' >$D/two/s.suite
+printf 'teachers = dense: data/dense\nstudents = dense\nprompts = %s\nchoices = base, first, words:max\nsample = -n 4 --max-tokens 40\ntune = --epochs 40 --batch 4\nprofile = %s\n' $D/two/p.jsonl $D/two/s.suite >$D/two/recipe
+"$A" run $D/two/recipe --quiet -o $D/both >$D/x 2>$D/err.1 & pid=$!
+i=0; while [ ! -f $D/both/run.part ] && [ $i -lt 100 ]; do sleep 0.02; i=$((i + 1)); done
+"$A" run $D/two/recipe --quiet -o $D/both >$D/x.2 2>$D/err; s=$?
+if [ $s = 2 ] && grep -q 'both/run: is being written by another process' $D/err; then ok; else bad "two runs: status $s, $(cat $D/err)"; fi
+if wait $pid && [ -f $D/both/receipt.json ] && [ ! -f $D/both/run.part ]; then ok; else bad "the first of two runs: $(cat $D/err.1)"; fi
+
 # a part that is torn or not ours is not trusted further than its last whole prompt
 "$A" sample data/dense $D/p -n 10 --max-tokens 60 --quiet -o $D/torn & pid=$!
 i=0; while [ ! -s $D/torn.part ] && kill -0 $pid 2>/dev/null; do sleep 0.01; i=$((i + 1)); done
