@@ -312,6 +312,11 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
+static char *folder_of(Env *e, const char *path) {
+    const size_t n = strlen(path) - strlen(base_name(path));
+    return n > 1 ? copy(e, path, n - 1) : copy(e, n ? "/" : ".", 1);
+}
+
 static unsigned mode_of(const char *path) { struct stat s; return stat(path, &s) == 0 ? (unsigned)s.st_mode : 0; }
 static int is_dir(const char *path) { return S_ISDIR(mode_of(path)); }
 static int is_file(const char *path) { unsigned mode = mode_of(path); return mode && !S_ISDIR(mode); }
@@ -6939,7 +6944,7 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
  * sample and score behind the last whole prompt or line (keep_lines()), profile behind what open_log() kept,
  * tune from the last state (go_on_from()). The others begin again; run passes over the stages that are done.
  */
-enum { SPEC = 4 };                       /* raised whenever any result could change */
+enum { SPEC = 5 };                       /* raised whenever any result could change */
 
 /* SHA-256 over 4,000 results of our own exp, log, sin, and cos, of sqrt, division and number parsing: one number that
  * says whether this build computes as all others do. */
@@ -8290,7 +8295,8 @@ static int verb_report(Env *e, Call *c) {
  * inputs are links in its in/, under the receipt's names, and the result goes beside in/. Nothing may be
  * written outside.
  */
-typedef struct { const char *as, *name, *hash, *path; double bytes; } Entry; /* a file of a receipt; see find_inputs */
+/* A file of a receipt; path: where it is, changed: where one of its name is that has other bits (find_inputs). */
+typedef struct { const char *as, *name, *hash, *path, *changed; double bytes; } Entry;
 typedef struct { const char *path; double bytes; char hash[65]; } Known;     /* one that is there; "": not yet hashed */
 enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, STATES };
 typedef struct {
@@ -8331,10 +8337,10 @@ static int walk(Env *e, Audit *a, const char *dir, int depth, int folders) {
 
 /* A receipt as a claim; what is wrong with it is said of it alone. --step looks at those of tune. */
 static int read_claim(Env *e, Audit *a, const char *path) {
-    size_t n = strlen(path) - strlen(base_name(path)), cap = 0;
+    size_t cap = 0;
     Claim *x = &a->claim[a->n_claims];
     Member m;
-    *x = (Claim){ .path = path, .dir = n ? copy(e, path, n - 1) : ".", .env = { .quiet = 1 } };
+    *x = (Claim){ .path = path, .dir = folder_of(e, path), .env = { .quiet = 1 } };
     TRY(load_file(e, path, &x->text));
     if (json_check(&x->env, x->text, "receipt", 0) == 0 && !same(json_get(x->text, "actinh"), "\"receipt\""))
         fail(&x->env, "is no receipt");
@@ -8359,6 +8365,7 @@ static int find_inputs(Env *e, Audit *a) {
         for (size_t i = 0; i < a->n_known && !a->claim[k].file[j].path; i++) {
             Entry *f = &a->claim[k].file[j];
             Known *one = &a->known[i];
+            if (!strcmp(base_name(one->path), base_name(f->name))) f->changed = one->path;
             if (one->bytes != f->bytes) continue;
             if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, &n));
             if (strcmp(one->hash, f->hash) == 0) f->path = one->path;
@@ -8377,7 +8384,7 @@ static int check_name(Env *e, const char *name, size_t most) {
         bad |= (unsigned char)name[i] < 0x20 || strchr("\\:", name[i]) || (begins && strchr("./", name[i]));
     }
     if (!bad && i > 0 && i < 200 && slashes <= most && name[i - 1] != '/') return 0;
-    return fail(e, "\"%.60s\" is no name of a file", name);
+    return fail(e, "\"%.60s\" is no name of a file in its folder", name);
 }
 
 /* The file `from` also at `to`, without a copy where the system knows links. */
@@ -8432,16 +8439,16 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
     return 0;
 }
 
-/* Puts where a file that is claimed to hold x and holds y differs first: of weights the tensor, of records the line and
- * field, else the byte. */
-static int put_difference(Env *e, Buf *b, const char *claimed, Span x, Span y) {
+/* Puts where a file that is claimed to hold x, from line `first` on, and holds y differs first: of weights the tensor,
+ * of records the line and field, else the byte. */
+static int put_difference(Env *e, Buf *b, const char *claimed, size_t first, Span x, Span y) {
     static const char *const names[] = { "step", "id", "candidate" };
     size_t at = 0, n = 1;
     while (at < x.n && at < y.n && x.s[at] == y.s[at]) n += x.s[at++] == '\n';
     if (put_unequal_weight(e, b, claimed, x, y, at)) return 0;
     Span line = nth_line(x, n), other = nth_line(y, n);
-    put_format(e, b, ", line %zu", n);
-    if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "here");
+    put_format(e, b, ", line %zu", first + n - 1);
+    if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "in what was made again");
     else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, claimed, 0) < 0)
         put_format(e, b, ", byte %zu of the file", at);
     else {
@@ -8470,10 +8477,11 @@ static int prepare(Env *e, const Claim *x, const char *dir, Call *c) {
         int o = find_option(f->as, strlen(f->as));
         TRY(check_name(e, f->name, 1));
         if (!f->path)
-            return fail(e, "its %s \"%s\" (sha256 %.16s..) is not to be found, under any name (--in DIR: where else to "
-                "look)", f->as, f->name, f->hash);
+            return fail(e, "its %s \"%s\" (sha256 %.16s.., %.0f bytes) is not to be found, under any name (--in DIR: "
+                "where else to look)%s%s", f->as, f->name, f->hash, f->bytes, f->changed ? "; has other bits: " : "",
+                f->changed ? f->changed : "");
         if (c->verb->bit == RUN) { if (f == x->file) c->file[c->n_files++] = f->path; continue; }
-        TRY(make_dir(e, copy(e, home, strlen(home) - strlen(base_name(home)) - 1)));
+        TRY(make_dir(e, folder_of(e, home)));
         if (!is_file(home)) TRY(place(e, f->path, home));
         if (o > O_output && options[o].arg && options[o].verbs & c->verb->bit) {   /* not where it writes, nor a flag */
             c->value[o] = home;
@@ -8503,13 +8511,16 @@ static int compare(Env *e, Claim *x, const char *name, const char *made) {
     const char *disk = join(e, x->dir, "/", name), *hash = NULL;
     int there = disk && is_file(disk), again = 1, stands = 0;
     char here[65];
-    uint64_t n;
+    double bytes = -1;
+    uint64_t n = 0;
     Span theirs, ours;
-    for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++) if (!strcmp(f->name, name)) hash = f->hash;
+    for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++)
+        if (!strcmp(f->name, name)) { hash = f->hash; bytes = f->bytes; }
     if (!disk || (!there && !hash)) return disk ? 0 : -1;
-    if (!hash) { TRY(hash_file(e, disk, here, &n)); hash = here; }
+    if (there) TRY(hash_file(e, disk, here, &n));
+    if (!hash) { hash = here; bytes = (double)n; }
     if (made) TRY(again = has_hash(e, made, hash));
-    if (there) TRY(stands = has_hash(e, disk, hash));
+    stands = there && !strcmp(here, hash) && bytes == (double)n;
     if (again && stands) return 0;
     if (there || !again) x->state = OTHER; else if (x->state != OTHER) x->state = UNTOLD;
     put_format(e, &x->says, "; %s%s", name, !there ? " itself is not there" : again
@@ -8517,7 +8528,7 @@ static int compare(Env *e, Claim *x, const char *name, const char *made) {
     if (!there || !made) return 0;
     TRY(map_file(e, disk, &theirs));
     TRY(map_file(e, made, &ours));
-    return put_difference(e, &x->says, disk, theirs, ours);
+    return put_difference(e, &x->says, disk, 1, theirs, ours);
 }
 
 /* Training step `step` of `all` that `log` claims again: from the last state before it that is there, else from the
@@ -8594,23 +8605,55 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     if (tuned && !ended) put_text(e, &x->says, "; the weights were not");
     c->share.only = list; c->share.n_only = n;
     if (!tuned) { TRY(c->verb->f(e, c)); TRY(load_file(e, out, &made)); } else made = whole(&steps);
-    if (!equal(made, whole(&claimed))) {
+    for (size_t i = 0; i < n * k; i++) {
+        const Span theirs = nth_line(whole(&claimed), i + 1), ours = nth_line(made, i + 1);
+        if (equal(theirs, ours)) continue;
         x->state = OTHER;
-        return put_difference(e, &x->says, path, whole(&claimed), made);
+        return put_difference(e, &x->says, path, list[i / k] / c->share.of * k + i % k + 1, theirs, ours);
     }
     for (const Entry *f = first; f < end && tuned && ended; f++)
         if (strcmp(f->name, "steps.jsonl")) TRY(compare(e, x, f->name, join(e, out, "/", f->name)));
     return 0;
 }
 
-/* The figures of a run, collected again. */
-static int redo_run(Env *e, const Claim *x, const Call *c) {
+/* The figures of a run, collected again; all stages that its recipe makes must be named, and be where they belong. */
+static int redo_run(Env *e, const Audit *a, Claim *x, const Call *c) {
     Recipe r;
     Buf table = { 0 };
-    size_t lines;
+    Call named = { 0 };
+    size_t lines, stages = 0;
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
-    for (const Entry *f = x->file; f < x->file + x->n_in; f++)
+    r.run = &named;
+    for (const Cell *cell = r.cell; cell < r.cell + r.cells; cell++) TRY(active_inheritance(e, &r, cell));
+    for (const Entry *f = x->file; f < x->file + x->n_in; f++) {
         if (strcmp(f->as, "world") == 0) TRY(load_lines(e, f->path, &r.world, &lines));
+        stages += !strcmp(f->as, "stage");
+    }
+    for (const Input *in = named.in; in < named.in + named.n_in; in++) {
+        const Entry *f = x->file, *end = f + x->n_in;
+        Audit one = { .step = a->step };
+        while (f < end && (strcmp(f->as, "stage") || strcmp(f->name, in->name))) f++;
+        const int there = f < end && is_file(in->path) ? has_hash(e, in->path, f->hash) : 0;
+        if (there < 0) return -1;
+        if (!there) {
+            x->state = OTHER;
+            put_format(e, &x->says, "; stage %.80s, which its recipe makes, %s", in->name, f == end ? "is not named" :
+                "is not where it belongs");
+        } else if (ends(in->name, ".figures.receipt")) {         /* what the figures are collected from */
+            NEW(one.claim, 1);
+            TRY(read_claim(e, &one, in->path));
+            Claim *figures = one.claim;
+            for (f = figures->file + figures->n_in; f < figures->file + figures->n; f++)
+                TRY(compare(e, figures, f->name, NULL));
+            if (figures->state == WAITING) continue;
+            x->state = OTHER;
+            put(e, &x->says, figures->says.s, figures->says.n);
+        }
+    }
+    if (stages > named.n_in) {
+        x->state = OTHER;
+        put_format(e, &x->says, "; %zu stages are named, its recipe makes %zu", stages, named.n_in);
+    }
     return save_results(e, &r, c->value[O_output], &table);
 }
 
@@ -8632,8 +8675,8 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     TRY(prepare(e, x, dir, &c));
     TRY(make_dir(e, out));
     if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, &c);
-    TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     x->state = SAME;
+    TRY(bit == RUN ? redo_run(e, a, x, &c) : c.verb->f(e, &c));
     for (const Entry *f = first; f < end; f++)
         if (!is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
     TRY(walk(e, &made, out, 0, 0));
@@ -8646,20 +8689,48 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
 static int find_claims(Env *e, Audit *a, const char *given) {
     int folder = is_dir(given);
     const char *one = ends(given, ".receipt") || ends(given, "receipt.json") ? given : join(e, given, ".receipt", "");
-    size_t slash = strlen(one) - strlen(base_name(one));
-    TRY(walk(e, a, folder ? given : slash ? copy(e, one, slash) : ".", 0, 0));
+    TRY(walk(e, a, folder ? given : folder_of(e, one), 0, 0));
     if (a->n_known) qsort(a->known, a->n_known, sizeof *a->known, by_path);
     NEW(a->claim, a->n_known + 1);
-    if (!folder) TRY(read_claim(e, a, one));
+    if (!folder) {
+        TRY(read_claim(e, a, one));
+        const Claim *x = a->claim;
+        const Entry *f = x->file + x->n_in, *end = x->file + x->n;
+        while (f && f < end && strcmp(f->name, base_name(given))) f++;
+        if (one != given && x->state == WAITING && f == end)
+            return fail(e, "%s: is the receipt of another file, not of %s", one, given);
+    }
     for (size_t i = 0; i < a->n_known && folder; i++)
         if (ends(a->known[i].path, ".receipt") || strcmp(base_name(a->known[i].path), "receipt.json") == 0)
             TRY(read_claim(e, a, a->known[i].path));
     return a->n_claims ? 0 : fail(e, "%s: no receipt%s", given, a->step ? " of tune, whose steps --step looks at" : "");
 }
 
+/* Does a receipt speak of a file? One of a folder of weights does of all in there. */
+static int has_receipt(const Audit *a, const char *path) {
+    const size_t n = strlen(path) - strlen(base_name(path));
+    if (ends(path, ".receipt") || !strcmp(base_name(path), "receipt.json")) return 1;
+    for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++) {
+        if (strlen(x->dir) + 1 != n || strncmp(x->dir, path, n - 1)) continue;
+        if (ends(x->path, "receipt.json") && strcmp(x->verb, "run")) return 1;
+        for (size_t k = x->n_in; k < x->n; k++) if (!strcmp(x->file[k].name, base_name(path))) return 1;
+    }
+    return 0;
+}
+
+/* Of a result with other bits: was it made from one that has other bits itself? Then it need not be at fault. */
+static const char *made_from(const Audit *a, const Claim *x) {
+    for (const Claim *y = a->claim; y < a->claim + a->n_claims && x->state == OTHER; y++)
+        for (size_t k = y->n_in; y != x && y->state == OTHER && k < y->n; k++) for (size_t j = 0; j < x->n_in; j++)
+            if (!strcmp(x->file[j].hash, y->file[k].hash)) return y->file[k].name;
+    return NULL;
+}
+
 /* What was given and not made again: inputs that no verified result is. */
 static void print_given(Env *e, const Audit *a) {
     Names said = { 0 };
+    if (a->n_claims == 1 && !strcmp(a->claim->verb, "run"))
+        printf("given, not re-computed: its stages, which verify of the folder makes again\n");
     for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
         for (size_t k = x->n_in; x->state != UNTOLD && k < x->n; k++) seen_before(e, &said, span(x->file[k].hash));
     for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++)
@@ -8718,25 +8789,33 @@ static int verb_verify(Env *e, Call *c) {
     static const char *const words[] = { "unknown", "same", "OTHER", "unknown", "same" };
     Audit a = { .spot = count_of(c, O_spot), .step = count_of(c, O_step), .seed = count_of(c, O_seed) };
     const char *data;
-    size_t count[STATES] = { 0 };
+    size_t count[STATES] = { 0 }, own;
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
-    if (is_dir(c->file[0])) TRY(walk(e, &a, join(e, c->file[0], "/..", ""), 15, 0));  /* beside it, in folders too */
+    own = is_dir(c->file[0]) && !a.step ? a.n_known : 0;
+    TRY(walk(e, &a, join(e, is_dir(c->file[0]) ? c->file[0] : a.claim->dir, "/..", ""), 15, 0)); /* and folders there */
     if (c->value[O_in]) TRY(walk(e, &a, c->value[O_in], 0, 0));
     if (find_data(e, "words.txt", &data) == 0)
-        TRY(walk(e, &a, copy(e, data, strlen(data) - strlen(base_name(data))), 0, 0));
+        TRY(walk(e, &a, folder_of(e, data), 0, 0));
     e->error[0] = 0;
     TRY(make_scratch(e, &a, c->value[O_output]));
-    if (!e->quiet) fprintf(stderr, "actinh: %zu receipts; made again in %s\n", a.n_claims, a.scratch);
+    if (!e->quiet) fprintf(stderr, "actinh: %zu receipt%s; made again in %s\n", a.n_claims, a.n_claims > 1 ? "s" : "",
+        a.scratch);
     TRY(redo_all(e, &a, c->verbs));
     for (Claim *x = a.claim; x < a.claim + a.n_claims; x++) {
         if (x->state == WAITING) x->state = UNTOLD;
         count[x->state]++;
-        printf("%-8s %s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
-            x->says.s ? x->says.s : "");
+        const char *from = made_from(&a, x);
+        printf("%-8s %s%s%s%s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
+            x->says.s ? x->says.s : "", from ? " (made from " : "", from ? from : "",
+            from ? ", which has other bits itself)" : "");
         env_free(&x->env);
     }
     print_given(e, &a);
+    for (size_t i = 0; i < own; i++) if (!has_receipt(&a, a.known[i].path)) {
+        printf("no receipt speaks of it: %s\n", a.known[i].path);
+        count[UNTOLD] += !strcmp(base_name(a.known[i].path), "results.jsonl");
+    }
     printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims);
     if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
     printf("; %zu other bits, %zu could not be told\n", count[OTHER], count[UNTOLD]);
@@ -8846,7 +8925,7 @@ size_t actinh_choose(actinh *a, const char *rule, size_t seed) {
  * A verb: name, bit, number of files, function, usage, what it does; examples that work in a fresh clone. */
 #define ASKED "\"What do you think of my sailor?\""
 static const Verb verbs[] = {
-    { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]", "do it again and compare; alone: the build's sums",
+    { "verify", VERIFY, 0, 1, verb_verify, "[RECEIPT|FILE|DIR]", "do it again (-o DIR: there) and compare; alone: this build",
       "    ./actinh verify\n    ./actinh sample data/moe -p " ASKED " -o ten.jsonl && ./actinh verify ten.jsonl" },
     { "run", RUN, 1, 1, verb_run, "RECIPE -o DIR", "the whole experiment: teachers x students x choices x seeds",
       "    ./actinh run data/demo.recipe -o demo" },
@@ -8860,9 +8939,10 @@ static const Verb verbs[] = {
       "    ./actinh tune data/moe data/suites/held-out.jsonl -o student --epochs 2 --batch 16 --lr 2e-4" },
     { "profile", PROFILE, 2, MANY, verb_profile, "MODEL SUITE...", "measure a model, with intervals",
       "    ./actinh profile data/moe data/suites/demo.suite --stereotypes data/stereotypes.txt -o base.figures" },
-    { "gather", GATHER, 1, MANY, verb_gather, "FILE...", "bring each prompt's answers together",
+    { "gather", GATHER, 1, MANY, verb_gather, "FILE...", "bring each prompt's answers together, of any layout",
       "    for m in dense moe; do ./actinh sample data/$m data/suites/talk.jsonl -o $m.jsonl; done\n"
-      "    ./actinh gather dense.jsonl moe.jsonl -o both.jsonl" },
+      "    ./actinh gather dense.jsonl moe.jsonl -o both.jsonl\n"
+      "    ./actinh gather questions.jsonl answers.jsonl --fields \"id=custom_id,completion=choices.*.text\"" },
     { "generate", GENERATE, 1, 2, verb_generate, "MODEL [TEXT]", "continue a text",
       "    ./actinh generate data/dense " ASKED },
     { "tokenize", TOKENIZE, 1, 2, verb_tokenize, "MODEL|TOKENIZER [FILE]", "text to ids and back",

@@ -2,17 +2,26 @@
 # portability.sh [NAME]: the golden pipeline (actinh and the grammar's tool in one program) on whatever compilers, C
 # libraries and processors this machine can build for and run: other processors through qemu-user, Windows through wine,
 # WebAssembly through node. Every one must give test/golden.txt. Builds whose arithmetic is not binary32 must say so. At the
-# end a small recipe is run whole on other processors, one of them big-endian, from the same model files. With NAME only
-# targets called so. Closes with "N passed, N failed, N skipped"; what is missing is skipped by name.
+# end a small recipe is run whole on other processors, one of them big-endian, from the same model files. JOBS (2) targets
+# at a time; with NAME only those called so. Closes with "N passed, N failed, N skipped"; what is missing is skipped by name.
 cd "$(dirname "$0")/.." || exit 2
 only=${1:-} passed=0 failed=0 skipped=0
 B=$PWD/test/build/portability$(echo "$only" | tr -c 'a-zA-Z0-9\n' _)
 P=$B/program.exe                         # Windows insists on the suffix, nobody else minds
 rm -rf "$B"; mkdir -p "$B"
+closing='^[0-9]* passed, [0-9]* failed, [0-9]* skipped$'
+if [ -z "$only" ]; then
+    # what takes long in qemu comes first (s390x above all, whose floats it computes one by one)
+    sh test/portability.sh --list | awk '{ print /s390x/ ? 0 : /riscv64|ppc64le/ ? 1 : 2, NR, $0 }' | sort -n -k 1,1 -k 2,2 | cut -d ' ' -f 3- | awk '!seen[$0]++' >"$B/names"
+    xargs -P "${JOBS:-2}" -I{} sh -c 'sh test/portability.sh "={}" >"$0/{}.out"' "$B" <"$B/names"
+    while read -r name; do
+        grep -v "$closing" "$B/$name.out"
+        grep -q "$closing" "$B/$name.out" || { echo "FAILED  $name: ended without its closing line"; echo '0 passed, 1 failed, 0 skipped' >>"$B/$name.out"; }
+    done <"$B/names"
+    cat "$B"/*.out | awk -v c="$closing" '$0 ~ c { p += $1; f += $3; s += $5 } END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 }'
+    exit
+fi
 export WINEPREFIX="$B/wine" WINEDEBUG=-all TMPDIR="$B"
-# what takes long in qemu (s390x above all, whose floats it computes one by one) runs beside the rest
-beside='s390x riscv64 ppc64le'
-[ -n "$only" ] || { for n in $beside; do sh test/portability.sh $n; done >"$B/beside" & }
 have() { command -v "$1" >/dev/null 2>&1; }
 skip() { skipped=$((skipped + 1)); echo "skipped  $1: not on this machine"; }
 ok() { passed=$((passed + 1)); echo "ok       $1"; }
@@ -38,8 +47,11 @@ i386=
 
 # build NAME RUNNER COMPILER...: leaves a program that runs as "$run"; 1: not wanted or not on this machine, 2: does not build
 build() {
-    [ -n "$only" ] || for n in $beside; do case $1 in *"$n"*) return 1 ;; esac; done
-    case $1 in *"$only"*) ;; *) return 1 ;; esac
+    case $only in
+        --list) echo "$1"; return 1 ;;
+        =*) [ "$1" = "${only#=}" ] || return 1 ;;
+        *) case $1 in *"$only"*) ;; *) return 1 ;; esac ;;
+    esac
     name=$1 runner=$2; shift 2
     have "$1" || { skip "$name ($1)"; return 1; }
     [ -z "$runner" ] || have "${runner%% *}" || { skip "$name ($runner)"; return 1; }
@@ -72,10 +84,28 @@ refuses() {
     if grep -q 'bits are not portable' "$B/log"; then ok "$1: $(sed 's/.*bits are not portable: //' "$B/log")"
     else bad "$1" "does not notice"; fi
 }
+# dense and mixture as teachers and students, and every kind of measuring, with a few records of each
+here() {
+    mkdir -p "$B/mini"
+    head -n 3 data/prompts.jsonl >"$B/mini/prompts.jsonl"; tail -n 3 data/prompts.jsonl >>"$B/mini/prompts.jsonl"
+    for f in openings talk peoples questions held-out; do head -n 3 data/suites/$f.jsonl >"$B/mini/$f.jsonl"; done
+    sed 's/^samples = .*/samples = 2/; s/^max-tokens = .*/max-tokens = 8/' data/suites/demo.suite >"$B/mini/mini.suite"
+    cat >"$B/mini/recipe" <<END
+teachers = dense: data/dense, moe: data/moe
+students = dense, moe
+prompts  = $B/mini/prompts.jsonl
+choices  = base, words:max
+sample   = -n 3 --max-tokens 8
+tune     = --epochs 1 --batch 3 --max-length 24
+profile  = $B/mini/mini.suite --stereotypes data/stereotypes.txt
+END
+    ./actinh run "$B/mini/recipe" -o "$B/here" --quiet >"$B/here.table" 2>"$B/log" || bad "a whole recipe" "$(tail -n 1 "$B/log")"
+}
 # whole NAME RUNNER COMPILER...: runs the small recipe; every file and the table must be those of ./actinh
 whole() {
     build "$@"
     case $? in 1) return ;; 2) bad "$1" "does not build: $(head -n 1 "$B/log")"; return ;; esac
+    here
     rm -rf "$B/there"
     "$run" run "$B/mini/recipe" -o "$B/there" --threads 1 --quiet >"$B/there.table" 2>"$B/log"
     if diff -r "$B/here" "$B/there" >"$B/log" && cmp "$B/here.table" "$B/there.table" >>"$B/log"; then
@@ -106,32 +136,9 @@ refuses "s390x with floats computed in double" qemu-s390x-static s390x-linux-gnu
 refuses "clang, fused" "" clang -O2 -march=native -ffp-contract=fast
 refuses "gcc -Ofast" "" gcc -Ofast
 
-# dense and mixture as teachers and students, and every kind of measuring, with a few records of each
-mkdir -p "$B/mini"
-head -n 3 data/prompts.jsonl >"$B/mini/prompts.jsonl"; tail -n 3 data/prompts.jsonl >>"$B/mini/prompts.jsonl"
-for f in openings talk peoples questions held-out; do head -n 3 data/suites/$f.jsonl >"$B/mini/$f.jsonl"; done
-sed 's/^samples = .*/samples = 2/; s/^max-tokens = .*/max-tokens = 8/' data/suites/demo.suite >"$B/mini/mini.suite"
-cat >"$B/mini/recipe" <<END
-teachers = dense: data/dense, moe: data/moe
-students = dense, moe
-prompts  = $B/mini/prompts.jsonl
-choices  = base, words:max
-sample   = -n 3 --max-tokens 8
-tune     = --epochs 1 --batch 3 --max-length 24
-profile  = $B/mini/mini.suite --stereotypes data/stereotypes.txt
-END
-./actinh run "$B/mini/recipe" -o "$B/here" --quiet >"$B/here.table" 2>"$B/log" || bad "a whole recipe" "$(tail -n 1 "$B/log")"
 whole "aarch64" qemu-aarch64-static aarch64-linux-gnu-gcc -std=c99 -O2 -static
 whole "Windows, 64 bits" wine x86_64-w64-mingw32-gcc -std=c99 -O2
 whole "WebAssembly" "$node" $wasm
 whole "s390x, big-endian" qemu-s390x-static s390x-linux-gnu-gcc -std=gnu99 -O2 -static
-if [ -z "$only" ]; then
-    wait
-    closing='^[0-9]* passed, [0-9]* failed, [0-9]* skipped$'
-    grep -v "$closing" "$B/beside"
-    [ "$(grep -c "$closing" "$B/beside")" = "$(echo $beside | wc -w)" ] || bad "$beside" "one ended without its closing line"
-    set -- $(awk -v c="$closing" '$0 ~ c { p += $1; f += $3; s += $5 } END { print p + 0, f + 0, s + 0 }' "$B/beside")
-    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
-fi
-echo "$passed passed, $failed failed, $skipped skipped"
+[ "$only" = --list ] || echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

@@ -128,6 +128,25 @@ for f in $pool $student/steps.jsonl; do
     case $f in */*) rehash $D/v/x/$student/receipt.json $D/v/x/$f;; *) rehash $D/v/x/$f.receipt $D/v/x/$f;; esac
     says "spot: a line of $f that is no JSON" 2 "^unknown .*$f, line 5.*not JSON"
 done
+# what a cheat leaves out: a stage with its receipt, the run's receipt; or puts elsewhere
+options=
+fresh; sed '2s/"value":[0-9]*/"value":5/' $D/whole/results.jsonl >$D/v/x/results.jsonl; rehash $D/v/x/receipt.json $D/v/x/results.jsonl
+says 'a result that its receipt knows' 1 '^OTHER .*x/receipt.json; results.jsonl: has other bits, line 2, field "value": claimed 5'
+fresh; tr -d '\n' <$D/whole/receipt.json | sed "s/, *{\"as\":\"stage\",\"name\":\"$figures.receipt\"[^}]*}//" >$D/v/x/receipt.json; rm $D/v/x/$figures.receipt
+says 'a stage left out' 1 "^OTHER .*x/receipt.json; stage $figures.receipt, which its recipe makes, is not named" "^no receipt speaks of it: .*$figures\$"
+fresh; rm $D/v/x/receipt.json
+says 'no receipt of the run' 2 '^no receipt speaks of it: .*x/results.jsonl' '^no receipt speaks of it: .*table.txt'
+fresh; mv $D/v/x/$figures.receipt $D/y; mv $D/v/x/$chosen.receipt $D/v/x/$figures.receipt; mv $D/y $D/v/x/$chosen.receipt
+says 'two receipts changed places' 1 "stage $figures.receipt, which its recipe makes, is not where it belongs"
+"$A" verify $D/v/x/$chosen --in $D/in --quiet >$D/said 2>$D/err; s=$?
+[ $s = 2 ] && grep -q "$chosen.receipt: is the receipt of another file, not of" $D/err && ok || bad "a receipt of another file: status $s $(cat $D/err)"
+fresh; sed '7s/"words":[0-9]*/"words":99/' $D/whole/$scored >$D/v/x/$scored; rehash $D/v/x/$scored.receipt $D/v/x/$scored
+sed "/\"in\":/s/\(\"sha256\":\"\)[0-9a-f]*/\1$(sha256sum <$D/v/x/$scored | cut -c1-64)/; /\"in\":/s/\"bytes\":[0-9]*/\"bytes\":$(($(wc -c <$D/v/x/$scored)))/" $D/whole/$chosen.receipt >$D/v/x/$chosen.receipt
+says 'a score and the receipts of two stages' 1 "^OTHER .*$scored.receipt.*line 7" "^OTHER .*$chosen.receipt.*(made from $scored, which has other bits itself)" 'x/receipt.json: its stage.*not to be found.*has other bits: .*receipt'
+fresh; sed '/"out":/s/"bytes":/"bytes":1/' $D/whole/$scored.receipt >$D/v/x/$scored.receipt
+says 'a size in a receipt' 1 "^OTHER .*$scored.receipt; $scored: was changed after"
+fresh; sed '20s/"completion":" [A-Z]/"completion":" x/' $D/whole/$pool >$D/v/x/$pool; rehash $D/v/x/$pool.receipt $D/v/x/$pool
+options='--spot 24'; says 'spot: the line of the file' 1 "^OTHER .*$pool.receipt.*line 20, id"
 fresh; printf '{"teacher":"dense' >$D/in/world.jsonl
 sed "s/\(\"world.jsonl\",\"bytes\":\)[0-9]*\(,\"sha256\":\"\)[0-9a-f]*/\117\2$(sha256sum <$D/in/world.jsonl | cut -c1-64)/" $D/whole/receipt.json >$D/v/x/receipt.json
 options=; says 'a world that is no JSON' 2 '^unknown .*x/receipt.json: .*world.jsonl, line 1.*not JSON'
