@@ -91,7 +91,7 @@ static int random_model(Env *e, const char *name, int type, Model *m) {
         Param *p = m->all[i];
         n = p->rows * p->cols;
         if (p->norm || type == F32) {
-            if (!(p->w = get(e, n, sizeof(float)))) return -1;
+            if (!(p->w = get_large(e, n, sizeof(float)))) return -1;
             for (k = 0; k < n; k++) p->w[k] = p->norm ? 1.0f : table[(k * (2 * i + 1) + k / COUNT(table)) % COUNT(table)];
         } else {
             unsigned char *data = get(e, n / of, bytes);
