@@ -7690,7 +7690,7 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
     size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
         layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
             + c->top * (4 * c->F + (wide > QD ? wide : QD) + PANEL + 1) + c->E + c->V;
-    double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, panels = 0, pairs = 0,
+    double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, made = 0, panels = 0, pairs = 0,
         all = c->tied ? (double)(c->V * c->H) / 4 : 0;       /* a tied head's gradient */
     for (const Block *x = e->blocks; x; x = x->next) program += (double)x->size;
     for (size_t i = 0; i < m->n_all; i++) {
@@ -7699,7 +7699,7 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
         bytes[p->t.type] += p->t.type == GROUPS ? n + 4 * n / (double)p->t.group
             : n / (double)storage[p->t.type].of * (double)storage[p->t.type].bytes;
         all += n;
-        if (p->w) program -= 4 * n;
+        if (p->w) { program -= 4 * n; made += 4 * n; }       /* no file's: they are what learns */
         if (c->rank ? p->a != NULL : targeted(p, "q_proj,v_proj"))
             pairs += (double)(16 * rank * (p->rows + p->cols));
         if (p->norm || (p == &m->embed && !c->tied)) continue;
@@ -7717,9 +7717,10 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
         size_t tokens = tuned ? 1024 : 2560,
             each = tuned ? 4 * (c->L * c->H + (recompute ? 1 : c->L) * layer + once) : 8 * c->L * KD;
         double laid = all_learn ? 0 : panels, learnt = all_learn ? 16 * all : tuned ? pairs : 0,
-            sum = program + weights + laid + learnt + (double)tokens * (double)each;
+            mapped = all_learn ? weights - made : weights,
+            sum = program + mapped + laid + learnt + (double)tokens * (double)each;
         put_format(e, b, "    %-28s%11.1f   %7.1f %9.1f %9.1f %9.1f %8zu  %.4f\n", ways[i], sum / 1e6, program / 1e6,
-            weights / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
+            mapped / 1e6, laid / 1e6, learnt / 1e6, tokens, (double)each / 1e6);
     }
 }
 
