@@ -526,8 +526,8 @@ static void progress(Env *e, Progress *p, const char *what, size_t done, size_t 
     if (t - p->shown < 0.2 && done < all) return;
     p->shown = t;
     double rate = (double)(done - p->from) / (t - p->start + 1e-9);
-    fprintf(stderr, "\r%s %zu/%zu%s%s, %.0f s left   ", what, done, all, *more ? ", " : "", more,
-        rate > 0 ? (double)(all - done) / rate : 0.0);
+    fprintf(stderr, "\r%s %zu/%zu%s%s", what, done, all, *more ? ", " : "", more);
+    if (rate > 0) fprintf(stderr, ", %.0f s left   ", (double)(all - done) / rate);
     if (done >= all) fprintf(stderr, "\r%*s\r", 78, "");
 }
 
@@ -7566,7 +7566,7 @@ static int put_gathered(Env *e, Buf *b, Loose *group, size_t n, Pool *all) {
     all->answers += answers;
     for (size_t k = 1; k < answers; k++) {
         equal_numbers |= group[k].at[1] == group[k - 1].at[1];
-        all->doubled += equal(group[k].raw, group[k - 1].raw);
+        all->doubled += (size_t)equal(group[k].raw, group[k - 1].raw);
     }
     if (!answers) put_json(e, b, "%r\n", asks.raw);
     for (size_t k = 0; k < answers; k++) {
@@ -9025,7 +9025,7 @@ int main(int argc, char **argv) {
 #endif
     if (strcmp(verb, "--version") == 0) { printf("actinh %s, spec %d\n", actinh_version(), SPEC); return 0; }
     if (help) verb = argc > 2 ? argv[2] : NULL;
-    for (int i = 2; i < argc; i++) help |= strcmp(argv[i], "--help") == 0;
+    for (int i = 2; i < argc; i++) help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
     if (fault && !help) fprintf(stderr, "actinh: this build's bits are not portable: %s\n", fault);
     if (help) r = show_help(&e, verb) || argc < 2 ? 2 : 0;
     else if (parse_call(&e, verbs, verb, (const char *const *)argv + 2, (size_t)argc - 2, &c) == 0) {
