@@ -313,7 +313,7 @@ static void good_files(void) {
 
 /* ----------------------------------------------------- the fuzzer ------------------------------------------------------ */
 /* A target: the file that the bytes become, and the commands that read it. */
-static const struct { const char *name, *file, *command[4]; } targets[] = {
+static const struct { const char *name, *file, *command[5]; } targets[] = {
     { "gguf", "g.gguf", { "info %/g.gguf", "generate %/g.gguf a --max-tokens 2 --quiet" } },
     { "safetensors", "m/model.safetensors", { "generate %/m a --max-tokens 2 --quiet" } },
     { "config", "m/config.json", { "info %/m", "generate %/m a --max-tokens 2 --quiet" } },
@@ -325,7 +325,8 @@ static const struct { const char *name, *file, *command[4]; } targets[] = {
     { "adapter", "ad/adapter_model.safetensors", { "generate %/m+%/ad a --max-tokens 2 --quiet" } },
     { "adapter_config", "ad/adapter_config.json", { "generate %/m+%/ad a --max-tokens 2 --quiet" } },
     { "records", "r.jsonl", { "gather %/r.jsonl --force --quiet -o %/c1", "score %/c1 --measures all --force --quiet -o %/c2",
-        "select %/c2 --by mtld:max,words:min,x:min --where words>=1 --force --quiet -o %/c3", "tune %/m %/r.jsonl --show-mask --quiet" } },
+        "select %/c2 --by mtld:max,words:min,x:min --where words>=1 --force --quiet -o %/c3", "tune %/m %/r.jsonl --show-mask --quiet",
+        "gather %/r.jsonl --fields id=id,prompt=prompt,completion=messages.*.content,x=*.role=user.content --force --quiet -o %/c4" } },
     { "text", "text", { "tokenize %/m %/text", "tokenize --decode %/m %/text" } },
     { "suite", "s.suite", { "profile %/m %/s.suite --quiet" } },
     { "csv", "q.csv", { "profile %/m %/csv.suite --quiet" } },
@@ -363,7 +364,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     save(targets[target].file, data, n);
-    for (size_t i = 0; i < 4 && targets[target].command[i]; i++) {
+    for (size_t i = 0; i < 5 && targets[target].command[i]; i++) {
         int status = run_line(targets[target].command[i]);
         if (status < 0 || status > 2 || (status == 2 && !said[0] && strncmp(targets[target].command[i], "verify", 6)) || wrap.blocks) {
             printf("%s: status %d, %zu blocks left, said: %s\n", targets[target].command[i], status, wrap.blocks, said);
