@@ -63,8 +63,9 @@ if (n) memcpy(b->s + b->n, s, n);	b->s is NULL only while cap is 0, and then n +
 snprintf(p->name, sizeof p->name, name, layer	the format is a weight's name with as many places as it needs
 snprintf(p->gguf, sizeof p->gguf, gguf, layer	likewise
 static int equal(Span a, Span b) { return a.n	only a text without bytes has no address
-int as_is = !x->panels && !x->back && p->narrow	panels are NULL only where p is given
+int as_is = !x->panels && !x->straight && p->narrow	panels are NULL only where p is given
 i < y->M * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
+i < n; i++) u[i] *= p->scale	u is low
 return x->M && x->N ? tasks_across(x)	multiply() is given as many products as it is told of, all set by linear_of()
 memmove(text.s + left, right, more);	the text holds a space at least
 while (x->student != student || x->seed != seed	the grid has a cell for all names of the recipe: make_grid
