@@ -21,7 +21,7 @@ golden clang -O0"
     printf '%s\n' cli.sh models resume.sh "$others" hard.c test.c verify.sh check.py pairs.c golden embed.c laws.sh likelihoods.py | grep . |
         xargs -P "${JOBS:-2}" -I{} sh test/test.sh part {} $mode
     # these keep more than one processor busy by themselves
-    for p in ${mode:+shards.sh lint.sh fuzz.sh sanitize.sh portability.sh} $([ "$mode" != all ] || echo demo); do sh test/test.sh part $p $mode; done
+    for p in ${mode:+shards.sh lint.sh fuzz.sh sanitize.sh portability.sh} $([ "$mode" != all ] || echo demo readme.sh); do sh test/test.sh part $p $mode; done
     ! grep -q '^skipped' $B/parts/* || echo 'skipped: what needs ../shared (public test data that is not part of the project), another compiler, or a user who is not root'
     sum $B/parts/*
     exit
@@ -85,8 +85,9 @@ models) # the bundled models: items and the first steps of their training are ma
     for m in dense moe; do same "the first 200 steps of data/$m" test/trail/$m.jsonl $B/models/$m/steps.jsonl; done
     rm -rf $B/models
     closing ;;
-# what compilers and checkers say, a short fuzzing, builds that watch memory, all other compilers, C libraries and processors
-lint.sh | sanitize.sh | portability.sh) sh test/$part ;;
+# what compilers and checkers say, a short fuzzing, builds that watch memory, all other compilers, C libraries and
+# processors; every command of the README
+lint.sh | sanitize.sh | portability.sh | readme.sh) sh test/$part ;;
 fuzz.sh) sh test/fuzz.sh ${FUZZ_SECONDS:-$([ "$mode" = all ] && echo 60 || echo 5)} ;;
 demo) # whole, twice: the second time nothing is left to do, and says the same
     rm -rf $B/demo; ./actinh run data/demo.recipe -o $B/demo >$B/demo.1; ./actinh run data/demo.recipe -o $B/demo >$B/demo.2
