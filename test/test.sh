@@ -87,7 +87,7 @@ models) # the bundled models: items and the first steps of their training are ma
     closing ;;
 # what compilers and checkers say, a short fuzzing, builds that watch memory, all other compilers, C libraries and
 # processors; every command of the README
-lint.sh | sanitize.sh | portability.sh | readme.sh) sh test/$part ;;
+lint.sh | sanitize.sh | portability.sh | readme.sh) MODE=$mode sh test/$part ;;
 fuzz.sh) sh test/fuzz.sh ${FUZZ_SECONDS:-$([ "$mode" = all ] && echo 60 || echo 5)} ;;
 demo) # whole, twice: the second time nothing is left to do, and says the same
     rm -rf $B/demo; ./actinh run data/demo.recipe -o $B/demo >$B/demo.1; ./actinh run data/demo.recipe -o $B/demo >$B/demo.2
