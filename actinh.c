@@ -322,14 +322,16 @@ static int is_dir(const char *path) { return S_ISDIR(mode_of(path)); }
 static int is_file(const char *path) { unsigned mode = mode_of(path); return mode && !S_ISDIR(mode); }
 static int is_special(const char *path) { return is_file(path) && !S_ISREG(mode_of(path)); }
 
+/* Makes a folder and those above it, from the lowest that is there: a sandbox (WASI) may not know the ones above. */
 static int make_dir(Env *e, const char *path) {
     char *p = join(e, path, "", "");
+    size_t n = strlen(path), i = n;
     if (e->error[0]) return -1;
-    for (size_t i = 1; i <= strlen(path); i++) {
-        if (path[i] != '/' && path[i] != 0) continue;
-        p[i] = 0;
-        if (!is_dir(p) && mkdir(p, 0777) != 0 && errno != EEXIST) return cannot(e, p, "make this folder");
+    while (i && !is_dir(p)) { do i--; while (i && p[i] != '/'); p[i] = 0; }
+    while (i < n) {
         p[i] = path[i];
+        i += strlen(p + i);
+        if (mkdir(p, 0777) != 0 && errno != EEXIST) return cannot(e, p, "make this folder");
     }
     return 0;
 }
@@ -1139,7 +1141,7 @@ typedef struct {
     Span id, prompt, completion; /* decoded; of a conversation the last turn's */
     int has_prompt, has_completion, is_text;
     size_t number;               /* of the record in its file, from 0 */
-    size_t candidate;
+    size_t candidate;            /* its number; SIZE_MAX: none is given, and a group makes it that of its place */
     Turn *turn;                  /* [n_turns] one, or a conversation's */
     size_t n_turns, turn_cap;
     Buf text;                    /* what all spans point into; kept for the next record */
@@ -3291,14 +3293,16 @@ typedef struct {
 } Product;
 
 /* A task is a panel and all rows; of more than 200 rows it is 4 panels, which then share what A has for them, and 128
- * rows. But a panel and up to 512 rows where its numbers come from where they stand, which for so many is little of the
- * work. Where this makes too few tasks for the threads, it is fewer rows. */
+ * rows. But a panel and up to 512 rows where its numbers come from where they stand, for a tile of them is made anew in
+ * each task. Where this makes too few tasks for the threads, it is fewer rows. */
 static size_t wide_of(const Product *x) { return (x->panels && x->M > 200 ? 4 : 1) * PANEL; }
 static size_t tasks_across(const Product *x) { return (x->N + wide_of(x) - 1) / wide_of(x); }
 static size_t rows_a_task(const Product *x, size_t team) {
     const size_t most = !x->panels ? 512 : x->M > 200 ? 128 : x->M, blocks = (x->M + most - 1) / most,
-        high = (x->M + blocks - 1) / blocks, parts = 1 + 6 * team / (blocks * tasks_across(x));
-    return parts > 1 + high / PANEL ? (high + high / PANEL) / (1 + high / PANEL) : (high + parts - 1) / parts;
+        high = (x->M + blocks - 1) / blocks;
+    size_t parts = 1 + 6 * team / (blocks * tasks_across(x));
+    if (parts > 1 + high / PANEL) parts = 1 + high / PANEL;
+    return (high + parts - 1) / parts;
 }
 
 static size_t tasks_of(const Product *x, size_t team) {
@@ -3316,7 +3320,7 @@ static void do_task(const Product *x, size_t task, size_t rows) {
         type = !as_is ? AS_F32 : p->t.type == BF16 ? AS_BF16 : AS_INT8;
     static const size_t steps[] = { [AS_F32] = PANEL * sizeof(float), [AS_BF16] = 64, [AS_INT8] = 32 };  /* bytes a k */
     const float *scale = NULL;
-    float space[DEPTH * PANEL + 16], *tile = space + (64 - (uintptr_t)space % 64) % 64 / sizeof *space;   /* a line's */
+    float space[DEPTH * PANEL + 16], *tile = space + (64 - (uintptr_t)space % 64) % 64 / sizeof *space;  /* aligned */
     for (size_t k = 0; k == 0 || k < K; k += depth) {
         depth = (high == 1 && (x->panels || as_is)) || K - k < DEPTH ? K - k : DEPTH;
         for (size_t n = from; n < end; n += PANEL) {
@@ -7339,10 +7343,12 @@ static int verb_select(Env *e, Call *c) {
         if (best != SIZE_MAX) put_json(e, &w.b, "%r\n", w.g.r[best].raw);
     }
     if (any < 0) return -1;
+    if (s.unscored == s.candidates)
+        return fail(e, "%s: no answer has a number \"%s\"; actinh score adds scores", w.rs.in.path,
+            rule.order[0].field);
     if (s.dropped == s.prompts)
-        return fail(e, s.unscored == s.candidates ? "%s: no answer has a number \"%s\"; actinh score adds scores"
-            : "%s: no answer is eligible: --by %s%s%s", w.rs.in.path, s.unscored == s.candidates
-            ? rule.order[0].field : by, where ? " --where " : "", where ? where : "");
+        return fail(e, "%s: no answer is eligible: --by %s%s%s", w.rs.in.path, by, where ? " --where " : "",
+            where ? where : "");
     TRY(finish(e, &w));
     if (!e->quiet) show_selection(&rule, &s);
     return 0;
@@ -7490,9 +7496,9 @@ static int by_prompt(const void *a, const void *b) {
     return x[i] < y[i] ? -1 : x[i] > y[i];
 }
 
-/* A file of another layout as records: of each object the values at `fields`, "NAME=PATH,..", one record for each of
- * several completions, with the as many-th of the other values, or the last. *empty: objects that have at most an id,
- * such as a service's errors. */
+/* A file of another layout as records: of each object the values at `fields`, "NAME=PATH,..". Of several completions
+ * each has a record, the j-th with the j-th of the other values, or with their last. *empty: objects that have at most
+ * an id, such as a service's errors. */
 static int map_fields(Env *e, const char *path, const char *fields, Buf *b, size_t *empty) {
     Records rs;
     Span raw, name[16];
@@ -7512,11 +7518,12 @@ static int map_fields(Env *e, const char *path, const char *fields, Buf *b, size
             if (same(name[n], "completion") && value[n].n) records = value[n].n;
         }
         *empty += !found;
-        for (size_t j = 0, any_field = 0; found && j < records; j++, any_field = 0) {
+        for (size_t j = 0; found && j < records; j++) {
+            size_t some = 0;
             put_text(e, b, "{");
             for (size_t k = 0; k < n; k++) if (value[k].n) {
                 const Member m = { name[k], value[k].v[j < value[k].n ? j : value[k].n - 1] };
-                put_member(e, b, &m, &any_field);
+                put_member(e, b, &m, &some);
             }
             put_text(e, b, "}\n");
         }
@@ -7543,7 +7550,7 @@ static int add_loose(Env *e, const char *path, const char *fields, size_t shard,
         Buf raw = { 0 };
         if (of || json_get(r->raw, "id").n) put(e, &raw, r->raw.s, r->raw.n);
         else put_json(e, &raw, "{'id':%q,%r", r->id, (Span){ r->raw.s + 1, r->raw.n - 1 });
-        const size_t candidate = json_get(r->raw, "candidate").n ? r->candidate : 0;
+        const size_t candidate = json_get(r->raw, "candidate").n ? r->candidate : 0;     /* all equal: numbered anew */
         all->x[all->n++] = (Loose){ whole(&raw), { of ? p : *number, of ? order : candidate, order },
             r->has_prompt ? hash(r->prompt.s, r->prompt.n) : 0, r->has_completion || r->is_text };
     }
@@ -8009,6 +8016,13 @@ static int active_inheritance(Env *e, const Recipe *r, const Cell *x) {
     return stage(e, r, "profile", student, NULL, NULL, x->seed, x->figures);              /* what has it become? */
 }
 
+/* Names all stages of a recipe to a run's receipt, in the order in which they are made. */
+static int name_stages(Env *e, Recipe *r, Call *run) {
+    r->run = run;
+    for (const Cell *x = r->cell; x < r->cell + r->cells; x++) TRY(active_inheritance(e, r, x));
+    return 0;
+}
+
 /* Runs cells on all threads at once, one thread each: small models gain more from that than from shared products. */
 static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *what) {
     Progress bar = { 0 };
@@ -8229,8 +8243,7 @@ static int verb_run(Env *e, Call *c) {
     TRY(save_results(e, &r, r.dir, &table));
     TRY(depends(e, c, "recipe", r.file, NULL));
     if (r.world.n) TRY(depends(e, c, "world", world, NULL));
-    r.run = c;
-    for (const Cell *x = r.cell; x < r.cell + r.cells; x++) TRY(active_inheritance(e, &r, x));
+    TRY(name_stages(e, &r, c));
     TRY(name_result(e, c, r.dir, run_files));
     return save_file(e, NULL, whole(&table));
 }
@@ -8379,6 +8392,12 @@ static int read_claim(Env *e, Audit *a, const char *path) {
         }
     a->n_claims += !a->step || !strcmp(x->verb, "tune");
     return e->error[0] ? -1 : 0;
+}
+
+/* The result of a name, NULL for none. */
+static const Entry *result_of(const Claim *x, const char *name) {
+    for (size_t k = x->n_in; k < x->n; k++) if (!strcmp(x->file[k].name, name)) return &x->file[k];
+    return NULL;
 }
 
 /* Finds the claims' inputs among the files that are there, by size and hash. */
@@ -8531,19 +8550,16 @@ static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
 /* Is a result of a claim made again to the byte, and does it lie beside its receipt as that says? What differs is put.
  * A file that the receipt does not name has no more to be than what lies there. Without `made`: as it lies there. */
 static int compare(Env *e, Claim *x, const char *name, const char *made) {
-    const char *disk = join(e, x->dir, "/", name), *hash = NULL;
-    int there = disk && is_file(disk), again = 1, stands = 0;
+    const char *disk = join(e, x->dir, "/", name);
+    const Entry *f = result_of(x, name);
+    int there = disk && is_file(disk), again = 1, stands;
     char here[65];
-    double bytes = -1;
     uint64_t n = 0;
     Span theirs, ours;
-    for (const Entry *f = x->file + x->n_in; f < x->file + x->n; f++)
-        if (!strcmp(f->name, name)) { hash = f->hash; bytes = f->bytes; }
-    if (!disk || (!there && !hash)) return disk ? 0 : -1;
+    if (!disk || (!there && !f)) return disk ? 0 : -1;
     if (there) TRY(hash_file(e, disk, here, &n));
-    if (!hash) { hash = here; bytes = (double)n; }
-    if (made) TRY(again = has_hash(e, made, hash));
-    stands = there && !strcmp(here, hash) && bytes == (double)n;
+    if (made) TRY(again = has_hash(e, made, f ? f->hash : here));
+    stands = there && (!f || (!strcmp(here, f->hash) && f->bytes == (double)n));
     if (again && stands) return 0;
     if (there || !again) x->state = OTHER; else if (x->state != OTHER) x->state = UNTOLD;
     put_format(e, &x->says, "; %s%s", name, !there ? " itself is not there" : again
@@ -8628,11 +8644,12 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     if (tuned && !ended) put_text(e, &x->says, "; the weights were not");
     c->share.only = list; c->share.n_only = n;
     if (!tuned) { TRY(c->verb->f(e, c)); TRY(load_file(e, out, &made)); } else made = whole(&steps);
-    for (size_t i = 0; i < n * k; i++) {
-        const Span theirs = nth_line(whole(&claimed), i + 1), ours = nth_line(made, i + 1);
-        if (equal(theirs, ours)) continue;
+    if (!equal(made, whole(&claimed))) {
+        size_t i = 0;
+        while (i + 1 < n * k && equal(nth_line(whole(&claimed), i + 1), nth_line(made, i + 1))) i++;
         x->state = OTHER;
-        return put_difference(e, &x->says, path, list[i / k] / c->share.of * k + i % k + 1, theirs, ours);
+        return put_difference(e, &x->says, path, list[i / k] / c->share.of * k + i % k + 1,
+            nth_line(whole(&claimed), i + 1), nth_line(made, i + 1));
     }
     for (const Entry *f = first; f < end && tuned && ended; f++)
         if (strcmp(f->name, "steps.jsonl")) TRY(compare(e, x, f->name, join(e, out, "/", f->name)));
@@ -8640,21 +8657,20 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
 }
 
 /* The figures of a run, collected again; all stages that its recipe makes must be named, and be where they belong. */
-static int redo_run(Env *e, const Audit *a, Claim *x, const Call *c) {
+static int redo_run(Env *e, Claim *x, const Call *c) {
     Recipe r;
     Buf table = { 0 };
     Call named = { 0 };
     size_t lines, stages = 0;
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
-    r.run = &named;
-    for (const Cell *cell = r.cell; cell < r.cell + r.cells; cell++) TRY(active_inheritance(e, &r, cell));
+    TRY(name_stages(e, &r, &named));
     for (const Entry *f = x->file; f < x->file + x->n_in; f++) {
         if (strcmp(f->as, "world") == 0) TRY(load_lines(e, f->path, &r.world, &lines));
         stages += !strcmp(f->as, "stage");
     }
     for (const Input *in = named.in; in < named.in + named.n_in; in++) {
         const Entry *f = x->file, *end = f + x->n_in;
-        Audit one = { .step = a->step };
+        Audit one = { 0 };
         while (f < end && (strcmp(f->as, "stage") || strcmp(f->name, in->name))) f++;
         const int there = f < end && is_file(in->path) ? has_hash(e, in->path, f->hash) : 0;
         if (there < 0) return -1;
@@ -8699,7 +8715,7 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     TRY(make_dir(e, out));
     if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, &c);
     x->state = SAME;
-    TRY(bit == RUN ? redo_run(e, a, x, &c) : c.verb->f(e, &c));
+    TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     for (const Entry *f = first; f < end; f++)
         if (!is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
     TRY(walk(e, &made, out, 0, 0));
@@ -8715,14 +8731,9 @@ static int find_claims(Env *e, Audit *a, const char *given) {
     TRY(walk(e, a, folder ? given : folder_of(e, one), 0, 0));
     if (a->n_known) qsort(a->known, a->n_known, sizeof *a->known, by_path);
     NEW(a->claim, a->n_known + 1);
-    if (!folder) {
-        TRY(read_claim(e, a, one));
-        const Claim *x = a->claim;
-        const Entry *f = x->file + x->n_in, *end = x->file + x->n;
-        while (f && f < end && strcmp(f->name, base_name(given))) f++;
-        if (one != given && x->state == WAITING && f == end)
-            return fail(e, "%s: is the receipt of another file, not of %s", one, given);
-    }
+    if (!folder) TRY(read_claim(e, a, one));
+    if (!folder && one != given && a->claim->state == WAITING && !result_of(a->claim, base_name(given)))
+        return fail(e, "%s: is the receipt of another file, not of %s", one, given);
     for (size_t i = 0; i < a->n_known && folder; i++)
         if (ends(a->known[i].path, ".receipt") || strcmp(base_name(a->known[i].path), "receipt.json") == 0)
             TRY(read_claim(e, a, a->known[i].path));
@@ -8736,7 +8747,7 @@ static int has_receipt(const Audit *a, const char *path) {
     for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++) {
         if (strlen(x->dir) + 1 != n || strncmp(x->dir, path, n - 1)) continue;
         if (ends(x->path, "receipt.json") && strcmp(x->verb, "run")) return 1;
-        for (size_t k = x->n_in; k < x->n; k++) if (!strcmp(x->file[k].name, base_name(path))) return 1;
+        if (result_of(x, base_name(path))) return 1;
     }
     return 0;
 }

@@ -111,6 +111,7 @@ whole() {
     if diff -r "$B/here" "$B/there" >"$B/log" && cmp "$B/here.table" "$B/there.table" >>"$B/log"; then
         ok "$1: a whole recipe, $(find "$B/there" -type f | wc -l) files"
     else bad "$1" "a whole recipe differs: $(head -n 1 "$B/log")"; fi
+    [ ! -e ".$PWD" ] || bad "$1" "it made .$PWD"            # a sandbox may take an absolute path for one below itself
 }
 
 for o in -O0 -O2 -O3 -Os "-O3 -march=native" "-O3 -march=native -fopenmp" "-O2 -march=x86-64-v3" "-O2 -march=x86-64-v4" \
