@@ -4568,20 +4568,33 @@ static void shuffle(const Examples *list, uint64_t seed, size_t epoch, Keyed *or
     qsort(order, list->n, sizeof *order, by_key);
 }
 
-/* Where tune leaves its tracks: a line a step in `log`, the state every so many steps. For verify it leaves none but
- * the last step's line: it does steps `from` + 1 to `last`, from the file `state`. */
+/* Which prompts of a file, or steps of tuning, are to be done: every `of`-th from number `shard` on, without the first
+ * `done` of these; `only`: of the first n of these those that are marked, for verify. */
+typedef struct { size_t shard, of, done, n; const char *only; } Share;
+
+static const Share everything = { 0, 1, 0, 0, NULL };
+
+static int is_ours(const Share *s, size_t number) {
+    const size_t i = number / s->of;
+    return number % s->of == s->shard && i >= s->done && (!s->only || (i < s->n && s->only[i]));
+}
+
+/* Where tune leaves its tracks in the folder `dir`: a line a step in `log`, the state every so many steps. For verify it
+ * leaves the lines of some steps, and goes to each from the last state that another run left in the folder `from`, as
+ * the lines `claimed` of that one have it. */
 typedef struct {
-    const char *dir, *state;
+    const char *dir, *from;
     Out *log;
-    size_t every, from, last, steps;     /* steps: those that the whole takes */
+    size_t every, steps;                 /* steps: those that the whole takes */
     int keep, resume;
-    Buf line;
+    Share ours;
+    Span claimed;
 } Trail;
 
-static const char *state_path(Env *e, const Trail *w, size_t step) {
+static const char *state_path(Env *e, const char *dir, size_t step) {
     char name[40];
     snprintf(name, sizeof name, "checkpoint-%06zu", step);
-    return join(e, w->dir, "/", name);
+    return join(e, dir, "/", name);
 }
 
 /* The state of training behind a step, as binary32: weights and both moments of all that is learnt. With the number of
@@ -4609,54 +4622,73 @@ static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
     return e->error[0] ? -1 : o ? close_out(e, o) : 0;
 }
 
-static int load_state(Env *e, Model *m, const char *path) {
+/* Loads the state behind a step if it is in the folder, unharmed: with the hash that a line has of it. 1, or 0. */
+static int load_state(Env *e, Model *m, const char *dir, size_t step, Span hash) {
     const Block *mark = e->blocks;
+    const char *path = state_path(e, dir, step);
+    char hex[65];
+    uint64_t bytes;
     Span file;
     float *x;
+    if (!path || !is_file(path)) return path ? 0 : -1;
+    TRY(hash_file(e, path, hex, &bytes));
+    if (hash.n != 66 || memcmp(hash.s + 1, hex, 64) != 0) return 0;
     TRY(map_file(e, path, &file));
     for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, file.s += 4 * n, file.n -= 4 * n) {
         if (file.n < 4 * n) return fail(e, "%s: ends within the state of %s", path, m->train[i / 3]->name);
         for (size_t k = 0; k < n; k++) x[k] = le_float(file.s + 4 * k);
     }
     release(e, mark);
-    return pack_model(e, m);
+    return pack_model(e, m) < 0 ? -1 : 1;
 }
 
 /* Behind a step: its line, and when it is time the state, whose hash stands in the line. The state before is dropped
  * when the line that names this one is written, so there is always one to go on from. */
-static int leave_track(Env *e, const Model *m, Trail *w, const Step *s) {
+static int leave_track(Env *e, const Model *m, const Trail *w, const Step *s) {
     char hex[65];
     Out *state = NULL;
+    Buf line = { 0 };
     int due = w->every && s->step % w->every == 0;
-    w->line.n = 0;
-    put_json(e, &w->line, "{'step':%u,'targets':%u,'loss':'%h','norm':'%h','lr':'%h','balance':'%h'", s->step,
+    put_json(e, &line, "{'step':%u,'targets':%u,'loss':'%h','norm':'%h','lr':'%h','balance':'%h'", s->step,
         s->targets, s->loss, s->norm, s->lr, s->aux);
     if (due) {
-        if (w->log && !(state = open_out(e, state_path(e, w, s->step)))) return -1;
+        if (!w->ours.only && !(state = open_out(e, state_path(e, w->dir, s->step)))) return -1;
         TRY(save_state(e, m, state, hex));
-        put_json(e, &w->line, ",'state':'%s'", hex);
+        put_json(e, &line, ",'state':'%s'", hex);
     }
-    put_text(e, &w->line, "}\n");
-    Buf line = w->line;                          /* which writing empties: verify looks at it */
-    if (!w->log) return e->error[0] ? -1 : 0;
+    put_text(e, &line, "}\n");
     TRY(due ? write_whole(e, w->log, &line) : write_buf(e, w->log, &line));
-    if (due && !w->keep && s->step > w->every) remove(state_path(e, w, s->step - w->every));
+    drop(e, line.s);
+    if (due && !w->keep && s->step > w->every) remove(state_path(e, w->dir, s->step - w->every));
     return 0;
 }
 
-/* The step that an interrupted run got to: the last whose state is there, unharmed; 0: none. */
+/* The step that an interrupted run got to: the last whose state is there; 0: none, and nothing of it is of use. */
 static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
     Buf state = { 0 };
-    char hex[65];
-    uint64_t bytes;
+    int there;
     TRY(keep_lines(e, w->log, 1, "state", step, &state));
-    const char *path = state_path(e, w, *step);
-    if (!path) return -1;
-    if (*step && is_file(path)) {
-        TRY(hash_file(e, path, hex, &bytes));
-        if (state.n == 66 && memcmp(state.s + 1, hex, 64) == 0) return load_state(e, m, path);
+    TRY(there = load_state(e, m, w->dir, *step, whole(&state)));
+    return there ? 0 : keep_lines(e, w->log, SIZE_MAX, NULL, step, NULL);
+}
+
+static void pass_steps(const Tuning *t, size_t last, Step *s) {
+    for (; s->step < last; s->step++) { s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2; }
+}
+
+/* Goes on to the last step before `next` behind which the other run's state is there; where none is, stays. */
+static int go_towards(Env *e, Model *m, const Tuning *t, const Trail *w, size_t next, Step *s) {
+    Span state = { 0 };
+    size_t step = 0, k = 1;
+    int there;
+    for (Span rest = w->claimed; rest.n && k < next; k++) {
+        const Span found = json_get(upto(&rest, '\n'), "state");
+        if (found.n && k > s->step && is_file(state_path(e, w->from, k))) { state = found; step = k; }
     }
-    return keep_lines(e, w->log, SIZE_MAX, NULL, step, NULL);            /* then nothing of it is of use */
+    if (!step) return 0;
+    TRY(there = load_state(e, m, w->from, step, state));
+    if (there) pass_steps(t, step, s);
+    return 0;
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
@@ -4677,29 +4709,31 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     NEW(order, list.n);
     NEW(batch, t->batch);
     if (w->resume) TRY(go_on_from(e, m, w, &done));
-    if (w->state) { TRY(load_state(e, m, w->state)); done = w->from; }
     Step s = { .power1 = 1.0, .power2 = 1.0 };
-    for (size_t i = 0; i < done; i++) { s.power1 *= (double)t->beta1; s.power2 *= (double)t->beta2; }
-    size_t per_epoch = (list.n + t->batch - 1) / t->batch, steps = per_epoch * t->epochs,
+    pass_steps(t, done, &s);
+    size_t per_epoch = (list.n + t->batch - 1) / t->batch, steps = per_epoch * t->epochs, shuffled = SIZE_MAX,
         warm = (size_t)(t->warmup * (double)steps), last = t->steps && t->steps < steps ? t->steps : steps;
     w->steps = last;
-    if (w->last && w->last < last) last = w->last;
     Progress bar = { 0 };
-    for (s.step = done + 1; s.step <= last; s.step++) {
-        size_t epoch = (s.step - 1) / per_epoch, at = (s.step - 1) % per_epoch * t->batch, n = 0;
-        if (at == 0 || s.step == done + 1) shuffle(&list, t->seed, epoch, order);
-        for (; n < t->batch && at < list.n; n++) tokens += rows_of(batch[n] = order[at++].x);
-        s.lr = learning_rate(t, s.step, warm, steps);
-        TRY(train_step(e, m, &b, t, batch, n, &s));
+    for (size_t next = done + 1; next <= last; next++) {
+        if (!is_ours(&w->ours, next - 1)) continue;
+        TRY(go_towards(e, m, t, w, next, &s));
+        while (s.step < next) {
+            size_t epoch = s.step / per_epoch, at = s.step % per_epoch * t->batch, n = 0;
+            if (epoch != shuffled) shuffle(&list, t->seed, shuffled = epoch, order);
+            for (; n < t->batch && at < list.n; n++) tokens += rows_of(batch[n] = order[at++].x);
+            s.step++;
+            s.lr = learning_rate(t, s.step, warm, steps);
+            TRY(train_step(e, m, &b, t, batch, n, &s));
+            char more[64];
+            snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
+            progress(e, &bar, "tuning", s.step, steps, more);
+        }
         TRY(leave_track(e, m, w, &s));
-        char more[64];
-        snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
-        progress(e, &bar, "tuning", s.step, steps, more);
     }
-    if (w->last && !w->dir) return 0;
-    if (m->c.rank) TRY(save_adapter(e, m, w->dir)); else TRY(save_model(e, m, w->dir, F32));
+    if (s.step == last) TRY(m->c.rank ? save_adapter(e, m, w->dir) : save_model(e, m, w->dir, F32));
     TRY(close_out(e, w->log));
-    if (w->every && !w->keep) remove(state_path(e, w, last / w->every * w->every));
+    if (w->every && !w->keep) remove(state_path(e, w->dir, last / w->every * w->every));
     return 0;
 }
 
@@ -5953,19 +5987,6 @@ static int load_figures(Env *e, const char *path, Figures *list) {
  */
 typedef struct { Question q; Buf id, says; } Prompt;
 
-/* Which prompts of a file are to be worked on: every `of`-th from number `shard` on, without the first `done` of these;
- * `only`: of those, the ones with these numbers, rising. */
-typedef struct { size_t shard, of, done, n_only; const size_t *only; } Share;
-
-static const Share all_prompts = { 0, 1, 0, 0, NULL };
-
-static int is_ours(const Share *s, size_t number) {
-    size_t i = 0;
-    if (number % s->of != s->shard || number / s->of < s->done) return 0;
-    while (i < s->n_only && s->only[i] != number) i++;
-    return !s->only || i < s->n_only;
-}
-
 /* A prompt with room for k answers. where: before a complaint. */
 static int new_prompt(Env *e, const Model *m, const Template *form, const Record *r, size_t k, const char *where,
     Prompt *p) {
@@ -6667,7 +6688,7 @@ static int sample_part(Profile *w, Part *p) {
         .top_k = (size_t)v[4], .seed = w->seed };
     if (!(p->log = open_log(w))) return -1;
     TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
-    return sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts);
+    return sample_to(e, p->log, w->m, w->form, &s, &rs, everything);
 }
 
 static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
@@ -6932,7 +6953,7 @@ static const Verb *find_verb(const Verb *verbs, const char *name) {
 
 static int parse_call(Env *e, const Verb *verbs, const char *name, const char *const *word, size_t n, Call *c) {
     int plain = 0, given[N_OPTIONS] = { 0 };
-    *c = (Call){ .verbs = verbs, .verb = find_verb(verbs, name), .share = all_prompts };
+    *c = (Call){ .verbs = verbs, .verb = find_verb(verbs, name), .share = everything };
     if (!c->verb) return fail(e, "there is no verb \"%.60s\"; see actinh help", name);
     for (int k = 0; k < N_OPTIONS; k++)
         if (options[k].verbs & c->verb->bit && options[k].value) TRY(set_option(e, c, k, options[k].value));
@@ -7396,14 +7417,13 @@ static int verb_tune(Env *e, Call *c) {
     BEGIN("answers", t.lora || adapter_of(c->file[0]) ? adapter : files);
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
     trail->keep = c->value[O_keep_checkpoints] != NULL; trail->resume = c->resume;
-    if (trail->dir) trail->log = w.out;
+    trail->log = w.out; trail->ours = c->share;
     TRY(tune(e, &w.m, &t, &w.form, c->file[1], trail, &dropped));
     if (dropped && !e->quiet)
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n",
             dropped, t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
             t.max_length < w.m.c.ctx ? "--max-length" : "the model's context");
-    /* The receipt reads all that was written: not beside what training took. (verify has yet to read a step's line.) */
-    if (trail->dir && !trail->last) release(e, w.mark);
+    release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
     return 0;
 }
 
@@ -8334,13 +8354,13 @@ static int verb_report(Env *e, Call *c) {
 /* A file of a receipt; path: where it is, changed: where one of its name is that has other bits (find_inputs). */
 typedef struct { const char *as, *name, *hash, *path, *changed; double bytes; } Entry;
 typedef struct { const char *path; double bytes; char hash[65]; } Known;     /* one that is there; "": not yet hashed */
-enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, STATES };
+enum { WAITING, SAME, OTHER, UNTOLD, STATES };
 typedef struct {
     const char *path, *dir, *verb;
     Span text;
     Entry *file;                 /* [n] the n_in inputs, then the results */
     size_t n_in, n;
-    int state;
+    int state, in_part;          /* in_part: only some of its prompts or steps are done again */
     Env env;
     Buf says;                    /* what was found */
 } Claim;
@@ -8439,13 +8459,6 @@ static int place(Env *e, const char *from, const char *to) {
     return copy_file(e, from, to);
 }
 
-/* The n-th line of a text with its end, from 1; empty behind the last. */
-static Span nth_line(Span text, size_t n) {
-    Span line = { text.s, 0 };
-    while (n--) { line.s = text.s; upto(&text, '\n'); line.n = (size_t)(text.s - line.s); }
-    return line;
-}
-
 /* Puts the first field in which two records differ, with both values; looks into objects. */
 static void put_unequal(Env *e, Buf *b, Span x, Span y) {
     Member m;
@@ -8481,15 +8494,16 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
     return 0;
 }
 
-/* Puts where a file that is claimed to hold x, from line `first` on, and holds y differs first: of weights the tensor,
- * of records the line and field, else the byte. */
-static int put_difference(Env *e, Buf *b, const char *claimed, size_t first, Span x, Span y) {
+/* Puts where a file that is claimed to hold x and holds y differs first: of weights the tensor, of records the line and
+ * field, else the byte. */
+static int put_difference(Env *e, Buf *b, const char *claimed, Span x, Span y) {
     static const char *const names[] = { "step", "id", "candidate" };
-    size_t at = 0, n = 1;
-    while (at < x.n && at < y.n && x.s[at] == y.s[at]) n += x.s[at++] == '\n';
+    size_t at = 0, n = 1, from = 0;              /* from: where line n begins */
+    for (; at < x.n && at < y.n && x.s[at] == y.s[at]; at++) if (x.s[at] == '\n') { n++; from = at + 1; }
     if (put_unequal_weight(e, b, claimed, x, y, at)) return 0;
-    Span line = nth_line(x, n), other = nth_line(y, n);
-    put_format(e, b, ", line %zu", first + n - 1);
+    Span line = { x.s + from, x.n - from }, other = { y.s + from, y.n - from };
+    line = upto(&line, '\n'); other = upto(&other, '\n');
+    put_format(e, b, ", line %zu", n);
     if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "in what was made again");
     else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, claimed, 0) < 0)
         put_format(e, b, ", byte %zu of the file", at);
@@ -8539,14 +8553,6 @@ static int prepare(Env *e, const Claim *x, const char *dir, Call *c) {
     return check_files(e, c);
 }
 
-/* *n of `all` numbers, rising, by the auditor's seed. */
-static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
-    size_t *list = get(e, *n + 1, sizeof *list), left = *n = *n < all ? *n : all;
-    for (size_t i = 0; list && i < all && left; i++)
-        if (below(draw(a->seed, DRAW_SHUFFLE, hash("spot", 4), i, 0), all - i) < left) list[*n - left--] = i;
-    return list;
-}
-
 /* Is a result of a claim made again to the byte, and does it lie beside its receipt as that says? What differs is put.
  * A file that the receipt does not name has no more to be than what lies there. Without `made`: as it lies there. */
 static int compare(Env *e, Claim *x, const char *name, const char *made) {
@@ -8567,33 +8573,7 @@ static int compare(Env *e, Claim *x, const char *name, const char *made) {
     if (!there || !made) return 0;
     TRY(map_file(e, disk, &theirs));
     TRY(map_file(e, made, &ours));
-    return put_difference(e, &x->says, disk, 1, theirs, ours);
-}
-
-/* Training step `step` of `all` that `log` claims again: from the last state before it that is there, else from the
- * start. Puts its line; the last one also writes what is learnt. */
-static int redo_step(Claim *x, Call *c, Span log, size_t step, size_t all, Buf *line) {
-    Env inner = { .quiet = 1 };
-    Trail *w = &c->trail, beside = { .dir = x->dir };
-    const char *out = c->value[O_output];
-    *w = (Trail){ .last = step, .from = step };
-    while (!w->state && --w->from > 0) {
-        const char *hash = text_field(&inner, nth_line(log, w->from), "state"),
-            *path = state_path(&inner, &beside, w->from);
-        if (*hash && path && is_file(path) && has_hash(&inner, path, hash) > 0) w->state = path;
-    }
-    c->in = NULL; c->n_in = c->cap_in = 0;                               /* the last step's environment had them */
-    c->value[O_output] = step == all ? out : NULL;
-    const int done = c->verb->f(&inner, c);
-    c->value[O_output] = out;
-    put_json(&x->env, line, "%r", whole(&w->line));
-    if (done < 0) fail(&x->env, "%s", inner.error);
-    else if (w->steps != all) {
-        put_format(&x->env, &x->says, ", %zu steps are claimed, its options and records make %zu", all, w->steps);
-        x->state = OTHER;
-    }
-    env_free(&inner);
-    return done;
+    return put_difference(e, &x->says, disk, theirs, ours);
 }
 
 /* Are the claimed answers those of the prompts' records, k each, in order? */
@@ -8615,45 +8595,46 @@ static int same_prompts(Env *e, const Call *c, Claim *x, Span claimed, size_t k)
     return e->error[0] ? -1 : 0;
 }
 
-/* Only some prompts or steps, those that the auditor's seed draws, or step K alone: their lines as they are claimed
- * beside those that are made again. */
+/* Only some prompts or steps: those that the auditor's seed draws, or step K. Their lines take the place of the claimed
+ * ones among the others, so what is made can be compared as a whole. */
 static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     const Entry *first = x->file + x->n_in, *end = x->file + x->n;
     const int tuned = c->verb->bit == TUNE;
-    const char *out = c->value[O_output], *path = join(e, x->dir, "/", tuned ? "steps.jsonl" : first->name);
-    size_t n = a->step ? 1 : a->spot, k = tuned ? 1 : count_of(c, O_n), all;
-    Buf claimed = { 0 }, steps = { 0 };
-    Span log, made;
-    TRY(load_lines(e, path, &log, &all));
-    all /= k;
-    if (a->step > all) return fail(e, "it has %zu steps", all);
-    size_t *list = draw_some(e, a, &n, all);
-    if (!list) return -1;
-    if (a->step) list[0] = a->step - 1;
-    const int ended = n && list[n - 1] + 1 == all;
-    x->state = SPOTTED;
+    const char *name = tuned ? "steps.jsonl" : first->name, *made = c->value[O_output];
+    size_t k = tuned ? 1 : count_of(c, O_n), n = a->step ? 1 : a->spot, all, left;
+    char *only;
+    Buf b = { 0 };
+    Span log, again;
+    if (tuned) made = join(e, made, "/", name);
     for (const Entry *f = first; f < end; f++) TRY(compare(e, x, f->name, NULL));
-    if (!tuned && x->state == SPOTTED) TRY(same_prompts(e, c, x, log, k));
-    for (size_t i = 0; i < n && x->state == SPOTTED; i++) {
-        for (size_t j = 0; j < k; j++) put_json(e, &claimed, "%r", nth_line(log, list[i] * k + j + 1));
-        if (tuned) TRY(redo_step(x, c, log, list[i] + 1, all, &steps));
-        list[i] = list[i] * c->share.of + c->share.shard;
-    }
-    if (x->state != SPOTTED) return 0;
-    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
-    if (tuned && !ended) put_text(e, &x->says, "; the weights were not");
-    c->share.only = list; c->share.n_only = n;
-    if (!tuned) { TRY(c->verb->f(e, c)); TRY(load_file(e, out, &made)); } else made = whole(&steps);
-    if (!equal(made, whole(&claimed))) {
-        size_t i = 0;
-        while (i + 1 < n * k && equal(nth_line(whole(&claimed), i + 1), nth_line(made, i + 1))) i++;
+    TRY(load_lines(e, join(e, x->dir, "/", name), &log, &all));
+    if (!tuned && x->state == SAME) TRY(same_prompts(e, c, x, log, k));
+    if (x->state != SAME) return 0;
+    all /= k;
+    n = left = n < all ? n : all;
+    if (a->step > all) return fail(e, "it has %zu steps", all);
+    NEW(only, all + 1);
+    for (size_t i = 0; i < all && left; i++)
+        if (a->step ? a->step == i + 1 : below(draw(a->seed, DRAW_SHUFFLE, hash("spot", 4), i, 0), all - i) < left) {
+            only[i] = 1;
+            left--;
+        }
+    c->share.only = only; c->share.n = all;
+    c->trail.from = x->dir; c->trail.claimed = log;
+    TRY(c->verb->f(e, c));
+    if (tuned && c->trail.steps != all) {
         x->state = OTHER;
-        return put_difference(e, &x->says, path, list[i / k] / c->share.of * k + i % k + 1,
-            nth_line(whole(&claimed), i + 1), nth_line(made, i + 1));
+        put_format(e, &x->says, ", %zu steps are claimed, its options and records make %zu", all, c->trail.steps);
+        return 0;
     }
-    for (const Entry *f = first; f < end && tuned && ended; f++)
-        if (strcmp(f->name, "steps.jsonl")) TRY(compare(e, x, f->name, join(e, out, "/", f->name)));
-    return 0;
+    put_format(e, &x->says, ": %zu of %zu %s checked%s", n, all, tuned ? "steps" : "prompts",
+        tuned && !only[all - 1] ? "; the weights were not" : "");
+    TRY(load_file(e, made, &again));
+    for (size_t i = 0; log.n; i++) {
+        const Span claimed = upto(&log, '\n');
+        put_json(e, &b, "%r\n", only[i / k] ? upto(&again, '\n') : claimed);
+    }
+    return save_file(e, made, whole(&b));
 }
 
 /* The figures of a run, collected again; all stages that its recipe makes must be named, and be where they belong. */
@@ -8713,11 +8694,12 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     c.value[O_output] = ends(x->path, "receipt.json") ? out : join(e, out, "/", first->name);
     TRY(prepare(e, x, dir, &c));
     TRY(make_dir(e, out));
-    if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, &c);
     x->state = SAME;
-    TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
+    x->in_part = a->step || (a->spot && bit & (TUNE | SAMPLE));
+    TRY(x->in_part ? redo_some(e, a, x, &c) : bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
+    if (x->in_part && x->state != SAME) return 0;
     for (const Entry *f = first; f < end; f++)
-        if (!is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
+        if (!x->in_part && !is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
     TRY(walk(e, &made, out, 0, 0));
     qsort(made.known, made.n_known, sizeof *made.known, by_path);
     for (size_t i = 0; i < made.n_known; i++) TRY(compare(e, x, base_name(made.known[i].path), made.known[i].path));
@@ -8820,10 +8802,10 @@ static int redo_all(Env *e, Audit *a, const Verb *verbs) {
 }
 
 static int verb_verify(Env *e, Call *c) {
-    static const char *const words[] = { "unknown", "same", "OTHER", "unknown", "same" };
+    static const char *const words[] = { "unknown", "same", "OTHER", "unknown" };
     Audit a = { .spot = count_of(c, O_spot), .step = count_of(c, O_step), .seed = count_of(c, O_seed) };
     const char *data;
-    size_t count[STATES] = { 0 }, own;
+    size_t count[STATES] = { 0 }, parts = 0, own;
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
     own = is_dir(c->file[0]) && !a.step ? a.n_known : 0;
@@ -8839,6 +8821,7 @@ static int verb_verify(Env *e, Call *c) {
     for (Claim *x = a.claim; x < a.claim + a.n_claims; x++) {
         if (x->state == WAITING) x->state = UNTOLD;
         count[x->state]++;
+        parts += x->state == SAME && x->in_part;
         const char *from = made_from(&a, x);
         printf("%-8s %s%s%s%s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
             x->says.s ? x->says.s : "", from ? " (made from " : "", from ? from : "",
@@ -8850,15 +8833,15 @@ static int verb_verify(Env *e, Call *c) {
         printf("no receipt speaks of it: %s\n", a.known[i].path);
         count[UNTOLD] += !strcmp(base_name(a.known[i].path), "results.jsonl");
     }
-    printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims);
-    if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
+    printf("%zu of %zu results have the same bits", count[SAME], a.n_claims);
+    if (parts) printf(" as far as they were looked at (%zu in parts)", parts);
     printf("; %zu other bits, %zu could not be told\n", count[OTHER], count[UNTOLD]);
     a.n_known = 0;
     if (!c->value[O_output] && walk(e, &a, a.scratch, 0, 1) == 0) {
         for (size_t i = 0; i < a.n_known; i++) remove(a.known[i].path);
         remove(a.scratch);
     }
-    return e->error[0] ? -1 : count[OTHER] ? 1 : count[UNTOLD] || count[SAME] + count[SPOTTED] == 0 ? 2 : 0;
+    return e->error[0] ? -1 : count[OTHER] ? 1 : count[UNTOLD] || count[SAME] == 0 ? 2 : 0;
 }
 
 /* ================================================ Library ============================================================
