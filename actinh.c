@@ -7466,7 +7466,7 @@ static int verb_profile(Env *e, Call *c) {
 static int has_hash(Env *e, const char *path, const char *hash) {
     char hex[65];
     uint64_t bytes;
-    TRY(hash_file(e, path, hex, &bytes));
+    if (!hash || hash_file(e, path, hex, &bytes) < 0) return -1;         /* no memory for it, or no file */
     return strcmp(hex, hash) == 0;
 }
 
@@ -8637,42 +8637,35 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     return save_file(e, made, whole(&b));
 }
 
-/* The figures of a run, collected again; all stages that its recipe makes must be named, and be where they belong. */
+/* The figures of a run, collected again. Its receipt must name the recipe, perhaps a world, and then all stages that the
+ * recipe makes, which must be where they belong, as must the figures. */
 static int redo_run(Env *e, Claim *x, const Call *c) {
+    const Entry *f = x->file + 1, *end = x->file + x->n_in;
     Recipe r;
     Buf table = { 0 };
-    Call named = { 0 };
-    size_t lines, stages = 0;
+    Call run = { 0 };
+    size_t lines;
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
-    TRY(name_stages(e, &r, &named));
-    for (const Entry *f = x->file; f < x->file + x->n_in; f++) {
-        if (strcmp(f->as, "world") == 0) TRY(load_lines(e, f->path, &r.world, &lines));
-        stages += !strcmp(f->as, "stage");
-    }
-    for (const Input *in = named.in; in < named.in + named.n_in; in++) {
-        const Entry *f = x->file, *end = f + x->n_in;
-        Audit one = { 0 };
-        while (f < end && (strcmp(f->as, "stage") || strcmp(f->name, in->name))) f++;
-        const int there = f < end && is_file(in->path) ? has_hash(e, in->path, f->hash) : 0;
-        if (there < 0) return -1;
-        if (!there) {
-            x->state = OTHER;
-            put_format(e, &x->says, "; stage %.80s, which its recipe makes, %s", in->name, f == end ? "is not named" :
-                "is not where it belongs");
-        } else if (ends(in->name, ".figures.receipt")) {         /* what the figures are collected from */
-            NEW(one.claim, 1);
-            TRY(read_claim(e, &one, in->path));
-            Claim *figures = one.claim;
-            for (f = figures->file + figures->n_in; f < figures->file + figures->n; f++)
-                TRY(compare(e, figures, f->name, NULL));
-            if (figures->state == WAITING) continue;
-            x->state = OTHER;
-            put(e, &x->says, figures->says.s, figures->says.n);
+    TRY(name_stages(e, &r, &run));
+    if (f < end && !strcmp(f->as, "world")) TRY(load_lines(e, (f++)->path, &r.world, &lines));
+    for (const Input *in = run.in; in < run.in + run.n_in; in++) {
+        const char *named = f < end && !strcmp(f->name, in->name) ? (f++)->hash : NULL, *wrong = NULL;
+        if (!named) wrong = "is not named";
+        else if (!is_file(in->path) || has_hash(e, in->path, named) <= 0) wrong = "is not where it belongs";
+        else if (ends(in->name, ".figures.receipt")) {
+            Span text, out, hash;
+            TRY(load_file(e, in->path, &text));
+            out = behind(&text, span("\"out\":[")); hash = behind(&out, span("\"sha256\":\""));
+            if (hash.n < 64 || has_hash(e, copy(e, in->path, strlen(in->path) - 8), copy(e, hash.s, 64)) <= 0)
+                wrong = "speaks of other figures than lie beside it";
         }
-    }
-    if (stages > named.n_in) {
+        if (!wrong) continue;
         x->state = OTHER;
-        put_format(e, &x->says, "; %zu stages are named, its recipe makes %zu", stages, named.n_in);
+        put_format(e, &x->says, "; stage %.80s, which its recipe makes, %s", in->name, wrong);
+    }
+    if (f < end) {
+        x->state = OTHER;
+        put_format(e, &x->says, "; stage %.80s, which it names, its recipe does not make", f->name);
     }
     return save_results(e, &r, c->value[O_output], &table);
 }
@@ -8710,6 +8703,7 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
 static int find_claims(Env *e, Audit *a, const char *given) {
     int folder = is_dir(given);
     const char *one = ends(given, ".receipt") || ends(given, "receipt.json") ? given : join(e, given, ".receipt", "");
+    if (!one) return -1;
     TRY(walk(e, a, folder ? given : folder_of(e, one), 0, 0));
     if (a->n_known) qsort(a->known, a->n_known, sizeof *a->known, by_path);
     NEW(a->claim, a->n_known + 1);
