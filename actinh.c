@@ -7846,7 +7846,6 @@ typedef struct { const char *name, *path; } Named;
 typedef struct {
     const Named *teacher, *student;
     const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
-    size_t base;                 /* number of the cell of the student as it was */
     Figures list;
     Env env;
 } Cell;
@@ -7864,11 +7863,21 @@ typedef struct {
     size_t n_first, cells, cap;  /* seed by seed */
 } Recipe;
 
+/* A recipe's keys, and their values where it has none. The first three hold a verb's options alone. */
+static const Setting recipe_keys[] = {
+    { "", "sample", "", 0 }, { "", "score", "", 0 }, { "", "tune", "", 0 }, { "", "prompts", "", 0 },
+    { "", "world", "", 0 }, { "", "teachers", "", 0 }, { "", "students", "", 0 }, { "", "seeds", "1", 0 },
+    { "", "choices", "base, first, random", 0 },
+    { "", "profile", "suites/demo.suite --stereotypes stereotypes.txt", 0 } };
+
+static const char *words_of(const Recipe *r, const char *key) {
+    return setting(r->s, r->n, "", key, setting(recipe_keys, COUNT(recipe_keys), "", key, ""));
+}
+
 /* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
-static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, int paths,
-    Named *list, size_t most) {
+static int parse_list(Env *e, const Recipe *r, const char *key, int paths, Named *list, size_t most) {
     size_t n = 0;
-    for (Span rest = span(setting(r->s, r->n, "", key, otherwise)); rest.n; n++) {
+    for (Span rest = span(words_of(r, key)); rest.n; n++) {
         Span path = trim(upto(&rest, ',')), name = path;
         size_t k = 0;
         if (n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
@@ -7901,11 +7910,6 @@ static int split_words(Env *e, const Recipe *r, const char *text, const char **w
     return 0;
 }
 
-static const char *words_of(const Recipe *r, const char *key) {
-    return setting(r->s, r->n, "", key,
-        strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
-}
-
 /* DIR/A-B-C<tail>: the name of a stage's file; ':' and ',' of rules become '_'. */
 static const char *path_in(Env *e, const Recipe *r, const char *const *part, const char *tail) {
     Buf name = { 0 };
@@ -7928,7 +7932,6 @@ static int add_cell(Env *e, Recipe *r, const Named *teacher, const Named *studen
     TRY(room(e, &r->cell, r->cells, &r->cap, sizeof *r->cell));
     Cell *x = &r->cell[r->cells++];
     *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
-    if (student) x->base = (size_t)(find_cell(r, NULL, student, "base", seed) - r->cell);
     if (teacher) {
         x->sampled = path_in(e, r, NAMES("sampled", teacher->name, seed), ".jsonl");
         x->scored = path_in(e, r, NAMES("scored", teacher->name, seed), ".jsonl");
@@ -7957,33 +7960,29 @@ static int make_grid(Env *e, Recipe *r) {
 
 /* A recipe, and all that can be known to be wrong with it before the work begins. */
 static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
-    static const char *const keys[] = { "sample", "score", "tune", "profile", "prompts", "world",
-        "teachers", "students", "choices", "seeds" };
     const char *word[100];
     Rule rule;
     Call c;
     *r = (Recipe){ .dir = dir, .verbs = verbs };
     TRY(find_data(e, file, &r->file));
     TRY(load_settings(e, r->file, &r->s, &r->n));
-    for (size_t i = 0, k = 0; i < r->n; i++, k = 0) {
-        const Setting *s = r->s + i;
-        while (k < COUNT(keys) && strcmp(keys[k], s->key)) k++;
-        if (k == COUNT(keys))
+    for (const Setting *s = r->s; s < r->s + r->n; s++)
+        if (!setting(recipe_keys, COUNT(recipe_keys), "", s->key, NULL))
             return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
-    }
-    TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher) - 1));
-    TRY(parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student) - 1));
-    TRY(parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice) - 1));
-    TRY(parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed) - 1));
+    TRY(parse_list(e, r, "teachers", 1, r->teacher, COUNT(r->teacher) - 1));
+    TRY(parse_list(e, r, "students", 1, r->student, COUNT(r->student) - 1));
+    TRY(parse_list(e, r, "choices", 0, r->choice, COUNT(r->choice) - 1));
+    TRY(parse_list(e, r, "seeds", 0, r->seed, COUNT(r->seed) - 1));
     for (Named *x = r->teacher; x->name; x++) for (Named *y = r->student; y->name; y++) {
         if (strcmp(x->name, y->name)) continue;              /* "dense" alone: the other list has its path */
         if (!strcmp(x->path, x->name)) x->path = y->path; else if (!strcmp(y->path, y->name)) y->path = x->path;
     }
-    for (int i = 0; i < 3; i++) {                /* the first three keys hold options alone */
+    for (int i = 0; i < 3; i++) {
+        const char *key = recipe_keys[i].key;
         size_t n = 0;
-        TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
-        TRY(parse_call(e, verbs, keys[i], word, n, &c));
-        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
+        TRY(split_words(e, r, words_of(r, key), word, COUNT(word), &n));
+        TRY(parse_call(e, verbs, key, word, n, &c));
+        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, key, c.file[0]);
         if (i == 0) r->k = count_of(&c, O_n);
     }
     for (const Named *seed = r->seed; seed->name; seed++) {
@@ -8061,7 +8060,7 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
 
 /* The same figure of the student as it was, NULL for none. */
 static const Figure *base_figure(const Recipe *r, const Cell *x, const Figure *f) {
-    return f ? find_figure(&r->cell[x->base].list, f->suite, f->name) : NULL;
+    return f ? find_figure(&find_cell(r, NULL, x->student, "base", x->seed)->list, f->suite, f->name) : NULL;
 }
 
 /* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
