@@ -1436,9 +1436,9 @@ static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *res
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
- * Of what an interrupted run left in an output its whole lines are kept, as many as `group` divides, and with `mark`
- * those up to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
-static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *lines, Buf *marked) {
+ * Of what an interrupted run left in an output its whole lines are kept: up to `most`, and as many as
+ * `group` divides. Their number is *lines. */
+static int keep_lines(Env *e, Out *o, size_t group, size_t most, size_t *lines) {
     *lines = 0;
     if (o->f == stdout || o->part == o->path) return 0;
     In in = { .path = o->part, .f = o->f };
@@ -1447,13 +1447,10 @@ static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *li
     Wrong w;
     size_t n = 0, at = 0, whole_at = 0;
     rewind(o->f);
-    while (next_line(e, &in, &line) > 0 && in.s[in.at - 1] == '\n' && line.n
+    while (n < most && next_line(e, &in, &line) > 0 && in.s[in.at - 1] == '\n' && line.n
            && json_element(line.s, line.s + line.n, '[', 0, &w, &m) == line.s + line.n) {
-        Span found = mark ? json_get(line, mark) : line;
         at += line.n + 1;
-        if (++n % group || !found.n) continue;
-        *lines = n; whole_at = at;
-        if (mark) { marked->n = 0; put(e, marked, found.s, found.n); }
+        if (++n % group == 0) { *lines = n; whole_at = at; }
     }
     drop(e, in.s);
     o->keep = whole_at > 0;
@@ -4568,8 +4565,8 @@ static void shuffle(const Examples *list, uint64_t seed, size_t epoch, Keyed *or
     qsort(order, list->n, sizeof *order, by_key);
 }
 
-/* Which prompts of a file, or steps of tuning, are to be done: every `of`-th from number `shard` on, without the first
- * `done` of these; `only`: of the first n of these those that are marked, for verify. */
+/* Which prompts of a file, or steps of tuning, are to be done: every `of`-th from number `shard` on, without
+ * the first `done` of these; `only`: of the first n of these those that are marked, for verify. */
 typedef struct { size_t shard, of, done, n; const char *only; } Share;
 
 static const Share everything = { 0, 1, 0, 0, NULL };
@@ -4579,16 +4576,16 @@ static int is_ours(const Share *s, size_t number) {
     return number % s->of == s->shard && i >= s->done && (!s->only || (i < s->n && s->only[i]));
 }
 
-/* Where tune leaves its tracks in the folder `dir`: a line a step in `log`, the state every so many steps. For verify it
- * leaves the lines of some steps, and goes to each from the last state that another run left in the folder `from`, as
- * the lines `claimed` of that one have it. */
+/* Where tune leaves its tracks, in the folder `dir`: a line a step in `log`, the state every so many steps.
+ * For verify it does some steps alone, each from the last state that another run, which had these lines,
+ * left in the folder `from`. */
 typedef struct {
     const char *dir, *from;
     Out *log;
     size_t every, steps;                 /* steps: those that the whole takes */
     int keep, resume;
     Share ours;
-    Span claimed;
+    Span lines;
 } Trail;
 
 static const char *state_path(Env *e, const char *dir, size_t step) {
@@ -4622,15 +4619,13 @@ static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
     return e->error[0] ? -1 : o ? close_out(e, o) : 0;
 }
 
-/* Loads the state behind a step if it is in the folder, unharmed: with the hash that a line has of it. 1, or 0. */
-static int load_state(Env *e, Model *m, const char *dir, size_t step, Span hash) {
+/* Loads a state that is unharmed, which is to say has the hash of its step's line: 1, or 0. */
+static int load_state(Env *e, Model *m, const char *path, Span hash) {
     const Block *mark = e->blocks;
-    const char *path = state_path(e, dir, step);
     char hex[65];
     uint64_t bytes;
     Span file;
     float *x;
-    if (!path || !is_file(path)) return path ? 0 : -1;
     TRY(hash_file(e, path, hex, &bytes));
     if (hash.n != 66 || memcmp(hash.s + 1, hex, 64) != 0) return 0;
     TRY(map_file(e, path, &file));
@@ -4663,42 +4658,35 @@ static int leave_track(Env *e, const Model *m, const Trail *w, const Step *s) {
     return 0;
 }
 
-/* The step that an interrupted run got to: the last whose state is there; 0: none, and nothing of it is of use. */
-static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
-    Buf state = { 0 };
-    int there;
-    TRY(keep_lines(e, w->log, 1, "state", step, &state));
-    TRY(there = load_state(e, m, w->dir, *step, whole(&state)));
-    return there ? 0 : keep_lines(e, w->log, SIZE_MAX, NULL, step, NULL);
-}
-
-static void pass_steps(const Tuning *t, size_t last, Step *s) {
-    for (; s->step < last; s->step++) { s->power1 *= (double)t->beta1; s->power2 *= (double)t->beta2; }
-}
-
-/* Goes on to the last step before `next` behind which the other run's state is there; where none is, stays. */
-static int go_towards(Env *e, Model *m, const Tuning *t, const Trail *w, size_t next, Step *s) {
+/* Goes on from the last step before `next` whose state a run with these lines left in the folder; where
+ * there is none, from step s as it is. */
+static int go_on_from(Env *e, Model *m, const Tuning *t, const char *dir, Span lines, size_t next, Step *s) {
     Span state = { 0 };
     size_t step = 0, k = 1;
     int there;
-    for (Span rest = w->claimed; rest.n && k < next; k++) {
-        const Span found = json_get(upto(&rest, '\n'), "state");
-        if (found.n && k > s->step && is_file(state_path(e, w->from, k))) { state = found; step = k; }
+    for (; lines.n && k < next; k++) {
+        const Span found = json_get(upto(&lines, '\n'), "state");
+        if (found.n && k > s->step && is_file(state_path(e, dir, k))) { state = found; step = k; }
     }
     if (!step) return 0;
-    TRY(there = load_state(e, m, w->from, step, state));
-    if (there) pass_steps(t, step, s);
+    TRY(there = load_state(e, m, state_path(e, dir, step), state));
+    for (; there && s->step < step; s->step++) {
+        s->power1 *= (double)t->beta1;
+        s->power2 *= (double)t->beta2;
+    }
     return 0;
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
 static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, Trail *w, size_t *dropped) {
     double start = now();
-    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, done = 0, tokens = 0;
+    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, tokens = 0, lines;
     Examples list;
     Batch b;
     Keyed *order;
     const Example **batch;
+    Step s = { .power1 = 1.0, .power2 = 1.0 };
+    Span log;
     TRY(load_examples(e, m, form, data, max_length, &list));
     *dropped = list.dropped;
     if (t->lora && m->c.rank)
@@ -4708,16 +4696,19 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     TRY(new_batch(e, m, max_length > 1024 ? max_length : 1024, t->recompute ? KEEP_INPUTS : KEEP_ALL, &b));
     NEW(order, list.n);
     NEW(batch, t->batch);
-    if (w->resume) TRY(go_on_from(e, m, w, &done));
-    Step s = { .power1 = 1.0, .power2 = 1.0 };
-    pass_steps(t, done, &s);
+    if (w->resume) {
+        TRY(keep_lines(e, w->log, 1, SIZE_MAX, &lines));
+        TRY(load_file(e, w->log->part, &log));
+        TRY(go_on_from(e, m, t, w->dir, log, SIZE_MAX, &s));
+        TRY(keep_lines(e, w->log, 1, s.step, &lines));
+    }
     size_t per_epoch = (list.n + t->batch - 1) / t->batch, steps = per_epoch * t->epochs, shuffled = SIZE_MAX,
         warm = (size_t)(t->warmup * (double)steps), last = t->steps && t->steps < steps ? t->steps : steps;
     w->steps = last;
     Progress bar = { 0 };
-    for (size_t next = done + 1; next <= last; next++) {
+    for (size_t next = s.step + 1; next <= last; next++) {
         if (!is_ours(&w->ours, next - 1)) continue;
-        TRY(go_towards(e, m, t, w, next, &s));
+        TRY(go_on_from(e, m, t, w->from, w->lines, next, &s));
         while (s.step < next) {
             size_t epoch = s.step / per_epoch, at = s.step % per_epoch * t->batch, n = 0;
             if (epoch != shuffled) shuffle(&list, t->seed, shuffled = epoch, order);
@@ -6088,7 +6079,7 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
     Progress bar = { 0 };
     size_t done;
     int any;
-    TRY(keep_lines(e, out, s->k, NULL, &done, NULL));
+    TRY(keep_lines(e, out, s->k, SIZE_MAX, &done));
     a.ours.done = done /= s->k;
     do {
         Env own = { .quiet = e->quiet, .memory = e->memory };
@@ -7338,7 +7329,7 @@ static int verb_score(Env *e, Call *c) {
     TRY(parse_measures(e, c->value[O_measures], list, &n));
     BEGIN("answers", NULL);
     for (size_t k = 0; n < COUNT(measures) && k < n; k++) TRY(check_list(e, list[k], &w.lists));
-    if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
+    if (c->resume) TRY(keep_lines(e, w.out, 1, SIZE_MAX, &kept));
     while ((any = next_prompt(e, c, &w)) > 0)
         for (size_t i = 0; i < w.g.n && is_ours(&c->share, w.prompts - 1); i++) {
             if (done++ < kept) continue;
@@ -8493,12 +8484,12 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
     return 0;
 }
 
-/* Puts where a file that is claimed to hold x and holds y differs first: of weights the tensor, of records the line and
- * field, else the byte. */
+/* Puts where a file that is claimed to hold x and holds y differs first: of weights the tensor, of records
+ * the line and field, else the byte. */
 static int put_difference(Env *e, Buf *b, const char *claimed, Span x, Span y) {
     static const char *const names[] = { "step", "id", "candidate" };
     size_t at = 0, n = 1, from = 0;              /* from: where line n begins */
-    for (; at < x.n && at < y.n && x.s[at] == y.s[at]; at++) if (x.s[at] == '\n') { n++; from = at + 1; }
+    while (at < x.n && at < y.n && x.s[at] == y.s[at]) if (x.s[at++] == '\n') { n++; from = at; }
     if (put_unequal_weight(e, b, claimed, x, y, at)) return 0;
     Span line = { x.s + from, x.n - from }, other = { y.s + from, y.n - from };
     line = upto(&line, '\n'); other = upto(&other, '\n');
@@ -8577,25 +8568,28 @@ static int compare(Env *e, Claim *x, const char *name, const char *made) {
 
 /* Are the claimed answers those of the prompts' records, k each, in order? */
 static int same_prompts(Env *e, const Call *c, Claim *x, Span claimed, size_t k) {
-    Records rs, answers;
+    Records rs;
     Record r = { 0 };
-    Group g = { 0 };
+    Buf begins = { 0 };
     int good = 1;
     if (c->n_files < 2) return 0;
-    open_text(&answers, x->path, claimed);
     TRY(open_records(e, &rs, c->file[1]));
     while (good && next_record(e, &rs, &r) > 0)
-        if (is_ours(&c->share, r.number)) good = next_group(e, &answers, &g) > 0 && g.n == k && equal(g.r->id, r.id);
+        for (size_t j = 0; j < k && good && is_ours(&c->share, r.number); j++, begins.n = 0) {
+            const Span line = upto(&claimed, '\n');
+            put_json(e, &begins, "{'id':%q,'candidate':%u,", r.id, j);
+            good = line.n > begins.n && equal((Span){ line.s, begins.n }, whole(&begins));
+        }
     close_in(&rs.in);
-    if (good && next_group(e, &answers, &g) == 0) return 0;
+    if (e->error[0] || (good && !claimed.n)) return e->error[0] ? -1 : 0;
     x->state = OTHER;
     put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their "
         "order", r.number + 1, k);
-    return e->error[0] ? -1 : 0;
+    return 0;
 }
 
-/* Only some prompts or steps: those that the auditor's seed draws, or step K. Their lines take the place of the claimed
- * ones among the others, so what is made can be compared as a whole. */
+/* Only some prompts or steps: those that the auditor's seed draws, or step K. Their lines take the place of
+ * the claimed ones among the others, so what is made can be compared as a whole. */
 static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     const Entry *first = x->file + x->n_in, *end = x->file + x->n;
     const int tuned = c->verb->bit == TUNE;
@@ -8613,13 +8607,13 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     n = left = n < all ? n : all;
     if (a->step > all) return fail(e, "it has %zu steps", all);
     NEW(only, all + 1);
-    for (size_t i = 0; i < all && left; i++)
-        if (a->step ? a->step == i + 1 : below(draw(a->seed, DRAW_SHUFFLE, hash("spot", 4), i, 0), all - i) < left) {
-            only[i] = 1;
-            left--;
-        }
+    for (size_t i = 0; i < all && left; i++) {
+        const uint64_t drawn = draw(a->seed, DRAW_SHUFFLE, hash("spot", 4), i, 0);
+        only[i] = a->step ? a->step == i + 1 : below(drawn, all - i) < left;
+        left -= (size_t)only[i];
+    }
     c->share.only = only; c->share.n = all;
-    c->trail.from = x->dir; c->trail.claimed = log;
+    c->trail.from = x->dir; c->trail.lines = log;
     TRY(c->verb->f(e, c));
     if (tuned && c->trail.steps != all) {
         x->state = OTHER;
@@ -8636,8 +8630,8 @@ static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
     return save_file(e, made, whole(&b));
 }
 
-/* The figures of a run, collected again. Its receipt must name the recipe, perhaps a world, and then all stages that the
- * recipe makes, which must be where they belong, as must the figures. */
+/* The figures of a run, collected again. Its receipt must name the recipe, perhaps a world, and then all
+ * stages that the recipe makes, which must be where they belong, as must the figures. */
 static int redo_run(Env *e, Claim *x, const Call *c) {
     const Entry *f = x->file + 1, *end = x->file + x->n_in;
     Recipe r;
@@ -8716,15 +8710,13 @@ static int find_claims(Env *e, Audit *a, const char *given) {
 }
 
 /* Does a receipt speak of a file? One of a folder of weights does of all in there. */
-static int has_receipt(const Audit *a, const char *path) {
-    const size_t n = strlen(path) - strlen(base_name(path));
-    if (ends(path, ".receipt") || !strcmp(base_name(path), "receipt.json")) return 1;
-    for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++) {
-        if (strlen(x->dir) + 1 != n || strncmp(x->dir, path, n - 1)) continue;
-        if (ends(x->path, "receipt.json") && strcmp(x->verb, "run")) return 1;
-        if (result_of(x, base_name(path))) return 1;
-    }
-    return 0;
+static int has_receipt(Env *e, const Audit *a, const char *path) {
+    const char *dir = folder_of(e, path), *name = base_name(path);
+    int told = ends(name, ".receipt") || !strcmp(name, "receipt.json");
+    for (const Claim *x = a->claim; dir && x < a->claim + a->n_claims; x++)
+        if (!strcmp(x->dir, dir))
+            told |= result_of(x, name) || (ends(x->path, "receipt.json") && strcmp(x->verb, "run"));
+    return told;
 }
 
 /* Of a result with other bits: was it made from one that has other bits itself? Then it need not be at fault. */
@@ -8822,7 +8814,7 @@ static int verb_verify(Env *e, Call *c) {
         env_free(&x->env);
     }
     print_given(e, &a);
-    for (size_t i = 0; i < own; i++) if (!has_receipt(&a, a.known[i].path)) {
+    for (size_t i = 0; i < own; i++) if (!has_receipt(e, &a, a.known[i].path)) {
         printf("no receipt speaks of it: %s\n", a.known[i].path);
         count[UNTOLD] += !strcmp(base_name(a.known[i].path), "results.jsonl");
     }
