@@ -1436,9 +1436,9 @@ static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *res
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
- * Of what an interrupted run left in an output its whole lines are kept, as many as `group` divides, and with `mark`
- * those up to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
-static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *lines, Buf *marked) {
+ * Of what an interrupted run left in an output its whole lines are kept: up to `most`, and as many as
+ * `group` divides. Their number is *lines. */
+static int keep_lines(Env *e, Out *o, size_t group, size_t most, size_t *lines) {
     *lines = 0;
     if (o->f == stdout || o->part == o->path) return 0;
     In in = { .path = o->part, .f = o->f };
@@ -1447,13 +1447,10 @@ static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *li
     Wrong w;
     size_t n = 0, at = 0, whole_at = 0;
     rewind(o->f);
-    while (next_line(e, &in, &line) > 0 && in.s[in.at - 1] == '\n' && line.n
+    while (n < most && next_line(e, &in, &line) > 0 && in.s[in.at - 1] == '\n' && line.n
            && json_element(line.s, line.s + line.n, '[', 0, &w, &m) == line.s + line.n) {
-        Span found = mark ? json_get(line, mark) : line;
         at += line.n + 1;
-        if (++n % group || !found.n) continue;
-        *lines = n; whole_at = at;
-        if (mark) { marked->n = 0; put(e, marked, found.s, found.n); }
+        if (++n % group == 0) { *lines = n; whole_at = at; }
     }
     drop(e, in.s);
     o->keep = whole_at > 0;
@@ -4568,20 +4565,33 @@ static void shuffle(const Examples *list, uint64_t seed, size_t epoch, Keyed *or
     qsort(order, list->n, sizeof *order, by_key);
 }
 
-/* Where tune leaves its tracks: a line a step in `log`, the state every so many steps. For verify it leaves none but
- * the last step's line: it does steps `from` + 1 to `last`, from the file `state`. */
+/* Which prompts of a file, or steps of tuning, are to be done: every `of`-th from number `shard` on, without
+ * the first `done` of these; `only`: of the first n of these those that are marked, for verify. */
+typedef struct { size_t shard, of, done, n; const char *only; } Share;
+
+static const Share everything = { 0, 1, 0, 0, NULL };
+
+static int is_ours(const Share *s, size_t number) {
+    const size_t i = number / s->of;
+    return number % s->of == s->shard && i >= s->done && (!s->only || (i < s->n && s->only[i]));
+}
+
+/* Where tune leaves its tracks, in the folder `dir`: a line a step in `log`, the state every so many steps.
+ * For verify it does some steps alone, each from the last state that another run, which had these lines,
+ * left in the folder `from`. */
 typedef struct {
-    const char *dir, *state;
+    const char *dir, *from;
     Out *log;
-    size_t every, from, last, steps;     /* steps: those that the whole takes */
+    size_t every, steps;                 /* steps: those that the whole takes */
     int keep, resume;
-    Buf line;
+    Share ours;
+    Span lines;
 } Trail;
 
-static const char *state_path(Env *e, const Trail *w, size_t step) {
+static const char *state_path(Env *e, const char *dir, size_t step) {
     char name[40];
     snprintf(name, sizeof name, "checkpoint-%06zu", step);
-    return join(e, w->dir, "/", name);
+    return join(e, dir, "/", name);
 }
 
 /* The state of training behind a step, as binary32: weights and both moments of all that is learnt. With the number of
@@ -4609,64 +4619,74 @@ static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
     return e->error[0] ? -1 : o ? close_out(e, o) : 0;
 }
 
-static int load_state(Env *e, Model *m, const char *path) {
+/* Loads a state that is unharmed, which is to say has the hash of its step's line: 1, or 0. */
+static int load_state(Env *e, Model *m, const char *path, Span hash) {
     const Block *mark = e->blocks;
+    char hex[65];
+    uint64_t bytes;
     Span file;
     float *x;
+    TRY(hash_file(e, path, hex, &bytes));
+    if (hash.n != 66 || memcmp(hash.s + 1, hex, 64) != 0) return 0;
     TRY(map_file(e, path, &file));
     for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, file.s += 4 * n, file.n -= 4 * n) {
         if (file.n < 4 * n) return fail(e, "%s: ends within the state of %s", path, m->train[i / 3]->name);
         for (size_t k = 0; k < n; k++) x[k] = le_float(file.s + 4 * k);
     }
     release(e, mark);
-    return pack_model(e, m);
+    return pack_model(e, m) < 0 ? -1 : 1;
 }
 
 /* Behind a step: its line, and when it is time the state, whose hash stands in the line. The state before is dropped
  * when the line that names this one is written, so there is always one to go on from. */
-static int leave_track(Env *e, const Model *m, Trail *w, const Step *s) {
+static int leave_track(Env *e, const Model *m, const Trail *w, const Step *s) {
     char hex[65];
     Out *state = NULL;
+    Buf line = { 0 };
     int due = w->every && s->step % w->every == 0;
-    w->line.n = 0;
-    put_json(e, &w->line, "{'step':%u,'targets':%u,'loss':'%h','norm':'%h','lr':'%h','balance':'%h'", s->step,
+    put_json(e, &line, "{'step':%u,'targets':%u,'loss':'%h','norm':'%h','lr':'%h','balance':'%h'", s->step,
         s->targets, s->loss, s->norm, s->lr, s->aux);
     if (due) {
-        if (w->log && !(state = open_out(e, state_path(e, w, s->step)))) return -1;
+        if (!w->ours.only && !(state = open_out(e, state_path(e, w->dir, s->step)))) return -1;
         TRY(save_state(e, m, state, hex));
-        put_json(e, &w->line, ",'state':'%s'", hex);
+        put_json(e, &line, ",'state':'%s'", hex);
     }
-    put_text(e, &w->line, "}\n");
-    Buf line = w->line;                          /* which writing empties: verify looks at it */
-    if (!w->log) return e->error[0] ? -1 : 0;
+    put_text(e, &line, "}\n");
     TRY(due ? write_whole(e, w->log, &line) : write_buf(e, w->log, &line));
-    if (due && !w->keep && s->step > w->every) remove(state_path(e, w, s->step - w->every));
+    drop(e, line.s);
+    if (due && !w->keep && s->step > w->every) remove(state_path(e, w->dir, s->step - w->every));
     return 0;
 }
 
-/* The step that an interrupted run got to: the last whose state is there, unharmed; 0: none. */
-static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
-    Buf state = { 0 };
-    char hex[65];
-    uint64_t bytes;
-    TRY(keep_lines(e, w->log, 1, "state", step, &state));
-    const char *path = state_path(e, w, *step);
-    if (!path) return -1;
-    if (*step && is_file(path)) {
-        TRY(hash_file(e, path, hex, &bytes));
-        if (state.n == 66 && memcmp(state.s + 1, hex, 64) == 0) return load_state(e, m, path);
+/* Goes on from the last step before `next` whose state a run with these lines left in the folder; where
+ * there is none, from step s as it is. */
+static int go_on_from(Env *e, Model *m, const Tuning *t, const char *dir, Span lines, size_t next, Step *s) {
+    Span state = { 0 };
+    size_t step = 0, k = 1;
+    int there;
+    for (; lines.n && k < next; k++) {
+        const Span found = json_get(upto(&lines, '\n'), "state");
+        if (found.n && k > s->step && is_file(state_path(e, dir, k))) { state = found; step = k; }
     }
-    return keep_lines(e, w->log, SIZE_MAX, NULL, step, NULL);            /* then nothing of it is of use */
+    if (!step) return 0;
+    TRY(there = load_state(e, m, state_path(e, dir, step), state));
+    for (; there && s->step < step; s->step++) {
+        s->power1 *= (double)t->beta1;
+        s->power2 *= (double)t->beta2;
+    }
+    return 0;
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
 static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const char *data, Trail *w, size_t *dropped) {
     double start = now();
-    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, done = 0, tokens = 0;
+    size_t max_length = t->max_length < m->c.ctx ? t->max_length : m->c.ctx, tokens = 0, lines;
     Examples list;
     Batch b;
     Keyed *order;
     const Example **batch;
+    Step s = { .power1 = 1.0, .power2 = 1.0 };
+    Span log;
     TRY(load_examples(e, m, form, data, max_length, &list));
     *dropped = list.dropped;
     if (t->lora && m->c.rank)
@@ -4676,30 +4696,35 @@ static int tune(Env *e, Model *m, const Tuning *t, const Template *form, const c
     TRY(new_batch(e, m, max_length > 1024 ? max_length : 1024, t->recompute ? KEEP_INPUTS : KEEP_ALL, &b));
     NEW(order, list.n);
     NEW(batch, t->batch);
-    if (w->resume) TRY(go_on_from(e, m, w, &done));
-    if (w->state) { TRY(load_state(e, m, w->state)); done = w->from; }
-    Step s = { .power1 = 1.0, .power2 = 1.0 };
-    for (size_t i = 0; i < done; i++) { s.power1 *= (double)t->beta1; s.power2 *= (double)t->beta2; }
-    size_t per_epoch = (list.n + t->batch - 1) / t->batch, steps = per_epoch * t->epochs,
+    if (w->resume) {
+        TRY(keep_lines(e, w->log, 1, SIZE_MAX, &lines));
+        TRY(load_file(e, w->log->part, &log));
+        TRY(go_on_from(e, m, t, w->dir, log, SIZE_MAX, &s));
+        TRY(keep_lines(e, w->log, 1, s.step, &lines));
+    }
+    size_t per_epoch = (list.n + t->batch - 1) / t->batch, steps = per_epoch * t->epochs, shuffled = SIZE_MAX,
         warm = (size_t)(t->warmup * (double)steps), last = t->steps && t->steps < steps ? t->steps : steps;
     w->steps = last;
-    if (w->last && w->last < last) last = w->last;
     Progress bar = { 0 };
-    for (s.step = done + 1; s.step <= last; s.step++) {
-        size_t epoch = (s.step - 1) / per_epoch, at = (s.step - 1) % per_epoch * t->batch, n = 0;
-        if (at == 0 || s.step == done + 1) shuffle(&list, t->seed, epoch, order);
-        for (; n < t->batch && at < list.n; n++) tokens += rows_of(batch[n] = order[at++].x);
-        s.lr = learning_rate(t, s.step, warm, steps);
-        TRY(train_step(e, m, &b, t, batch, n, &s));
+    for (size_t next = s.step + 1; next <= last; next++) {
+        if (!is_ours(&w->ours, next - 1)) continue;
+        TRY(go_on_from(e, m, t, w->from, w->lines, next, &s));
+        while (s.step < next) {
+            size_t epoch = s.step / per_epoch, at = s.step % per_epoch * t->batch, n = 0;
+            if (epoch != shuffled) shuffle(&list, t->seed, shuffled = epoch, order);
+            for (; n < t->batch && at < list.n; n++) tokens += rows_of(batch[n] = order[at++].x);
+            s.step++;
+            s.lr = learning_rate(t, s.step, warm, steps);
+            TRY(train_step(e, m, &b, t, batch, n, &s));
+            char more[64];
+            snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
+            progress(e, &bar, "tuning", s.step, steps, more);
+        }
         TRY(leave_track(e, m, w, &s));
-        char more[64];
-        snprintf(more, sizeof more, "loss %.3f, %.0f tokens/s", s.loss, (double)tokens / (now() - start + 1e-9));
-        progress(e, &bar, "tuning", s.step, steps, more);
     }
-    if (w->last && !w->dir) return 0;
-    if (m->c.rank) TRY(save_adapter(e, m, w->dir)); else TRY(save_model(e, m, w->dir, F32));
+    if (s.step == last) TRY(m->c.rank ? save_adapter(e, m, w->dir) : save_model(e, m, w->dir, F32));
     TRY(close_out(e, w->log));
-    if (w->every && !w->keep) remove(state_path(e, w, last / w->every * w->every));
+    if (w->every && !w->keep) remove(state_path(e, w->dir, last / w->every * w->every));
     return 0;
 }
 
@@ -5953,19 +5978,6 @@ static int load_figures(Env *e, const char *path, Figures *list) {
  */
 typedef struct { Question q; Buf id, says; } Prompt;
 
-/* Which prompts of a file are to be worked on: every `of`-th from number `shard` on, without the first `done` of these;
- * `only`: of those, the ones with these numbers, rising. */
-typedef struct { size_t shard, of, done, n_only; const size_t *only; } Share;
-
-static const Share all_prompts = { 0, 1, 0, 0, NULL };
-
-static int is_ours(const Share *s, size_t number) {
-    size_t i = 0;
-    if (number % s->of != s->shard || number / s->of < s->done) return 0;
-    while (i < s->n_only && s->only[i] != number) i++;
-    return !s->only || i < s->n_only;
-}
-
 /* A prompt with room for k answers. where: before a complaint. */
 static int new_prompt(Env *e, const Model *m, const Template *form, const Record *r, size_t k, const char *where,
     Prompt *p) {
@@ -6067,7 +6079,7 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
     Progress bar = { 0 };
     size_t done;
     int any;
-    TRY(keep_lines(e, out, s->k, NULL, &done, NULL));
+    TRY(keep_lines(e, out, s->k, SIZE_MAX, &done));
     a.ours.done = done /= s->k;
     do {
         Env own = { .quiet = e->quiet, .memory = e->memory };
@@ -6667,7 +6679,7 @@ static int sample_part(Profile *w, Part *p) {
         .top_k = (size_t)v[4], .seed = w->seed };
     if (!(p->log = open_log(w))) return -1;
     TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
-    return sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts);
+    return sample_to(e, p->log, w->m, w->form, &s, &rs, everything);
 }
 
 static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
@@ -6932,7 +6944,7 @@ static const Verb *find_verb(const Verb *verbs, const char *name) {
 
 static int parse_call(Env *e, const Verb *verbs, const char *name, const char *const *word, size_t n, Call *c) {
     int plain = 0, given[N_OPTIONS] = { 0 };
-    *c = (Call){ .verbs = verbs, .verb = find_verb(verbs, name), .share = all_prompts };
+    *c = (Call){ .verbs = verbs, .verb = find_verb(verbs, name), .share = everything };
     if (!c->verb) return fail(e, "there is no verb \"%.60s\"; see actinh help", name);
     for (int k = 0; k < N_OPTIONS; k++)
         if (options[k].verbs & c->verb->bit && options[k].value) TRY(set_option(e, c, k, options[k].value));
@@ -7317,7 +7329,7 @@ static int verb_score(Env *e, Call *c) {
     TRY(parse_measures(e, c->value[O_measures], list, &n));
     BEGIN("answers", NULL);
     for (size_t k = 0; n < COUNT(measures) && k < n; k++) TRY(check_list(e, list[k], &w.lists));
-    if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
+    if (c->resume) TRY(keep_lines(e, w.out, 1, SIZE_MAX, &kept));
     while ((any = next_prompt(e, c, &w)) > 0)
         for (size_t i = 0; i < w.g.n && is_ours(&c->share, w.prompts - 1); i++) {
             if (done++ < kept) continue;
@@ -7396,14 +7408,13 @@ static int verb_tune(Env *e, Call *c) {
     BEGIN("answers", t.lora || adapter_of(c->file[0]) ? adapter : files);
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
     trail->keep = c->value[O_keep_checkpoints] != NULL; trail->resume = c->resume;
-    if (trail->dir) trail->log = w.out;
+    trail->log = w.out; trail->ours = c->share;
     TRY(tune(e, &w.m, &t, &w.form, c->file[1], trail, &dropped));
     if (dropped && !e->quiet)
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n",
             dropped, t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
             t.max_length < w.m.c.ctx ? "--max-length" : "the model's context");
-    /* The receipt reads all that was written: not beside what training took. (verify has yet to read a step's line.) */
-    if (trail->dir && !trail->last) release(e, w.mark);
+    release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
     return 0;
 }
 
@@ -7446,7 +7457,7 @@ static int verb_profile(Env *e, Call *c) {
 static int has_hash(Env *e, const char *path, const char *hash) {
     char hex[65];
     uint64_t bytes;
-    TRY(hash_file(e, path, hex, &bytes));
+    if (!hash || hash_file(e, path, hex, &bytes) < 0) return -1;         /* no memory for it, or no file */
     return strcmp(hex, hash) == 0;
 }
 
@@ -7826,7 +7837,6 @@ typedef struct { const char *name, *path; } Named;
 typedef struct {
     const Named *teacher, *student;
     const char *choice, *seed, *sampled, *scored, *chosen, *tuned, *figures;
-    size_t base;                 /* number of the cell of the student as it was */
     Figures list;
     Env env;
 } Cell;
@@ -7844,11 +7854,21 @@ typedef struct {
     size_t n_first, cells, cap;  /* seed by seed */
 } Recipe;
 
+/* A recipe's keys, and their values where it has none. The first three hold a verb's options alone. */
+static const Setting recipe_keys[] = {
+    { "", "sample", "", 0 }, { "", "score", "", 0 }, { "", "tune", "", 0 }, { "", "prompts", "", 0 },
+    { "", "world", "", 0 }, { "", "teachers", "", 0 }, { "", "students", "", 0 }, { "", "seeds", "1", 0 },
+    { "", "choices", "base, first, random", 0 },
+    { "", "profile", "suites/demo.suite --stereotypes stereotypes.txt", 0 } };
+
+static const char *words_of(const Recipe *r, const char *key) {
+    return setting(r->s, r->n, "", key, setting(recipe_keys, COUNT(recipe_keys), "", key, ""));
+}
+
 /* "a, b", with `paths` "a: path, b: path". A choice with two fields is written "words:max+mtld:max". */
-static int parse_list(Env *e, const Recipe *r, const char *key, const char *otherwise, int paths,
-    Named *list, size_t most) {
+static int parse_list(Env *e, const Recipe *r, const char *key, int paths, Named *list, size_t most) {
     size_t n = 0;
-    for (Span rest = span(setting(r->s, r->n, "", key, otherwise)); rest.n; n++) {
+    for (Span rest = span(words_of(r, key)); rest.n; n++) {
         Span path = trim(upto(&rest, ',')), name = path;
         size_t k = 0;
         if (n == most) return fail(e, "%s, key %s: at most %zu", r->file, key, most);
@@ -7881,11 +7901,6 @@ static int split_words(Env *e, const Recipe *r, const char *text, const char **w
     return 0;
 }
 
-static const char *words_of(const Recipe *r, const char *key) {
-    return setting(r->s, r->n, "", key,
-        strcmp(key, "profile") ? "" : "suites/demo.suite --stereotypes stereotypes.txt");
-}
-
 /* DIR/A-B-C<tail>: the name of a stage's file; ':' and ',' of rules become '_'. */
 static const char *path_in(Env *e, const Recipe *r, const char *const *part, const char *tail) {
     Buf name = { 0 };
@@ -7908,7 +7923,6 @@ static int add_cell(Env *e, Recipe *r, const Named *teacher, const Named *studen
     TRY(room(e, &r->cell, r->cells, &r->cap, sizeof *r->cell));
     Cell *x = &r->cell[r->cells++];
     *x = (Cell){ .teacher = teacher, .student = student, .choice = choice, .seed = seed };
-    if (student) x->base = (size_t)(find_cell(r, NULL, student, "base", seed) - r->cell);
     if (teacher) {
         x->sampled = path_in(e, r, NAMES("sampled", teacher->name, seed), ".jsonl");
         x->scored = path_in(e, r, NAMES("scored", teacher->name, seed), ".jsonl");
@@ -7937,33 +7951,29 @@ static int make_grid(Env *e, Recipe *r) {
 
 /* A recipe, and all that can be known to be wrong with it before the work begins. */
 static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *dir, Recipe *r) {
-    static const char *const keys[] = { "sample", "score", "tune", "profile", "prompts", "world",
-        "teachers", "students", "choices", "seeds" };
     const char *word[100];
     Rule rule;
     Call c;
     *r = (Recipe){ .dir = dir, .verbs = verbs };
     TRY(find_data(e, file, &r->file));
     TRY(load_settings(e, r->file, &r->s, &r->n));
-    for (size_t i = 0, k = 0; i < r->n; i++, k = 0) {
-        const Setting *s = r->s + i;
-        while (k < COUNT(keys) && strcmp(keys[k], s->key)) k++;
-        if (k == COUNT(keys))
+    for (const Setting *s = r->s; s < r->s + r->n; s++)
+        if (!setting(recipe_keys, COUNT(recipe_keys), "", s->key, NULL))
             return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
-    }
-    TRY(parse_list(e, r, "teachers", NULL, 1, r->teacher, COUNT(r->teacher) - 1));
-    TRY(parse_list(e, r, "students", NULL, 1, r->student, COUNT(r->student) - 1));
-    TRY(parse_list(e, r, "choices", "base, first, random", 0, r->choice, COUNT(r->choice) - 1));
-    TRY(parse_list(e, r, "seeds", "1", 0, r->seed, COUNT(r->seed) - 1));
+    TRY(parse_list(e, r, "teachers", 1, r->teacher, COUNT(r->teacher) - 1));
+    TRY(parse_list(e, r, "students", 1, r->student, COUNT(r->student) - 1));
+    TRY(parse_list(e, r, "choices", 0, r->choice, COUNT(r->choice) - 1));
+    TRY(parse_list(e, r, "seeds", 0, r->seed, COUNT(r->seed) - 1));
     for (Named *x = r->teacher; x->name; x++) for (Named *y = r->student; y->name; y++) {
         if (strcmp(x->name, y->name)) continue;              /* "dense" alone: the other list has its path */
         if (!strcmp(x->path, x->name)) x->path = y->path; else if (!strcmp(y->path, y->name)) y->path = x->path;
     }
-    for (int i = 0; i < 3; i++) {                /* the first three keys hold options alone */
+    for (int i = 0; i < 3; i++) {
+        const char *key = recipe_keys[i].key;
         size_t n = 0;
-        TRY(split_words(e, r, words_of(r, keys[i]), word, COUNT(word), &n));
-        TRY(parse_call(e, verbs, keys[i], word, n, &c));
-        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, keys[i], c.file[0]);
+        TRY(split_words(e, r, words_of(r, key), word, COUNT(word), &n));
+        TRY(parse_call(e, verbs, key, word, n, &c));
+        if (c.n_files) return fail(e, "%s, key %s: options were expected, found \"%s\"", r->file, key, c.file[0]);
         if (i == 0) r->k = count_of(&c, O_n);
     }
     for (const Named *seed = r->seed; seed->name; seed++) {
@@ -8041,7 +8051,7 @@ static int run_cells(Env *e, const Recipe *r, Cell *cell, size_t n, const char *
 
 /* The same figure of the student as it was, NULL for none. */
 static const Figure *base_figure(const Recipe *r, const Cell *x, const Figure *f) {
-    return f ? find_figure(&r->cell[x->base].list, f->suite, f->name) : NULL;
+    return f ? find_figure(&find_cell(r, NULL, x->student, "base", x->seed)->list, f->suite, f->name) : NULL;
 }
 
 /* All figures of the grid, as results.jsonl has them: seed by seed, each with its paired difference to the base. */
@@ -8334,13 +8344,13 @@ static int verb_report(Env *e, Call *c) {
 /* A file of a receipt; path: where it is, changed: where one of its name is that has other bits (find_inputs). */
 typedef struct { const char *as, *name, *hash, *path, *changed; double bytes; } Entry;
 typedef struct { const char *path; double bytes; char hash[65]; } Known;     /* one that is there; "": not yet hashed */
-enum { WAITING, SAME, OTHER, UNTOLD, SPOTTED, STATES };
+enum { WAITING, SAME, OTHER, UNTOLD, STATES };
 typedef struct {
     const char *path, *dir, *verb;
     Span text;
     Entry *file;                 /* [n] the n_in inputs, then the results */
     size_t n_in, n;
-    int state;
+    int state, in_part;          /* in_part: only some of its prompts or steps are done again */
     Env env;
     Buf says;                    /* what was found */
 } Claim;
@@ -8439,13 +8449,6 @@ static int place(Env *e, const char *from, const char *to) {
     return copy_file(e, from, to);
 }
 
-/* The n-th line of a text with its end, from 1; empty behind the last. */
-static Span nth_line(Span text, size_t n) {
-    Span line = { text.s, 0 };
-    while (n--) { line.s = text.s; upto(&text, '\n'); line.n = (size_t)(text.s - line.s); }
-    return line;
-}
-
 /* Puts the first field in which two records differ, with both values; looks into objects. */
 static void put_unequal(Env *e, Buf *b, Span x, Span y) {
     Member m;
@@ -8481,15 +8484,16 @@ static int put_unequal_weight(Env *e, Buf *b, const char *path, Span x, Span y, 
     return 0;
 }
 
-/* Puts where a file that is claimed to hold x, from line `first` on, and holds y differs first: of weights the tensor,
- * of records the line and field, else the byte. */
-static int put_difference(Env *e, Buf *b, const char *claimed, size_t first, Span x, Span y) {
+/* Puts where a file that is claimed to hold x and holds y differs first: of weights the tensor, of records
+ * the line and field, else the byte. */
+static int put_difference(Env *e, Buf *b, const char *claimed, Span x, Span y) {
     static const char *const names[] = { "step", "id", "candidate" };
-    size_t at = 0, n = 1;
-    while (at < x.n && at < y.n && x.s[at] == y.s[at]) n += x.s[at++] == '\n';
+    size_t at = 0, n = 1, from = 0;              /* from: where line n begins */
+    while (at < x.n && at < y.n && x.s[at] == y.s[at]) if (x.s[at++] == '\n') { n++; from = at; }
     if (put_unequal_weight(e, b, claimed, x, y, at)) return 0;
-    Span line = nth_line(x, n), other = nth_line(y, n);
-    put_format(e, b, ", line %zu", first + n - 1);
+    Span line = { x.s + from, x.n - from }, other = { y.s + from, y.n - from };
+    line = upto(&line, '\n'); other = upto(&other, '\n');
+    put_format(e, b, ", line %zu", n);
     if (!line.n || !other.n) put_format(e, b, ": only %s", line.n ? "claimed" : "in what was made again");
     else if (json_check(e, line, claimed, 0) < 0 || json_check(e, other, claimed, 0) < 0)
         put_format(e, b, ", byte %zu of the file", at);
@@ -8539,14 +8543,6 @@ static int prepare(Env *e, const Claim *x, const char *dir, Call *c) {
     return check_files(e, c);
 }
 
-/* *n of `all` numbers, rising, by the auditor's seed. */
-static size_t *draw_some(Env *e, const Audit *a, size_t *n, size_t all) {
-    size_t *list = get(e, *n + 1, sizeof *list), left = *n = *n < all ? *n : all;
-    for (size_t i = 0; list && i < all && left; i++)
-        if (below(draw(a->seed, DRAW_SHUFFLE, hash("spot", 4), i, 0), all - i) < left) list[*n - left--] = i;
-    return list;
-}
-
 /* Is a result of a claim made again to the byte, and does it lie beside its receipt as that says? What differs is put.
  * A file that the receipt does not name has no more to be than what lies there. Without `made`: as it lies there. */
 static int compare(Env *e, Claim *x, const char *name, const char *made) {
@@ -8567,131 +8563,102 @@ static int compare(Env *e, Claim *x, const char *name, const char *made) {
     if (!there || !made) return 0;
     TRY(map_file(e, disk, &theirs));
     TRY(map_file(e, made, &ours));
-    return put_difference(e, &x->says, disk, 1, theirs, ours);
-}
-
-/* Training step `step` of `all` that `log` claims again: from the last state before it that is there, else from the
- * start. Puts its line; the last one also writes what is learnt. */
-static int redo_step(Claim *x, Call *c, Span log, size_t step, size_t all, Buf *line) {
-    Env inner = { .quiet = 1 };
-    Trail *w = &c->trail, beside = { .dir = x->dir };
-    const char *out = c->value[O_output];
-    *w = (Trail){ .last = step, .from = step };
-    while (!w->state && --w->from > 0) {
-        const char *hash = text_field(&inner, nth_line(log, w->from), "state"),
-            *path = state_path(&inner, &beside, w->from);
-        if (*hash && path && is_file(path) && has_hash(&inner, path, hash) > 0) w->state = path;
-    }
-    c->in = NULL; c->n_in = c->cap_in = 0;                               /* the last step's environment had them */
-    c->value[O_output] = step == all ? out : NULL;
-    const int done = c->verb->f(&inner, c);
-    c->value[O_output] = out;
-    put_json(&x->env, line, "%r", whole(&w->line));
-    if (done < 0) fail(&x->env, "%s", inner.error);
-    else if (w->steps != all) {
-        put_format(&x->env, &x->says, ", %zu steps are claimed, its options and records make %zu", all, w->steps);
-        x->state = OTHER;
-    }
-    env_free(&inner);
-    return done;
+    return put_difference(e, &x->says, disk, theirs, ours);
 }
 
 /* Are the claimed answers those of the prompts' records, k each, in order? */
 static int same_prompts(Env *e, const Call *c, Claim *x, Span claimed, size_t k) {
-    Records rs, answers;
+    Records rs;
     Record r = { 0 };
-    Group g = { 0 };
+    Buf begins = { 0 };
     int good = 1;
     if (c->n_files < 2) return 0;
-    open_text(&answers, x->path, claimed);
     TRY(open_records(e, &rs, c->file[1]));
     while (good && next_record(e, &rs, &r) > 0)
-        if (is_ours(&c->share, r.number)) good = next_group(e, &answers, &g) > 0 && g.n == k && equal(g.r->id, r.id);
+        for (size_t j = 0; j < k && good && is_ours(&c->share, r.number); j++, begins.n = 0) {
+            const Span line = upto(&claimed, '\n');
+            put_json(e, &begins, "{'id':%q,'candidate':%u,", r.id, j);
+            good = line.n > begins.n && equal((Span){ line.s, begins.n }, whole(&begins));
+        }
     close_in(&rs.in);
-    if (good && next_group(e, &answers, &g) == 0) return 0;
+    if (e->error[0] || (good && !claimed.n)) return e->error[0] ? -1 : 0;
     x->state = OTHER;
     put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their "
         "order", r.number + 1, k);
-    return e->error[0] ? -1 : 0;
-}
-
-/* Only some prompts or steps, those that the auditor's seed draws, or step K alone: their lines as they are claimed
- * beside those that are made again. */
-static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
-    const Entry *first = x->file + x->n_in, *end = x->file + x->n;
-    const int tuned = c->verb->bit == TUNE;
-    const char *out = c->value[O_output], *path = join(e, x->dir, "/", tuned ? "steps.jsonl" : first->name);
-    size_t n = a->step ? 1 : a->spot, k = tuned ? 1 : count_of(c, O_n), all;
-    Buf claimed = { 0 }, steps = { 0 };
-    Span log, made;
-    TRY(load_lines(e, path, &log, &all));
-    all /= k;
-    if (a->step > all) return fail(e, "it has %zu steps", all);
-    size_t *list = draw_some(e, a, &n, all);
-    if (!list) return -1;
-    if (a->step) list[0] = a->step - 1;
-    const int ended = n && list[n - 1] + 1 == all;
-    x->state = SPOTTED;
-    for (const Entry *f = first; f < end; f++) TRY(compare(e, x, f->name, NULL));
-    if (!tuned && x->state == SPOTTED) TRY(same_prompts(e, c, x, log, k));
-    for (size_t i = 0; i < n && x->state == SPOTTED; i++) {
-        for (size_t j = 0; j < k; j++) put_json(e, &claimed, "%r", nth_line(log, list[i] * k + j + 1));
-        if (tuned) TRY(redo_step(x, c, log, list[i] + 1, all, &steps));
-        list[i] = list[i] * c->share.of + c->share.shard;
-    }
-    if (x->state != SPOTTED) return 0;
-    put_format(e, &x->says, ": %zu of %zu %s checked", n, all, tuned ? "steps" : "prompts");
-    if (tuned && !ended) put_text(e, &x->says, "; the weights were not");
-    c->share.only = list; c->share.n_only = n;
-    if (!tuned) { TRY(c->verb->f(e, c)); TRY(load_file(e, out, &made)); } else made = whole(&steps);
-    if (!equal(made, whole(&claimed))) {
-        size_t i = 0;
-        while (i + 1 < n * k && equal(nth_line(whole(&claimed), i + 1), nth_line(made, i + 1))) i++;
-        x->state = OTHER;
-        return put_difference(e, &x->says, path, list[i / k] / c->share.of * k + i % k + 1,
-            nth_line(whole(&claimed), i + 1), nth_line(made, i + 1));
-    }
-    for (const Entry *f = first; f < end && tuned && ended; f++)
-        if (strcmp(f->name, "steps.jsonl")) TRY(compare(e, x, f->name, join(e, out, "/", f->name)));
     return 0;
 }
 
-/* The figures of a run, collected again; all stages that its recipe makes must be named, and be where they belong. */
+/* Only some prompts or steps: those that the auditor's seed draws, or step K. Their lines take the place of
+ * the claimed ones among the others, so what is made can be compared as a whole. */
+static int redo_some(Env *e, const Audit *a, Claim *x, Call *c) {
+    const Entry *first = x->file + x->n_in, *end = x->file + x->n;
+    const int tuned = c->verb->bit == TUNE;
+    const char *name = tuned ? "steps.jsonl" : first->name, *made = c->value[O_output];
+    size_t k = tuned ? 1 : count_of(c, O_n), n = a->step ? 1 : a->spot, all, left;
+    char *only;
+    Buf b = { 0 };
+    Span log, again;
+    if (tuned) made = join(e, made, "/", name);
+    for (const Entry *f = first; f < end; f++) TRY(compare(e, x, f->name, NULL));
+    TRY(load_lines(e, join(e, x->dir, "/", name), &log, &all));
+    if (!tuned && x->state == SAME) TRY(same_prompts(e, c, x, log, k));
+    if (x->state != SAME) return 0;
+    all /= k;
+    n = left = n < all ? n : all;
+    if (a->step > all) return fail(e, "it has %zu steps", all);
+    NEW(only, all + 1);
+    for (size_t i = 0; i < all && left; i++) {
+        const uint64_t drawn = draw(a->seed, DRAW_SHUFFLE, hash("spot", 4), i, 0);
+        only[i] = a->step ? a->step == i + 1 : below(drawn, all - i) < left;
+        left -= (size_t)only[i];
+    }
+    c->share.only = only; c->share.n = all;
+    c->trail.from = x->dir; c->trail.lines = log;
+    TRY(c->verb->f(e, c));
+    if (tuned && c->trail.steps != all) {
+        x->state = OTHER;
+        put_format(e, &x->says, ", %zu steps are claimed, its options and records make %zu", all, c->trail.steps);
+        return 0;
+    }
+    put_format(e, &x->says, ": %zu of %zu %s checked%s", n, all, tuned ? "steps" : "prompts",
+        tuned && !only[all - 1] ? "; the weights were not" : "");
+    TRY(load_file(e, made, &again));
+    for (size_t i = 0; log.n; i++) {
+        const Span claimed = upto(&log, '\n');
+        put_json(e, &b, "%r\n", only[i / k] ? upto(&again, '\n') : claimed);
+    }
+    return save_file(e, made, whole(&b));
+}
+
+/* The figures of a run, collected again. Its receipt must name the recipe, perhaps a world, and then all
+ * stages that the recipe makes, which must be where they belong, as must the figures. */
 static int redo_run(Env *e, Claim *x, const Call *c) {
+    const Entry *f = x->file + 1, *end = x->file + x->n_in;
     Recipe r;
     Buf table = { 0 };
-    Call named = { 0 };
-    size_t lines, stages = 0;
+    Call run = { 0 };
+    size_t lines;
     TRY(load_recipe(e, c->verbs, c->file[0], x->dir, &r));
-    TRY(name_stages(e, &r, &named));
-    for (const Entry *f = x->file; f < x->file + x->n_in; f++) {
-        if (strcmp(f->as, "world") == 0) TRY(load_lines(e, f->path, &r.world, &lines));
-        stages += !strcmp(f->as, "stage");
-    }
-    for (const Input *in = named.in; in < named.in + named.n_in; in++) {
-        const Entry *f = x->file, *end = f + x->n_in;
-        Audit one = { 0 };
-        while (f < end && (strcmp(f->as, "stage") || strcmp(f->name, in->name))) f++;
-        const int there = f < end && is_file(in->path) ? has_hash(e, in->path, f->hash) : 0;
-        if (there < 0) return -1;
-        if (!there) {
-            x->state = OTHER;
-            put_format(e, &x->says, "; stage %.80s, which its recipe makes, %s", in->name, f == end ? "is not named" :
-                "is not where it belongs");
-        } else if (ends(in->name, ".figures.receipt")) {         /* what the figures are collected from */
-            NEW(one.claim, 1);
-            TRY(read_claim(e, &one, in->path));
-            Claim *figures = one.claim;
-            for (f = figures->file + figures->n_in; f < figures->file + figures->n; f++)
-                TRY(compare(e, figures, f->name, NULL));
-            if (figures->state == WAITING) continue;
-            x->state = OTHER;
-            put(e, &x->says, figures->says.s, figures->says.n);
+    TRY(name_stages(e, &r, &run));
+    if (f < end && !strcmp(f->as, "world")) TRY(load_lines(e, (f++)->path, &r.world, &lines));
+    for (const Input *in = run.in; in < run.in + run.n_in; in++) {
+        const char *named = f < end && !strcmp(f->name, in->name) ? (f++)->hash : NULL, *wrong = NULL;
+        if (!named) wrong = "is not named";
+        else if (!is_file(in->path) || has_hash(e, in->path, named) <= 0) wrong = "is not where it belongs";
+        else if (ends(in->name, ".figures.receipt")) {
+            Span text, out, hash;
+            TRY(load_file(e, in->path, &text));
+            out = behind(&text, span("\"out\":[")); hash = behind(&out, span("\"sha256\":\""));
+            if (hash.n < 64 || has_hash(e, copy(e, in->path, strlen(in->path) - 8), copy(e, hash.s, 64)) <= 0)
+                wrong = "speaks of other figures than lie beside it";
         }
-    }
-    if (stages > named.n_in) {
+        if (!wrong) continue;
         x->state = OTHER;
-        put_format(e, &x->says, "; %zu stages are named, its recipe makes %zu", stages, named.n_in);
+        put_format(e, &x->says, "; stage %.80s, which its recipe makes, %s", in->name, wrong);
+    }
+    if (f < end) {
+        x->state = OTHER;
+        put_format(e, &x->says, "; stage %.80s, which it names, its recipe does not make", f->name);
     }
     return save_results(e, &r, c->value[O_output], &table);
 }
@@ -8713,11 +8680,12 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     c.value[O_output] = ends(x->path, "receipt.json") ? out : join(e, out, "/", first->name);
     TRY(prepare(e, x, dir, &c));
     TRY(make_dir(e, out));
-    if (a->step || (a->spot && bit & (TUNE | SAMPLE))) return redo_some(e, a, x, &c);
     x->state = SAME;
-    TRY(bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
+    x->in_part = a->step || (a->spot && bit & (TUNE | SAMPLE));
+    TRY(x->in_part ? redo_some(e, a, x, &c) : bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
+    if (x->in_part && x->state != SAME) return 0;
     for (const Entry *f = first; f < end; f++)
-        if (!is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
+        if (!x->in_part && !is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
     TRY(walk(e, &made, out, 0, 0));
     qsort(made.known, made.n_known, sizeof *made.known, by_path);
     for (size_t i = 0; i < made.n_known; i++) TRY(compare(e, x, base_name(made.known[i].path), made.known[i].path));
@@ -8728,6 +8696,7 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
 static int find_claims(Env *e, Audit *a, const char *given) {
     int folder = is_dir(given);
     const char *one = ends(given, ".receipt") || ends(given, "receipt.json") ? given : join(e, given, ".receipt", "");
+    if (!one) return -1;
     TRY(walk(e, a, folder ? given : folder_of(e, one), 0, 0));
     if (a->n_known) qsort(a->known, a->n_known, sizeof *a->known, by_path);
     NEW(a->claim, a->n_known + 1);
@@ -8741,15 +8710,13 @@ static int find_claims(Env *e, Audit *a, const char *given) {
 }
 
 /* Does a receipt speak of a file? One of a folder of weights does of all in there. */
-static int has_receipt(const Audit *a, const char *path) {
-    const size_t n = strlen(path) - strlen(base_name(path));
-    if (ends(path, ".receipt") || !strcmp(base_name(path), "receipt.json")) return 1;
-    for (const Claim *x = a->claim; x < a->claim + a->n_claims; x++) {
-        if (strlen(x->dir) + 1 != n || strncmp(x->dir, path, n - 1)) continue;
-        if (ends(x->path, "receipt.json") && strcmp(x->verb, "run")) return 1;
-        if (result_of(x, base_name(path))) return 1;
-    }
-    return 0;
+static int has_receipt(Env *e, const Audit *a, const char *path) {
+    const char *dir = folder_of(e, path), *name = base_name(path);
+    int told = ends(name, ".receipt") || !strcmp(name, "receipt.json");
+    for (const Claim *x = a->claim; dir && x < a->claim + a->n_claims; x++)
+        if (!strcmp(x->dir, dir))
+            told |= result_of(x, name) || (ends(x->path, "receipt.json") && strcmp(x->verb, "run"));
+    return told;
 }
 
 /* Of a result with other bits: was it made from one that has other bits itself? Then it need not be at fault. */
@@ -8820,10 +8787,10 @@ static int redo_all(Env *e, Audit *a, const Verb *verbs) {
 }
 
 static int verb_verify(Env *e, Call *c) {
-    static const char *const words[] = { "unknown", "same", "OTHER", "unknown", "same" };
+    static const char *const words[] = { "unknown", "same", "OTHER", "unknown" };
     Audit a = { .spot = count_of(c, O_spot), .step = count_of(c, O_step), .seed = count_of(c, O_seed) };
     const char *data;
-    size_t count[STATES] = { 0 }, own;
+    size_t count[STATES] = { 0 }, parts = 0, own;
     if (!c->n_files) return verify_build();
     TRY(find_claims(e, &a, c->file[0]));
     own = is_dir(c->file[0]) && !a.step ? a.n_known : 0;
@@ -8839,6 +8806,7 @@ static int verb_verify(Env *e, Call *c) {
     for (Claim *x = a.claim; x < a.claim + a.n_claims; x++) {
         if (x->state == WAITING) x->state = UNTOLD;
         count[x->state]++;
+        parts += x->state == SAME && x->in_part;
         const char *from = made_from(&a, x);
         printf("%-8s %s%s%s%s%s%s%s\n", words[x->state], x->path, x->env.error[0] ? ": " : "", x->env.error,
             x->says.s ? x->says.s : "", from ? " (made from " : "", from ? from : "",
@@ -8846,19 +8814,19 @@ static int verb_verify(Env *e, Call *c) {
         env_free(&x->env);
     }
     print_given(e, &a);
-    for (size_t i = 0; i < own; i++) if (!has_receipt(&a, a.known[i].path)) {
+    for (size_t i = 0; i < own; i++) if (!has_receipt(e, &a, a.known[i].path)) {
         printf("no receipt speaks of it: %s\n", a.known[i].path);
         count[UNTOLD] += !strcmp(base_name(a.known[i].path), "results.jsonl");
     }
-    printf("%zu of %zu results have the same bits", count[SAME] + count[SPOTTED], a.n_claims);
-    if (count[SPOTTED]) printf(" as far as they were looked at (%zu in parts)", count[SPOTTED]);
+    printf("%zu of %zu results have the same bits", count[SAME], a.n_claims);
+    if (parts) printf(" as far as they were looked at (%zu in parts)", parts);
     printf("; %zu other bits, %zu could not be told\n", count[OTHER], count[UNTOLD]);
     a.n_known = 0;
     if (!c->value[O_output] && walk(e, &a, a.scratch, 0, 1) == 0) {
         for (size_t i = 0; i < a.n_known; i++) remove(a.known[i].path);
         remove(a.scratch);
     }
-    return e->error[0] ? -1 : count[OTHER] ? 1 : count[UNTOLD] || count[SAME] + count[SPOTTED] == 0 ? 2 : 0;
+    return e->error[0] ? -1 : count[OTHER] ? 1 : count[UNTOLD] || count[SAME] == 0 ? 2 : 0;
 }
 
 /* ================================================ Library ============================================================

@@ -102,7 +102,8 @@ fresh; sed '8s/"norm":"0x1./"norm":"0x1.3/' $D/whole/$student/steps.jsonl >$D/v/
 options='--spot 2'; says 'spot: a result that was changed' 1 "^OTHER .*$student/receipt.json; steps.jsonl: was changed after"
 rehash $D/v/x/$student/receipt.json $D/v/x/$student/steps.jsonl
 options='--step 8'; says 'a wrong step' 1 '^OTHER .*step 8, field "norm": claimed .0x1.3'
-options='--step 7'; says 'the step before' 0 '1 of 12 steps checked; the weights were not'
+printf x >>$D/v/x/$student/checkpoint-000006
+options='--step 7'; says 'the step before, and a state that was changed' 0 '1 of 12 steps checked; the weights were not'
 options='--step 13'; says 'no such step' 2 'it has 12 steps'
 head -n 9 $D/whole/$student/steps.jsonl >$D/v/x/$student/steps.jsonl; rehash $D/v/x/$student/receipt.json $D/v/x/$student/steps.jsonl
 options='--step 7'; says 'fewer steps than were taken' 1 '^OTHER .*9 steps are claimed, its options and records make 12'
