@@ -111,7 +111,7 @@ typedef struct { char *s; size_t n, cap; } Buf;            /* a growing text; s[
 
 typedef struct Block {
     struct Block *next, *prev;
-    void *raw, *map;           /* what calloc gave; a file's pages that go with it (map_file) */
+    void *raw, *map;           /* what calloc gave; a file's pages that go with it (load_file) */
     size_t size, mapped;
     char pad[64 - 4 * sizeof(void *) - 2 * sizeof(size_t)];
 } Block;
@@ -336,20 +336,17 @@ static int make_dir(Env *e, const char *path) {
     return 0;
 }
 
-/* The door in. A file is read in pieces, so a stream of records of any length passes in constant memory. */
-typedef struct { const char *path; FILE *f; char *s; size_t n, at, cap, line; int end; } In;
+/* The door in. A file is read in pieces, so a stream of records of any length passes in constant memory. One that was
+ * opened here is closed where it ends. */
+typedef struct { const char *path; FILE *f; char *s; size_t n, at, cap, line; int end, opened; } In;
 
 static int open_in(Env *e, In *in, const char *path) {
-    *in = (In){ .path = path && strcmp(path, "-") != 0 ? path : "standard input" };
+    const int named = path && strcmp(path, "-") != 0;
+    *in = (In){ .path = named ? path : "standard input", .opened = named };
     if (e->error[0]) return -1;                     /* no memory for the path: NULL would be the standard input */
-    if (in->path == path && is_dir(path)) return fail(e, "%s: is a folder, a file was expected", path);
-    in->f = in->path == path ? fopen(path, "rb") : stdin;
+    if (named && is_dir(path)) return fail(e, "%s: is a folder, a file was expected", path);
+    in->f = named ? fopen(path, "rb") : stdin;
     return in->f ? 0 : cannot(e, path, "open");
-}
-
-static void close_in(In *in) {
-    if (in->f && in->f != stdin) fclose(in->f);
-    in->f = NULL;
 }
 
 /* Reads more behind what is already there; in->end is set once nothing is left. */
@@ -357,10 +354,11 @@ static int fill(Env *e, In *in) {
     if (in->at) { memmove(in->s, in->s + in->at, in->n - in->at); in->n -= in->at; in->at = 0; }
     TRY(room(e, &in->s, in->cap ? in->n : 1 << 17, &in->cap, 1));
     size_t got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
-    if (got == 0 && ferror(in->f)) return cannot(e, in->path, "read");
     in->n += got;
     in->end = got == 0;
-    return 0;
+    if (in->end && ferror(in->f)) cannot(e, in->path, "read");
+    if (in->end && in->opened) fclose(in->f);
+    return e->error[0] ? -1 : 0;
 }
 
 /* The next line without its end (\n or \r\n): 1, or 0 at the end of the file, or -1. Valid until the next call. */
@@ -380,33 +378,28 @@ static int next_line(Env *e, In *in, Span *line) {
     }
 }
 
+/* A whole file, without a copy: its pages are read when they are looked at, and the system takes them back when memory
+ * is short. Where there is no mmap, or it fails (a pipe), the file is read. */
 static int load_file(Env *e, const char *path, Span *text) {
     In in;
     TRY(open_in(e, &in, path));
-    while (!in.end && fill(e, &in) == 0) ;
-    close_in(&in);
-    *text = (Span){ in.s, in.n };
-    return e->error[0] ? -1 : 0;
-}
-
-/* A whole file without a copy: its pages are read when they are looked at, and the system takes them back when memory
- * is short. Where there is no mmap, or it fails (a pipe), the file is read. */
-static int map_file(Env *e, const char *path, Span *text) {
 #ifdef MAP_PRIVATE
-    struct stat s;
+    struct stat is;
     void *map = MAP_FAILED;
-    int f = open(path, O_RDONLY);
-    if (f >= 0 && fstat(f, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 && (uint64_t)s.st_size <= SIZE_MAX)
-        map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, f, 0);
-    if (f >= 0) close(f);
+    if (in.opened && fstat(fileno(in.f), &is) == 0 && S_ISREG(is.st_mode) && is.st_size > 0
+        && (uint64_t)is.st_size <= SIZE_MAX)
+        map = mmap(NULL, (size_t)is.st_size, PROT_READ, MAP_PRIVATE, fileno(in.f), 0);
     if (map != MAP_FAILED) {
-        *text = (Span){ map, (size_t)s.st_size };
+        fclose(in.f);
+        *text = (Span){ map, (size_t)is.st_size };
         if (!get(e, 1, 1)) { munmap(map, text->n); return -1; }
         e->blocks->map = map; e->blocks->mapped = text->n;           /* the file goes with the block just made */
         return 0;
     }
 #endif
-    return load_file(e, path, text);
+    while (!in.end) TRY(fill(e, &in));
+    *text = (Span){ in.s, in.n };
+    return 0;
 }
 
 /* One writer at a time: a lock on the unfinished file, which the system drops with the process, however that ends. A
@@ -488,10 +481,11 @@ static int save_file(Env *e, const char *path, Span text) {
 }
 
 static int copy_file(Env *e, const char *from, const char *to) {
+    const Block *mark = e->blocks;
     Span text;
     TRY(load_file(e, from, &text));
     TRY(save_file(e, to, text));
-    drop(e, (void *)(uintptr_t)text.s);
+    release(e, mark);
     return 0;
 }
 
@@ -715,7 +709,7 @@ static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
     Span file;
     Sha sha;
     *bytes = 0;
-    TRY(map_file(e, path, &file));
+    TRY(load_file(e, path, &file));
     *bytes = file.n;
     sha_start(&sha);
     sha_add(&sha, file.s, file.n);
@@ -1713,7 +1707,7 @@ static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
 static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     Span text;
     *t = (Tokenizer){0};
-    TRY(map_file(e, path, &text));
+    TRY(load_file(e, path, &text));
     const Span json = trim(text);
     if (text.n < 4 || le32(text.s) < 1u << 16) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
     else if (memcmp(text.s, "GGUF", 4) == 0) TRY(read_gguf_pieces(e, path, text, t));
@@ -2373,7 +2367,7 @@ static int json_pair(Span list, double pair[2]) {
 
 static int read_safetensors(Env *e, const char *path, Table *t) {
     t->path = path;
-    TRY(map_file(e, path, &t->file));
+    TRY(load_file(e, path, &t->file));
     const uint64_t n = t->file.n < 8 ? 0 : le64(t->file.s);
     if (t->file.n < 8 || n > t->file.n - 8 || n < 2 || t->file.s[8] != '{')
         return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes",
@@ -2496,7 +2490,7 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     uint32_t version = 0, group = 1;
     t->path = path;
     t->neighbours = 1;
-    TRY(map_file(e, path, &t->file));
+    TRY(load_file(e, path, &t->file));
     if (t->file.n >= 256 && le32(t->file.s) == 0x616b3432) {
         version = le32(t->file.s + 4);
         if (version == 2) group = le32(t->file.s + 37);
@@ -2582,7 +2576,7 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     Buf fields = { 0 };
     Span rest, again;
     t->path = path; t->neighbours = t->gguf = 1;
-    TRY(map_file(e, path, &t->file));
+    TRY(load_file(e, path, &t->file));
     TRY(gguf_fields(e, path, t->file, &fields, &rest));
     const Span all = whole(&fields);
     TRY(expect_field(e, path, all, "general.architecture", "\"llama\""));          /* which Mixtral is, too */
@@ -4551,7 +4545,6 @@ static int load_examples(Env *e, const Model *m, const Template *form, const cha
         TRY(room(e, &list->x, list->n, &list->cap, sizeof x));
         list->x[list->n++] = x;
     }
-    close_in(&rs.in);
     return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no record to learn from", rs.in.path);
 }
 
@@ -4613,7 +4606,7 @@ static int load_state(Env *e, Model *m, const char *path) {
     const Block *mark = e->blocks;
     Span file;
     float *x;
-    TRY(map_file(e, path, &file));
+    TRY(load_file(e, path, &file));
     for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, file.s += 4 * n, file.n -= 4 * n) {
         if (file.n < 4 * n) return fail(e, "%s: ends within the state of %s", path, m->train[i / 3]->name);
         for (size_t k = 0; k < n; k++) x[k] = le_float(file.s + 4 * k);
@@ -5944,7 +5937,6 @@ static int load_figures(Env *e, const char *path, Figures *list) {
             || !json_number(json_get(line, "hi"), &f->hi))
             return fail(e, "%s: \"value\", \"lo\" and \"hi\" were expected", where_of(&rs));
     }
-    close_in(&rs.in);
     return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no figures", path);
 }
 
@@ -6076,7 +6068,6 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
         if (own.error[0]) fail(e, "%s", own.error);
         env_free(&own);
     } while (any > 0);
-    close_in(&rs->in);
     return any < 0 ? -1 : a.seen.n ? 0 : fail(e, "%s: no prompts", rs->in.path);
 }
 
@@ -6495,7 +6486,6 @@ static int read_items(Profile *w, Part *p, const char *path) {
         }
         drop(e, items.v);
     }
-    close_in(&rs.in);
     drop(e, table ? rows.s : rs.in.s);
     return any;
 }
@@ -6645,7 +6635,6 @@ static int answer_figures(Profile *w, const Part *p) {
             TRY(add_outcome(e, &w->list.f[first + f], v, 0));
         }
     }
-    if (!p->log) close_in(&rs.in);
     return any < 0 ? -1 : w->list.f[first].n ? 0 : fail(e, "%s: no answers", rs.in.path);
 }
 
@@ -7298,7 +7287,6 @@ static int next_prompt(Env *e, const Call *c, Work *w) {
 
 /* All is read: the last is written. */
 static int finish(Env *e, Work *w) {
-    close_in(&w->rs.in);
     TRY(write_buf(e, w->out, &w->b));
     return close_out(e, w->out);
 }
@@ -7529,7 +7517,6 @@ static int map_fields(Env *e, const char *path, const char *fields, Buf *b, size
         }
         while (n--) drop(e, value[n].v);
     }
-    close_in(&rs.in);
     return e->error[0] ? -1 : any;
 }
 
@@ -7554,7 +7541,6 @@ static int add_loose(Env *e, const char *path, const char *fields, size_t shard,
         all->x[all->n++] = (Loose){ whole(&raw), { of ? p : *number, of ? order : candidate, order },
             r->has_prompt ? hash(r->prompt.s, r->prompt.n) : 0, r->has_completion || r->is_text };
     }
-    close_in(&rs.in);
     return e->error[0] ? -1 : any;
 }
 
@@ -7791,7 +7777,7 @@ static int verb_info(Env *e, Call *c) {
     Member one;
     Wrong bad;
     if (is_file(join(e, path, "/results.jsonl", ""))) path = join(e, path, "/results.jsonl", "");      /* a run's */
-    if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
+    if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(load_file(e, path, &s));
     if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
         if (!chosen && s.n && s.s[0] == '{' && json_element(s.s, s.s + s.n, '[', 0, &bad, &one)) first = one.value;
         if (same(json_get(first, "actinh"), "\"receipt\"")) put_work(e, &w.b, first);
@@ -8119,7 +8105,6 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0)
         if (r.id.n >= k && memcmp(r.id.s, like, k) == 0 && record_field(r.raw, field, &x)) { sum += x; n++; }
-    close_in(&rs.in);
     *value = mean(sum, n);
     return any;
 }
@@ -8266,7 +8251,7 @@ static int put_rows(Env *e, Buf *b, const char *dir, const char *name, size_t fi
     const char *path = join(e, dir, "/", name);
     size_t n = 0, i = 0;
     Span rest, line, v;
-    if (!path || !is_file(path) || map_file(e, path, &rest) < 0) return e->error[0] ? -1 : 0;
+    if (!path || !is_file(path) || load_file(e, path, &rest) < 0) return e->error[0] ? -1 : 0;
     for (line = rest; line.n; n++) upto(&line, '\n');
     if (!*every) *every = 1 + n / most;
     put_json(e, b, ",\n%q:{'of':%u,'every':%u,'rows':[0", span(name), n, *every);
@@ -8565,8 +8550,8 @@ static int compare(Env *e, Claim *x, const char *name, const char *made) {
     put_format(e, &x->says, "; %s%s", name, !there ? " itself is not there" : again
         ? ": was changed after its receipt was written" : ": has other bits");
     if (!there || !made) return 0;
-    TRY(map_file(e, disk, &theirs));
-    TRY(map_file(e, made, &ours));
+    TRY(load_file(e, disk, &theirs));
+    TRY(load_file(e, made, &ours));
     return put_difference(e, &x->says, disk, 1, theirs, ours);
 }
 
@@ -8607,7 +8592,6 @@ static int same_prompts(Env *e, const Call *c, Claim *x, Span claimed, size_t k)
     TRY(open_records(e, &rs, c->file[1]));
     while (good && next_record(e, &rs, &r) > 0)
         if (is_ours(&c->share, r.number)) good = next_group(e, &answers, &g) > 0 && g.n == k && equal(g.r->id, r.id);
-    close_in(&rs.in);
     if (good && next_group(e, &answers, &g) == 0) return 0;
     x->state = OTHER;
     put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their "

@@ -545,7 +545,6 @@ static void test_records(void) {
                       SHOWN(r.completion));
         }
         check(i == COUNT(cases) && !e.error[0], "%zu records of shape %zu: %s", i, shape, e.error);
-        close_in(&rs.in);
     }
     for (i = 0; i < COUNT(bad); i++) {
         Records rs;
@@ -554,7 +553,6 @@ static void test_records(void) {
         memset(&r, 0, sizeof r); memset(&e2, 0, sizeof e2);
         if (open_records(&e2, &rs, temporary(&e2, "bad.jsonl", span(bad[i]))) == 0) next_record(&e2, &rs, &r);
         check(e2.error[0] != 0, "a bad record was accepted: %s", bad[i]);
-        close_in(&rs.in);
         env_free(&e2);
     }
     env_free(&e);
@@ -609,7 +607,6 @@ static void test_lines(void) {
         check(n < COUNT(want) && same(line, want[n]) && in.line == n + 1, "line %zu: %.*s", n + 1,
             SHOWN(line));
     check(n == COUNT(want), "%zu lines", n);
-    close_in(&in);
     env_free(&e);
 }
 
