@@ -652,6 +652,9 @@ static uint64_t hash(const char *s, size_t n) {
 /* SHA-256 (FIPS 180-4): names files and results beyond doubt. */
 typedef struct { uint32_t h[8]; unsigned char block[64]; uint64_t n; } Sha;
 
+static const Sha sha_start = { { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab,
+    0x5be0cd19 }, { 0 }, 0 };
+
 static void sha_block(uint32_t *h, const unsigned char *p) {
     static const uint32_t k[64] = {
         0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -679,11 +682,6 @@ static void sha_block(uint32_t *h, const unsigned char *p) {
     for (int i = 0; i < 8; i++) h[i] += s[i];
 }
 
-static void sha_start(Sha *c) {
-    *c = (Sha){ { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 },
-        { 0 }, 0 };
-}
-
 static void sha_add(Sha *c, const void *data, size_t n) {
     const unsigned char *p = data;
     while (n) {
@@ -704,18 +702,24 @@ static void sha_end(Sha *c, char hex[65]) {
     for (int i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
 }
 
+/* The hash of a file, and where that is asked for its size. */
 static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
     const Block *mark = e->blocks;
     Span file;
-    Sha sha;
-    *bytes = 0;
+    Sha sha = sha_start;
     TRY(load_file(e, path, &file));
-    *bytes = file.n;
-    sha_start(&sha);
+    if (bytes) *bytes = file.n;
     sha_add(&sha, file.s, file.n);
     sha_end(&sha, hex);
     release(e, mark);
     return 0;
+}
+
+/* Is a file as its receipt says? */
+static int has_hash(Env *e, const char *path, const char *hash) {
+    char hex[65];
+    TRY(hash_file(e, path, hex, NULL));
+    return strcmp(hex, hash) == 0;
 }
 
 /* ============================================= Text and JSON =========================================================
@@ -1035,6 +1039,16 @@ static void put_json(Env *e, Buf *b, const char *form, ...) {
     va_end(args);
 }
 
+/* A string as a text of its own; "" where it is none. */
+static const char *json_text(Env *e, Span json) {
+    Buf b = { 0 };
+    put_text(e, &b, "");
+    if (json.n && json.s[0] == '"') put_unquoted(e, &b, json);
+    return b.s ? b.s : "";
+}
+
+static const char *text_field(Env *e, Span json, const char *key) { return json_text(e, json_get(json, key)); }
+
 /* Writes ,"key":value as they stand (the comma where *any were before). */
 static void put_member(Env *e, Buf *b, const Member *m, size_t *any) {
     Member x = *m;                               /* tcc warns of what is passed on from behind a pointer to const */
@@ -1141,12 +1155,12 @@ typedef struct {
     Buf text;                    /* what all spans point into; kept for the next record */
 } Record;
 
-/* unit: what in.line counts. array: the file if it is one array, at: how far that was walked. */
-typedef struct { In in; size_t number, at; const char *unit; Span array; char where[360]; } Records;
+/* array: the file if it is one array, at: how far that was walked; then in.line counts records. */
+typedef struct { In in; size_t number, at; Span array; char where[360]; } Records;
 
 /* The place of the record that was read last, for a complaint. */
 static const char *where_of(Records *rs) {
-    snprintf(rs->where, sizeof rs->where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
+    snprintf(rs->where, sizeof rs->where, "%.300s, %s %zu", rs->in.path, rs->array.n ? "record" : "line", rs->in.line);
     return rs->where;
 }
 
@@ -1154,7 +1168,7 @@ static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
     struct stat is;
     size_t i;
-    *r = (Records){ .unit = "line" };
+    *r = (Records){ 0 };
     TRY(open_in(e, in, path));
     do {
         TRY(fill(e, in));
@@ -1162,7 +1176,7 @@ static int open_records(Env *e, Records *r, const char *path) {
         for (i = 0; i < in->n && is_space(in->s[i]);) i++;
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
-    r->unit = "record";                          /* one array: next_object() walks it */
+    /* one array: next_object() walks it */
     if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2)
         TRY(room(e, &in->s, (size_t)is.st_size, &in->cap, 1));
     while (!in->end) TRY(fill(e, in));
@@ -1174,7 +1188,7 @@ static int open_records(Env *e, Records *r, const char *path) {
 
 /* The same of records that are in memory. */
 static void open_text(Records *r, const char *name, Span text) {
-    *r = (Records){ .unit = "line", .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
+    *r = (Records){ .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
 }
 
 /* json_get() of the record or of an object in it; the record's own fields are known. */
@@ -1430,9 +1444,9 @@ static int gguf_fields(Env *e, const char *path, Span file, Buf *json, Span *res
 }
 
 /* ------------------------------------------------- going on ----------------------------------------------------------
- * Of what an interrupted run left in an output its whole lines are kept, as many as `group` divides, and with `mark`
- * those up to the last that has such a field, which is copied to *marked. Returns their number in *lines. */
-static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *lines, Buf *marked) {
+ * Of what an interrupted run left in an output its whole lines are kept, as many as `group` divides: *lines is their
+ * number, *last (unless NULL) the last one. */
+static int keep_lines(Env *e, Out *o, size_t group, size_t *lines, Buf *last) {
     *lines = 0;
     if (o->f == stdout || o->part == o->path) return 0;
     In in = { .path = o->part, .f = o->f };
@@ -1443,11 +1457,10 @@ static int keep_lines(Env *e, Out *o, size_t group, const char *mark, size_t *li
     rewind(o->f);
     while (next_line(e, &in, &line) > 0 && in.s[in.at - 1] == '\n' && line.n
            && json_element(line.s, line.s + line.n, '[', 0, &w, &m) == line.s + line.n) {
-        Span found = mark ? json_get(line, mark) : line;
         at += line.n + 1;
-        if (++n % group || !found.n) continue;
+        if (++n % group) continue;
         *lines = n; whole_at = at;
-        if (mark) { marked->n = 0; put(e, marked, found.s, found.n); }
+        if (last) { last->n = 0; put(e, last, line.s, line.n); }
     }
     drop(e, in.s);
     o->keep = whole_at > 0;
@@ -2732,18 +2745,16 @@ static int list_shards(Env *e, Source *s) {
     text = json_get(text, "weight_map");
     size_t at = 0, k;
     for (Member m; json_next(text, &at, &m);) {
-        Buf name = { 0 };
-        put_text(e, &name, "");
-        if (m.value.s[0] == '"') put_unquoted(e, &name, m.value);
+        const char *name = json_text(e, m.value);
         if (e->error[0]) return -1;
-        if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
+        if (!*name || strpbrk(name, "/\\:") || strcmp(name, "..") == 0)
             return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index,
                 SHOWN(m.key), SHOWN(m.value));
-        for (k = 0; k < s->shards && strcmp(s->shard[k], name.s); k++) ;
-        if (k < s->shards) { drop(e, name.s); continue; }
+        for (k = 0; k < s->shards && strcmp(s->shard[k], name); k++) ;
+        if (k < s->shards) continue;
         if (k == 10000) return fail(e, "%s: field \"weight_map\": names more than %zu files", index, k);
         TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
-        s->shard[s->shards++] = name.s;
+        s->shard[s->shards++] = name;
     }
     return s->shards ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
 }
@@ -4589,9 +4600,8 @@ static float *state_part(const Model *m, size_t i, size_t *n) {
 
 static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
     Buf b = { 0 };
-    Sha sha;
+    Sha sha = sha_start;
     const float *x;
-    sha_start(&sha);
     for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, b.n = 0) {
         for (size_t k = 0; k < n; k++) put_le(e, &b, bits32(x[k]), 4);
         sha_add(&sha, b.s, b.n);
@@ -4639,17 +4649,13 @@ static int leave_track(Env *e, const Model *m, Trail *w, const Step *s) {
 
 /* The step that an interrupted run got to: the last whose state is there, unharmed; 0: none. */
 static int go_on_from(Env *e, Model *m, const Trail *w, size_t *step) {
-    Buf state = { 0 };
-    char hex[65];
-    uint64_t bytes;
-    TRY(keep_lines(e, w->log, 1, "state", step, &state));
-    const char *path = state_path(e, w, *step);
-    if (!path) return -1;
-    if (*step && is_file(path)) {
-        TRY(hash_file(e, path, hex, &bytes));
-        if (state.n == 66 && memcmp(state.s + 1, hex, 64) == 0) return load_state(e, m, path);
-    }
-    return keep_lines(e, w->log, SIZE_MAX, NULL, step, NULL);            /* then nothing of it is of use */
+    Buf last = { 0 };
+    TRY(keep_lines(e, w->log, w->every ? w->every : SIZE_MAX, step, &last));
+    const char *path = state_path(e, w, *step), *hash = text_field(e, whole(&last), "state");
+    int good = *step && path && is_file(path);
+    if (good) TRY(good = has_hash(e, path, hash));
+    if (good) return load_state(e, m, path);
+    return keep_lines(e, w->log, SIZE_MAX, step, NULL);                  /* then nothing of it is of use */
 }
 
 /* Fine-tunes `m` on a file of records and writes it, with a line for each step, to the folder `dir`. */
@@ -5902,15 +5908,6 @@ static int save_figures(Env *e, const char *path, const Figures *list) {
     return save_file(e, path, whole(&b));
 }
 
-/* A text field of a figure as a string of its own. */
-static const char *text_field(Env *e, Span json, const char *key) {
-    Span v = json_get(json, key);
-    Buf b = { 0 };
-    put(e, &b, "", 0);
-    if (v.n && v.s[0] == '"') put_unquoted(e, &b, v);
-    return b.s ? b.s : "";
-}
-
 static int load_figures(Env *e, const char *path, Figures *list) {
     Records rs;
     Span line, all[COUNT(column)];
@@ -6059,7 +6056,7 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
     Progress bar = { 0 };
     size_t done;
     int any;
-    TRY(keep_lines(e, out, s->k, NULL, &done, NULL));
+    TRY(keep_lines(e, out, s->k, &done, NULL));
     a.ours.done = done /= s->k;
     do {
         Env own = { .quiet = e->quiet, .memory = e->memory };
@@ -6625,7 +6622,7 @@ static int answer_figures(Profile *w, const Part *p) {
     Names seen = { 0 };
     int any;
     if (!p->log) TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
-    else { rs.unit = "line"; rs.in.path = p->file; rs.in.f = p->log->f; rewind(p->log->f); }
+    else { rs.in.path = p->file; rs.in.f = p->log->f; rewind(p->log->f); }
     for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->name, p->figure[f], p->like)) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
         TRY(new_id(e, &seen, &rs, g.r));
@@ -6964,8 +6961,7 @@ enum { SPEC = 5 };                       /* raised whenever any result could cha
 /* SHA-256 over 4,000 results of our own exp, log, sin, and cos, of sqrt, division and number parsing: one number that
  * says whether this build computes as all others do. */
 static void arithmetic_digest(char hex[65]) {
-    Sha sha;
-    sha_start(&sha);
+    Sha sha = sha_start;
     for (uint64_t i = 0; i < 500; i++) {
         const double u = (double)(draw(7, 0, 0, i, 0) >> 11) * 0x1p-53;
         double s, c, parsed = 0.0;
@@ -7305,7 +7301,7 @@ static int verb_score(Env *e, Call *c) {
     TRY(parse_measures(e, c->value[O_measures], list, &n));
     BEGIN("answers", NULL);
     for (size_t k = 0; n < COUNT(measures) && k < n; k++) TRY(check_list(e, list[k], &w.lists));
-    if (c->resume) TRY(keep_lines(e, w.out, 1, NULL, &kept, NULL));
+    if (c->resume) TRY(keep_lines(e, w.out, 1, &kept, NULL));
     while ((any = next_prompt(e, c, &w)) > 0)
         for (size_t i = 0; i < w.g.n && is_ours(&c->share, w.prompts - 1); i++) {
             if (done++ < kept) continue;
@@ -7428,14 +7424,6 @@ static int verb_profile(Env *e, Call *c) {
     for (size_t i = 0; c->out && !e->error[0] && i < 64; i++)            /* what is left of a killed run's */
         if ((path = join(e, log_path(e, c->out, i), ".part", "")) != NULL) remove(path);
     return e->error[0] ? -1 : 0;
-}
-
-/* Is a file as its receipt says? */
-static int has_hash(Env *e, const char *path, const char *hash) {
-    char hex[65];
-    uint64_t bytes;
-    TRY(hash_file(e, path, hex, &bytes));
-    return strcmp(hex, hash) == 0;
 }
 
 /* All files as the shards of one result, whose receipt is begun: as theirs, but for the option. 1, and they are
@@ -8387,14 +8375,13 @@ static const Entry *result_of(const Claim *x, const char *name) {
 
 /* Finds the claims' inputs among the files that are there, by size and hash. */
 static int find_inputs(Env *e, Audit *a) {
-    uint64_t n;
     for (size_t k = 0; k < a->n_claims; k++) for (size_t j = 0; j < a->claim[k].n_in; j++)
         for (size_t i = 0; i < a->n_known && !a->claim[k].file[j].path; i++) {
             Entry *f = &a->claim[k].file[j];
             Known *one = &a->known[i];
             if (!strcmp(base_name(one->path), base_name(f->name))) f->changed = one->path;
             if (one->bytes != f->bytes) continue;
-            if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, &n));
+            if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, NULL));
             if (strcmp(one->hash, f->hash) == 0) f->path = one->path;
         }
     return 0;

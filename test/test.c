@@ -259,8 +259,7 @@ static void test_sha(void) {
     size_t i, k;
     char hex[65];
     for (i = 0; i < COUNT(cases); i++) {
-        Sha c;
-        sha_start(&c);
+        Sha c = sha_start;
         for (k = 0; k < cases[i].repeat; k++) sha_add(&c, cases[i].text, strlen(cases[i].text));
         sha_end(&c, hex);
         check(strcmp(hex, cases[i].want) == 0, "sha256 of %zu times \"%s\": %s", cases[i].repeat,
@@ -1586,7 +1585,7 @@ static void train_three(const char *name, size_t micro, size_t rows, char weight
     dice = 99;
     t.beta1 = 0.9f; t.beta2 = 0.999f; t.eps = 1e-8f; t.decay = 0.1f; t.clip = 1.0f; t.micro = micro;
     s.power1 = s.power2 = 1.0; s.lr = 0.01;
-    sha_start(&c); sha_start(&w);
+    c = w = sha_start;
     for (s.step = 1; s.step <= 3; s.step++) {
         any_examples(&e, &m, x, px, N);
         check(train_step(&e, &m, &b, &t, px, N, &s) == 0, "%s: %s", name, e.error);
