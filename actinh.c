@@ -315,16 +315,10 @@ static int is_special(const char *path) { return is_file(path) && !S_ISREG(mode_
 
 /* Makes a folder and those above it, from the lowest that is there: a sandbox (WASI) may not know the ones above. */
 static int make_dir(Env *e, const char *path) {
-    char *p = join(e, path, "", "");
-    size_t n = strlen(path), i = n;
-    if (e->error[0]) return -1;
-    while (i && !is_dir(p)) { do i--; while (i && p[i] != '/'); p[i] = 0; }
-    while (i < n) {
-        p[i] = path[i];
-        i += strlen(p + i);
-        if (mkdir(p, 0777) != 0 && errno != EEXIST) return cannot(e, p, "make this folder");
-    }
-    return 0;
+    if (!path) return -1;
+    if (is_dir(path) || strcmp(path, ".") == 0 || strcmp(path, "/") == 0) return 0;
+    TRY(make_dir(e, folder_of(e, path)));
+    return mkdir(path, 0777) == 0 || errno == EEXIST ? 0 : cannot(e, path, "make this folder");
 }
 
 /* The door in. A file is read in pieces, so a stream of records of any length passes in constant memory. One that was
@@ -1267,7 +1261,6 @@ static int next_object(Env *e, Records *rs, Span *raw) {
         do if ((any = next_line(e, &rs->in, &m.value)) <= 0) return any; while ((*raw = trim(m.value)).n == 0);
         TRY(json_check(e, m.value, rs->in.path, rs->in.line));
     }
-    rs->number++;
     return 1;
 }
 
@@ -1283,7 +1276,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
         r->text.cap = 8 * raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
     }
-    *r = (Record){ .number = rs->number - 1, .field = r->field, .field_cap = r->field_cap, .turn = r->turn,
+    *r = (Record){ .number = rs->number++, .field = r->field, .field_cap = r->field_cap, .turn = r->turn,
         .turn_cap = r->turn_cap, .text = { r->text.s, 0, r->text.cap } };
     put(e, &r->text, raw.s, raw.n);              /* the line's bytes move when the next one is read */
     r->raw = whole(&r->text);
@@ -2046,15 +2039,17 @@ static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, const
     return encode(e, t, 1, x);
 }
 
-/* The answer as it is trained on. One that was sampled from this prompt becomes the ids that were sampled, if
- * encode() makes these of its text; now and then a model spells a text otherwise. */
-static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cut) {
+/* The answer as it is trained on; `prefix`: it is all that the model reads. One that was sampled from this prompt
+ * becomes the ids that were sampled, if encode() makes these of its text; now and then a model spells a text otherwise.
+ */
+static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cut, int prefix) {
     size_t n = x->tail.n;
     if (x->trimmed) answer = trim(answer);
     if (x->space && !(answer.n && answer.s[0] == ' ')) put(e, &x->text, " ", 1);
     put(e, &x->text, answer.s, answer.n);
-    if (!cut && !(n <= answer.n && memcmp(answer.s + answer.n - n, x->tail.s, n) == 0)) put(e, &x->text, x->tail.s, n);
-    return encode(e, t, 0, x);
+    if (!cut && (n > answer.n || !equal((Span){ answer.s + answer.n - n, n }, x->tail)))
+        put(e, &x->text, x->tail.s, n);
+    return encode(e, t, prefix, x);
 }
 
 /* ========================================== Shape of the model =======================================================
@@ -4499,11 +4494,7 @@ static int make_example(Env *e, const Model *m, const Template *form, const Reco
     Ids ids;
     TRY(encode_prompt(e, &m->t, form, r->turn, r->is_text ? 0 : r->n_turns, &ids));
     x->from = ids.n;
-    if (!r->is_text) TRY(encode_answer(e, &m->t, &ids, r->completion, cut));
-    else {
-        put(e, &ids.text, r->completion.s, r->completion.n);
-        TRY(encode(e, &m->t, 1, &ids));
-    }
+    TRY(encode_answer(e, &m->t, &ids, r->completion, cut, r->is_text));
     if (!cut) TRY(put_id(e, &ids, m->c.stops[0]));
     x->id = ids.id;
     x->n = ids.n > max_length + 1 ? max_length + 1 : ids.n;

@@ -1850,7 +1850,7 @@ static void test_conversation(void) {
     check(i == n && n == ids.n && n > 100, "mixtral-instruct: id %zu of %zu and %zu differs", i, ids.n, n);
     check(next_record(&e, &rs, &r) == 1 && r.n_turns == 1 && r.has_completion, "messages and completion: %s", e.error);
     check(encode_prompt(&e, &t, &form, r.turn, r.n_turns, &ids) == 0
-        && encode_answer(&e, &t, &ids, r.completion, 0) == 0, "%s", e.error);
+        && encode_answer(&e, &t, &ids, r.completion, 0, 0) == 0, "%s", e.error);
     for (i = n = 0; i < ids.n; i++) n += t.piece[ids.id[i]].kind != NORMAL;
     check(n == 1 && ids.id[0] == BOS, "%zu marks came out of a record", n - 1);
     env_free(&e);
@@ -1888,7 +1888,7 @@ static void test_templates(void) {
                 turn[i].field[COMPLETION] = whole(&text[1 - i]);
             }
             encode_prompt(&e, &t, &form, turn, turns, &ids);
-            encode_answer(&e, &t, &ids, whole(&text[0]), 0);
+            encode_answer(&e, &t, &ids, whole(&text[0]), 0, 0);
             for (i = n = 0; i < ids.n; i++) n += t.piece[ids.id[i]].kind == MARK || t.piece[ids.id[i]].kind == UNKNOWN_MARK;
             decode(&e, &t, ids.id, ids.n, 0, &back);
             want = whole(&text[turns - 1]);
