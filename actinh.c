@@ -111,7 +111,7 @@ typedef struct { char *s; size_t n, cap; } Buf;            /* a growing text; s[
 
 typedef struct Block {
     struct Block *next, *prev;
-    void *raw, *map;           /* what calloc gave; a file's pages that go with it (map_file) */
+    void *raw, *map;           /* what calloc gave; a file's pages that go with it (load_file) */
     size_t size, mapped;
     char pad[64 - 4 * sizeof(void *) - 2 * sizeof(size_t)];
 } Block;
@@ -195,26 +195,17 @@ static void release(Env *e, const Block *mark) {
     while (e->blocks && e->blocks != mark) drop(e, e->blocks + 1);
 }
 
-/* The block `old` (or NULL) made larger; its contents are kept, the rest is zero. */
-static void *grow(Env *e, void *old, size_t n, size_t size) {
-    char *data = get(e, n, size);
-    if (data && old) {
-        size_t had = ((Block *)old - 1)->size;
-        memcpy(data, old, had < n * size ? had : n * size);
-        drop(e, old);
-    }
-    return data;
-}
-
-/* A list that doubles: makes room for one more than `n` elements. Returns -1 without memory. */
+/* A list that doubles: makes room for one more than `n` elements, the new ones zero. Returns -1 without memory. */
 static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) {
     if (n < *cap) return 0;
-    void *list;
-    size_t wider = n < *cap * 2 ? *cap * 2 : n * 2 < 16 ? 16 : n * 2;
+    void *list, *wider;
+    const size_t most = n < *cap * 2 ? *cap * 2 : n * 2 < 16 ? 16 : n * 2;
     memcpy(&list, list_pointer, sizeof list);
-    if (!(list = grow(e, list, wider, size))) return -1;
-    memcpy(list_pointer, &list, sizeof list);
-    *cap = wider;
+    if (!(wider = get(e, most, size))) return -1;
+    if (list) memcpy(wider, list, *cap * size);
+    drop(e, list);
+    memcpy(list_pointer, &wider, sizeof wider);
+    *cap = most;
     return 0;
 }
 
@@ -324,32 +315,23 @@ static int is_special(const char *path) { return is_file(path) && !S_ISREG(mode_
 
 /* Makes a folder and those above it, from the lowest that is there: a sandbox (WASI) may not know the ones above. */
 static int make_dir(Env *e, const char *path) {
-    char *p = join(e, path, "", "");
-    size_t n = strlen(path), i = n;
-    if (e->error[0]) return -1;
-    while (i && !is_dir(p)) { do i--; while (i && p[i] != '/'); p[i] = 0; }
-    while (i < n) {
-        p[i] = path[i];
-        i += strlen(p + i);
-        if (mkdir(p, 0777) != 0 && errno != EEXIST) return cannot(e, p, "make this folder");
-    }
-    return 0;
+    if (!path) return -1;
+    if (is_dir(path) || strcmp(path, ".") == 0 || strcmp(path, "/") == 0) return 0;
+    TRY(make_dir(e, folder_of(e, path)));
+    return mkdir(path, 0777) == 0 || errno == EEXIST ? 0 : cannot(e, path, "make this folder");
 }
 
-/* The door in. A file is read in pieces, so a stream of records of any length passes in constant memory. */
-typedef struct { const char *path; FILE *f; char *s; size_t n, at, cap, line; int end; } In;
+/* The door in. A file is read in pieces, so a stream of records of any length passes in constant memory. One that was
+ * opened here is closed where it ends. */
+typedef struct { const char *path; FILE *f; char *s; size_t n, at, cap, line; int end, opened; } In;
 
 static int open_in(Env *e, In *in, const char *path) {
-    *in = (In){ .path = path && strcmp(path, "-") != 0 ? path : "standard input" };
+    const int named = path && strcmp(path, "-") != 0;
+    *in = (In){ .path = named ? path : "standard input", .opened = named };
     if (e->error[0]) return -1;                     /* no memory for the path: NULL would be the standard input */
-    if (in->path == path && is_dir(path)) return fail(e, "%s: is a folder, a file was expected", path);
-    in->f = in->path == path ? fopen(path, "rb") : stdin;
+    if (named && is_dir(path)) return fail(e, "%s: is a folder, a file was expected", path);
+    in->f = named ? fopen(path, "rb") : stdin;
     return in->f ? 0 : cannot(e, path, "open");
-}
-
-static void close_in(In *in) {
-    if (in->f && in->f != stdin) fclose(in->f);
-    in->f = NULL;
 }
 
 /* Reads more behind what is already there; in->end is set once nothing is left. */
@@ -357,10 +339,11 @@ static int fill(Env *e, In *in) {
     if (in->at) { memmove(in->s, in->s + in->at, in->n - in->at); in->n -= in->at; in->at = 0; }
     TRY(room(e, &in->s, in->cap ? in->n : 1 << 17, &in->cap, 1));
     size_t got = fread(in->s + in->n, 1, in->cap - in->n, in->f);
-    if (got == 0 && ferror(in->f)) return cannot(e, in->path, "read");
     in->n += got;
     in->end = got == 0;
-    return 0;
+    if (in->end && ferror(in->f)) cannot(e, in->path, "read");
+    if (in->end && in->opened) fclose(in->f);
+    return e->error[0] ? -1 : 0;
 }
 
 /* The next line without its end (\n or \r\n): 1, or 0 at the end of the file, or -1. Valid until the next call. */
@@ -380,33 +363,28 @@ static int next_line(Env *e, In *in, Span *line) {
     }
 }
 
+/* A whole file, without a copy: its pages are read when they are looked at, and the system takes them back when memory
+ * is short. Where there is no mmap, or it fails (a pipe), the file is read. */
 static int load_file(Env *e, const char *path, Span *text) {
     In in;
     TRY(open_in(e, &in, path));
-    while (!in.end && fill(e, &in) == 0) ;
-    close_in(&in);
-    *text = (Span){ in.s, in.n };
-    return e->error[0] ? -1 : 0;
-}
-
-/* A whole file without a copy: its pages are read when they are looked at, and the system takes them back when memory
- * is short. Where there is no mmap, or it fails (a pipe), the file is read. */
-static int map_file(Env *e, const char *path, Span *text) {
 #ifdef MAP_PRIVATE
-    struct stat s;
+    struct stat is;
     void *map = MAP_FAILED;
-    int f = open(path, O_RDONLY);
-    if (f >= 0 && fstat(f, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 && (uint64_t)s.st_size <= SIZE_MAX)
-        map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, f, 0);
-    if (f >= 0) close(f);
+    if (in.opened && fstat(fileno(in.f), &is) == 0 && S_ISREG(is.st_mode) && is.st_size > 0
+        && (uint64_t)is.st_size <= SIZE_MAX)
+        map = mmap(NULL, (size_t)is.st_size, PROT_READ, MAP_PRIVATE, fileno(in.f), 0);
     if (map != MAP_FAILED) {
-        *text = (Span){ map, (size_t)s.st_size };
+        fclose(in.f);
+        *text = (Span){ map, (size_t)is.st_size };
         if (!get(e, 1, 1)) { munmap(map, text->n); return -1; }
         e->blocks->map = map; e->blocks->mapped = text->n;           /* the file goes with the block just made */
         return 0;
     }
 #endif
-    return load_file(e, path, text);
+    while (!in.end) TRY(fill(e, &in));
+    *text = (Span){ in.s, in.n };
+    return 0;
 }
 
 /* One writer at a time: a lock on the unfinished file, which the system drops with the process, however that ends. A
@@ -488,10 +466,11 @@ static int save_file(Env *e, const char *path, Span text) {
 }
 
 static int copy_file(Env *e, const char *from, const char *to) {
+    const Block *mark = e->blocks;
     Span text;
     TRY(load_file(e, from, &text));
     TRY(save_file(e, to, text));
-    drop(e, (void *)(uintptr_t)text.s);
+    release(e, mark);
     return 0;
 }
 
@@ -658,6 +637,9 @@ static uint64_t hash(const char *s, size_t n) {
 /* SHA-256 (FIPS 180-4): names files and results beyond doubt. */
 typedef struct { uint32_t h[8]; unsigned char block[64]; uint64_t n; } Sha;
 
+static const Sha sha_start = { { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab,
+    0x5be0cd19 }, { 0 }, 0 };
+
 static void sha_block(uint32_t *h, const unsigned char *p) {
     static const uint32_t k[64] = {
         0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -685,11 +667,6 @@ static void sha_block(uint32_t *h, const unsigned char *p) {
     for (int i = 0; i < 8; i++) h[i] += s[i];
 }
 
-static void sha_start(Sha *c) {
-    *c = (Sha){ { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 },
-        { 0 }, 0 };
-}
-
 static void sha_add(Sha *c, const void *data, size_t n) {
     const unsigned char *p = data;
     while (n) {
@@ -710,18 +687,24 @@ static void sha_end(Sha *c, char hex[65]) {
     for (int i = 0; i < 8; i++) snprintf(hex + 8 * i, 9, "%08x", (unsigned)c->h[i]);
 }
 
+/* The hash of a file, and where that is asked for its size. */
 static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
     const Block *mark = e->blocks;
     Span file;
-    Sha sha;
-    *bytes = 0;
-    TRY(map_file(e, path, &file));
-    *bytes = file.n;
-    sha_start(&sha);
+    Sha sha = sha_start;
+    TRY(load_file(e, path, &file));
+    if (bytes) *bytes = file.n;
     sha_add(&sha, file.s, file.n);
     sha_end(&sha, hex);
     release(e, mark);
     return 0;
+}
+
+/* Is a file as its receipt says? */
+static int has_hash(Env *e, const char *path, const char *hash) {
+    char hex[65];
+    if (!hash || hash_file(e, path, hex, NULL) < 0) return -1;           /* no memory for it, or no file */
+    return strcmp(hex, hash) == 0;
 }
 
 /* ============================================= Text and JSON =========================================================
@@ -1041,6 +1024,16 @@ static void put_json(Env *e, Buf *b, const char *form, ...) {
     va_end(args);
 }
 
+/* A string as a text of its own; "" where it is none. */
+static const char *json_text(Env *e, Span json) {
+    Buf b = { 0 };
+    put_text(e, &b, "");
+    if (json.n && json.s[0] == '"') put_unquoted(e, &b, json);
+    return b.s ? b.s : "";
+}
+
+static const char *text_field(Env *e, Span json, const char *key) { return json_text(e, json_get(json, key)); }
+
 /* Writes ,"key":value as they stand (the comma where *any were before). */
 static void put_member(Env *e, Buf *b, const Member *m, size_t *any) {
     Member x = *m;                               /* tcc warns of what is passed on from behind a pointer to const */
@@ -1147,12 +1140,12 @@ typedef struct {
     Buf text;                    /* what all spans point into; kept for the next record */
 } Record;
 
-/* unit: what in.line counts. array: the file if it is one array, at: how far that was walked. */
-typedef struct { In in; size_t number, at; const char *unit; Span array; char where[360]; } Records;
+/* array: the file if it is one array, at: how far that was walked; then in.line counts records. */
+typedef struct { In in; size_t number, at; Span array; char where[360]; } Records;
 
 /* The place of the record that was read last, for a complaint. */
 static const char *where_of(Records *rs) {
-    snprintf(rs->where, sizeof rs->where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
+    snprintf(rs->where, sizeof rs->where, "%.300s, %s %zu", rs->in.path, rs->array.n ? "record" : "line", rs->in.line);
     return rs->where;
 }
 
@@ -1160,7 +1153,7 @@ static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
     struct stat is;
     size_t i;
-    *r = (Records){ .unit = "line" };
+    *r = (Records){ 0 };
     TRY(open_in(e, in, path));
     do {
         TRY(fill(e, in));
@@ -1168,7 +1161,7 @@ static int open_records(Env *e, Records *r, const char *path) {
         for (i = 0; i < in->n && is_space(in->s[i]);) i++;
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
-    r->unit = "record";                          /* one array: next_object() walks it */
+    /* one array: next_object() walks it */
     if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2)
         TRY(room(e, &in->s, (size_t)is.st_size, &in->cap, 1));
     while (!in->end) TRY(fill(e, in));
@@ -1180,7 +1173,7 @@ static int open_records(Env *e, Records *r, const char *path) {
 
 /* The same of records that are in memory. */
 static void open_text(Records *r, const char *name, Span text) {
-    *r = (Records){ .unit = "line", .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
+    *r = (Records){ .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
 }
 
 /* json_get() of the record or of an object in it; the record's own fields are known. */
@@ -1268,7 +1261,6 @@ static int next_object(Env *e, Records *rs, Span *raw) {
         do if ((any = next_line(e, &rs->in, &m.value)) <= 0) return any; while ((*raw = trim(m.value)).n == 0);
         TRY(json_check(e, m.value, rs->in.path, rs->in.line));
     }
-    rs->number++;
     return 1;
 }
 
@@ -1284,7 +1276,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
         r->text.cap = 8 * raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
     }
-    *r = (Record){ .number = rs->number - 1, .field = r->field, .field_cap = r->field_cap, .turn = r->turn,
+    *r = (Record){ .number = rs->number++, .field = r->field, .field_cap = r->field_cap, .turn = r->turn,
         .turn_cap = r->turn_cap, .text = { r->text.s, 0, r->text.cap } };
     put(e, &r->text, raw.s, raw.n);              /* the line's bytes move when the next one is read */
     r->raw = whole(&r->text);
@@ -1609,14 +1601,14 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
 
 /* Of "normalizer" and "pre_tokenizer" only Llama's and Mistral's are known, which do nothing but write spaces. */
 static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
-    static const char *const known[] = { "\"Sequence\"", "\"Replace\"", "\"Prepend\"", "\"Metaspace\"" };
-    Span type = json_get(step, "type");
-    size_t i = 0, at = 0;
+    const Span type = json_get(step, "type");
+    const int prepend = same(type, "\"Prepend\""), metaspace = same(type, "\"Metaspace\"");
+    size_t at = 0;
     if (step.n == 0 || same(step, "null")) return 0;
-    while (i < COUNT(known) && !same(type, known[i])) i++;
-    if (i == COUNT(known) || (i == 3 && !same(json_get(step, "split"), "false")))
+    if (metaspace ? !same(json_get(step, "split"), "false")
+        : !prepend && !same(type, "\"Replace\"") && !same(type, "\"Sequence\""))
         return fail(e, "%s: prepares its text in a way that is not Llama's or Mistral's: %.*s", path, SHOWN(step));
-    if (i == 2 || (i == 3 && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
+    if (prepend || (metaspace && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
     for (const char *const *list = NAMES("normalizers", "pretokenizers"); *list; list++, at = 0)
         for (Member m; json_next(json_get(step, *list), &at, &m);) TRY(check_steps(e, path, m.value, t));
     return 0;
@@ -1628,19 +1620,18 @@ static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
     size_t rank = 1, at = 0;
     for (Member m, side; json_next(merges, &at, &m); rank++, text.n = 0) {
         size_t inner = 0, *r;
+        put_text(e, &text, "");
         if (m.value.s[0] == '"') put_unquoted(e, &text, m.value);
         while (json_next(m.value, &inner, &side) && side.value.s[0] == '"') {
             if (text.n) put_text(e, &text, " ");
             put_unquoted(e, &text, side.value);
         }
-        put_text(e, &text, " ");                            /* behind one side and the other; within them none stands */
         if (e->error[0]) return -1;
         Span rest = whole(&text);
-        const size_t cut = upto(&rest, ' ').n, left = with_spaces(text.s, cut);
-        char *right = text.s + cut + 1;
-        const size_t more = with_spaces(right, rest.n ? rest.n - 1 : 0);
-        const int a = find_piece(t, text.s, left, 0), b = find_piece(t, right, more, 0);
-        memmove(text.s + left, right, more);
+        const size_t left = with_spaces(text.s, upto(&rest, ' ').n);         /* within a side no space stands */
+        const size_t more = with_spaces(text.s + text.n - rest.n, rest.n);
+        memmove(text.s + left, rest.s, more);
+        const int a = find_piece(t, text.s, left, 0), b = find_piece(t, text.s + left, more, 0);
         const int joint = find_piece(t, text.s, left + more, 0);
         if (a < 0 || b < 0 || joint < 0)
             return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
@@ -1710,7 +1701,7 @@ static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
 static int load_tokenizer(Env *e, const char *path, Tokenizer *t) {
     Span text;
     *t = (Tokenizer){0};
-    TRY(map_file(e, path, &text));
+    TRY(load_file(e, path, &text));
     const Span json = trim(text);
     if (text.n < 4 || le32(text.s) < 1u << 16) { t->format = "tokenizer.bin"; TRY(read_pieces(e, path, text, t)); }
     else if (memcmp(text.s, "GGUF", 4) == 0) TRY(read_gguf_pieces(e, path, text, t));
@@ -1731,6 +1722,16 @@ static int fit_tokenizer(Env *e, Tokenizer *t, size_t V) {
     while (t->n > V && t->piece[t->n - 1].kind != NORMAL && t->piece[t->n - 1].kind != BYTE) t->n--;
     if (t->format && strcmp(t->format, "tokenizer.bin"))
         while (t->n < V && V - t->n <= 64) TRY(add_piece(e, t, span(""), 0, UNUSED));
+    return 0;
+}
+
+/* A text that becomes ids: `text` waits for it. Of a prompt (see Template) space, trimmed and tail tell how the answer
+ * is to follow. */
+typedef struct { int *id; size_t n, cap; Buf text; int space, trimmed; Span tail; } Ids;
+
+static int put_id(Env *e, Ids *x, int id) {
+    TRY(room(e, &x->id, x->n, &x->cap, sizeof *x->id));
+    x->id[x->n++] = id;
     return 0;
 }
 
@@ -1784,17 +1785,16 @@ static void offer(Spelling *x, size_t i) {
     heap_push(x->heap, &x->waiting, m);
 }
 
-/* Ids of a text: *ids [*n] belongs to the environment. `prefix`: the text begins a document (dummy prefix). */
-static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, size_t *n) {
-    size_t space = prefix && text.n && !t->no_prefix;
-    Spelling x = { .t = t, .bytes = text.n + space };
-    NEW(*ids, x.bytes + 1);
-    const Block *mark = e->blocks;
+/* What waits is put as ids. `prefix`: it begins a document (dummy prefix). */
+static int encode(Env *e, const Tokenizer *t, int prefix, Ids *to) {
+    const size_t space = prefix && to->text.n && !t->no_prefix;
+    Spelling x = { .t = t, .bytes = to->text.n + space };
     NEW(x.s, x.bytes + 1);
     NEW(x.n, x.bytes + 1);
     NEW(x.heap, x.bytes * 3 + 1);
     if (space) x.s[0] = ' ';
-    if (text.n) memcpy(x.s + space, text.s, text.n);
+    if (to->text.n) memcpy(x.s + space, to->text.s, to->text.n);
+    to->text.n = 0;
     uint32_t c;
     for (size_t i = 0; i < x.bytes; i += x.n[i]) x.n[i] = utf8(x.s + i, x.bytes - i, &c);
     for (size_t i = 0; i < x.bytes; i += x.n[i]) offer(&x, i);
@@ -1808,14 +1808,13 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
         if (m.at) offer(&x, left);
         offer(&x, m.at);
     }
-    *n = 0;
     for (size_t i = 0; i < x.bytes; i += x.n[i]) {
         int id = find_piece(t, x.s + i, x.n[i], 0);
-        if (id >= 0) (*ids)[(*n)++] = id;
-        else for (size_t k = 0; k < x.n[i]; k++) (*ids)[(*n)++] = t->byte[(unsigned char)x.s[i + k]];
+        if (id >= 0) TRY(put_id(e, to, id));
+        else for (size_t k = 0; k < x.n[i]; k++) TRY(put_id(e, to, t->byte[(unsigned char)x.s[i + k]]));
     }
-    release(e, mark);
-    return 0;
+    drop(e, x.s); drop(e, x.n); drop(e, x.heap);
+    return e->error[0] ? -1 : 0;
 }
 
 /* With U+2581 for spaces. */
@@ -1951,12 +1950,6 @@ static int find_data(Env *e, const char *name, const char **path) {
  * answer is learnt as it was sampled. "plain" is the prompt alone; without {completion} the answer follows directly. */
 typedef struct { const char *path; Span form[8]; size_t n; } Template;
 
-static int find_template(Env *e, const char *name, const char **path) {
-    *path = NULL;
-    if (strcmp(name, "plain") == 0) return 0;
-    return find_data(e, strchr(name, '/') || is_file(name) ? name : join(e, "templates/", name, ""), path);
-}
-
 /* The field that stands at the start of s, in *n bytes; -1 for none. */
 static int field_at(Span s, size_t *n, int *trimmed) {
     static const char *const names[FIELDS] = { "prompt", "instruction", "input", "system", "completion" };
@@ -1980,8 +1973,10 @@ static unsigned fields_of(Span form) {
 static int load_template(Env *e, const char *name, Template *t) {
     Span text = span("{prompt}"), line;
     *t = (Template){0};
-    TRY(find_template(e, name, &t->path));
-    if (t->path) TRY(load_file(e, t->path, &text));
+    if (strcmp(name, "plain")) {
+        TRY(find_data(e, strchr(name, '/') || is_file(name) ? name : join(e, "templates/", name, ""), &t->path));
+        TRY(load_file(e, t->path, &text));
+    }
     do {
         Span form = { text.s, 0 };
         while (text.n && !same(line = upto(&text, '\n'), "---")) form.n = (size_t)(line.s - form.s) + line.n;
@@ -1991,25 +1986,6 @@ static int load_template(Env *e, const char *name, Template *t) {
         if (t->n == COUNT(t->form)) return fail(e, "%s: more than %zu forms", t->path, COUNT(t->form));
         t->form[t->n++] = form;
     } while (text.n);
-    return 0;
-}
-
-/* A prompt as ids. `text` waits to be encoded; space, trimmed and tail tell how the answer is to follow. */
-typedef struct { int *id; size_t n, cap; Buf text; int space, trimmed; Span tail; } Ids;
-
-static int put_id(Env *e, Ids *x, int id) {
-    TRY(room(e, &x->id, x->n, &x->cap, sizeof *x->id));
-    x->id[x->n++] = id;
-    return 0;
-}
-
-static int put_waiting(Env *e, const Tokenizer *t, Ids *x, int prefix) {
-    int *ids;
-    size_t n;
-    TRY(encode(e, t, whole(&x->text), prefix, &ids, &n));
-    for (size_t i = 0; i < n; i++) TRY(put_id(e, x, ids[i]));
-    x->text.n = 0;
-    drop(e, ids);
     return 0;
 }
 
@@ -2042,7 +2018,7 @@ static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn
             answered |= f == COMPLETION;
             if (!answered || !last) put(e, &x->text, v.s, v.n);
         } else if ((mark = mark_at(t, s, &n)) >= 0) {
-            TRY(put_waiting(e, t, x, 1));
+            TRY(encode(e, t, 1, x));
             TRY(put_id(e, x, mark));
         } else put(e, &x->text, s.s, n = 1);
     }
@@ -2058,19 +2034,20 @@ static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, const
     *x = (Ids){0};
     TRY(put_id(e, x, BOS));
     for (size_t i = 0; i < n; i++) TRY(put_turn(e, t, form, &turn[i], i + 1 == n, x));
-    TRY(put_waiting(e, t, x, 1));
-    return e->error[0] ? -1 : 0;
+    return encode(e, t, 1, x);
 }
 
-/* The answer as it is trained on. One that was sampled from this prompt becomes the ids that were sampled, if
- * encode() makes these of its text; now and then a model spells a text otherwise. */
-static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cut) {
+/* The answer as it is trained on; `prefix`: it is all that the model reads. One that was sampled from this prompt
+ * becomes the ids that were sampled, if encode() makes these of its text; now and then a model spells a text otherwise.
+ */
+static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cut, int prefix) {
     size_t n = x->tail.n;
     if (x->trimmed) answer = trim(answer);
     if (x->space && !(answer.n && answer.s[0] == ' ')) put(e, &x->text, " ", 1);
     put(e, &x->text, answer.s, answer.n);
-    if (!cut && !(n <= answer.n && memcmp(answer.s + answer.n - n, x->tail.s, n) == 0)) put(e, &x->text, x->tail.s, n);
-    return put_waiting(e, t, x, 0);
+    if (!cut && (n > answer.n || !equal((Span){ answer.s + answer.n - n, n }, x->tail)))
+        put(e, &x->text, x->tail.s, n);
+    return encode(e, t, prefix, x);
 }
 
 /* ========================================== Shape of the model =======================================================
@@ -2370,7 +2347,7 @@ static int json_pair(Span list, double pair[2]) {
 
 static int read_safetensors(Env *e, const char *path, Table *t) {
     t->path = path;
-    TRY(map_file(e, path, &t->file));
+    TRY(load_file(e, path, &t->file));
     const uint64_t n = t->file.n < 8 ? 0 : le64(t->file.s);
     if (t->file.n < 8 || n > t->file.n - 8 || n < 2 || t->file.s[8] != '{')
         return fail(e, "%s: not a safetensors file: its header should be %.0f bytes of JSON, the file has %zu bytes",
@@ -2493,7 +2470,7 @@ static int read_llama2c(Env *e, const char *path, Table *t, Model *m) {
     uint32_t version = 0, group = 1;
     t->path = path;
     t->neighbours = 1;
-    TRY(map_file(e, path, &t->file));
+    TRY(load_file(e, path, &t->file));
     if (t->file.n >= 256 && le32(t->file.s) == 0x616b3432) {
         version = le32(t->file.s + 4);
         if (version == 2) group = le32(t->file.s + 37);
@@ -2579,7 +2556,7 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     Buf fields = { 0 };
     Span rest, again;
     t->path = path; t->neighbours = t->gguf = 1;
-    TRY(map_file(e, path, &t->file));
+    TRY(load_file(e, path, &t->file));
     TRY(gguf_fields(e, path, t->file, &fields, &rest));
     const Span all = whole(&fields);
     TRY(expect_field(e, path, all, "general.architecture", "\"llama\""));          /* which Mixtral is, too */
@@ -2735,18 +2712,16 @@ static int list_shards(Env *e, Source *s) {
     text = json_get(text, "weight_map");
     size_t at = 0, k;
     for (Member m; json_next(text, &at, &m);) {
-        Buf name = { 0 };
-        put_text(e, &name, "");
-        if (m.value.s[0] == '"') put_unquoted(e, &name, m.value);
+        const char *name = json_text(e, m.value);
         if (e->error[0]) return -1;
-        if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
+        if (!*name || strpbrk(name, "/\\:") || strcmp(name, "..") == 0)
             return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index,
                 SHOWN(m.key), SHOWN(m.value));
-        for (k = 0; k < s->shards && strcmp(s->shard[k], name.s); k++) ;
-        if (k < s->shards) { drop(e, name.s); continue; }
+        for (k = 0; k < s->shards && strcmp(s->shard[k], name); k++) ;
+        if (k < s->shards) continue;
         if (k == 10000) return fail(e, "%s: field \"weight_map\": names more than %zu files", index, k);
         TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
-        s->shard[s->shards++] = name.s;
+        s->shard[s->shards++] = name;
     }
     return s->shards ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
 }
@@ -4517,11 +4492,7 @@ static int make_example(Env *e, const Model *m, const Template *form, const Reco
     Ids ids;
     TRY(encode_prompt(e, &m->t, form, r->turn, r->is_text ? 0 : r->n_turns, &ids));
     x->from = ids.n;
-    if (!r->is_text) TRY(encode_answer(e, &m->t, &ids, r->completion, cut));
-    else {
-        put(e, &ids.text, r->completion.s, r->completion.n);
-        TRY(put_waiting(e, &m->t, &ids, 1));
-    }
+    TRY(encode_answer(e, &m->t, &ids, r->completion, cut, r->is_text));
     if (!cut) TRY(put_id(e, &ids, m->c.stops[0]));
     x->id = ids.id;
     x->n = ids.n > max_length + 1 ? max_length + 1 : ids.n;
@@ -4548,7 +4519,6 @@ static int load_examples(Env *e, const Model *m, const Template *form, const cha
         TRY(room(e, &list->x, list->n, &list->cap, sizeof x));
         list->x[list->n++] = x;
     }
-    close_in(&rs.in);
     return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no record to learn from", rs.in.path);
 }
 
@@ -4606,9 +4576,8 @@ static float *state_part(const Model *m, size_t i, size_t *n) {
 
 static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
     Buf b = { 0 };
-    Sha sha;
+    Sha sha = sha_start;
     const float *x;
-    sha_start(&sha);
     for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, b.n = 0) {
         for (size_t k = 0; k < n; k++) put_le(e, &b, bits32(x[k]), 4);
         sha_add(&sha, b.s, b.n);
@@ -4623,12 +4592,11 @@ static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
 static int load_state(Env *e, Model *m, const char *path, Span hash) {
     const Block *mark = e->blocks;
     char hex[65];
-    uint64_t bytes;
     Span file;
     float *x;
-    TRY(hash_file(e, path, hex, &bytes));
+    TRY(hash_file(e, path, hex, NULL));
     if (hash.n != 66 || memcmp(hash.s + 1, hex, 64) != 0) return 0;
-    TRY(map_file(e, path, &file));
+    TRY(load_file(e, path, &file));
     for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, file.s += 4 * n, file.n -= 4 * n) {
         if (file.n < 4 * n) return fail(e, "%s: ends within the state of %s", path, m->train[i / 3]->name);
         for (size_t k = 0; k < n; k++) x[k] = le_float(file.s + 4 * k);
@@ -5934,15 +5902,6 @@ static int save_figures(Env *e, const char *path, const Figures *list) {
     return save_file(e, path, whole(&b));
 }
 
-/* A text field of a figure as a string of its own. */
-static const char *text_field(Env *e, Span json, const char *key) {
-    Span v = json_get(json, key);
-    Buf b = { 0 };
-    put(e, &b, "", 0);
-    if (v.n && v.s[0] == '"') put_unquoted(e, &b, v);
-    return b.s ? b.s : "";
-}
-
 static int load_figures(Env *e, const char *path, Figures *list) {
     Records rs;
     Span line, all[COUNT(column)];
@@ -5969,7 +5928,6 @@ static int load_figures(Env *e, const char *path, Figures *list) {
             || !json_number(json_get(line, "hi"), &f->hi))
             return fail(e, "%s: \"value\", \"lo\" and \"hi\" were expected", where_of(&rs));
     }
-    close_in(&rs.in);
     return any < 0 ? -1 : list->n ? 0 : fail(e, "%s: no figures", path);
 }
 
@@ -6088,7 +6046,6 @@ static int sample_to(Env *e, Out *out, const Model *m, const Template *form, con
         if (own.error[0]) fail(e, "%s", own.error);
         env_free(&own);
     } while (any > 0);
-    close_in(&rs->in);
     return any < 0 ? -1 : a.seen.n ? 0 : fail(e, "%s: no prompts", rs->in.path);
 }
 
@@ -6365,19 +6322,17 @@ static int is_joined(const Part *p) { return !strcmp(key_of(p, "encode"), "joine
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
  * belonging to the continuation. */
 static int join_example(Profile *w, Part *p, const Record *r, Example *x) {
-    Env *e = &p->own;
     Span context = r->prompt;
-    Buf both = { 0 };
-    int *ids, *front;
-    size_t n, from;
-    put(e, &both, context.s, context.n); put(e, &both, r->completion.s, r->completion.n);
+    Ids front = { 0 }, both = { 0 };
     while (context.n && is_space((unsigned char)context.s[context.n - 1])) context.n--;
-    TRY(encode(e, &w->m->t, context, 1, &front, &from));
-    TRY(encode(e, &w->m->t, whole(&both), 1, &ids, &n));
-    size_t bos = !strcmp(key_of(p, "bos"), "yes") || from == 0;
-    x->n = n + bos; x->from = from + bos;
-    if (!(x->id = get(w->e, x->n + 1, sizeof(int)))) return -1;
-    for (size_t k = 0; k < x->n; k++) x->id[k] = k < bos ? BOS : ids[k - bos];
+    put(&p->own, &front.text, context.s, context.n);
+    TRY(encode(&p->own, &w->m->t, 1, &front));
+    if (!strcmp(key_of(p, "bos"), "yes") || front.n == 0) TRY(put_id(w->e, &both, BOS));
+    x->from = both.n + front.n;
+    put_json(w->e, &both.text, "%r%r", r->prompt, r->completion);
+    TRY(encode(w->e, &w->m->t, 1, &both));
+    drop(w->e, both.text.s);
+    x->id = both.id; x->n = both.n;
     return 0;
 }
 
@@ -6507,7 +6462,6 @@ static int read_items(Profile *w, Part *p, const char *path) {
         }
         drop(e, items.v);
     }
-    close_in(&rs.in);
     drop(e, table ? rows.s : rs.in.s);
     return any;
 }
@@ -6647,7 +6601,7 @@ static int answer_figures(Profile *w, const Part *p) {
     Names seen = { 0 };
     int any;
     if (!p->log) TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
-    else { rs.unit = "line"; rs.in.path = p->file; rs.in.f = p->log->f; rewind(p->log->f); }
+    else { rs.in.path = p->file; rs.in.f = p->log->f; rewind(p->log->f); }
     for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->name, p->figure[f], p->like)) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
         TRY(new_id(e, &seen, &rs, g.r));
@@ -6657,7 +6611,6 @@ static int answer_figures(Profile *w, const Part *p) {
             TRY(add_outcome(e, &w->list.f[first + f], v, 0));
         }
     }
-    if (!p->log) close_in(&rs.in);
     return any < 0 ? -1 : w->list.f[first].n ? 0 : fail(e, "%s: no answers", rs.in.path);
 }
 
@@ -6987,8 +6940,7 @@ enum { SPEC = 5 };                       /* raised whenever any result could cha
 /* SHA-256 over 4,000 results of our own exp, log, sin, and cos, of sqrt, division and number parsing: one number that
  * says whether this build computes as all others do. */
 static void arithmetic_digest(char hex[65]) {
-    Sha sha;
-    sha_start(&sha);
+    Sha sha = sha_start;
     for (uint64_t i = 0; i < 500; i++) {
         const double u = (double)(draw(7, 0, 0, i, 0) >> 11) * 0x1p-53;
         double s, c, parsed = 0.0;
@@ -7239,7 +7191,6 @@ typedef struct {
 /* The model as it is asked for. */
 static int load(Env *e, const Call *c, Work *w) {
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], c->value[O_seed] ? count_of(c, O_seed) : 1, &w->m));
-    if (c->verb->bit & ASKING) TRY(load_template(e, c->value[O_template], &w->form));
     return c->verb->bit & (DRAWS | PROFILE) ? pack_model(e, &w->m) : 0;
 }
 
@@ -7262,8 +7213,8 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
         else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
     }
     if (bit & LISTS) TRY(depends_on_lists(e, c, &w->lists));
-    if (bit & ASKING) TRY(find_template(e, c->value[O_template], &path));
-    if (bit & ASKING && path) TRY(depends(e, c, "template", path, NULL));
+    if (bit & ASKING) TRY(load_template(e, c->value[O_template], &w->form));
+    if (w->form.path) TRY(depends(e, c, "template", w->form.path, NULL));
     TRY(begin_result(e, c, files));
     if (c->done) return 0;
     w->mark = e->blocks;
@@ -7310,7 +7261,6 @@ static int next_prompt(Env *e, const Call *c, Work *w) {
 
 /* All is read: the last is written. */
 static int finish(Env *e, Work *w) {
-    close_in(&w->rs.in);
     TRY(write_buf(e, w->out, &w->b));
     return close_out(e, w->out);
 }
@@ -7386,6 +7336,7 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
 static int show_mask(Env *e, const Call *c, const Tuning *t) {
     Work w = { 0 };
     Examples list;
+    TRY(load_template(e, c->value[O_template], &w.form));
     TRY(load(e, c, &w));
     TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
     for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
@@ -7451,14 +7402,6 @@ static int verb_profile(Env *e, Call *c) {
     for (size_t i = 0; c->out && !e->error[0] && i < 64; i++)            /* what is left of a killed run's */
         if ((path = join(e, log_path(e, c->out, i), ".part", "")) != NULL) remove(path);
     return e->error[0] ? -1 : 0;
-}
-
-/* Is a file as its receipt says? */
-static int has_hash(Env *e, const char *path, const char *hash) {
-    char hex[65];
-    uint64_t bytes;
-    if (!hash || hash_file(e, path, hex, &bytes) < 0) return -1;         /* no memory for it, or no file */
-    return strcmp(hex, hash) == 0;
 }
 
 /* All files as the shards of one result, whose receipt is begun: as theirs, but for the option. 1, and they are
@@ -7540,7 +7483,6 @@ static int map_fields(Env *e, const char *path, const char *fields, Buf *b, size
         }
         while (n--) drop(e, value[n].v);
     }
-    close_in(&rs.in);
     return e->error[0] ? -1 : any;
 }
 
@@ -7565,7 +7507,6 @@ static int add_loose(Env *e, const char *path, const char *fields, size_t shard,
         all->x[all->n++] = (Loose){ whole(&raw), { of ? p : *number, of ? order : candidate, order },
             r->has_prompt ? hash(r->prompt.s, r->prompt.n) : 0, r->has_completion || r->is_text };
     }
-    close_in(&rs.in);
     return e->error[0] ? -1 : any;
 }
 
@@ -7656,20 +7597,19 @@ static int verb_tokenize(Env *e, Call *c) {
     Tokenizer t;
     const char *path;
     Buf b = { 0 };
+    Ids ids = { 0 };
     Span text;
-    size_t n = 0;
-    int *ids;
     TRY(find_data(e, c->file[0], &path));
     if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
     TRY(load_tokenizer(e, path, &t));
     TRY(load_file(e, file_of(c, 1), &text));
     if (!c->value[O_decode]) {
-        TRY(encode(e, &t, text, 1, &ids, &n));
-        for (size_t i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
+        put(e, &ids.text, text.s, text.n);
+        TRY(encode(e, &t, 1, &ids));
+        for (size_t i = 0; i < ids.n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids.id[i]);
         put_text(e, &b, "\n");
         return show_text(e, c, &b, 0);
     }
-    NEW(ids, text.n + 1);
     for (size_t i = 0, used; i < text.n; i += used) {
         double x = 0;
         used = 1;
@@ -7677,9 +7617,9 @@ static int verb_tokenize(Env *e, Call *c) {
         used = parse_number(text.s + i, text.n - i, &x);
         if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x)
             return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", file_of(c, 1), i, t.n - 1);
-        ids[n++] = (int)x;
+        TRY(put_id(e, &ids, (int)x));
     }
-    TRY(decode(e, &t, ids, n, 1, &b));
+    TRY(decode(e, &t, ids.id, ids.n, 1, &b));
     return show_text(e, c, &b, 0);
 }
 
@@ -7802,7 +7742,7 @@ static int verb_info(Env *e, Call *c) {
     Member one;
     Wrong bad;
     if (is_file(join(e, path, "/results.jsonl", ""))) path = join(e, path, "/results.jsonl", "");      /* a run's */
-    if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(map_file(e, path, &s));
+    if (is_file(path) && !is_special(path) && !ends(path, "config.json")) TRY(load_file(e, path, &s));
     if (chosen || strcmp(path, "-") == 0 || (s.n && (s.s[0] == '{' || s.s[0] == '['))) {
         if (!chosen && s.n && s.s[0] == '{' && json_element(s.s, s.s + s.n, '[', 0, &bad, &one)) first = one.value;
         if (same(json_get(first, "actinh"), "\"receipt\"")) put_work(e, &w.b, first);
@@ -8129,7 +8069,6 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0)
         if (r.id.n >= k && memcmp(r.id.s, like, k) == 0 && record_field(r.raw, field, &x)) { sum += x; n++; }
-    close_in(&rs.in);
     *value = mean(sum, n);
     return any;
 }
@@ -8276,7 +8215,7 @@ static int put_rows(Env *e, Buf *b, const char *dir, const char *name, size_t fi
     const char *path = join(e, dir, "/", name);
     size_t n = 0, i = 0;
     Span rest, line, v;
-    if (!path || !is_file(path) || map_file(e, path, &rest) < 0) return e->error[0] ? -1 : 0;
+    if (!path || !is_file(path) || load_file(e, path, &rest) < 0) return e->error[0] ? -1 : 0;
     for (line = rest; line.n; n++) upto(&line, '\n');
     if (!*every) *every = 1 + n / most;
     put_json(e, b, ",\n%q:{'of':%u,'every':%u,'rows':[0", span(name), n, *every);
@@ -8412,14 +8351,13 @@ static const Entry *result_of(const Claim *x, const char *name) {
 
 /* Finds the claims' inputs among the files that are there, by size and hash. */
 static int find_inputs(Env *e, Audit *a) {
-    uint64_t n;
     for (size_t k = 0; k < a->n_claims; k++) for (size_t j = 0; j < a->claim[k].n_in; j++)
         for (size_t i = 0; i < a->n_known && !a->claim[k].file[j].path; i++) {
             Entry *f = &a->claim[k].file[j];
             Known *one = &a->known[i];
             if (!strcmp(base_name(one->path), base_name(f->name))) f->changed = one->path;
             if (one->bytes != f->bytes) continue;
-            if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, &n));
+            if (!one->hash[0]) TRY(hash_file(e, one->path, one->hash, NULL));
             if (strcmp(one->hash, f->hash) == 0) f->path = one->path;
         }
     return 0;
@@ -8561,8 +8499,8 @@ static int compare(Env *e, Claim *x, const char *name, const char *made) {
     put_format(e, &x->says, "; %s%s", name, !there ? " itself is not there" : again
         ? ": was changed after its receipt was written" : ": has other bits");
     if (!there || !made) return 0;
-    TRY(map_file(e, disk, &theirs));
-    TRY(map_file(e, made, &ours));
+    TRY(load_file(e, disk, &theirs));
+    TRY(load_file(e, made, &ours));
     return put_difference(e, &x->says, disk, theirs, ours);
 }
 
@@ -8580,7 +8518,6 @@ static int same_prompts(Env *e, const Call *c, Claim *x, Span claimed, size_t k)
             put_json(e, &begins, "{'id':%q,'candidate':%u,", r.id, j);
             good = line.n > begins.n && equal((Span){ line.s, begins.n }, whole(&begins));
         }
-    close_in(&rs.in);
     if (e->error[0] || (good && !claimed.n)) return e->error[0] ? -1 : 0;
     x->state = OTHER;
     put_format(e, &x->says, ", at prompt %zu: the answers are not those of the prompts' records, %zu each in their "

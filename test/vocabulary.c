@@ -65,7 +65,6 @@ static int read_words(Env *e, const char *path, WordPool *p) {
         TRY(count_words(e, p, whole(&line)));
         drop(e, line.s);
     }
-    close_in(&rs.in);
     if (any < 0) return -1;
     return p->n ? 0 : fail(e, "%s: no records", rs.in.path);
 }
