@@ -123,12 +123,10 @@ check 'profile: no value' 0 '' "$A" profile data/dense $D/mute/s.suite -o $D/mut
 [ "$(wc -l < $D/base.figures)" -eq 6 ] && ok || bad 'profile' 'six figures were expected'
 # sets in other layouts, several suites in one pass, a mean of their figures (of more than 16, so that their list grows), answers scored elsewhere
 mkdir $D/sets; say $D/sets/x.csv 'q,a,b,right\n"what, ""is"" it",cat,dog,B\nhow is it,a cat,a dog,A\n'; say $D/sets/y.tsv 'how is it\tthe cat\tcat is\t1\n'
-say $D/x.suite '[x]\nkind = choice\nencode = joined\nitems = x.csv\nprompt = Q: {q}\\nA:\nchoices = {a}, {b}\nlabels = A, B\ngold = {right}\nby = {right}\nreport = acc, acc_norm, acc_bytes, acc_mutual_info, accuracy, mc2, brier, ece10, ece1, ece_width10, selective_area, selective_acc10, acc.A, acc.*\n'
+say $D/x.suite '[x]\nkind = choice\nencode = joined\nitems = x.csv\nprompt = Q: {q}\\nA:\nchoices = {a}, {b}\nlabels = A, B\ngold = {right}\nby = {right}\nreport = acc, acc_norm, acc_mutual_info, accuracy, mc2, brier, ece10, ece1, ece_width10, selective_area, selective_acc10, acc.A, acc.*\n'
 say $D/y.suite '[y]\nkind = choice\nencode = joined\nitems = y.tsv\ncolumns = q, a, b, right\nprompt = {q}\nchoices = {a}, {b}\ngold = {right}\nreport = acc\n[mean]\nkind = mean\nof = x acc, y acc\n'
 say $D/z.suite '[z]\nkind = answers\nitems = z.jsonl\nfield = perspective\nreport = emt, toxicity_probability, toxic_fraction, perspective, words\n'
 say $D/z.jsonl '{"id":1,"completion":"a","perspective":0.5}\n{"id":1,"completion":"a b","perspective":0.25}\n{"id":2,"completion":"c","scores":{"perspective":0.25}}\n'
-say $D/old.suite '[old]\nkind = choice\nitems = x.jsonl\nonly = {type}=b\nreport = acc\n'
-check 'a condition is a filter' 2 'old.suite, line 4, only: .field/is X. was expected, found ".type.=b"' "$A" profile $D/dense $D/old.suite
 say $D/sets/list.json '[["What is red?","blood","snow"],["What is white?","snow","blood"]]\n'; printf '{"prompt":"x","choices":[%s],"answer":0}\n' "$(seq -s , 65)" >$D/sets/many.jsonl
 say $D/list.suite '[list]\nkind = choice\nencode = joined\nitems = list.json\nprompt = Which?\nchoices = {*}\ngold = 1\nreport = acc\n'; sed 's/list/many/; s/json/jsonl/; s/{.}/{choices.*}/' $D/list.suite >$D/many.suite
 check 'choices that are all of an item' 0 '"n":2,' "$A" profile $D/dense $D/list.suite --sets $D/sets
@@ -136,7 +134,7 @@ check 'more choices than anyone reads' 2 'record 1: too many values for choices'
 check 'sets in other layouts' 0 '' "$A" profile $D/dense $D/x.suite $D/y.suite $D/z.suite --sets $D/sets -o $D/sets.figures
 for f in '"x","measure":"acc.B".*"n":1,' '"y","measure":"acc".*"n":1,' '"mean","measure":"mean".*"n":3,' '"emt","value":0.375000' '"toxicity_probability","value":0.500000' \
     '"toxic_fraction","value":0.250000' '"perspective","value":0.312500' '"words","value":1.250000'; do grep -q "$f" $D/sets.figures && ok || bad 'sets in other layouts' "$f"; done
-[ "$(wc -l < $D/sets.figures)" -eq 22 ] && ok || bad 'sets in other layouts' "22 figures were expected"
+[ "$(wc -l < $D/sets.figures)" -eq 21 ] && ok || bad 'sets in other layouts' "21 figures were expected"
 "$A" profile $D/dense $D/x.suite --sets $D/sets --quiet > $D/sets.x 2>$D/2; head -n "$(wc -l < $D/sets.x)" $D/sets.figures > $D/sets.xy
 file 'one suite alone' $D/sets.x; equal 'a suite gives the same in company' $D/sets.x $D/sets.xy
 check 'generate' 0 '^cat is' "$A" generate $D/dense 'cat is' --max-tokens 8
@@ -405,7 +403,6 @@ suite 'an unknown filter' '[a]\nkind = choice\nitems = q.jsonl\nprompt = {prompt
 suite 'an unknown field' '[a]\nkind = choice\nitems = q.jsonl\nprompt = {no.such}\nreport = acc\n' 'q.jsonl, record 1.*no.such'
 suite 'an unknown breakdown' '[a]\nkind = choice\nitems = q.jsonl\nreport = acc.none\n' 'bad.suite, .a.*acc.none'
 suite 'too few choices' '[a]\nkind = choice\nitems = q.jsonl\nchoices = a, b\nlabels = 0|1|2|3, x\nreport = lms\n' 'q.jsonl, record 1: there are too few choices for lms'
-suite 'a condition where a tag is wanted' '[a]\nkind = choice\nitems = q.jsonl\nopposite = {x/is y}\nreport = acc\n' 'bad.suite, line 4, opposite: one of the tags'
 suite 'unknown kind' '[a]\nkind = guess\nitems = p.jsonl\nreport = words\n' 'bad.suite, line 2.*guess'
 suite 'unknown figure' '[a]\nkind = sample\nsamples = 2\nmax-tokens = 2\nitems = p.jsonl\nreport = wordz\n' 'bad.suite.*wordz'
 suite 'unknown figure of choices' '[a]\nkind = choice\nitems = q.jsonl\nreport = words\n' 'bad.suite.*words'

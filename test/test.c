@@ -2540,7 +2540,7 @@ typedef struct { Env *e; Part p; } Made;
 static Item *made_item(Made *m, size_t n, const double *ll) {
     Item *q = add_item(m->e, &m->p, n);
     size_t j;
-    for (j = 0; j < n; j++) { q->c[j].ll = ll[j]; q->c[j].size[TOKEN] = q->c[j].size[CHAR] = q->c[j].size[OCTET] = 1.0; }
+    for (j = 0; j < n; j++) { q->c[j].ll = ll[j]; q->c[j].size[TOKEN] = q->c[j].size[CHAR] = 1.0; }
     q->group = 1;
     return q;
 }
@@ -2612,10 +2612,10 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
             q = made_item(m, 3, x);
             q->by = span(ambiguous ? "\nambig\nambig Age" : "\ndisambig\ndisambig Age");
             q->group = 1u + (size_t)nonneg;
-            for (size_t j = 0; j < 3; j++) { q->c[j].is[OPPOSITE] = nonneg; q->c[j].is[ASIDE] = !ambiguous; }
+            q->opposite = nonneg;
             q->c[0].is[TARGET_GROUP] = 1; q->c[2].is[UNKNOWN_ANSWER] = 1;
             if (ambiguous && i >= n - right) q->c[2].is[RIGHT] = 1;              /* a share that need not be that of the unknown */
-            else q->c[known ? 1 - (x[1] > x[0]) : 0].is[RIGHT] = 0;
+            else if (!ambiguous) q->c[known && x[0] > x[1]].is[RIGHT] = 1;           /* a known one that was not picked */
             all += ambiguous && i >= n - right;
         }
         near("bbq", made_figure(m, "bbq.disambig"), number_of(want, "disambig_bias_score"), 1e-12);
