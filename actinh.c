@@ -6371,14 +6371,20 @@ static int join_example(Profile *w, Part *p, const Record *r, Example *x) {
     return 0;
 }
 
-/* What the model reads for a prompt and an answer: apart, as they are learnt, or joined. Of what is too long for the
- * model the beginning is lost. */
-static int add_probe(Profile *w, Part *p, const Record *r, Option *c, double *ll) {
+/* What the model reads for a record's prompt and answer: apart, as they are learnt, or joined. Of what is too long for
+ * the model the beginning is lost. */
+static int add_probe(Profile *w, Part *p, Span json, Option *c, double *ll) {
     Env *e = w->e;
+    Records rs;
+    Record r = { 0 };
+    open_text(&rs, p->path, json);
+    rs.in.line = p->number - 1;
+    TRY(next_record(&p->own, &rs, &r));
+    if (!r.has_completion && !r.is_text) return bad_item(p, "no field \"completion\" or", "\"text\"");
     TRY(room(e, &w->probe, w->probes, &w->cap_probes, sizeof *w->probe));
     Probe *q = &w->probe[w->probes++];
     q->ll = ll;
-    TRY(is_joined(p) ? join_example(w, p, r, &q->x) : make_example(e, w->m, w->form, r, SIZE_MAX / 2, &q->x));
+    TRY(is_joined(p) ? join_example(w, p, &r, &q->x) : make_example(e, w->m, w->form, &r, SIZE_MAX / 2, &q->x));
     size_t most = w->m->c.ctx + 1, lost = q->x.n > most ? q->x.n - most : 0;
     q->x.id += lost; q->x.n -= lost;
     q->x.from = q->x.from > lost + 1 ? q->x.from - lost : 1;
@@ -6394,19 +6400,22 @@ static Item *add_item(Env *e, Part *p, size_t choices) {
     return (q->c = get(e, choices, sizeof *q->c)) ? q : NULL;
 }
 
-/* A question: which of its choices are what, and where it belongs. The choices are put to the model as answers that
- * were cut off: without an end mark. */
+/* An item. Of kind loss it is a record to learn from, whose end mark counts too. Of kind choice: which of its choices
+ * are what, and where it belongs (`by`: an empty line, .NAME for each breakdown in a line of its own); the choices are
+ * put to the model as answers that were cut off, without an end mark. */
 static int add_question(Profile *w, Part *p) {
     static const char *const marks[MARKS] = { "gold", "unknown", "target" };
+    static const char form[] = "{'prompt':%q,'completion':%q,'stop':'length'}";
     const char *clean = key_of(p, "clean");
+    Item *q;
+    if (*p->kind == 'l') return (q = add_item(w->e, p, 1)) ? add_probe(w, p, p->json, q->c, &q->c->ll) : -1;
     if (!texts_of(p, "only", "").n) return 0;
     const Span around = p->besides;
     Spans choice = texts_of(p, "choices", clean), labels = texts_of(p, "labels", "lower"), by = texts_of(p, "by", "");
     Spans group = texts(p, span(key_of(p, "group")));
-    Item *q = add_item(w->e, p, choice.n);
     Buf lines = { 0 };
     size_t right = 0;
-    if (!q) return -1;
+    if (!(q = add_item(w->e, p, choice.n))) return -1;
     for (size_t k = 0; k < MARKS; k++) {
         Spans wanted = texts_of(p, marks[k], "lower");
         for (size_t j = 0; j < q->n; j++) right += (q->c[j].is[k] = is_among(&labels, j, &wanted)) && k == RIGHT;
@@ -6419,12 +6428,12 @@ static int add_question(Profile *w, Part *p) {
     if (group.n) q->group = hash(group.v[0].s, group.v[0].n);
     for (size_t j = 0, i; j < by.n; j++) {
         for (i = 0; i < j && !equal(by.v[i], by.v[j]); i++) continue;
-        if (i == j) put_json(w->e, &lines, "\n%r", by.v[j]);
+        if (i == j) put_json(w->e, &lines, "\n.%r", by.v[j]);
     }
     q->by = whole(&lines);
     for (size_t j = 0; j < q->n; j++) {
         Option *o = &q->c[j];
-        Buf besides = { 0 }, text = { 0 }, answer = { 0 };
+        Buf besides = { 0 }, text = { 0 }, answer = { 0 }, both = { 0 }, alone = { 0 };
         put_json(&p->own, &besides, "{'choice':%q,%r", choice.v[j], (Span){ around.s + 1, around.n - 1 });
         p->besides = whole(&besides);
         Spans asked = texts(p, span(key_of(p, "prompt"))), answers = texts(p, span(key_of(p, "answer")));
@@ -6432,28 +6441,14 @@ static int add_question(Profile *w, Part *p) {
         put_json(&p->own, &text, "%r%r", p->preface, asked.v[0]);
         Span prompt = filter_text(p, span(clean), whole(&text));
         put_json(&p->own, &answer, "%s%r", is_joined(p) && prompt.n ? " " : "", answers.v[0]);
-        Turn turn = { .field = { [PROMPT] = prompt, [INSTRUCTION] = prompt } };
-        Record r = { .prompt = prompt, .completion = whole(&answer), .turn = &turn, .n_turns = 1,
-            .raw = span("{\"stop\":\"length\"}") };
-        TRY(add_probe(w, p, &r, o, &o->ll));
-        turn.field[PROMPT].n = turn.field[INSTRUCTION].n = r.prompt.n = 0; r.completion = choice.v[j];
-        if (p->alone) TRY(add_probe(w, p, &r, o, &o->alone));
+        put_json(&p->own, &both, form, prompt, whole(&answer));
+        TRY(add_probe(w, p, whole(&both), o, &o->ll));
+        put_json(&p->own, &alone, form, span(""), choice.v[j]);
+        if (p->alone) TRY(add_probe(w, p, whole(&alone), o, &o->alone));
         uint32_t c;
         for (size_t i = 0; i < choice.v[j].n; i += utf8(choice.v[j].s + i, choice.v[j].n - i, &c)) o->size[CHAR] += 1.0;
     }
     return 0;
-}
-
-/* An item of kind loss: a record to learn from. The loss counts the end mark too. */
-static int add_text(Profile *w, Part *p) {
-    Records rs;
-    Record r = { 0 };
-    open_text(&rs, p->path, p->json);
-    rs.in.line = p->number - 1;
-    TRY(next_record(&p->own, &rs, &r));
-    if (!r.has_completion && !r.is_text) return bad_item(p, "no field \"completion\" or", "\"text\"");
-    Item *q = add_item(w->e, p, 1);
-    return q ? add_probe(w, p, &r, q->c, &q->c->ll) : -1;
 }
 
 /* Where a file is that a section names: as it is, beside the suite, or in the folder of the sets. */
@@ -6490,7 +6485,7 @@ static int read_items(Profile *w, Part *p, const char *path) {
             put_json(&p->own, &besides, line.n ? "{'file':%q,'beside':%q}" : "{'file':%q}", file, line);
             p->number++;
             p->json = items.v[i]; p->besides = whole(&besides);
-            int bad = *p->kind == 'c' ? add_question(w, p) : add_text(w, p);
+            int bad = add_question(w, p);
             if (p->own.error[0]) bad = fail(e, "%s", p->own.error);
             env_free(&p->own);
             TRY(bad);
@@ -6548,20 +6543,20 @@ static int score_probes(Profile *w) {
 
 /* The figures of an entry of a report: "ss" over all items, "ss.gender" over one breakdown, "ss.*" over each. */
 static int item_figures(Env *e, const Part *p, const char *entry, Figures *list) {
-    Span by = span(entry), name = upto(&by, '.');
-    size_t line = figure_of(entry), first = list->n;
-    int each = by.n && by.s[by.n - 1] == '*';
+    const size_t line = figure_of(entry), first = list->n, name = strcspn(entry, ".");
+    const Span by = span(entry + name);
+    const int each = by.n && by.s[by.n - 1] == '*';
     for (const Item *q = p->item; q < p->item + p->n; q++) {
-        double v[4] = { 0, 0, 0, 0 };
+        Outcome v = { 0 };
         Span all = q->by, one;
         statistics[line].f(q, statistics[line].by, v);
         do {
             size_t k = first;
             one = upto(&all, '\n');
-            if (each ? !one.n || one.n < by.n - 1 || memcmp(one.s, by.s, by.n - 1) : !equal(one, by)) continue;
-            while (each && k < list->n && !same(one, list->f[k].name + name.n + 1)) k++;
-            if (k == list->n && !add_figure(e, list, p->name, !each ? entry
-                : join(e, copy(e, name.s, name.n), ".", copy(e, one.s, one.n)), p->like)) return -1;
+            if (each ? one.n < by.n - 1 || memcmp(one.s, by.s, by.n - 1) : !equal(one, by)) continue;
+            while (k < list->n && !same(one, list->f[k].name + name)) k++;
+            if (k == list->n && !add_figure(e, list, p->name,
+                join(e, copy(e, entry, name), copy(e, one.s, one.n), ""), p->like)) return -1;
             TRY(add_outcome(e, &list->f[k], v, q->group));
         } while (all.n);
     }

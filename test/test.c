@@ -2580,7 +2580,7 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
     } else if (same(metric, "crows_pairs")) {
         for (list = json_get(in, "pairs"); json_next(list, &at, &a);) {
             x[0] = number_of(a.value, "sent_more_score"); x[1] = number_of(a.value, "sent_less_score");
-            made_item(m, 2, x)->by = same(text_of(m->e, a.value, "direction"), "stereo") ? span("\nstereo") : span("\nantistereo\nx");
+            made_item(m, 2, x)->by = same(text_of(m->e, a.value, "direction"), "stereo") ? span("\n.stereo") : span("\n.antistereo\n.x");
         }
         near("crows", made_figure(m, "crows"), number_of(want, "metric_score"), 1e-9);
         near("ss_score", made_figure(m, "crows_untied.stereo"), number_of(want, "ss_score"), 1e-9);
@@ -2610,7 +2610,7 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
             Item *q;
             x[0] = known && biased != nonneg ? -1 : -2; x[1] = known && biased == nonneg ? -1 : -2; x[2] = known ? -2 : -1;
             q = made_item(m, 3, x);
-            q->by = span(ambiguous ? "\nambig\nambig Age" : "\ndisambig\ndisambig Age");
+            q->by = span(ambiguous ? "\n.ambig\n.ambig Age" : "\n.disambig\n.disambig Age");
             q->group = 1u + (size_t)nonneg;
             q->opposite = nonneg;
             q->c[0].is[TARGET_GROUP] = 1; q->c[2].is[UNKNOWN_ANSWER] = 1;
