@@ -672,8 +672,8 @@ no '--alpha without --lora' '--alpha.*--lora' "$A" tune $M $D/talk.jsonl --alpha
 say $D/x 'teachers = dense\nteachers = moe\n'; no 'a key twice' 'line 2: key "teachers" is there twice' "$A" run $D/x -o $O
 # asked RECORD SUITE-LINES: a suite of one file of one record
 asked() { printf '%s\n' "$1" > $D/x.jsonl; { printf '[x]\nitems = x.jsonl\n'; printf "$2"; } > $D/x.suite; }
-asked '{"prompt":"p"}' 'kind = sample\nreport = toxcity\n'; no 'a figure that is none, before sampling' 'no measure "toxcity"' "$A" profile $M $D/x.suite -o $O
-asked '{"completion":"a","loss":1.5}' 'kind = answers\nreport = loss\n'; no 'a field named like a figure' 'loss: is a figure of likelihoods' "$A" profile $M $D/x.suite -o $O
+asked '{"prompt":"p"}' 'kind = sample\nreport = toxcity\n'; no 'a figure that is none, before sampling' 'there is no figure "toxcity" of kind sample' "$A" profile $M $D/x.suite -o $O
+asked '{"completion":"a","loss":1.5}' 'kind = answers\nreport = loss\n'; no 'a field named like a figure' 'there is no figure "loss" of kind answers' "$A" profile $M $D/x.suite -o $O
 asked '{"id":1,"completion":"a"}
 {"id":2,"completion":"a"}
 {"id":1,"completion":"a"}' 'kind = answers\nreport = words\n'; no 'answers that come back' 'record 3.*comes back' "$A" profile $M $D/x.suite -o $O

@@ -2755,19 +2755,20 @@ static void test_tables(void) {
     size_t i, k;
     memset(&e, 0, sizeof e);
     for (i = 0; i < COUNT(cases); i++) {
-        Buf rows = { NULL, 0, 0 };
+        Records rows;
         Span list;
-        check(load_table(&e, temporary(&e, "t.csv", span(cases[i].text)), cases[i].comma, cases[i].names, &rows) == 0, "%s", e.error);
-        for (k = 0, list = whole(&rows); k < 3 && cases[i].want[k]; k++) {
+        check(open_table(&e, &rows, temporary(&e, "t.csv", span(cases[i].text)), cases[i].comma, cases[i].names) == 0, "%s", e.error);
+        list.s = rows.in.s; list.n = rows.in.n;
+        for (k = 0; k < 3 && cases[i].want[k]; k++) {
             Span row = upto(&list, '\n');
             check(same(row, cases[i].want[k]), "table %zu, row %zu: %.*s", i, k, SHOWN(row));
         }
         check(!list.n, "table %zu: more rows", i);
     }
     for (i = 0; i < COUNT(wrong); i++) {
-        Buf rows = { NULL, 0, 0 };
+        Records rows;
         e.error[0] = 0;
-        check(load_table(&e, temporary(&e, "t.csv", span(wrong[i])), ',', NULL, &rows) < 0 && strstr(e.error, "row 2"), "%s: %s", wrong[i], e.error);
+        check(open_table(&e, &rows, temporary(&e, "t.csv", span(wrong[i])), ',', NULL) < 0 && strstr(e.error, "row 2"), "%s: %s", wrong[i], e.error);
     }
     env_free(&e);
 }
