@@ -1053,9 +1053,10 @@ static int json_number(Span json, double *x) {
         && *x - *x == 0.0;
 }
 
-/* Is it a number, perhaps a whole one, from low to high? */
-static int number_in(Span json, double low, double high, int is_whole, double *x) {
-    return json_number(json, x) && *x >= low && *x <= high && (!is_whole || *x == (double)(size_t)*x);
+/* Is a text (JSON's or an option's) a number, perhaps a whole one, from low to high? */
+static int number_in(Span text, double low, double high, int is_whole, double *x) {
+    return text.n && parse_number(text.s, text.n, x) == text.n && *x >= low && *x <= high
+        && (!is_whole || *x == (double)(size_t)*x);
 }
 
 /* The number of field `key`, likewise: 1, or 0 where there is none. */
@@ -6113,8 +6114,6 @@ typedef struct {                         /* a section with its items */
     const Setting *s;                    /* [settings] of the file, its own among them */
     size_t settings, figures, n, cap, cut;         /* cut: examples whose beginning does not fit the context */
     Item *item;                          /* [n] */
-    size_t neediest;                     /* the figure (of statistics) that needs most choices */
-    int alone;                           /* a figure needs them without their prompt too */
     Out *log;                            /* answers */
     Env own;                             /* of the item that is read: owns its texts, which go with it; its error, */
     const char *path;                    /* file, */
@@ -6418,14 +6417,17 @@ static int add_question(Profile *w, Part *p) {
     Spans choice = texts_of(p, "choices", clean), labels = texts_of(p, "labels", "lower"), by = texts_of(p, "by", "");
     Spans group = texts(p, span(key_of(p, "group")));
     Buf lines = { 0 };
-    size_t right = 0;
+    size_t right = 0, alone = 0;         /* figures that want choices without their prompt too */
     if (!(q = add_item(w->e, p, choice.n))) return -1;
+    for (size_t f = 0; f < p->figures; f++) {
+        const size_t line = figure_of(p->figure[f]);
+        if (q->n < statistics[line].choices) return bad_item(p, "there are too few choices for", p->figure[f]);
+        alone += statistics[line].by == ALONE;
+    }
     for (size_t k = 0; k < MARKS; k++) {
         Spans wanted = texts_of(p, marks[k], "lower");
         for (size_t j = 0; j < q->n; j++) right += (q->c[j].is[k] = is_among(&labels, j, &wanted)) && k == RIGHT;
     }
-    if (q->n < statistics[p->neediest].choices)
-        return bad_item(p, "there are too few choices for", statistics[p->neediest].name);
     if (*key_of(p, "gold") && !right)
         return bad_item(p, "a right choice (its number, from 0, or its label) was expected in", key_of(p, "gold"));
     q->opposite = texts_of(p, "opposite", "").n > 0;
@@ -6437,7 +6439,7 @@ static int add_question(Profile *w, Part *p) {
     q->by = whole(&lines);
     for (size_t j = 0; j < q->n; j++) {
         Option *o = &q->c[j];
-        Buf besides = { 0 }, text = { 0 }, answer = { 0 }, both = { 0 }, alone = { 0 };
+        Buf besides = { 0 }, text = { 0 }, answer = { 0 }, both = { 0 }, bare = { 0 };
         put_json(&p->own, &besides, "{'choice':%q,%r", choice.v[j], (Span){ around.s + 1, around.n - 1 });
         p->besides = whole(&besides);
         Spans asked = texts(p, span(key_of(p, "prompt"))), answers = texts(p, span(key_of(p, "answer")));
@@ -6447,8 +6449,8 @@ static int add_question(Profile *w, Part *p) {
         put_json(&p->own, &answer, "%s%r", is_joined(p) && prompt.n ? " " : "", answers.v[0]);
         put_json(&p->own, &both, form, prompt, whole(&answer));
         TRY(add_probe(w, p, whole(&both), o, &o->ll));
-        put_json(&p->own, &alone, form, span(""), choice.v[j]);
-        if (p->alone) TRY(add_probe(w, p, whole(&alone), o, &o->alone));
+        put_json(&p->own, &bare, form, span(""), choice.v[j]);
+        if (alone) TRY(add_probe(w, p, whole(&bare), o, &o->alone));
         uint32_t c;
         for (size_t i = 0; i < choice.v[j].n; i += utf8(choice.v[j].s + i, choice.v[j].n - i, &c)) o->size[CHAR] += 1.0;
     }
@@ -6642,12 +6644,11 @@ static int sample_part(Profile *w, Part *p) {
     static const struct { const char *key; double low, high; int whole; } keys[] = { { "samples", 1, 10000, 1 },
         { "max-tokens", 1, 1e6, 1 }, { "temperature", 0, 100, 0 }, { "top-p", 0, 1, 0 }, { "top-k", 0, 1e6, 1 } };
     Env *e = w->e;
-    double v[COUNT(keys)] = { -1, -1, -1, -1, -1 };
+    double v[COUNT(keys)] = { 0 };
     Records rs;
     for (size_t i = 0; i < COUNT(keys); i++) {
         const char *text = key_of(p, keys[i].key);
-        if (parse_number(text, strlen(text), &v[i]) != strlen(text) || !(v[i] >= keys[i].low && v[i] <= keys[i].high)
-            || (keys[i].whole && v[i] != (double)(size_t)v[i]))
+        if (!number_in(span(text), keys[i].low, keys[i].high, keys[i].whole, &v[i]))
             return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->file, p->name,
                 keys[i].key, keys[i].whole ? " whole" : "", keys[i].low, keys[i].high, text);
     }
@@ -6675,17 +6676,15 @@ static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
 
 /* What can be known of a section's figure beforehand: is it one of its kind? Of answers it may be a measure too, and of
  * those that are there already any field, but none whose name whoever compares would take for another figure's. */
-static int check_figure(Env *e, Part *p, const char *name, const Lists *lists) {
+static int check_figure(Env *e, const Part *p, const char *name, const Lists *lists) {
     const size_t line = figure_of(name);
     const char of = *p->kind == 'a' ? 's' : *p->kind, *field = key_of(p, "field");
     const Measure *q = find_measure(span(name));
     int good = *p->kind == 'a' || (q && of == 's');
     if (line < COUNT(statistics)) {
         const size_t needs = statistics[line].choices;
-        const int by = statistics[line].by;
-        good = by >= MOST ? of == 's' && !strchr(name, '.') : of == (needs > 1 ? 'c' : needs ? 'l' : 'm');
-        p->alone |= by == ALONE;
-        if (needs > statistics[p->neediest].choices) p->neediest = line;
+        good = of == (statistics[line].by >= MOST ? 's' : needs > 1 ? 'c' : needs ? 'l' : 'm');
+        if (of == 's' && strchr(name, '.')) good = 0;                        /* no breakdowns */
     }
     if (!good)
         return fail(e, "%s, [%s] report: there is no figure \"%.60s\" of kind %s", p->file, p->name, name, p->kind);
@@ -6878,7 +6877,6 @@ static int parse_part(Span text, size_t part[2]) {
 static int set_option(Env *e, Call *c, int k, const char *v) {
     const char *arg = options[k].arg;
     const int whole_number = arg && strstr("N K RANK", arg);
-    const size_t n = strlen(v);
     size_t part[2];
     double x = 0;
     c->value[k] = v;
@@ -6894,8 +6892,7 @@ static int set_option(Env *e, Call *c, int k, const char *v) {
             arg, v);
     }
     if (options[k].most == 0) return 0;
-    if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
-        || (whole_number && x != (double)(size_t)x))
+    if (!number_in(span(v), options[k].least, options[k].most, whole_number, &x))
         return fail(e, "%s: option %s: a %snumber from %.10g to %.10g was expected, found \"%s\"", c->verb->name,
             dashed(e, options[k].name), whole_number ? "whole " : "", options[k].least, options[k].most, v);
     c->number[k] = x;
