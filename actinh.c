@@ -6114,7 +6114,8 @@ typedef struct {                         /* a section with its items */
     const Setting *s;                    /* [settings] of the file, its own among them */
     size_t settings, figures, n, cap, cut;         /* cut: examples whose beginning does not fit the context */
     Item *item;                          /* [n] */
-    Out *log;                            /* answers */
+    Sampling sampling;                   /* of kind sample, */
+    Out *log;                            /* and its answers */
     Env own;                             /* of the item that is read: owns its texts, which go with it; its error, */
     const char *path;                    /* file, */
     size_t number;                       /* place in that, */
@@ -6639,24 +6640,28 @@ static int answer_figures(Profile *w, const Part *p) {
     return any < 0 ? -1 : w->list.f[first].n ? 0 : fail(e, "%s: no answers", rs.in.path);
 }
 
-/* A section of kind `sample`: every prompt is answered `samples` times. */
-static int sample_part(Profile *w, Part *p) {
+/* How a section of kind `sample` draws its answers: before anything is asked. */
+static int read_sampling(Profile *w, Part *p) {
     static const struct { const char *key; double low, high; int whole; } keys[] = { { "samples", 1, 10000, 1 },
         { "max-tokens", 1, 1e6, 1 }, { "temperature", 0, 100, 0 }, { "top-p", 0, 1, 0 }, { "top-k", 0, 1e6, 1 } };
-    Env *e = w->e;
     double v[COUNT(keys)] = { 0 };
-    Records rs;
     for (size_t i = 0; i < COUNT(keys); i++) {
         const char *text = key_of(p, keys[i].key);
         if (!number_in(span(text), keys[i].low, keys[i].high, keys[i].whole, &v[i]))
-            return fail(e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->file, p->name,
+            return fail(w->e, "%s, [%s] %s: a%s number from %g to %g was expected, found \"%s\"", p->file, p->name,
                 keys[i].key, keys[i].whole ? " whole" : "", keys[i].low, keys[i].high, text);
     }
-    Sampling s = { .k = (size_t)v[0], .max_tokens = (size_t)v[1], .temperature = narrow(v[2]), .top_p = narrow(v[3]),
-        .top_k = (size_t)v[4], .seed = w->seed };
+    p->sampling = (Sampling){ .k = (size_t)v[0], .max_tokens = (size_t)v[1], .temperature = narrow(v[2]),
+        .top_p = narrow(v[3]), .top_k = (size_t)v[4], .seed = w->seed };
+    return 0;
+}
+
+/* Every prompt of such a section is answered `samples` times. */
+static int sample_part(Profile *w, Part *p) {
+    Records rs;
     if (!(p->log = open_log(w))) return -1;
-    TRY(open_records(e, &rs, set_path(e, p->file, w->sets, span(key_of(p, "items")))));
-    return sample_to(e, p->log, w->m, w->form, &s, &rs, all_prompts);
+    TRY(open_records(w->e, &rs, set_path(w->e, p->file, w->sets, span(key_of(p, "items")))));
+    return sample_to(w->e, p->log, w->m, w->form, &p->sampling, &rs, all_prompts);
 }
 
 static int load_suite(Env *e, const char *path, Setting **s, size_t *n) {
@@ -6712,6 +6717,7 @@ static int add_parts(Profile *w, const char *suite) {
         if (k == COUNT(kinds))
             return fail(e, "%s, line %zu, [%s] kind: sample, answers, choice, loss or mean was expected, found \"%s\"",
                 path, s[i].line, p->name, p->kind);
+        if (*p->kind == 's') TRY(read_sampling(w, p));
         Span rest = span(*p->kind == 'm' ? "mean" : key_of(p, "report"));
         while (rest.n && p->figures < COUNT(p->figure)) {
             Span one = trim(upto(&rest, ','));
