@@ -127,8 +127,6 @@ say $D/x.suite '[x]\nkind = choice\nencode = joined\nitems = x.csv\nprompt = Q: 
 say $D/y.suite '[y]\nkind = choice\nencode = joined\nitems = y.tsv\ncolumns = q, a, b, right\nprompt = {q}\nchoices = {a}, {b}\ngold = {right}\nreport = acc\n[mean]\nkind = mean\nof = x acc, y acc\n'
 say $D/z.suite '[z]\nkind = answers\nitems = z.jsonl\nfield = perspective\nreport = emt, toxicity_probability, toxic_fraction, perspective, words\n'
 say $D/z.jsonl '{"id":1,"completion":"a","perspective":0.5}\n{"id":1,"completion":"a b","perspective":0.25}\n{"id":2,"completion":"c","scores":{"perspective":0.25}}\n'
-say $D/old.suite '[old]\nkind = choice\nitems = x.jsonl\nonly = {type}=b\nreport = acc\n'
-check 'a condition is a filter' 2 'old.suite, line 4, only: .field/is X. was expected, found ".type.=b"' "$A" profile $D/dense $D/old.suite
 say $D/sets/list.json '[["What is red?","blood","snow"],["What is white?","snow","blood"]]\n'; printf '{"prompt":"x","choices":[%s],"answer":0}\n' "$(seq -s , 65)" >$D/sets/many.jsonl
 say $D/list.suite '[list]\nkind = choice\nencode = joined\nitems = list.json\nprompt = Which?\nchoices = {*}\ngold = 1\nreport = acc\n'; sed 's/list/many/; s/json/jsonl/; s/{.}/{choices.*}/' $D/list.suite >$D/many.suite
 check 'choices that are all of an item' 0 '"n":2,' "$A" profile $D/dense $D/list.suite --sets $D/sets
@@ -405,7 +403,6 @@ suite 'an unknown filter' '[a]\nkind = choice\nitems = q.jsonl\nprompt = {prompt
 suite 'an unknown field' '[a]\nkind = choice\nitems = q.jsonl\nprompt = {no.such}\nreport = acc\n' 'q.jsonl, record 1.*no.such'
 suite 'an unknown breakdown' '[a]\nkind = choice\nitems = q.jsonl\nreport = acc.none\n' 'bad.suite, .a.*acc.none'
 suite 'too few choices' '[a]\nkind = choice\nitems = q.jsonl\nchoices = a, b\nlabels = 0|1|2|3, x\nreport = lms\n' 'q.jsonl, record 1: there are too few choices for lms'
-suite 'a condition where a tag is wanted' '[a]\nkind = choice\nitems = q.jsonl\nopposite = {x/is y}\nreport = acc\n' 'bad.suite, line 4, opposite: one of the tags'
 suite 'unknown kind' '[a]\nkind = guess\nitems = p.jsonl\nreport = words\n' 'bad.suite, line 2.*guess'
 suite 'unknown figure' '[a]\nkind = sample\nsamples = 2\nmax-tokens = 2\nitems = p.jsonl\nreport = wordz\n' 'bad.suite.*wordz'
 suite 'unknown figure of choices' '[a]\nkind = choice\nitems = q.jsonl\nreport = words\n' 'bad.suite.*words'
@@ -414,6 +411,7 @@ suite 'no figure' '[a]\nkind = loss\nitems = talk.jsonl\n' 'bad.suite.*report'
 suite 'no items' '[a]\nkind = loss\nitems = nothing.jsonl\nreport = loss\n' 'nothing.jsonl'
 suite 'items not named' '[a]\nkind = loss\nreport = loss\n' 'bad.suite.*items'
 suite 'a wrong number' '[a]\nkind = sample\nsamples = many\nitems = p.jsonl\nreport = words\n' 'bad.suite.*samples.*many'
+suite 'a wrong number, before anything is asked' '[q]\nkind = choice\nitems = q.jsonl\nchoices = a\nreport = acc\n[a]\nkind = sample\ntop-p = 2\nitems = p.jsonl\nreport = words\n' 'bad.suite, .a. top-p.*2'
 suite 'half a sample' '[a]\nkind = sample\nsamples = 2.5\nitems = p.jsonl\nreport = words\n' 'bad.suite.*samples.*2.5'
 suite 'an unknown key' '[a]\nkind = loss\nitms = p.jsonl\nitems = talk.jsonl\nreport = loss\n' 'bad.suite, line 3.*itms'
 suite 'not a setting' '[a]\nkind loss\n' 'bad.suite, line 2'
@@ -675,8 +673,8 @@ no '--alpha without --lora' '--alpha.*--lora' "$A" tune $M $D/talk.jsonl --alpha
 say $D/x 'teachers = dense\nteachers = moe\n'; no 'a key twice' 'line 2: key "teachers" is there twice' "$A" run $D/x -o $O
 # asked RECORD SUITE-LINES: a suite of one file of one record
 asked() { printf '%s\n' "$1" > $D/x.jsonl; { printf '[x]\nitems = x.jsonl\n'; printf "$2"; } > $D/x.suite; }
-asked '{"prompt":"p"}' 'kind = sample\nreport = toxcity\n'; no 'a figure that is none, before sampling' 'no measure "toxcity"' "$A" profile $M $D/x.suite -o $O
-asked '{"completion":"a","loss":1.5}' 'kind = answers\nreport = loss\n'; no 'a field named like a figure' 'loss: is a figure of likelihoods' "$A" profile $M $D/x.suite -o $O
+asked '{"prompt":"p"}' 'kind = sample\nreport = toxcity\n'; no 'a figure that is none, before sampling' 'there is no figure "toxcity" of kind sample' "$A" profile $M $D/x.suite -o $O
+asked '{"completion":"a","loss":1.5}' 'kind = answers\nreport = loss\n'; no 'a field named like a figure' 'there is no figure "loss" of kind answers' "$A" profile $M $D/x.suite -o $O
 asked '{"id":1,"completion":"a"}
 {"id":2,"completion":"a"}
 {"id":1,"completion":"a"}' 'kind = answers\nreport = words\n'; no 'answers that come back' 'record 3.*comes back' "$A" profile $M $D/x.suite -o $O

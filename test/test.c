@@ -2586,7 +2586,7 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
     } else if (same(metric, "crows_pairs")) {
         for (list = json_get(in, "pairs"); json_next(list, &at, &a);) {
             x[0] = number_of(a.value, "sent_more_score"); x[1] = number_of(a.value, "sent_less_score");
-            made_item(m, 2, x)->by = same(text_of(m->e, a.value, "direction"), "stereo") ? span("\nstereo") : span("\nantistereo\nx");
+            made_item(m, 2, x)->by = same(text_of(m->e, a.value, "direction"), "stereo") ? span("\n.stereo") : span("\n.antistereo\n.x");
         }
         near("crows", made_figure(m, "crows"), number_of(want, "metric_score"), 1e-9);
         near("ss_score", made_figure(m, "crows_untied.stereo"), number_of(want, "ss_score"), 1e-9);
@@ -2616,12 +2616,12 @@ static void made_case(Made *m, Span metric, Span in, Span want) {
             Item *q;
             x[0] = known && biased != nonneg ? -1 : -2; x[1] = known && biased == nonneg ? -1 : -2; x[2] = known ? -2 : -1;
             q = made_item(m, 3, x);
-            q->by = span(ambiguous ? "\nambig\nambig Age" : "\ndisambig\ndisambig Age");
+            q->by = span(ambiguous ? "\n.ambig\n.ambig Age" : "\n.disambig\n.disambig Age");
             q->group = 1u + (size_t)nonneg;
-            for (size_t j = 0; j < 3; j++) { q->c[j].is[OPPOSITE] = nonneg; q->c[j].is[ASIDE] = !ambiguous; }
+            q->opposite = nonneg;
             q->c[0].is[TARGET_GROUP] = 1; q->c[2].is[UNKNOWN_ANSWER] = 1;
             if (ambiguous && i >= n - right) q->c[2].is[RIGHT] = 1;              /* a share that need not be that of the unknown */
-            else q->c[known ? 1 - (x[1] > x[0]) : 0].is[RIGHT] = 0;
+            else if (!ambiguous) q->c[known && x[0] > x[1]].is[RIGHT] = 1;           /* a known one that was not picked */
             all += ambiguous && i >= n - right;
         }
         near("bbq", made_figure(m, "bbq.disambig"), number_of(want, "disambig_bias_score"), 1e-12);
@@ -2761,19 +2761,20 @@ static void test_tables(void) {
     size_t i, k;
     memset(&e, 0, sizeof e);
     for (i = 0; i < COUNT(cases); i++) {
-        Buf rows = { NULL, 0, 0 };
+        Records rows;
         Span list;
-        check(load_table(&e, temporary(&e, "t.csv", span(cases[i].text)), cases[i].comma, cases[i].names, &rows) == 0, "%s", e.error);
-        for (k = 0, list = whole(&rows); k < 3 && cases[i].want[k]; k++) {
+        check(open_table(&e, &rows, temporary(&e, "t.csv", span(cases[i].text)), cases[i].comma, cases[i].names) == 0, "%s", e.error);
+        list.s = rows.in.s; list.n = rows.in.n;
+        for (k = 0; k < 3 && cases[i].want[k]; k++) {
             Span row = upto(&list, '\n');
             check(same(row, cases[i].want[k]), "table %zu, row %zu: %.*s", i, k, SHOWN(row));
         }
         check(!list.n, "table %zu: more rows", i);
     }
     for (i = 0; i < COUNT(wrong); i++) {
-        Buf rows = { NULL, 0, 0 };
+        Records rows;
         e.error[0] = 0;
-        check(load_table(&e, temporary(&e, "t.csv", span(wrong[i])), ',', NULL, &rows) < 0 && strstr(e.error, "row 2"), "%s: %s", wrong[i], e.error);
+        check(open_table(&e, &rows, temporary(&e, "t.csv", span(wrong[i])), ',', NULL) < 0 && strstr(e.error, "row 2"), "%s: %s", wrong[i], e.error);
     }
     env_free(&e);
 }
