@@ -6863,6 +6863,7 @@ struct Call {
     Input made[8];               /* [n_made] the result's files */
     size_t n_made;
     int resume;                  /* an interrupted run of this very command left its beginning there */
+    int over;                    /* another result stands there, which --force overwrites: its draft says so */
     int done;                    /* the result is there already */
     int piped;                   /* a receipt was due, but what a stream held has no name */
     Share share;                 /* see --shard */
@@ -7161,22 +7162,26 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
     const char *path = c->value[O_output], *stands = "";
     int receipt = path && *path && strcmp(path, "-") && !is_special(path);
     size_t there = 0;
+    Span draft = span("");
     for (size_t i = 0; i < c->n_in; i++) c->piped |= receipt && strcmp(c->in[i].path, "-") == 0;
     if (!receipt || c->piped) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
     TRY(name_result(e, c, path, files));
-    c->resume = file_is(e, c->draft_path, whole(&c->receipt));
+    if (is_file(c->draft_path)) TRY(load_file(e, c->draft_path, &draft));
+    const Span more = behind(&draft, whole(&c->receipt));
+    c->resume = more.s && !draft.n;
     for (size_t i = 0; i < c->n_made; i++) if (is_file(c->made[i].path)) { there++; stands = c->made[i].path; }
     if (there == c->n_made) {
         const size_t begun = c->receipt.n;
         TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
         c->done = file_is(e, c->receipt_path, whole(&c->receipt));
-        if (!c->done && c->resume && !is_file(join(e, stands, ".part", ""))) {
+        if (!c->done && c->resume && !more.n && !is_file(join(e, stands, ".part", ""))) {
             TRY(save_file(e, c->receipt_path, whole(&c->receipt)));     /* all that an interrupted run has left to do */
             c->done = 1;
         }
         c->receipt.n = begun;
         if (c->done) remove(c->draft_path);
     }
+    c->over = there > 0;
     return c->done || c->resume ? 0 : may_write(e, c, stands);
 }
 
@@ -7265,7 +7270,11 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
     if (bit & (SHARDS | SELECT | GATHER | TUNE)
         && !(w->out = open_part(e, path, c->resume && bit & (SHARDS | TUNE)))) return -1;
     if (!c->out) return 0;
-    if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
+    if (!c->resume) {
+        Buf draft = { 0 };
+        put_json(e, &draft, "%r%s", whole(&c->receipt), c->over ? "over another result\n" : "");
+        TRY(save_file(e, c->draft_path, whole(&draft)));
+    }
     e->draft = c->draft_path;
     return 0;
 }
