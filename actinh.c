@@ -6887,40 +6887,38 @@ static const char *dashed(Env *e, const char *name) {
 }
 
 /* "I/N": whole numbers, I < N. */
-static int parse_part(Span text, size_t part[2]) {
+static int parse_share(Span text, Share *s) {
     Span first = upto(&text, '/');
     double i, n;
     if (!number_in(first, 0, 1e6, 1, &i) || !number_in(text, 0, 1e6, 1, &n) || i >= n) return -1;
-    part[0] = (size_t)i; part[1] = (size_t)n;
+    s->shard = (size_t)i; s->of = (size_t)n;
     return 0;
 }
 
 /* Gives an option its value, which is checked here. */
 static int set_option(Env *e, Call *c, int k, const char *v) {
-    const char *arg = options[k].arg;
-    const int whole_number = arg && strstr("N K RANK", arg);
+    const char *wanted = options[k].arg;
+    const int is_whole = wanted && strstr("N K RANK", wanted);
     const size_t n = strlen(v);
-    size_t part[2];
-    double x = 0;
+    char range[80];
+    double *x = &c->number[k];
     c->value[k] = v;
     if (k == O_shard) {
-        if (parse_part(span(v), part) < 0)
-            return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"",
-                c->verb->name, dashed(e, options[k].name), arg, v);
-        c->share.shard = part[0]; c->share.of = part[1];
-    } else if (arg && strchr(arg, '|')) {
-        Span words = span(arg);
-        for (c->number[k] = 0; words.n; c->number[k]++) if (same(upto(&words, '|'), v)) return 0;
-        return fail(e, "%s: option %s: %s was expected, found \"%s\"", c->verb->name, dashed(e, options[k].name),
-            arg, v);
+        if (parse_share(span(v), &c->share) == 0) return 0;
+        wanted = "I/N of whole numbers, I less than N,";
+    } else if (wanted && strchr(wanted, '|')) {
+        *x = 0;
+        for (Span words = span(wanted); words.n; ++*x) if (same(upto(&words, '|'), v)) return 0;
+    } else {
+        if (options[k].most == 0) return 0;
+        if (n && parse_number(v, n, x) == n && *x >= options[k].least && *x <= options[k].most
+            && (!is_whole || *x == (double)(size_t)*x)) return 0;
+        snprintf(range, sizeof range, "a %snumber from %.10g to %.10g", is_whole ? "whole " : "", options[k].least,
+            options[k].most);
+        wanted = range;
     }
-    if (options[k].most == 0) return 0;
-    if (!n || parse_number(v, n, &x) != n || !(x >= options[k].least && x <= options[k].most)
-        || (whole_number && x != (double)(size_t)x))
-        return fail(e, "%s: option %s: a %snumber from %.10g to %.10g was expected, found \"%s\"", c->verb->name,
-            dashed(e, options[k].name), whole_number ? "whole " : "", options[k].least, options[k].most, v);
-    c->number[k] = x;
-    return 0;
+    const char *name = dashed(e, options[k].name);
+    return fail(e, "%s: option %s: %s was expected, found \"%s\"", c->verb->name, name, wanted, v);
 }
 
 static size_t count_of(const Call *c, int k) { return (size_t)c->number[k]; }
@@ -7462,33 +7460,33 @@ static int has_hash(Env *e, const char *path, const char *hash) {
 /* All files as the shards of one result, whose receipt is begun: as theirs, but for the option. 1, and they are
  * sorted; 0 when their receipts don't say so, or -1. */
 static int sort_shards(Env *e, Call *c) {
-    const char **shard = NULL, *first = c->file[0], *loose = NULL;
-    size_t part[2], of = 0;
+    const char **shard = NULL, *first = c->file[0];
+    Share part, all = { 0 };
     for (size_t f = 0; f < c->n_files; f++) {
         const char *file = c->file[f], *path = receipt_path(e, file, 0);
         Span text = span("");
         Buf plain = { 0 };
-        if (path && is_file(path)) { TRY(load_file(e, path, &text)); TRY(json_check(e, text, path, 0)); }
+        if (path && is_file(path)) TRY(read_json(e, path, &text));
         Span more = behind(&text, span(",\"shard\":\"")), number = upto(&more, '"'),
             out = behind(&more, span("\"out\":[")), hash = behind(&out, span("\"sha256\":\""));
-        if (!number.n && !of) { loose = file; continue; }
-        if (!number.n || loose)
-            return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", loose ? loose : file,
-                loose ? file : first);
-        if (parse_part(number, part) < 0 || hash.n < 64) return fail(e, "%s: is not the receipt of a shard", path);
+        if (f && !number.n != !all.of)
+            return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", number.n ? first : file,
+                number.n ? file : first);
+        if (!number.n) continue;
+        if (parse_share(number, &part) < 0 || hash.n < 64) return fail(e, "%s: is not the receipt of a shard", path);
         if (has_hash(e, file, copy(e, hash.s, 64)) <= 0)
             return fail(e, "%s: was changed after its receipt was written", file);
         put_json(e, &plain, "%r%r'out':[", text, more);
-        if (f == 0) { of = part[1]; c->receipt = plain; NEW(shard, of); }
-        if (part[1] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", file, part[1], first, of);
+        if (f == 0) { all = part; c->receipt = plain; NEW(shard, all.of); }
+        if (part.of != all.of) return fail(e, "%s: is one of %zu shards, %s one of %zu", file, part.of, first, all.of);
         if (!equal(whole(&plain), whole(&c->receipt)))
             return fail(e, "%s: was made by another command, or from other files, than %s", file, first);
-        if (shard[part[0]]) return fail(e, "%s: shard %zu of %zu is there twice", file, part[0], of);
-        shard[part[0]] = file;
+        if (shard[part.shard]) return fail(e, "%s: shard %zu of %zu is there twice", file, part.shard, all.of);
+        shard[part.shard] = file;
     }
-    for (size_t k = 0; k < of; k++) if (!shard[k]) return fail(e, "gather: shard %zu of %zu is missing", k, of);
-    if (of) c->file = shard;
-    return e->error[0] ? -1 : of > 0;
+    for (size_t k = 0; k < all.of; k++) if (!shard[k]) return fail(e, "gather: shard %zu of %zu is missing", k, all.of);
+    if (all.of) c->file = shard;
+    return e->error[0] ? -1 : all.of > 0;
 }
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
