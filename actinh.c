@@ -7028,12 +7028,6 @@ static int depends_below(Env *e, Call *c, const char *as, const char *folder, co
     return depends(e, c, as, join(e, folder, "/", file), join(e, name, "/", file));
 }
 
-/* A file that may lie in data/. */
-static int depends_on_data(Env *e, Call *c, const char *as, const char *wanted, const char **path) {
-    TRY(find_data(e, wanted, path));
-    return depends(e, c, as, *path, NULL);
-}
-
 /* All files of a model, as load_model() will read them. */
 static int depends_on_model(Env *e, Call *c, int copied) {
     Source s;
@@ -7075,18 +7069,18 @@ static int depends_on_suite(Env *e, Call *c, const char *path) {
     return 0;
 }
 
-/* The lists that measures look into. */
+/* The lists that measures look into, each under the name of its option. */
 static int depends_on_lists(Env *e, Call *c, Lists *x) {
-    const char *path, *hyphens = c->value[O_hyphenation];
-    TRY(depends_on_data(e, c, "words", c->value[O_words], &path));
-    TRY(load_words(e, path, &x->words));
-    if (c->value[O_stereotypes]) {
-        TRY(depends_on_data(e, c, "stereotypes", c->value[O_stereotypes], &path));
-        TRY(load_pairs(e, path, &x->pairs));
+    static const int asked[] = { O_words, O_stereotypes, O_hyphenation };
+    for (size_t i = 0; i < COUNT(asked); i++) {
+        const char *path = c->value[asked[i]];
+        if (!path) continue;
+        TRY(find_data(e, path, &path));
+        TRY(depends(e, c, options[asked[i]].name, path, NULL));
+        TRY(i == 0 ? load_words(e, path, &x->words) : i == 1 ? load_pairs(e, path, &x->pairs)
+            : load_hyphens(e, path, &x->hyphens));
     }
-    if (!hyphens) return 0;
-    TRY(depends(e, c, "hyphenation", hyphens, NULL));
-    return load_hyphens(e, hyphens, &x->hyphens);
+    return 0;
 }
 
 /* The lines of a receipt for files that were read or written, and what stands behind these. */
