@@ -7177,9 +7177,14 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
     return c->done || c->resume ? 0 : may_write(e, c, stands);
 }
 
-/* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
-static int check_files(Env *e, const Call *c) {
+/* What a verb's usage asks for: `least` to `most` files, of which [FILE] is else the standard input, and perhaps a name
+ * for the result. */
+static int check_files(Env *e, Call *c) {
     const Verb *v = c->verb;
+    if (c->n_files + 1 == v->most && strstr(v->usage, "[FILE]") && !c->value[O_prompt] && !c->value[O_list]) {
+        if (!e->quiet && isatty(0)) fprintf(stderr, "actinh: %s reads the standard input\n", v->name);
+        c->file[c->n_files++] = "-";
+    }
     if (c->n_files >= v->least && c->n_files <= v->most
         && (c->value[O_output] || c->value[O_show_mask] || !strstr(v->usage, " -o "))) return 0;
     return fail(e, "%s: %s was expected; see actinh help %s", v->name, v->usage, v->name);
@@ -7204,9 +7209,6 @@ static int perform(Env *e, Call *c) {
  * of the options that it reads, in the sets that begin_work() asks, and in REDONE if verify is to do it again.
  */
 
-/* The file of records that a verb reads: the i-th that is named, else standard input. */
-static const char *file_of(const Call *c, size_t i) { return i < c->n_files ? c->file[i] : "-"; }
-
 /* What a verb works on; what it does not use stays empty. */
 typedef struct {
     Model m;
@@ -7218,13 +7220,11 @@ typedef struct {
     Names seen;                  /* their ids, where none may come back */
     Out *out;
     Buf b;                       /* what is next to be written */
-    const Block *mark;           /* what was made before it was opened */
 } Work;
 
 /* The model as it is asked for. */
 static int load(Env *e, const Call *c, Work *w) {
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], c->value[O_seed] ? count_of(c, O_seed) : 1, &w->m));
-    if (c->verb->bit & ASKING) TRY(load_template(e, c->value[O_template], &w->form));
     return c->verb->bit & (DRAWS | PROFILE) ? pack_model(e, &w->m) : 0;
 }
 
@@ -7232,31 +7232,26 @@ static int load(Env *e, const Call *c, Work *w) {
  * `as` what they are, lists, the template. Unless the result is there already (c->done), the model is loaded, and for
  * verbs of records the file and the result are opened. `files`: of a folder, see name_result */
 static int begin_work(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
-    int bit = c->verb->bit;
+    const int bit = c->verb->bit;
     const char *prompt = c->value[O_prompt], *out = c->value[O_output], *path;
-    size_t i = (bit & MODELS) != 0, n = c->n_files > i ? c->n_files : i + 1;
     *w = (Work){ 0 };
-    if (prompt && c->n_files > i) return fail(e, "sample: a file of prompts or --prompt was expected, found both");
+    if (prompt && c->n_files > 1) return fail(e, "sample: a file of prompts or --prompt was expected, found both");
     if (bit & MODELS) TRY(depends_on_model(e, c, files && strcmp(files[0], "model.safetensors") == 0));
-    for (size_t f = i; f < c->n_files; f++)      /* the examples work wherever data/ was installed */
-        if (starts(c->file[f], "data/")) TRY(find_data(e, c->file[f], &c->file[f]));
-    for (; as && !prompt && i < n; i++) {
-        if (!e->quiet && strcmp(file_of(c, i), "-") == 0 && isatty(0))
-            fprintf(stderr, "actinh: %s reads records from standard input\n", c->verb->name);
-        if (bit != PROFILE) TRY(depends(e, c, as, file_of(c, i), NULL));
-        else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
+    for (size_t f = (bit & MODELS) != 0; f < c->n_files; f++) {
+        const char **file = &c->file[f];         /* the examples work wherever data/ was installed */
+        if (bit == PROFILE || starts(*file, "data/")) TRY(find_data(e, *file, file));
+        TRY(bit == PROFILE ? depends_on_suite(e, c, *file) : depends(e, c, as, *file, NULL));
     }
     if (bit & LISTS) TRY(depends_on_lists(e, c, &w->lists));
-    if (bit & ASKING) TRY(find_template(e, c->value[O_template], &path));
-    if (bit & ASKING && path) TRY(depends(e, c, "template", path, NULL));
+    if (bit & ASKING) TRY(load_template(e, c->value[O_template], &w->form));
+    if (w->form.path) TRY(depends(e, c, "template", w->form.path, NULL));
     TRY(begin_result(e, c, files));
     if (c->done) return 0;
-    w->mark = e->blocks;
     if (bit & MODELS) TRY(load(e, c, w));
     if (prompt) {
         put_json(e, &w->b, "{'id':'0','prompt':%q}", span(prompt));
         open_text(&w->rs, "--prompt", whole(&w->b));
-    } else if (bit & (SHARDS | SELECT)) TRY(open_records(e, &w->rs, file_of(c, bit == SAMPLE)));
+    } else if (bit & (SHARDS | SELECT)) TRY(open_records(e, &w->rs, c->file[bit == SAMPLE]));
     if (files && out && !is_dir(out)) { TRY(make_dir(e, out)); e->folder = out; }
     path = bit == TUNE && out ? join(e, out, "/", "steps.jsonl") : out;
     if (bit & (SHARDS | SELECT | GATHER | TUNE)
@@ -7376,6 +7371,7 @@ static int show_mask(Env *e, const Call *c, const Tuning *t) {
     Work w = { 0 };
     Examples list;
     TRY(load(e, c, &w));
+    TRY(load_template(e, c->value[O_template], &w.form));
     TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
     for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
         put_format(e, &w.b, "%zu\t%zu\t%d\t%d\t", x->record, k, x->id[k], k >= x->from);
@@ -7395,6 +7391,7 @@ static int verb_tune(Env *e, Call *c) {
     TRY(tuning_options(e, c, &t));
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
     BEGIN("answers", t.lora || adapter_of(c->file[0]) ? adapter : files);
+    const Block *mark = e->blocks;
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
     trail->keep = c->value[O_keep_checkpoints] != NULL; trail->resume = c->resume;
     if (trail->dir) trail->log = w.out;
@@ -7404,7 +7401,7 @@ static int verb_tune(Env *e, Call *c) {
             dropped, t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
             t.max_length < w.m.c.ctx ? "--max-length" : "the model's context");
     /* The receipt reads all that was written: not beside what training took. (verify has yet to read a step's line.) */
-    if (trail->dir && !trail->last) release(e, w.mark);
+    if (trail->dir && !trail->last) release(e, mark);
     return 0;
 }
 
@@ -7652,7 +7649,7 @@ static int verb_tokenize(Env *e, Call *c) {
     TRY(find_data(e, c->file[0], &path));
     if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
     TRY(load_tokenizer(e, path, &t));
-    TRY(load_file(e, file_of(c, 1), &text));
+    TRY(load_file(e, c->file[1], &text));
     if (!c->value[O_decode]) {
         TRY(encode(e, &t, text, 1, &ids, &n));
         for (size_t i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
@@ -7666,7 +7663,7 @@ static int verb_tokenize(Env *e, Call *c) {
         if (is_space((unsigned char)text.s[i]) || text.s[i] == ',') continue;
         used = parse_number(text.s + i, text.n - i, &x);
         if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x)
-            return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", file_of(c, 1), i, t.n - 1);
+            return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", c->file[1], i, t.n - 1);
         ids[n++] = (int)x;
     }
     TRY(decode(e, &t, ids, n, 1, &b));
