@@ -6864,8 +6864,7 @@ struct Call {
     size_t n_made;
     int resume;                  /* an interrupted run of this very command left its beginning there */
     int over;                    /* another result stands there, which --force overwrites: its draft says so */
-    int done;                    /* the result is there already */
-    int piped;                   /* a receipt was due, but what a stream held has no name */
+    int done;                    /* the result is there already, and `receipt` is whole */
     Share share;                 /* see --shard */
     Trail trail;                 /* of tune */
 };
@@ -7142,8 +7141,9 @@ static int file_is(Env *e, const char *path, Span text) {
 
 /* After the work: hashes what was written and writes the receipt. */
 static int end_result(Env *e, Call *c) {
-    TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
-    TRY(save_file(e, c->receipt_path, whole(&c->receipt)));
+    if (!c->done) TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
+    else if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
+    if (!file_is(e, c->receipt_path, whole(&c->receipt))) TRY(save_file(e, c->receipt_path, whole(&c->receipt)));
     remove(c->draft_path);
     return 0;
 }
@@ -7152,11 +7152,14 @@ static int end_result(Env *e, Call *c) {
  * the same; fails when something else is there. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
     const char *path = c->value[O_output], *stands = "";
-    int receipt = path && *path && strcmp(path, "-") && !is_special(path);
     size_t there = 0;
     Span draft = span("");
-    for (size_t i = 0; i < c->n_in; i++) c->piped |= receipt && strcmp(c->in[i].path, "-") == 0;
-    if (!receipt || c->piped) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
+    if (!path || !*path || strcmp(path, "-") == 0 || is_special(path)) return may_write(e, c, path);
+    for (size_t i = 0; i < c->n_in; i++) if (strcmp(c->in[i].path, "-") == 0) {
+        if (!e->quiet)
+            fprintf(stderr, "actinh: %s: has no receipt, for what came through a pipe has no name\n", path);
+        return may_write(e, c, files ? join(e, path, "/", files[0]) : path);
+    }
     TRY(name_result(e, c, path, files));
     if (is_file(c->draft_path)) TRY(load_file(e, c->draft_path, &draft));
     const Span more = behind(&draft, whole(&c->receipt));
@@ -7165,13 +7168,9 @@ static int begin_result(Env *e, Call *c, const char *const *files) {
     if (there == c->n_made) {
         const size_t begun = c->receipt.n;
         TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
-        c->done = file_is(e, c->receipt_path, whole(&c->receipt));
-        if (!c->done && c->resume && !more.n && !is_file(join(e, stands, ".part", ""))) {
-            TRY(save_file(e, c->receipt_path, whole(&c->receipt)));     /* all that an interrupted run has left to do */
-            c->done = 1;
-        }
-        c->receipt.n = begun;
-        if (c->done) remove(c->draft_path);
+        c->done = file_is(e, c->receipt_path, whole(&c->receipt))  /* or that is all that an interrupted run has left */
+            || (c->resume && !more.n && !is_file(join(e, stands, ".part", "")));
+        if (!c->done) c->receipt.n = begun;
     }
     c->over = there > 0;
     return c->done || c->resume ? 0 : may_write(e, c, stands);
@@ -7195,12 +7194,8 @@ static int perform(Env *e, Call *c) {
     e->memory = c->number[O_memory] * 1e9;
     TRY(check_files(e, c));
     if (c->value[O_list] || c->value[O_show_mask] || c->verb->bit & SHOWING) TRY(may_write(e, c, c->value[O_output]));
-    int answer = c->verb->f(e, c);
-    if (answer == 0 && c->piped && !e->quiet)
-        fprintf(stderr, "actinh: %s: has no receipt, for what came through a pipe has no name\n", c->value[O_output]);
-    if (!c->done) return answer || !c->out ? answer : end_result(e, c);
-    if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
-    return answer < 0 ? -1 : 0;
+    const int answer = c->verb->f(e, c);
+    return answer || !c->out ? answer : end_result(e, c);
 }
 
 /* ================================================= Verbs =============================================================
