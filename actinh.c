@@ -7043,9 +7043,8 @@ static int depends_on_model(Env *e, Call *c, int copied) {
     if (s.tokenizer == s.path) return 0;
     TRY(depends(e, c, "tokenizer", s.tokenizer, NULL));
     for (size_t i = 0; copied && i < COUNT(tokenizer_files); i++) {     /* what save_tokenizer_files() copies with it */
-        const char *folder = copy(e, s.tokenizer, strlen(s.tokenizer) - strlen(base_name(s.tokenizer))),
-            *path = folder ? join(e, folder, tokenizer_files[i], "") : NULL;
-        if (path && strcmp(path, s.tokenizer) && is_file(path)) TRY(depends(e, c, "beside", path, NULL));
+        const char *name = tokenizer_files[i], *path = join(e, folder_of(e, s.tokenizer), "/", name);
+        if (path && strcmp(name, base_name(s.tokenizer)) && is_file(path)) TRY(depends(e, c, "beside", path, NULL));
     }
     return e->error[0] ? -1 : 0;
 }
