@@ -6815,8 +6815,8 @@ struct Call {
     Input made[8];               /* [n_made] the result's files */
     size_t n_made;
     int resume;                  /* an interrupted run of this very command left its beginning there */
-    int done;                    /* the result is there already */
-    int piped;                   /* a receipt was due, but what a stream held has no name */
+    int over;                    /* another result stands there, which --force overwrites: its draft says so */
+    int done;                    /* the result is there already, and `receipt` is whole */
     Share share;                 /* see --shard */
     Trail trail;                 /* of tune */
 };
@@ -6838,38 +6838,36 @@ static const char *dashed(Env *e, const char *name) {
 }
 
 /* "I/N": whole numbers, I < N. */
-static int parse_part(Span text, size_t part[2]) {
+static int parse_share(Span text, Share *s) {
     Span first = upto(&text, '/');
     double i, n;
     if (!number_in(first, 0, 1e6, 1, &i) || !number_in(text, 0, 1e6, 1, &n) || i >= n) return -1;
-    part[0] = (size_t)i; part[1] = (size_t)n;
+    s->shard = (size_t)i; s->of = (size_t)n;
     return 0;
 }
 
 /* Gives an option its value, which is checked here. */
 static int set_option(Env *e, Call *c, int k, const char *v) {
-    const char *arg = options[k].arg;
-    const int whole_number = arg && strstr("N K RANK", arg);
-    size_t part[2];
-    double x = 0;
+    const char *wanted = options[k].arg;
+    const int is_whole = wanted && strstr("N K RANK", wanted);
+    char range[80];
+    double *x = &c->number[k];
     c->value[k] = v;
     if (k == O_shard) {
-        if (parse_part(span(v), part) < 0)
-            return fail(e, "%s: option %s: %s of whole numbers was expected, each less than N, found \"%s\"",
-                c->verb->name, dashed(e, options[k].name), arg, v);
-        c->share.shard = part[0]; c->share.of = part[1];
-    } else if (arg && strchr(arg, '|')) {
-        Span words = span(arg);
-        for (c->number[k] = 0; words.n; c->number[k]++) if (same(upto(&words, '|'), v)) return 0;
-        return fail(e, "%s: option %s: %s was expected, found \"%s\"", c->verb->name, dashed(e, options[k].name),
-            arg, v);
+        if (parse_share(span(v), &c->share) == 0) return 0;
+        wanted = "I/N of whole numbers, I less than N,";
+    } else if (wanted && strchr(wanted, '|')) {
+        *x = 0;
+        for (Span words = span(wanted); words.n; ++*x) if (same(upto(&words, '|'), v)) return 0;
+    } else {
+        if (options[k].most == 0) return 0;
+        if (number_in(span(v), options[k].least, options[k].most, is_whole, x)) return 0;
+        snprintf(range, sizeof range, "a %snumber from %.10g to %.10g", is_whole ? "whole " : "", options[k].least,
+            options[k].most);
+        wanted = range;
     }
-    if (options[k].most == 0) return 0;
-    if (!number_in(span(v), options[k].least, options[k].most, whole_number, &x))
-        return fail(e, "%s: option %s: a %snumber from %.10g to %.10g was expected, found \"%s\"", c->verb->name,
-            dashed(e, options[k].name), whole_number ? "whole " : "", options[k].least, options[k].most, v);
-    c->number[k] = x;
-    return 0;
+    const char *name = dashed(e, options[k].name);
+    return fail(e, "%s: option %s: %s was expected, found \"%s\"", c->verb->name, name, wanted, v);
 }
 
 static size_t count_of(const Call *c, int k) { return (size_t)c->number[k]; }
@@ -6978,12 +6976,6 @@ static int depends_below(Env *e, Call *c, const char *as, const char *folder, co
     return depends(e, c, as, join(e, folder, "/", file), join(e, name, "/", file));
 }
 
-/* A file that may lie in data/. */
-static int depends_on_data(Env *e, Call *c, const char *as, const char *wanted, const char **path) {
-    TRY(find_data(e, wanted, path));
-    return depends(e, c, as, *path, NULL);
-}
-
 /* All files of a model, as load_model() will read them. */
 static int depends_on_model(Env *e, Call *c, int copied) {
     Source s;
@@ -7000,9 +6992,8 @@ static int depends_on_model(Env *e, Call *c, int copied) {
     if (s.tokenizer == s.path) return 0;
     TRY(depends(e, c, "tokenizer", s.tokenizer, NULL));
     for (size_t i = 0; copied && i < COUNT(tokenizer_files); i++) {     /* what save_tokenizer_files() copies with it */
-        const char *folder = copy(e, s.tokenizer, strlen(s.tokenizer) - strlen(base_name(s.tokenizer))),
-            *path = folder ? join(e, folder, tokenizer_files[i], "") : NULL;
-        if (path && strcmp(path, s.tokenizer) && is_file(path)) TRY(depends(e, c, "beside", path, NULL));
+        const char *name = tokenizer_files[i], *path = join(e, folder_of(e, s.tokenizer), "/", name);
+        if (path && strcmp(name, base_name(s.tokenizer)) && is_file(path)) TRY(depends(e, c, "beside", path, NULL));
     }
     return e->error[0] ? -1 : 0;
 }
@@ -7025,18 +7016,18 @@ static int depends_on_suite(Env *e, Call *c, const char *path) {
     return 0;
 }
 
-/* The lists that measures look into. */
+/* The lists that measures look into, each under the name of its option. */
 static int depends_on_lists(Env *e, Call *c, Lists *x) {
-    const char *path, *hyphens = c->value[O_hyphenation];
-    TRY(depends_on_data(e, c, "words", c->value[O_words], &path));
-    TRY(load_words(e, path, &x->words));
-    if (c->value[O_stereotypes]) {
-        TRY(depends_on_data(e, c, "stereotypes", c->value[O_stereotypes], &path));
-        TRY(load_pairs(e, path, &x->pairs));
+    static const int asked[] = { O_words, O_stereotypes, O_hyphenation };
+    for (size_t i = 0; i < COUNT(asked); i++) {
+        const char *path = c->value[asked[i]];
+        if (!path) continue;
+        TRY(find_data(e, path, &path));
+        TRY(depends(e, c, options[asked[i]].name, path, NULL));
+        TRY(i == 0 ? load_words(e, path, &x->words) : i == 1 ? load_pairs(e, path, &x->pairs)
+            : load_hyphens(e, path, &x->hyphens));
     }
-    if (!hyphens) return 0;
-    TRY(depends(e, c, "hyphenation", hyphens, NULL));
-    return load_hyphens(e, hyphens, &x->hyphens);
+    return 0;
 }
 
 /* The lines of a receipt for files that were read or written, and what stands behind these. */
@@ -7098,8 +7089,9 @@ static int file_is(Env *e, const char *path, Span text) {
 
 /* After the work: hashes what was written and writes the receipt. */
 static int end_result(Env *e, Call *c) {
-    TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
-    TRY(save_file(e, c->receipt_path, whole(&c->receipt)));
+    if (!c->done) TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
+    else if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
+    if (!file_is(e, c->receipt_path, whole(&c->receipt))) TRY(save_file(e, c->receipt_path, whole(&c->receipt)));
     remove(c->draft_path);
     return 0;
 }
@@ -7108,30 +7100,38 @@ static int end_result(Env *e, Call *c) {
  * the same; fails when something else is there. */
 static int begin_result(Env *e, Call *c, const char *const *files) {
     const char *path = c->value[O_output], *stands = "";
-    int receipt = path && *path && strcmp(path, "-") && !is_special(path);
     size_t there = 0;
-    for (size_t i = 0; i < c->n_in; i++) c->piped |= receipt && strcmp(c->in[i].path, "-") == 0;
-    if (!receipt || c->piped) return may_write(e, c, path && files ? join(e, path, "/", files[0]) : path);
+    Span draft = span("");
+    if (!path || !*path || strcmp(path, "-") == 0 || is_special(path)) return may_write(e, c, path);
+    for (size_t i = 0; i < c->n_in; i++) if (strcmp(c->in[i].path, "-") == 0) {
+        if (!e->quiet)
+            fprintf(stderr, "actinh: %s: has no receipt, for what came through a pipe has no name\n", path);
+        return may_write(e, c, files ? join(e, path, "/", files[0]) : path);
+    }
     TRY(name_result(e, c, path, files));
-    c->resume = file_is(e, c->draft_path, whole(&c->receipt));
+    if (is_file(c->draft_path)) TRY(load_file(e, c->draft_path, &draft));
+    const Span more = behind(&draft, whole(&c->receipt));
+    c->resume = more.s && !draft.n;
     for (size_t i = 0; i < c->n_made; i++) if (is_file(c->made[i].path)) { there++; stands = c->made[i].path; }
     if (there == c->n_made) {
         const size_t begun = c->receipt.n;
         TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
-        c->done = file_is(e, c->receipt_path, whole(&c->receipt));
-        if (!c->done && c->resume && !is_file(join(e, stands, ".part", ""))) {
-            TRY(save_file(e, c->receipt_path, whole(&c->receipt)));     /* all that an interrupted run has left to do */
-            c->done = 1;
-        }
-        c->receipt.n = begun;
-        if (c->done) remove(c->draft_path);
+        c->done = file_is(e, c->receipt_path, whole(&c->receipt))  /* or that is all that an interrupted run has left */
+            || (c->resume && !more.n && !is_file(join(e, stands, ".part", "")));
+        if (!c->done) c->receipt.n = begun;
     }
+    c->over = there > 0;
     return c->done || c->resume ? 0 : may_write(e, c, stands);
 }
 
-/* What a verb's usage asks for: `least` to `most` files, and perhaps a name for the result. */
-static int check_files(Env *e, const Call *c) {
+/* What a verb's usage asks for: `least` to `most` files, of which [FILE] is else the standard input, and perhaps a name
+ * for the result. */
+static int check_files(Env *e, Call *c) {
     const Verb *v = c->verb;
+    if (c->n_files + 1 == v->most && strstr(v->usage, "[FILE]") && !c->value[O_prompt] && !c->value[O_list]) {
+        if (!e->quiet && isatty(0)) fprintf(stderr, "actinh: %s reads the standard input\n", v->name);
+        c->file[c->n_files++] = "-";
+    }
     if (c->n_files >= v->least && c->n_files <= v->most
         && (c->value[O_output] || c->value[O_show_mask] || !strstr(v->usage, " -o "))) return 0;
     return fail(e, "%s: %s was expected; see actinh help %s", v->name, v->usage, v->name);
@@ -7142,12 +7142,8 @@ static int perform(Env *e, Call *c) {
     e->memory = c->number[O_memory] * 1e9;
     TRY(check_files(e, c));
     if (c->value[O_list] || c->value[O_show_mask] || c->verb->bit & SHOWING) TRY(may_write(e, c, c->value[O_output]));
-    int answer = c->verb->f(e, c);
-    if (answer == 0 && c->piped && !e->quiet)
-        fprintf(stderr, "actinh: %s: has no receipt, for what came through a pipe has no name\n", c->value[O_output]);
-    if (!c->done) return answer || !c->out ? answer : end_result(e, c);
-    if (!e->quiet) fprintf(stderr, "actinh: %s: already done\n", c->out);
-    return answer < 0 ? -1 : 0;
+    const int answer = c->verb->f(e, c);
+    return answer || !c->out ? answer : end_result(e, c);
 }
 
 /* ================================================= Verbs =============================================================
@@ -7155,9 +7151,6 @@ static int perform(Env *e, Call *c) {
  * here, a line of `verbs` in Command line, where help comes from, and in Options a bit: in ALL, in the lines
  * of the options that it reads, in the sets that begin_work() asks, and in REDONE if verify is to do it again.
  */
-
-/* The file of records that a verb reads: the i-th that is named, else standard input. */
-static const char *file_of(const Call *c, size_t i) { return i < c->n_files ? c->file[i] : "-"; }
 
 /* What a verb works on; what it does not use stays empty. */
 typedef struct {
@@ -7170,7 +7163,6 @@ typedef struct {
     Names seen;                  /* their ids, where none may come back */
     Out *out;
     Buf b;                       /* what is next to be written */
-    const Block *mark;           /* what was made before it was opened */
 } Work;
 
 /* The model as it is asked for. */
@@ -7183,37 +7175,36 @@ static int load(Env *e, const Call *c, Work *w) {
  * `as` what they are, lists, the template. Unless the result is there already (c->done), the model is loaded, and for
  * verbs of records the file and the result are opened. `files`: of a folder, see name_result */
 static int begin_work(Env *e, Call *c, const char *as, const char *const *files, Work *w) {
-    int bit = c->verb->bit;
+    const int bit = c->verb->bit;
     const char *prompt = c->value[O_prompt], *out = c->value[O_output], *path;
-    size_t i = (bit & MODELS) != 0, n = c->n_files > i ? c->n_files : i + 1;
     *w = (Work){ 0 };
-    if (prompt && c->n_files > i) return fail(e, "sample: a file of prompts or --prompt was expected, found both");
+    if (prompt && c->n_files > 1) return fail(e, "sample: a file of prompts or --prompt was expected, found both");
     if (bit & MODELS) TRY(depends_on_model(e, c, files && strcmp(files[0], "model.safetensors") == 0));
-    for (size_t f = i; f < c->n_files; f++)      /* the examples work wherever data/ was installed */
-        if (starts(c->file[f], "data/")) TRY(find_data(e, c->file[f], &c->file[f]));
-    for (; as && !prompt && i < n; i++) {
-        if (!e->quiet && strcmp(file_of(c, i), "-") == 0 && isatty(0))
-            fprintf(stderr, "actinh: %s reads records from standard input\n", c->verb->name);
-        if (bit != PROFILE) TRY(depends(e, c, as, file_of(c, i), NULL));
-        else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
+    for (size_t f = (bit & MODELS) != 0; f < c->n_files; f++) {
+        const char **file = &c->file[f];         /* the examples work wherever data/ was installed */
+        if (bit == PROFILE || starts(*file, "data/")) TRY(find_data(e, *file, file));
+        TRY(bit == PROFILE ? depends_on_suite(e, c, *file) : depends(e, c, as, *file, NULL));
     }
     if (bit & LISTS) TRY(depends_on_lists(e, c, &w->lists));
     if (bit & ASKING) TRY(load_template(e, c->value[O_template], &w->form));
     if (w->form.path) TRY(depends(e, c, "template", w->form.path, NULL));
     TRY(begin_result(e, c, files));
     if (c->done) return 0;
-    w->mark = e->blocks;
     if (bit & MODELS) TRY(load(e, c, w));
     if (prompt) {
         put_json(e, &w->b, "{'id':'0','prompt':%q}", span(prompt));
         open_text(&w->rs, "--prompt", whole(&w->b));
-    } else if (bit & (SHARDS | SELECT)) TRY(open_records(e, &w->rs, file_of(c, bit == SAMPLE)));
+    } else if (bit & (SHARDS | SELECT)) TRY(open_records(e, &w->rs, c->file[bit == SAMPLE]));
     if (files && out && !is_dir(out)) { TRY(make_dir(e, out)); e->folder = out; }
     path = bit == TUNE && out ? join(e, out, "/", "steps.jsonl") : out;
     if (bit & (SHARDS | SELECT | GATHER | TUNE)
         && !(w->out = open_part(e, path, c->resume && bit & (SHARDS | TUNE)))) return -1;
     if (!c->out) return 0;
-    if (!c->resume) TRY(save_file(e, c->draft_path, whole(&c->receipt)));
+    if (!c->resume) {
+        Buf draft = { 0 };
+        put_json(e, &draft, "%r%s", whole(&c->receipt), c->over ? "over another result\n" : "");
+        TRY(save_file(e, c->draft_path, whole(&draft)));
+    }
     e->draft = c->draft_path;
     return 0;
 }
@@ -7321,8 +7312,8 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
 static int show_mask(Env *e, const Call *c, const Tuning *t) {
     Work w = { 0 };
     Examples list;
-    TRY(load_template(e, c->value[O_template], &w.form));
     TRY(load(e, c, &w));
+    TRY(load_template(e, c->value[O_template], &w.form));
     TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
     for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
         put_format(e, &w.b, "%zu\t%zu\t%d\t%d\t", x->record, k, x->id[k], k >= x->from);
@@ -7342,6 +7333,7 @@ static int verb_tune(Env *e, Call *c) {
     TRY(tuning_options(e, c, &t));
     if (c->value[O_show_mask]) return show_mask(e, c, &t);
     BEGIN("answers", t.lora || adapter_of(c->file[0]) ? adapter : files);
+    const Block *mark = e->blocks;
     trail->dir = c->value[O_output]; trail->every = count_of(c, O_checkpoint);
     trail->keep = c->value[O_keep_checkpoints] != NULL; trail->resume = c->resume;
     trail->log = w.out; trail->ours = c->share;
@@ -7350,7 +7342,7 @@ static int verb_tune(Env *e, Call *c) {
         fprintf(stderr, "actinh: %zu records were left out: their prompts alone have more than %zu tokens (%s)\n",
             dropped, t.max_length < w.m.c.ctx ? t.max_length : w.m.c.ctx,
             t.max_length < w.m.c.ctx ? "--max-length" : "the model's context");
-    release(e, w.mark);      /* the receipt reads all that was written: not beside what training took */
+    release(e, mark);      /* the receipt reads all that was written: not beside what training took */
     return 0;
 }
 
@@ -7393,33 +7385,33 @@ static int verb_profile(Env *e, Call *c) {
 /* All files as the shards of one result, whose receipt is begun: as theirs, but for the option. 1, and they are
  * sorted; 0 when their receipts don't say so, or -1. */
 static int sort_shards(Env *e, Call *c) {
-    const char **shard = NULL, *first = c->file[0], *loose = NULL;
-    size_t part[2], of = 0;
+    const char **shard = NULL, *first = c->file[0];
+    Share part, all = { 0 };
     for (size_t f = 0; f < c->n_files; f++) {
         const char *file = c->file[f], *path = receipt_path(e, file, 0);
         Span text = span("");
         Buf plain = { 0 };
-        if (path && is_file(path)) { TRY(load_file(e, path, &text)); TRY(json_check(e, text, path, 0)); }
+        if (path && is_file(path)) TRY(read_json(e, path, &text));
         Span more = behind(&text, span(",\"shard\":\"")), number = upto(&more, '"'),
             out = behind(&more, span("\"out\":[")), hash = behind(&out, span("\"sha256\":\""));
-        if (!number.n && !of) { loose = file; continue; }
-        if (!number.n || loose)
-            return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", loose ? loose : file,
-                loose ? file : first);
-        if (parse_part(number, part) < 0 || hash.n < 64) return fail(e, "%s: is not the receipt of a shard", path);
+        if (f && !number.n != !all.of)
+            return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", number.n ? first : file,
+                number.n ? file : first);
+        if (!number.n) continue;
+        if (parse_share(number, &part) < 0 || hash.n < 64) return fail(e, "%s: is not the receipt of a shard", path);
         if (has_hash(e, file, copy(e, hash.s, 64)) <= 0)
             return fail(e, "%s: was changed after its receipt was written", file);
         put_json(e, &plain, "%r%r'out':[", text, more);
-        if (f == 0) { of = part[1]; c->receipt = plain; NEW(shard, of); }
-        if (part[1] != of) return fail(e, "%s: is one of %zu shards, %s one of %zu", file, part[1], first, of);
+        if (f == 0) { all = part; c->receipt = plain; NEW(shard, all.of); }
+        if (part.of != all.of) return fail(e, "%s: is one of %zu shards, %s one of %zu", file, part.of, first, all.of);
         if (!equal(whole(&plain), whole(&c->receipt)))
             return fail(e, "%s: was made by another command, or from other files, than %s", file, first);
-        if (shard[part[0]]) return fail(e, "%s: shard %zu of %zu is there twice", file, part[0], of);
-        shard[part[0]] = file;
+        if (shard[part.shard]) return fail(e, "%s: shard %zu of %zu is there twice", file, part.shard, all.of);
+        shard[part.shard] = file;
     }
-    for (size_t k = 0; k < of; k++) if (!shard[k]) return fail(e, "gather: shard %zu of %zu is missing", k, of);
-    if (of) c->file = shard;
-    return e->error[0] ? -1 : of > 0;
+    for (size_t k = 0; k < all.of; k++) if (!shard[k]) return fail(e, "gather: shard %zu of %zu is missing", k, all.of);
+    if (all.of) c->file = shard;
+    return e->error[0] ? -1 : all.of > 0;
 }
 
 /* Brings the answers to each prompt together, from any number of files; candidates are numbered anew when two files
@@ -7588,7 +7580,7 @@ static int verb_tokenize(Env *e, Call *c) {
     TRY(find_data(e, c->file[0], &path));
     if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
     TRY(load_tokenizer(e, path, &t));
-    TRY(load_file(e, file_of(c, 1), &text));
+    TRY(load_file(e, c->file[1], &text));
     if (!c->value[O_decode]) {
         put(e, &ids.text, text.s, text.n);
         TRY(encode(e, &t, 1, &ids));
@@ -7602,7 +7594,7 @@ static int verb_tokenize(Env *e, Call *c) {
         if (is_space((unsigned char)text.s[i]) || text.s[i] == ',') continue;
         used = parse_number(text.s + i, text.n - i, &x);
         if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x)
-            return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", file_of(c, 1), i, t.n - 1);
+            return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", c->file[1], i, t.n - 1);
         TRY(put_id(e, &ids, (int)x));
     }
     TRY(decode(e, &t, ids.id, ids.n, 1, &b));

@@ -468,7 +468,7 @@ words 'only remarks' '# nothing\n' 'bad.words'
 hyphens() { say $D/bad.dic "$2"; no "hyphenation: $1" "$3" "$A" score $S --measures smog --hyphenation $D/bad.dic -o $O; }
 hyphens 'another encoding' 'KOI8-R\n1a\n' 'bad.dic, line 1.*UTF-8.*KOI8-R'
 hyphens 'no patterns' 'UTF-8\n%% none\nLEFTHYPHENMIN 2\n' 'bad.dic: holds no'
-no 'hyphenation: no such file' 'none.dic: cannot open' "$A" score $S --hyphenation none.dic -o $O
+no 'hyphenation: no such file' 'none.dic: not found' "$A" score $S --hyphenation none.dic -o $O
 say $D/good.dic 'UTF-8\n%% breaks behind every i but the last letter\nLEFTHYPHENMIN 5\ni1\n.mi4\n'
 echo '{"completion":"mississippi, isis Mimi ii"}' >$D/hyphenated.jsonl
 check 'hyphenation: patterns, two letters from the ends' 0 '"syllables_per_token_mean":1.500000' "$A" score $D/hyphenated.jsonl \

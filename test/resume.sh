@@ -53,7 +53,8 @@ disturbed lora adapter tune data/moe $D/lesson --lora 4 --epochs 2 --batch 16 --
 mkdir $D/s; cp data/suites/*.jsonl $D/s; sed 's/^samples = .*/samples = 3/; s/^max-tokens = .*/max-tokens = 100/' data/suites/demo.suite >$D/s/demo.suite
 printf '\n[more]\nkind = sample\nitems = peoples.jsonl\nsamples = 3\nmax-tokens = 40\nreport = words\n' >>$D/s/demo.suite
 disturbed profile figures profile data/moe $D/s/demo.suite --stereotypes data/stereotypes.txt --threads 1
-"$A" profile data/moe $D/s/demo.suite --stereotypes data/stereotypes.txt --threads 1 --quiet -o $D/figures & pid=$!           # what is there is not made again
+echo "another's" >$D/figures             # what is there is not made again, and what --force overwrites is not taken for it
+"$A" profile data/moe $D/s/demo.suite --stereotypes data/stereotypes.txt --threads 1 --quiet --force -o $D/figures & pid=$!
 i=0; while [ ! -s $D/figures.1.part ] && [ $i -lt 500 ]; do sleep 0.02; i=$((i + 1)); done
 kill -9 $pid; wait $pid 2>/dev/null
 printf '\000\000\000\000\000\000\360\277' | dd of=$D/figures.0.part conv=notrunc 2>/dev/null          # log-probability -1
