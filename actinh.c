@@ -8046,7 +8046,7 @@ static int mean_of_file(Env *e, const char *path, const char *like, const char *
     int any;
     TRY(open_records(e, &rs, path));
     while ((any = next_record(e, &rs, &r)) > 0)
-        if (r.id.n >= k && memcmp(r.id.s, like, k) == 0 && record_field(r.raw, field, &x)) { sum += x; n++; }
+        if (r.id.n >= k && equal((Span){ r.id.s, k }, span(like)) && record_field(r.raw, field, &x)) { sum += x; n++; }
     *value = mean(sum, n);
     return any;
 }
