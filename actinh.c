@@ -195,26 +195,17 @@ static void release(Env *e, const Block *mark) {
     while (e->blocks && e->blocks != mark) drop(e, e->blocks + 1);
 }
 
-/* The block `old` (or NULL) made larger; its contents are kept, the rest is zero. */
-static void *grow(Env *e, void *old, size_t n, size_t size) {
-    char *data = get(e, n, size);
-    if (data && old) {
-        size_t had = ((Block *)old - 1)->size;
-        memcpy(data, old, had < n * size ? had : n * size);
-        drop(e, old);
-    }
-    return data;
-}
-
-/* A list that doubles: makes room for one more than `n` elements. Returns -1 without memory. */
+/* A list that doubles: makes room for one more than `n` elements, the new ones zero. Returns -1 without memory. */
 static int room(Env *e, void *list_pointer, size_t n, size_t *cap, size_t size) {
     if (n < *cap) return 0;
-    void *list;
-    size_t wider = n < *cap * 2 ? *cap * 2 : n * 2 < 16 ? 16 : n * 2;
+    void *list, *wider;
+    const size_t most = n < *cap * 2 ? *cap * 2 : n * 2 < 16 ? 16 : n * 2;
     memcpy(&list, list_pointer, sizeof list);
-    if (!(list = grow(e, list, wider, size))) return -1;
-    memcpy(list_pointer, &list, sizeof list);
-    *cap = wider;
+    if (!(wider = get(e, most, size))) return -1;
+    if (list) memcpy(wider, list, *cap * size);
+    drop(e, list);
+    memcpy(list_pointer, &wider, sizeof wider);
+    *cap = most;
     return 0;
 }
 
@@ -324,16 +315,10 @@ static int is_special(const char *path) { return is_file(path) && !S_ISREG(mode_
 
 /* Makes a folder and those above it, from the lowest that is there: a sandbox (WASI) may not know the ones above. */
 static int make_dir(Env *e, const char *path) {
-    char *p = join(e, path, "", "");
-    size_t n = strlen(path), i = n;
-    if (e->error[0]) return -1;
-    while (i && !is_dir(p)) { do i--; while (i && p[i] != '/'); p[i] = 0; }
-    while (i < n) {
-        p[i] = path[i];
-        i += strlen(p + i);
-        if (mkdir(p, 0777) != 0 && errno != EEXIST) return cannot(e, p, "make this folder");
-    }
-    return 0;
+    if (!path) return -1;
+    if (is_dir(path) || strcmp(path, ".") == 0 || strcmp(path, "/") == 0) return 0;
+    TRY(make_dir(e, folder_of(e, path)));
+    return mkdir(path, 0777) == 0 || errno == EEXIST ? 0 : cannot(e, path, "make this folder");
 }
 
 /* The door in. A file is read in pieces, so a stream of records of any length passes in constant memory. One that was
@@ -652,6 +637,9 @@ static uint64_t hash(const char *s, size_t n) {
 /* SHA-256 (FIPS 180-4): names files and results beyond doubt. */
 typedef struct { uint32_t h[8]; unsigned char block[64]; uint64_t n; } Sha;
 
+static const Sha sha_start = { { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab,
+    0x5be0cd19 }, { 0 }, 0 };
+
 static void sha_block(uint32_t *h, const unsigned char *p) {
     static const uint32_t k[64] = {
         0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -679,11 +667,6 @@ static void sha_block(uint32_t *h, const unsigned char *p) {
     for (int i = 0; i < 8; i++) h[i] += s[i];
 }
 
-static void sha_start(Sha *c) {
-    *c = (Sha){ { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 },
-        { 0 }, 0 };
-}
-
 static void sha_add(Sha *c, const void *data, size_t n) {
     const unsigned char *p = data;
     while (n) {
@@ -707,11 +690,10 @@ static void sha_end(Sha *c, char hex[65]) {
 static int hash_file(Env *e, const char *path, char hex[65], uint64_t *bytes) {
     const Block *mark = e->blocks;
     Span file;
-    Sha sha;
+    Sha sha = sha_start;
     *bytes = 0;
     TRY(load_file(e, path, &file));
     *bytes = file.n;
-    sha_start(&sha);
     sha_add(&sha, file.s, file.n);
     sha_end(&sha, hex);
     release(e, mark);
@@ -1141,12 +1123,12 @@ typedef struct {
     Buf text;                    /* what all spans point into; kept for the next record */
 } Record;
 
-/* unit: what in.line counts. array: the file if it is one array, at: how far that was walked. */
-typedef struct { In in; size_t number, at; const char *unit; Span array; char where[360]; } Records;
+/* array: the file if it is one array, at: how far that was walked; then in.line counts records. */
+typedef struct { In in; size_t number, at; Span array; char where[360]; } Records;
 
 /* The place of the record that was read last, for a complaint. */
 static const char *where_of(Records *rs) {
-    snprintf(rs->where, sizeof rs->where, "%.300s, %s %zu", rs->in.path, rs->unit, rs->in.line);
+    snprintf(rs->where, sizeof rs->where, "%.300s, %s %zu", rs->in.path, rs->array.n ? "record" : "line", rs->in.line);
     return rs->where;
 }
 
@@ -1154,7 +1136,7 @@ static int open_records(Env *e, Records *r, const char *path) {
     In *in = &r->in;
     struct stat is;
     size_t i;
-    *r = (Records){ .unit = "line" };
+    *r = (Records){ 0 };
     TRY(open_in(e, in, path));
     do {
         TRY(fill(e, in));
@@ -1162,7 +1144,7 @@ static int open_records(Env *e, Records *r, const char *path) {
         for (i = 0; i < in->n && is_space(in->s[i]);) i++;
     } while (i == in->n && !in->end);
     if (i == in->n || in->s[i] != '[') return 0;
-    r->unit = "record";                          /* one array: next_object() walks it */
+    /* one array: next_object() walks it */
     if (fstat(fileno(in->f), &is) == 0 && S_ISREG(is.st_mode) && (uint64_t)is.st_size < SIZE_MAX / 2)
         TRY(room(e, &in->s, (size_t)is.st_size, &in->cap, 1));
     while (!in->end) TRY(fill(e, in));
@@ -1174,7 +1156,7 @@ static int open_records(Env *e, Records *r, const char *path) {
 
 /* The same of records that are in memory. */
 static void open_text(Records *r, const char *name, Span text) {
-    *r = (Records){ .unit = "line", .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
+    *r = (Records){ .in = { .path = name, .s = (char *)(uintptr_t)text.s, .n = text.n, .end = 1 } };
 }
 
 /* json_get() of the record or of an object in it; the record's own fields are known. */
@@ -1262,7 +1244,6 @@ static int next_object(Env *e, Records *rs, Span *raw) {
         do if ((any = next_line(e, &rs->in, &m.value)) <= 0) return any; while ((*raw = trim(m.value)).n == 0);
         TRY(json_check(e, m.value, rs->in.path, rs->in.line));
     }
-    rs->number++;
     return 1;
 }
 
@@ -1278,7 +1259,7 @@ static int next_record(Env *e, Records *rs, Record *r) {
         r->text.cap = 8 * raw.n + 64;
         if (!(r->text.s = get(e, r->text.cap, 1))) return -1;
     }
-    *r = (Record){ .number = rs->number - 1, .field = r->field, .field_cap = r->field_cap, .turn = r->turn,
+    *r = (Record){ .number = rs->number++, .field = r->field, .field_cap = r->field_cap, .turn = r->turn,
         .turn_cap = r->turn_cap, .text = { r->text.s, 0, r->text.cap } };
     put(e, &r->text, raw.s, raw.n);              /* the line's bytes move when the next one is read */
     r->raw = whole(&r->text);
@@ -1606,14 +1587,14 @@ static int read_sentencepiece(Env *e, const char *path, Span text, Tokenizer *t)
 
 /* Of "normalizer" and "pre_tokenizer" only Llama's and Mistral's are known, which do nothing but write spaces. */
 static int check_steps(Env *e, const char *path, Span step, Tokenizer *t) {
-    static const char *const known[] = { "\"Sequence\"", "\"Replace\"", "\"Prepend\"", "\"Metaspace\"" };
-    Span type = json_get(step, "type");
-    size_t i = 0, at = 0;
+    const Span type = json_get(step, "type");
+    const int prepend = same(type, "\"Prepend\""), metaspace = same(type, "\"Metaspace\"");
+    size_t at = 0;
     if (step.n == 0 || same(step, "null")) return 0;
-    while (i < COUNT(known) && !same(type, known[i])) i++;
-    if (i == COUNT(known) || (i == 3 && !same(json_get(step, "split"), "false")))
+    if (metaspace ? !same(json_get(step, "split"), "false")
+        : !prepend && !same(type, "\"Replace\"") && !same(type, "\"Sequence\""))
         return fail(e, "%s: prepares its text in a way that is not Llama's or Mistral's: %.*s", path, SHOWN(step));
-    if (i == 2 || (i == 3 && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
+    if (prepend || (metaspace && !same(json_get(step, "prepend_scheme"), "\"never\""))) t->no_prefix = 0;
     for (const char *const *list = NAMES("normalizers", "pretokenizers"); *list; list++, at = 0)
         for (Member m; json_next(json_get(step, *list), &at, &m);) TRY(check_steps(e, path, m.value, t));
     return 0;
@@ -1625,19 +1606,18 @@ static int read_merges(Env *e, const char *path, Span merges, Tokenizer *t) {
     size_t rank = 1, at = 0;
     for (Member m, side; json_next(merges, &at, &m); rank++, text.n = 0) {
         size_t inner = 0, *r;
+        put_text(e, &text, "");
         if (m.value.s[0] == '"') put_unquoted(e, &text, m.value);
         while (json_next(m.value, &inner, &side) && side.value.s[0] == '"') {
             if (text.n) put_text(e, &text, " ");
             put_unquoted(e, &text, side.value);
         }
-        put_text(e, &text, " ");                            /* behind one side and the other; within them none stands */
         if (e->error[0]) return -1;
         Span rest = whole(&text);
-        const size_t cut = upto(&rest, ' ').n, left = with_spaces(text.s, cut);
-        char *right = text.s + cut + 1;
-        const size_t more = with_spaces(right, rest.n ? rest.n - 1 : 0);
-        const int a = find_piece(t, text.s, left, 0), b = find_piece(t, right, more, 0);
-        memmove(text.s + left, right, more);
+        const size_t left = with_spaces(text.s, upto(&rest, ' ').n);         /* within a side no space stands */
+        const size_t more = with_spaces(text.s + text.n - rest.n, rest.n);
+        memmove(text.s + left, rest.s, more);
+        const int a = find_piece(t, text.s, left, 0), b = find_piece(t, text.s + left, more, 0);
         const int joint = find_piece(t, text.s, left + more, 0);
         if (a < 0 || b < 0 || joint < 0)
             return fail(e, "%s: merge %zu: %.*s: not of two pieces that make a third", path, rank, SHOWN(m.value));
@@ -1731,6 +1711,16 @@ static int fit_tokenizer(Env *e, Tokenizer *t, size_t V) {
     return 0;
 }
 
+/* A text that becomes ids: `text` waits for it. Of a prompt (see Template) space, trimmed and tail tell how the answer
+ * is to follow. */
+typedef struct { int *id; size_t n, cap; Buf text; int space, trimmed; Span tail; } Ids;
+
+static int put_id(Env *e, Ids *x, int id) {
+    TRY(room(e, &x->id, x->n, &x->cap, sizeof *x->id));
+    x->id[x->n++] = id;
+    return 0;
+}
+
 /* Encoding takes O(n log n). A symbol goes by the byte where it begins. Possible merges wait in a heap, and one whose
  * symbols have changed since is recognised by its length and passed over. */
 typedef struct { float score; size_t at, n; } Merge;         /* score: of the joint piece, or minus its rank */
@@ -1781,17 +1771,16 @@ static void offer(Spelling *x, size_t i) {
     heap_push(x->heap, &x->waiting, m);
 }
 
-/* Ids of a text: *ids [*n] belongs to the environment. `prefix`: the text begins a document (dummy prefix). */
-static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, size_t *n) {
-    size_t space = prefix && text.n && !t->no_prefix;
-    Spelling x = { .t = t, .bytes = text.n + space };
-    NEW(*ids, x.bytes + 1);
-    const Block *mark = e->blocks;
+/* What waits is put as ids. `prefix`: it begins a document (dummy prefix). */
+static int encode(Env *e, const Tokenizer *t, int prefix, Ids *to) {
+    const size_t space = prefix && to->text.n && !t->no_prefix;
+    Spelling x = { .t = t, .bytes = to->text.n + space };
     NEW(x.s, x.bytes + 1);
     NEW(x.n, x.bytes + 1);
     NEW(x.heap, x.bytes * 3 + 1);
     if (space) x.s[0] = ' ';
-    if (text.n) memcpy(x.s + space, text.s, text.n);
+    if (to->text.n) memcpy(x.s + space, to->text.s, to->text.n);
+    to->text.n = 0;
     uint32_t c;
     for (size_t i = 0; i < x.bytes; i += x.n[i]) x.n[i] = utf8(x.s + i, x.bytes - i, &c);
     for (size_t i = 0; i < x.bytes; i += x.n[i]) offer(&x, i);
@@ -1805,14 +1794,13 @@ static int encode(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, 
         if (m.at) offer(&x, left);
         offer(&x, m.at);
     }
-    *n = 0;
     for (size_t i = 0; i < x.bytes; i += x.n[i]) {
         int id = find_piece(t, x.s + i, x.n[i], 0);
-        if (id >= 0) (*ids)[(*n)++] = id;
-        else for (size_t k = 0; k < x.n[i]; k++) (*ids)[(*n)++] = t->byte[(unsigned char)x.s[i + k]];
+        if (id >= 0) TRY(put_id(e, to, id));
+        else for (size_t k = 0; k < x.n[i]; k++) TRY(put_id(e, to, t->byte[(unsigned char)x.s[i + k]]));
     }
-    release(e, mark);
-    return 0;
+    drop(e, x.s); drop(e, x.n); drop(e, x.heap);
+    return e->error[0] ? -1 : 0;
 }
 
 /* With U+2581 for spaces. */
@@ -1948,12 +1936,6 @@ static int find_data(Env *e, const char *name, const char **path) {
  * answer is learnt as it was sampled. "plain" is the prompt alone; without {completion} the answer follows directly. */
 typedef struct { const char *path; Span form[8]; size_t n; } Template;
 
-static int find_template(Env *e, const char *name, const char **path) {
-    *path = NULL;
-    if (strcmp(name, "plain") == 0) return 0;
-    return find_data(e, strchr(name, '/') || is_file(name) ? name : join(e, "templates/", name, ""), path);
-}
-
 /* The field that stands at the start of s, in *n bytes; -1 for none. */
 static int field_at(Span s, size_t *n, int *trimmed) {
     static const char *const names[FIELDS] = { "prompt", "instruction", "input", "system", "completion" };
@@ -1977,8 +1959,10 @@ static unsigned fields_of(Span form) {
 static int load_template(Env *e, const char *name, Template *t) {
     Span text = span("{prompt}"), line;
     *t = (Template){0};
-    TRY(find_template(e, name, &t->path));
-    if (t->path) TRY(load_file(e, t->path, &text));
+    if (strcmp(name, "plain")) {
+        TRY(find_data(e, strchr(name, '/') || is_file(name) ? name : join(e, "templates/", name, ""), &t->path));
+        TRY(load_file(e, t->path, &text));
+    }
     do {
         Span form = { text.s, 0 };
         while (text.n && !same(line = upto(&text, '\n'), "---")) form.n = (size_t)(line.s - form.s) + line.n;
@@ -1988,25 +1972,6 @@ static int load_template(Env *e, const char *name, Template *t) {
         if (t->n == COUNT(t->form)) return fail(e, "%s: more than %zu forms", t->path, COUNT(t->form));
         t->form[t->n++] = form;
     } while (text.n);
-    return 0;
-}
-
-/* A prompt as ids. `text` waits to be encoded; space, trimmed and tail tell how the answer is to follow. */
-typedef struct { int *id; size_t n, cap; Buf text; int space, trimmed; Span tail; } Ids;
-
-static int put_id(Env *e, Ids *x, int id) {
-    TRY(room(e, &x->id, x->n, &x->cap, sizeof *x->id));
-    x->id[x->n++] = id;
-    return 0;
-}
-
-static int put_waiting(Env *e, const Tokenizer *t, Ids *x, int prefix) {
-    int *ids;
-    size_t n;
-    TRY(encode(e, t, whole(&x->text), prefix, &ids, &n));
-    for (size_t i = 0; i < n; i++) TRY(put_id(e, x, ids[i]));
-    x->text.n = 0;
-    drop(e, ids);
     return 0;
 }
 
@@ -2039,7 +2004,7 @@ static int put_turn(Env *e, const Tokenizer *t, const Template *form, const Turn
             answered |= f == COMPLETION;
             if (!answered || !last) put(e, &x->text, v.s, v.n);
         } else if ((mark = mark_at(t, s, &n)) >= 0) {
-            TRY(put_waiting(e, t, x, 1));
+            TRY(encode(e, t, 1, x));
             TRY(put_id(e, x, mark));
         } else put(e, &x->text, s.s, n = 1);
     }
@@ -2055,19 +2020,20 @@ static int encode_prompt(Env *e, const Tokenizer *t, const Template *form, const
     *x = (Ids){0};
     TRY(put_id(e, x, BOS));
     for (size_t i = 0; i < n; i++) TRY(put_turn(e, t, form, &turn[i], i + 1 == n, x));
-    TRY(put_waiting(e, t, x, 1));
-    return e->error[0] ? -1 : 0;
+    return encode(e, t, 1, x);
 }
 
-/* The answer as it is trained on. One that was sampled from this prompt becomes the ids that were sampled, if
- * encode() makes these of its text; now and then a model spells a text otherwise. */
-static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cut) {
+/* The answer as it is trained on; `prefix`: it is all that the model reads. One that was sampled from this prompt
+ * becomes the ids that were sampled, if encode() makes these of its text; now and then a model spells a text otherwise.
+ */
+static int encode_answer(Env *e, const Tokenizer *t, Ids *x, Span answer, int cut, int prefix) {
     size_t n = x->tail.n;
     if (x->trimmed) answer = trim(answer);
     if (x->space && !(answer.n && answer.s[0] == ' ')) put(e, &x->text, " ", 1);
     put(e, &x->text, answer.s, answer.n);
-    if (!cut && !(n <= answer.n && memcmp(answer.s + answer.n - n, x->tail.s, n) == 0)) put(e, &x->text, x->tail.s, n);
-    return put_waiting(e, t, x, 0);
+    if (!cut && (n > answer.n || !equal((Span){ answer.s + answer.n - n, n }, x->tail)))
+        put(e, &x->text, x->tail.s, n);
+    return encode(e, t, prefix, x);
 }
 
 /* ========================================== Shape of the model =======================================================
@@ -4514,11 +4480,7 @@ static int make_example(Env *e, const Model *m, const Template *form, const Reco
     Ids ids;
     TRY(encode_prompt(e, &m->t, form, r->turn, r->is_text ? 0 : r->n_turns, &ids));
     x->from = ids.n;
-    if (!r->is_text) TRY(encode_answer(e, &m->t, &ids, r->completion, cut));
-    else {
-        put(e, &ids.text, r->completion.s, r->completion.n);
-        TRY(put_waiting(e, &m->t, &ids, 1));
-    }
+    TRY(encode_answer(e, &m->t, &ids, r->completion, cut, r->is_text));
     if (!cut) TRY(put_id(e, &ids, m->c.stops[0]));
     x->id = ids.id;
     x->n = ids.n > max_length + 1 ? max_length + 1 : ids.n;
@@ -4589,9 +4551,8 @@ static float *state_part(const Model *m, size_t i, size_t *n) {
 
 static int save_state(Env *e, const Model *m, Out *o, char hex[65]) {
     Buf b = { 0 };
-    Sha sha;
+    Sha sha = sha_start;
     const float *x;
-    sha_start(&sha);
     for (size_t i = 0, n; (x = state_part(m, i, &n)); i++, b.n = 0) {
         for (size_t k = 0; k < n; k++) put_le(e, &b, bits32(x[k]), 4);
         sha_add(&sha, b.s, b.n);
@@ -6344,19 +6305,17 @@ static int is_joined(const Part *p) { return !strcmp(key_of(p, "encode"), "joine
 /* As lm-evaluation-harness encodes: both together, cut where the context's own encoding ends, white space between them
  * belonging to the continuation. */
 static int join_example(Profile *w, Part *p, const Record *r, Example *x) {
-    Env *e = &p->own;
     Span context = r->prompt;
-    Buf both = { 0 };
-    int *ids, *front;
-    size_t n, from;
-    put(e, &both, context.s, context.n); put(e, &both, r->completion.s, r->completion.n);
+    Ids front = { 0 }, both = { 0 };
     while (context.n && is_space((unsigned char)context.s[context.n - 1])) context.n--;
-    TRY(encode(e, &w->m->t, context, 1, &front, &from));
-    TRY(encode(e, &w->m->t, whole(&both), 1, &ids, &n));
-    size_t bos = !strcmp(key_of(p, "bos"), "yes") || from == 0;
-    x->n = n + bos; x->from = from + bos;
-    if (!(x->id = get(w->e, x->n + 1, sizeof(int)))) return -1;
-    for (size_t k = 0; k < x->n; k++) x->id[k] = k < bos ? BOS : ids[k - bos];
+    put(&p->own, &front.text, context.s, context.n);
+    TRY(encode(&p->own, &w->m->t, 1, &front));
+    if (!strcmp(key_of(p, "bos"), "yes") || front.n == 0) TRY(put_id(w->e, &both, BOS));
+    x->from = both.n + front.n;
+    put_json(w->e, &both.text, "%r%r", r->prompt, r->completion);
+    TRY(encode(w->e, &w->m->t, 1, &both));
+    drop(w->e, both.text.s);
+    x->id = both.id; x->n = both.n;
     return 0;
 }
 
@@ -6625,7 +6584,7 @@ static int answer_figures(Profile *w, const Part *p) {
     Names seen = { 0 };
     int any;
     if (!p->log) TRY(open_records(e, &rs, set_path(e, p->file, p->sets, span(key_of(p, "items")))));
-    else { rs.unit = "line"; rs.in.path = p->file; rs.in.f = p->log->f; rewind(p->log->f); }
+    else { rs.in.path = p->file; rs.in.f = p->log->f; rewind(p->log->f); }
     for (size_t f = 0; f < p->figures; f++) if (!add_figure(e, &w->list, p->name, p->figure[f], p->like)) return -1;
     while ((any = next_group(e, &rs, &g)) > 0) {
         TRY(new_id(e, &seen, &rs, g.r));
@@ -6964,8 +6923,7 @@ enum { SPEC = 5 };                       /* raised whenever any result could cha
 /* SHA-256 over 4,000 results of our own exp, log, sin, and cos, of sqrt, division and number parsing: one number that
  * says whether this build computes as all others do. */
 static void arithmetic_digest(char hex[65]) {
-    Sha sha;
-    sha_start(&sha);
+    Sha sha = sha_start;
     for (uint64_t i = 0; i < 500; i++) {
         const double u = (double)(draw(7, 0, 0, i, 0) >> 11) * 0x1p-53;
         double s, c, parsed = 0.0;
@@ -7216,7 +7174,6 @@ typedef struct {
 /* The model as it is asked for. */
 static int load(Env *e, const Call *c, Work *w) {
     TRY(load_model(e, c->file[0], c->value[O_tokenizer], c->value[O_seed] ? count_of(c, O_seed) : 1, &w->m));
-    if (c->verb->bit & ASKING) TRY(load_template(e, c->value[O_template], &w->form));
     return c->verb->bit & (DRAWS | PROFILE) ? pack_model(e, &w->m) : 0;
 }
 
@@ -7239,8 +7196,8 @@ static int begin_work(Env *e, Call *c, const char *as, const char *const *files,
         else { TRY(find_data(e, c->file[i], &path)); TRY(depends_on_suite(e, c, path)); }
     }
     if (bit & LISTS) TRY(depends_on_lists(e, c, &w->lists));
-    if (bit & ASKING) TRY(find_template(e, c->value[O_template], &path));
-    if (bit & ASKING && path) TRY(depends(e, c, "template", path, NULL));
+    if (bit & ASKING) TRY(load_template(e, c->value[O_template], &w->form));
+    if (w->form.path) TRY(depends(e, c, "template", w->form.path, NULL));
     TRY(begin_result(e, c, files));
     if (c->done) return 0;
     w->mark = e->blocks;
@@ -7362,6 +7319,7 @@ static int tuning_options(Env *e, const Call *c, Tuning *t) {
 static int show_mask(Env *e, const Call *c, const Tuning *t) {
     Work w = { 0 };
     Examples list;
+    TRY(load_template(e, c->value[O_template], &w.form));
     TRY(load(e, c, &w));
     TRY(load_examples(e, &w.m, &w.form, c->file[1], t->max_length < w.m.c.ctx ? t->max_length : w.m.c.ctx, &list));
     for (const Example *x = list.x; x < list.x + list.n; x++) for (size_t k = 0; k < x->n; k++) {
@@ -7631,20 +7589,19 @@ static int verb_tokenize(Env *e, Call *c) {
     Tokenizer t;
     const char *path;
     Buf b = { 0 };
+    Ids ids = { 0 };
     Span text;
-    size_t n = 0;
-    int *ids;
     TRY(find_data(e, c->file[0], &path));
     if (c->value[O_tokenizer]) path = c->value[O_tokenizer]; else if (is_dir(path)) path = tokenizer_beside(e, path);
     TRY(load_tokenizer(e, path, &t));
     TRY(load_file(e, file_of(c, 1), &text));
     if (!c->value[O_decode]) {
-        TRY(encode(e, &t, text, 1, &ids, &n));
-        for (size_t i = 0; i < n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids[i]);
+        put(e, &ids.text, text.s, text.n);
+        TRY(encode(e, &t, 1, &ids));
+        for (size_t i = 0; i < ids.n; i++) put_format(e, &b, "%s%d", i ? " " : "", ids.id[i]);
         put_text(e, &b, "\n");
         return show_text(e, c, &b, 0);
     }
-    NEW(ids, text.n + 1);
     for (size_t i = 0, used; i < text.n; i += used) {
         double x = 0;
         used = 1;
@@ -7652,9 +7609,9 @@ static int verb_tokenize(Env *e, Call *c) {
         used = parse_number(text.s + i, text.n - i, &x);
         if (!used || !(x >= 0 && x < (double)t.n) || x != (double)(int)x)
             return fail(e, "%s, byte %zu: an id from 0 to %zu was expected", file_of(c, 1), i, t.n - 1);
-        ids[n++] = (int)x;
+        TRY(put_id(e, &ids, (int)x));
     }
-    TRY(decode(e, &t, ids, n, 1, &b));
+    TRY(decode(e, &t, ids.id, ids.n, 1, &b));
     return show_text(e, c, &b, 0);
 }
 

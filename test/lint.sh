@@ -30,7 +30,7 @@ off bugprone-reserved-identifier           '_POSIX_C_SOURCE and _FILE_OFFSET_BIT
 off cert-dcl37-c                           'its alias'
 off cert-dcl51-cpp                         'its alias'
 off bugprone-assignment-in-if-condition    'if (!(p = get(..))) return -1: this book'"'"'s way with errors'
-off bugprone-multi-level-implicit-pointer-conversion 'grow() and room() take the address of a list of any type'
+off bugprone-multi-level-implicit-pointer-conversion 'room() takes the address of a list of any type'
 off clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling 'wants memcpy_s(), which no C library has'
 ! have clang-tidy || clang-tidy --quiet -checks="-*,$tidy" actinh.c -- -std=c99 >$B/tidy.log 2>/dev/null &
 
@@ -67,7 +67,7 @@ int as_is = !x->panels && !x->straight && p->narrow	panels are NULL only where p
 i < y->M * p->a->rows; i++) low[i]	low is NULL only where nothing has a pair
 i < n; i++) u[i] *= p->scale	u is low
 return x->M && x->N ? tasks_across(x)	multiply() is given as many products as it is told of, all set by linear_of()
-memmove(text.s + left, right, more);	the text holds a space at least
+memmove(text.s + left, rest.s, more);	the text has its 0 at least, since "" was put
 while (x->student != student || x->seed != seed	the grid has a cell for all names of the recipe: make_grid
 if (strcmp(x->name, y->name)) continue;	a list of names ends by one that is NULL
 QUERIES / (c->Q / c->K) : 1	a model has key/value heads, and no more of them than query heads: read_shape

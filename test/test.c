@@ -259,8 +259,7 @@ static void test_sha(void) {
     size_t i, k;
     char hex[65];
     for (i = 0; i < COUNT(cases); i++) {
-        Sha c;
-        sha_start(&c);
+        Sha c = sha_start;
         for (k = 0; k < cases[i].repeat; k++) sha_add(&c, cases[i].text, strlen(cases[i].text));
         sha_end(&c, hex);
         check(strcmp(hex, cases[i].want) == 0, "sha256 of %zu times \"%s\": %s", cases[i].repeat,
@@ -638,6 +637,16 @@ static void test_settings(void) {
 
 /* ============================================== Tokenizer =============================================== */
 
+/* The ids of a text. */
+static int ids_of(Env *e, const Tokenizer *t, Span text, int prefix, int **ids, size_t *n) {
+    Ids x = { NULL, 0, 0, { NULL, 0, 0 }, 0, 0, { NULL, 0 } };
+    put(e, &x.text, text.s, text.n);
+    TRY(encode(e, t, prefix, &x));
+    drop(e, x.text.s);
+    *ids = x.id; *n = x.n;
+    return 0;
+}
+
 /* What encode() means: merge the best-scored neighbours, the leftmost of equals, until none is left. */
 static size_t encode_slowly(const Tokenizer *t, Span text, int prefix, int *ids) {
     static char s[4096];
@@ -700,7 +709,7 @@ static void test_tokenizer(const char *path) {
             else if (kind == 5) for (i = any_of(6); i > 0; i--) s[text.n++] = round & 1 ? 'e' : ' ';
             else s[text.n++] = (char)any_of(256);
         }
-        if (encode(&e, &t, text, prefix, &ids, &n) < 0) { check(0, "%s", e.error); return; }
+        if (ids_of(&e, &t, text, prefix, &ids, &n) < 0) { check(0, "%s", e.error); return; }
         same_ids = encode_slowly(&t, text, prefix, slowly) == n && memcmp(ids, slowly, n * sizeof *ids) == 0;
         one_of(&slow, same_ids, "encode() differs from the obvious loop for \"%.*s\"", (int)text.n, s);
         decode(&e, &t, ids, n, prefix, &back);
@@ -711,11 +720,11 @@ static void test_tokenizer(const char *path) {
     check_many(&slow); check_many(&trip);
     {   /* marks in a text are text, and the empty text has no ids */
         int *ids;
-        encode(&e, &t, span("<s></s><unk><0x0A>"), 1, &ids, &n);
+        ids_of(&e, &t, span("<s></s><unk><0x0A>"), 1, &ids, &n);
         for (i = 0; i < n && ids[i] != BOS && ids[i] != EOS && ids[i] != UNKNOWN && ids[i] != BYTES + 10;
             i++) ;
         check(i == n && n > 3, "%s: \"<s>\" in a text became a mark", path);
-        encode(&e, &t, span(""), 1, &ids, &n);
+        ids_of(&e, &t, span(""), 1, &ids, &n);
         check(n == 0, "%s: the empty text has %zu ids", path, n);
     }
     make_dir(&e, "test/build");
@@ -732,7 +741,7 @@ static void compare_ids(Env *e, const Tokenizer *t, Span text, const double *wan
     const char *source) {
     int *ids;
     size_t n, i;
-    encode(e, t, text, 1, &ids, &n);
+    ids_of(e, t, text, 1, &ids, &n);
     for (i = 0; i < n && i < n_want && ids[i] == (int)want[i]; i++) ;
     check(i == n && n == n_want, "%s: \"%.*s\": id %zu differs (%zu ids, %zu expected)", source, SHOWN(text),
         i, n, n_want);
@@ -808,7 +817,7 @@ static void test_tokenizer_training(void) {
         e.error);
     for (i = 0; i < COUNT(wanted); i++) check(find_piece(&t, wanted[i], strlen(wanted[i]), 0) == (int)(PIECES + i),
         "training: \"%s\" is not piece %zu", wanted[i], i);
-    encode(&e, &t, span("newest widest"), 1, &ids, &k);
+    ids_of(&e, &t, span("newest widest"), 1, &ids, &k);
     check(k == 2, "training: \"newest widest\" takes %zu tokens", k);
     check(same(t.piece[3 + 10].text, "<0x0A>") && t.n == PIECES + 26, "training: %zu pieces", t.n);
     for (i = PIECES; i < t.n; i++) check(t.piece[i].score == -(float)(i - PIECES), "training: score of piece %zu",
@@ -1586,7 +1595,7 @@ static void train_three(const char *name, size_t micro, size_t rows, char weight
     dice = 99;
     t.beta1 = 0.9f; t.beta2 = 0.999f; t.eps = 1e-8f; t.decay = 0.1f; t.clip = 1.0f; t.micro = micro;
     s.power1 = s.power2 = 1.0; s.lr = 0.01;
-    sha_start(&c); sha_start(&w);
+    c = w = sha_start;
     for (s.step = 1; s.step <= 3; s.step++) {
         any_examples(&e, &m, x, px, N);
         check(train_step(&e, &m, &b, &t, px, N, &s) == 0, "%s: %s", name, e.error);
@@ -1798,7 +1807,7 @@ static void test_make_example(void) {
         turn.field[PROMPT] = span(more == 2 ? "" : "Tell me");
         encode_prompt(&e, &m.t, t, &turn, 1, &prompt);
         n = prompt.n;
-        encode(&e, &m.t, span(" a tale"), more == 2, &body, &k);
+        ids_of(&e, &m.t, span(" a tale"), more == 2, &body, &k);
         make_example(&e, &m, t, &r, 1000, &x);
         check(x.from == n && x.n == n + k + end && memcmp(x.id, prompt.id, n * sizeof(int)) == 0
             && memcmp(x.id + n, body, k * sizeof(int)) == 0 && (!end || x.id[n + k] == EOS),
@@ -1841,7 +1850,7 @@ static void test_conversation(void) {
     check(i == n && n == ids.n && n > 100, "mixtral-instruct: id %zu of %zu and %zu differs", i, ids.n, n);
     check(next_record(&e, &rs, &r) == 1 && r.n_turns == 1 && r.has_completion, "messages and completion: %s", e.error);
     check(encode_prompt(&e, &t, &form, r.turn, r.n_turns, &ids) == 0
-        && encode_answer(&e, &t, &ids, r.completion, 0) == 0, "%s", e.error);
+        && encode_answer(&e, &t, &ids, r.completion, 0, 0) == 0, "%s", e.error);
     for (i = n = 0; i < ids.n; i++) n += t.piece[ids.id[i]].kind != NORMAL;
     check(n == 1 && ids.id[0] == BOS, "%zu marks came out of a record", n - 1);
     env_free(&e);
@@ -1879,7 +1888,7 @@ static void test_templates(void) {
                 turn[i].field[COMPLETION] = whole(&text[1 - i]);
             }
             encode_prompt(&e, &t, &form, turn, turns, &ids);
-            encode_answer(&e, &t, &ids, whole(&text[0]), 0);
+            encode_answer(&e, &t, &ids, whole(&text[0]), 0, 0);
             for (i = n = 0; i < ids.n; i++) n += t.piece[ids.id[i]].kind == MARK || t.piece[ids.id[i]].kind == UNKNOWN_MARK;
             decode(&e, &t, ids.id, ids.n, 0, &back);
             want = whole(&text[turns - 1]);
@@ -1915,8 +1924,8 @@ static void test_tokenizer_json(const char *path) {
             memcpy(s + text.n, p.s, p.n);
             text.n += p.n;
         }
-        encode(&e, &t, text, 1, &a, &n);
-        encode(&e, &json, text, 1, &b, &k);
+        ids_of(&e, &t, text, 1, &a, &n);
+        ids_of(&e, &json, text, 1, &b, &k);
         one_of(&alike, n == k && memcmp(a, b, n * sizeof *a) == 0, "tokenizer.json encodes \"%.*s\" otherwise", (int)text.n, s);
         drop(&e, a); drop(&e, b);
     }
@@ -1948,11 +1957,11 @@ static void test_merges(void) {
         check(load_tokenizer(&e, temporary(&e, "tokenizer.json", whole(&b)), &t) == 0 && t.n == n_all, "%s", e.error);
         if (e.error[0]) return;
         check(t.piece[1].kind == MARK && t.piece[n_all - 1].kind == ADDED && t.no_prefix == (h == 2), "tokenizer.json, head %zu", h);
-        encode(&e, &t, span("abcd"), 1, &ids, &n);
+        ids_of(&e, &t, span("abcd"), 1, &ids, &n);
         check(n == 3 - (h == 2) && ids[n - 2] == 6 && ids[n - 1] == 11 && (h == 2 || ids[0] == 9), "\"abcd\" by rank: %zu ids", n);
-        encode(&e, &t, span("bcd"), 0, &ids, &n);
+        ids_of(&e, &t, span("bcd"), 0, &ids, &n);
         check(n == 2 && ids[0] == 7 && ids[1] == 10, "\"bcd\" by rank: %zu ids", n);
-        encode(&e, &t, span("<pad>"), 0, &ids, &n);
+        ids_of(&e, &t, span("<pad>"), 0, &ids, &n);
         check(n == 5, "an added piece was found in a text");
     }
     check(fit_tokenizer(&e, &t, 300) == 0 && t.n == 300 && t.piece[299].kind == UNUSED, "padding");
