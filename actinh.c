@@ -8717,7 +8717,9 @@ static int verb_verify(Env *e, Call *c) {
     TRY(make_scratch(e, &a, c->value[O_output]));
     if (!e->quiet) fprintf(stderr, "actinh: %zu receipt%s; made again in %s\n", a.n_claims, a.n_claims > 1 ? "s" : "",
         a.scratch);
-    TRY(redo_all(e, &a, c->verbs));
+    const int redone = redo_all(e, &a, c->verbs);
+    for (size_t i = 0; redone < 0 && i < a.n_claims; i++) env_free(&a.claim[i].env);
+    TRY(redone);
     for (Claim *x = a.claim; x < a.claim + a.n_claims; x++) {
         if (x->state == WAITING) x->state = UNTOLD;
         count[x->state]++;
