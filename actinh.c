@@ -2221,9 +2221,9 @@ static size_t count_parameters(const Model *m, size_t *active) {
 
 /* ============================================= Weight files ==========================================================
  * Each reader fills one table of (name, type, shape, bytes) with Hugging Face's names, or all GGUF's;
- * bind_param() then asks the table. A new kind of file is a reader here, a branch of load_model(), and its
- * files in depends_on_model(). A new type of number is a line of storage[], before GROUPS, and a case of
- * widen(): GGUF files can then hold it.
+ * bind_param() then asks the table. A new kind of file is a reader here and a branch of load_model(), and if it is more
+ * than one file of list_files(). A new type of number is a line of storage[], before GROUPS, and a case of widen():
+ * GGUF files can then hold it.
  *
  * Format notes. safetensors: 8 bytes length of a JSON header (little-endian), the header {name: {dtype, shape,
  * data_offsets}}, then the data; offsets count from the header's end. llama2.c (.bin, version 0): seven int32 (hidden,
@@ -2724,34 +2724,34 @@ static const char *tokenizer_beside(Env *e, const char *model) {
 }
 
 /* Where a model is: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights);
- * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one named, or the one beside it. */
-typedef struct { const char *given, *path, *adapter, *tokenizer, **shard; size_t shards, cap; } Source;
+ * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one named, or the one beside it. file: of a
+ * folder config.json and the files of the weights. */
+typedef struct { const char *given, *path, *adapter, *tokenizer, **file; size_t files, cap; } Source;
 
-/* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
-static int list_shards(Env *e, Source *s) {
+/* The weights are in model.safetensors, or in what model.safetensors.index.json names. */
+static int list_files(Env *e, Source *s) {
     const char *index = join(e, s->path, "/", "model.safetensors.index.json");
+    Names seen = { 0 };
     Span text;
-    TRY(room(e, &s->shard, 0, &s->cap, sizeof *s->shard));
-    s->shard[0] = "model.safetensors";
-    if (!index || !is_file(index)) { s->shards = 1; return e->error[0] ? -1 : 0; }
+    size_t at = 0;
+    TRY(room(e, &s->file, 1, &s->cap, sizeof *s->file));
+    s->file[0] = "config.json"; s->file[1] = "model.safetensors";
+    s->files = 2;
+    if (!index || !is_file(index)) return e->error[0] ? -1 : 0;
     TRY(read_json(e, index, &text));
     text = json_get(text, "weight_map");
-    size_t at = 0, k;
+    s->files = 1;
     for (Member m; json_next(text, &at, &m);) {
         Buf name = { 0 };
-        put_text(e, &name, "");
+        if (seen_before(e, &seen, m.value)) continue;
         if (m.value.s[0] == '"') put_unquoted(e, &name, m.value);
-        if (e->error[0]) return -1;
         if (!name.n || strpbrk(name.s, "/\\:") || strcmp(name.s, "..") == 0)
             return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index,
                 SHOWN(m.key), SHOWN(m.value));
-        for (k = 0; k < s->shards && strcmp(s->shard[k], name.s); k++) ;
-        if (k < s->shards) { drop(e, name.s); continue; }
-        if (k == 10000) return fail(e, "%s: field \"weight_map\": names more than %zu files", index, k);
-        TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
-        s->shard[s->shards++] = name.s;
+        TRY(room(e, &s->file, s->files, &s->cap, sizeof *s->file));
+        s->file[s->files++] = name.s;
     }
-    return s->shards ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
+    return s->files > 1 ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
 }
 
 static int find_model(Env *e, const char *path, const char *tokenizer, Source *s) {
@@ -2762,7 +2762,7 @@ static int find_model(Env *e, const char *path, const char *tokenizer, Source *s
     if (!lora || !own) return -1;
     if (is_file(lora) && !is_file(own)) return fail(e, "%s: is an adapter, BASE+%s was expected", path, path);
     s->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, s->path);
-    return s->tokenizer ? 0 : -1;
+    return !s->tokenizer ? -1 : is_dir(s->path) ? list_files(e, s) : 0;
 }
 
 static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
@@ -2775,10 +2775,9 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
     if (bin) TRY(read_llama2c(e, s.path, &t, m));
     else if (ends(s.path, ".gguf")) TRY(read_gguf(e, s.path, &t, &m->c));
     else if (lone) TRY(read_config(e, s.path, &m->c));
-    else if (is_dir(s.path)) {
-        TRY(read_config(e, join(e, s.path, "/", "config.json"), &m->c));
-        TRY(list_shards(e, &s));
-        for (size_t i = 0; i < s.shards; i++) TRY(read_safetensors(e, join(e, s.path, "/", s.shard[i]), &t));
+    else if (s.files) {
+        TRY(read_config(e, join(e, s.path, "/", s.file[0]), &m->c));
+        for (size_t i = 1; i < s.files; i++) TRY(read_safetensors(e, join(e, s.path, "/", s.file[i]), &t));
     } else return fail(e, "%s: a model is a folder with config.json and safetensors, a .gguf, a llama2.c .bin, or a "
         "config.json", s.given);
     if (!m->layer) TRY(shape_model(e, m));
@@ -7043,11 +7042,8 @@ static int depends_on_model(Env *e, Call *c, int copied) {
         TRY(depends_below(e, c, "adapter", s.adapter, "adapter_model.safetensors"));
         TRY(depends_below(e, c, "adapter", s.adapter, "adapter_config.json"));
     }
-    if (is_dir(s.path)) {
-        TRY(depends_below(e, c, "model", s.path, "config.json"));
-        TRY(list_shards(e, &s));
-    } else TRY(depends(e, c, "model", s.path, NULL));
-    for (size_t i = 0; i < s.shards; i++) TRY(depends_below(e, c, "model", s.path, s.shard[i]));
+    if (!s.files) TRY(depends(e, c, "model", s.path, NULL));
+    for (size_t i = 0; i < s.files; i++) TRY(depends_below(e, c, "model", s.path, s.file[i]));
     if (s.tokenizer == s.path) return 0;
     TRY(depends(e, c, "tokenizer", s.tokenizer, NULL));
     for (size_t i = 0; copied && i < COUNT(tokenizer_files); i++) {     /* what save_tokenizer_files() copies with it */
