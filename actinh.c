@@ -1068,19 +1068,19 @@ static int json_field(Env *e, const char *file, Span json, const char *key, doub
         is_whole ? "whole " : "", low, high, SHOWN(v));
 }
 
-/* Fields that mean something only when they say more than no. */
-static int refuse_fields(Env *e, const char *file, Span json, const char *const *names) {
+/* Each field must have one of the values, or with "" among them be missing. unset: what says no more than no. */
+static const char *const unset[] = { "", "null", "false", "{}", "[]", NULL };
+static int expect_fields(Env *e, const char *file, Span json, const char *const *names, const char *const *values) {
+    Buf only = { 0 };
     for (; *names; names++) {
-        Span v = json_get(json, *names);
-        if (v.n && !same(v, "null") && !same(v, "false") && !same(v, "{}") && !same(v, "[]"))
-            return fail(e, "%s, field \"%s\": is not supported, found %.*s", file, *names, SHOWN(v));
+        const Span found = json_get(json, *names);
+        const char *const *v = values;
+        while (*v && !same(found, *v)) v++;
+        if (*v) continue;
+        for (v = values; *v; v++) put_json(e, &only, "%s%s", only.n ? " or " : "", *v);
+        return fail(e, "%s, field \"%s\": only %s is supported, found %.*s", file, *names, only.s, SHOWN(found));
     }
     return 0;
-}
-
-static int expect_field(Env *e, const char *file, Span json, const char *key, const char *only) {
-    Span v = json_get(json, key);
-    return same(v, only) ? 0 : fail(e, "%s, field \"%s\": %s was expected, found %.*s", file, key, only, SHOWN(v));
 }
 
 static int read_json(Env *e, const char *path, Span *json) {
@@ -1691,7 +1691,7 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
 static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
     Buf json = {0}, text = {0};
     TRY(gguf_fields(e, path, file, &json, &file));
-    TRY(expect_field(e, path, whole(&json), "tokenizer.ggml.model", "\"llama\""));
+    TRY(expect_fields(e, path, whole(&json), NAMES("tokenizer.ggml.model"), NAMES("\"llama\"")));
     t->no_prefix = same(json_get(whole(&json), "tokenizer.ggml.add_space_prefix"), "0");
     const Span pieces = json_get(whole(&json), "tokenizer.ggml.tokens");
     const Span scores = json_get(whole(&json), "tokenizer.ggml.scores");
@@ -2469,17 +2469,16 @@ static int read_shape(Env *e, const char *path, Span fields, int gguf, Config *c
 static int read_config(Env *e, const char *path, Config *c) {
     Span text;
     TRY(read_json(e, path, &text));
-    const Span type = json_get(text, "model_type"), rope = json_get(text, "rope_parameters");
-    const int mixtral = same(type, "\"mixtral\"");
-    if (!mixtral && !same(type, "\"llama\""))
-        return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
+    const int mixtral = same(json_get(text, "model_type"), "\"mixtral\"");
+    TRY(expect_fields(e, path, text, NAMES("model_type"), NAMES("\"llama\"", "\"mixtral\"")));
     *c = (Config){ .E = mixtral ? 8 : 1, .top = mixtral ? 2 : 1, .ctx = 2048, .eps = 1e-6f,
         .theta = mixtral ? 1e6f : 1e4f, .aux = 0.001f };
     TRY(read_shape(e, path, text, 0, c));
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
-    if (json_get(text, "hidden_act").n) TRY(expect_field(e, path, text, "hidden_act", "\"silu\""));
-    if (json_get(rope, "rope_type").n) TRY(expect_field(e, path, rope, "rope_type", "\"default\""));
-    TRY(refuse_fields(e, path, text, NAMES("rope_scaling", "attention_bias", "mlp_bias", "quantization_config")));
+    TRY(expect_fields(e, path, text, NAMES("hidden_act"), NAMES("", "\"silu\"")));
+    TRY(expect_fields(e, path, json_get(text, "rope_parameters"), NAMES("rope_type"), NAMES("", "\"default\"")));
+    TRY(expect_fields(e, path, text, NAMES("rope_scaling", "attention_bias", "mlp_bias", "quantization_config"),
+        unset));
     double window = (double)c->ctx;
     TRY(json_field(e, path, text, "sliding_window", 1, 1 << 24, 1, &window));
     if (window < (double)c->ctx) c->ctx = (size_t)window;    /* up to there the window changes nothing */
@@ -2585,9 +2584,8 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     TRY(map_file(e, path, &t->file));
     TRY(gguf_fields(e, path, t->file, &fields, &rest));
     const Span all = whole(&fields);
-    TRY(expect_field(e, path, all, "general.architecture", "\"llama\""));          /* which Mixtral is, too */
-    if (json_get(all, "llama.rope.scaling.type").n)
-        TRY(expect_field(e, path, all, "llama.rope.scaling.type", "\"none\""));
+    TRY(expect_fields(e, path, all, NAMES("general.architecture"), NAMES("\"llama\"")));   /* which Mixtral is, too */
+    TRY(expect_fields(e, path, all, NAMES("llama.rope.scaling.type"), NAMES("", "\"none\"")));
     TRY(json_field(e, path, all, "general.alignment", 1, 1 << 20, 1, &align));
     again = rest;
     TRY(gguf_tensors(e, t, &rest, 0));
@@ -2684,15 +2682,12 @@ static int load_adapter(Env *e, Model *m, const char *dir) {
     Span text;
     Table t = { 0 };
     TRY(read_json(e, path, &text));
-    TRY(expect_field(e, path, text, "peft_type", "\"LORA\""));
-    TRY(refuse_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
-        "alpha_pattern", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "target_parameters")));
-    const Span init = json_get(text, "init_lora_weights");   /* "pissa", "olora" and others change the base as well */
-    for (const char *const *kept = NAMES("true", "false", "null", "\"gaussian\"", "\"orthogonal\"", "\"eva\"");
-        init.n; kept++) {
-        if (!*kept) return fail(e, "%s, field \"init_lora_weights\": is not supported, found %.*s", path, SHOWN(init));
-        if (same(init, *kept)) break;
-    }
+    TRY(expect_fields(e, path, text, NAMES("peft_type"), NAMES("\"LORA\"")));
+    TRY(expect_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
+        "alpha_pattern", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "target_parameters"),
+        unset));
+    TRY(expect_fields(e, path, text, NAMES("init_lora_weights"),       /* "pissa", "olora" .. change the base as well */
+        NAMES("", "true", "false", "null", "\"gaussian\"", "\"orthogonal\"", "\"eva\"")));
     TRY(json_field(e, path, text, "r", 1, 65536, 1, &rank));
     TRY(json_field(e, path, text, "lora_alpha", 0, 1e6, 0, &alpha));
     m->c.rank = (size_t)rank; m->alpha = narrow(alpha); m->rslora = same(json_get(text, "use_rslora"), "true");
