@@ -2362,12 +2362,12 @@ static int own_weights(Env *e, Param *p) {
     return 0;
 }
 
-/* The numbers of a JSON array, two at most: how many; -1 where they are none, or not from 0 to 2^53. */
+/* The sizes or offsets of a JSON array, two at most: how many; -1 where they are none. */
 static int json_pair(Span list, double pair[2]) {
     size_t at = 0;
     int n = 0;
     for (Member m; json_next(list, &at, &m); n++)
-        if (n == 2 || !json_number(m.value, &pair[n]) || !(pair[n] >= 0 && pair[n] < 9e15)) return -1;
+        if (n == 2 || !number_in(m.value, 0, (double)(SIZE_MAX / 2), 1, &pair[n])) return -1;
     return n ? n : -1;
 }
 

@@ -533,7 +533,7 @@ header 'no shape' '{"a":{"dtype":"F32","data_offsets":[0,4]}}' 'tensor a: .*shap
 header 'no offsets' '{"a":{"dtype":"F32","shape":[1]}}' 'tensor a: .*data_offsets'
 header 'three sizes' '{"a":{"dtype":"F32","shape":[1,1,1],"data_offsets":[0,4]}}' 'tensor a: .*shape'
 header 'a size below 0' '{"a":{"dtype":"F32","shape":[-1,-1],"data_offsets":[0,4]}}' 'tensor a: .*shape'
-header 'half a size' '{"a":{"dtype":"F32","shape":[0.5,2],"data_offsets":[0,4]}}' 'tensor'
+header 'half a size' '{"a":{"dtype":"F32","shape":[0.5,2],"data_offsets":[0,4]}}' 'tensor a: .*shape'
 header 'a size in words' '{"a":{"dtype":"F32","shape":["x"],"data_offsets":[0,4]}}' 'tensor a: .*shape'
 header 'offsets backwards' '{"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}}' 'tensor a: .*data_offsets'
 header 'offsets far away' '{"a":{"dtype":"F32","shape":[1],"data_offsets":[4000000000,4000000004]}}' 'tensor a: '
