@@ -4186,10 +4186,9 @@ typedef struct {
     Sampling s;
     size_t places, rooms;
     Batch b;                     /* the answer in place i is sequence i, the prompt in room i is sequence places + i */
-    float *p, *tempered;         /* [places + rooms][V] each: the logits' exp less the largest, the same over the
-                                  * temperature (p itself where that is 1) */
-    float *top;                          /* [places + rooms] each */
-    double *sum, *tempered_sum;
+    float *p;                    /* [places + rooms][V] the exp of the logits over the temperature, less the largest */
+    float *top;                  /* [places + rooms] each: of the logits the largest, the sum of the exp without .. */
+    double *sum, *tempered_sum;  /* .. and with the temperature (the same place where that is 1) */
     Merge *heap;                 /* [threads][V] */
     Place *place;                /* [places] */
     Question **room;             /* [rooms] NULL: free */
@@ -4215,8 +4214,8 @@ static int size_sampler(Env *e, Sampler *x, size_t longest) {
     lines = x->places + x->rooms;
     TRY(make_batch(e, x->m, x->places + (longest > 512 ? longest : 512), lines, slots, lines, KEEP_NONE, &x->b));
     NEW(x->p, lines * c->V); NEW(x->top, lines); NEW(x->sum, lines);
-    x->tempered = x->p; x->tempered_sum = x->sum;
-    if (x->s.temperature > 0 && x->s.temperature != 1) { NEW(x->tempered, lines * c->V); NEW(x->tempered_sum, lines); }
+    x->tempered_sum = x->sum;
+    if (x->s.temperature > 0 && x->s.temperature != 1) NEW(x->tempered_sum, lines);
     NEW(x->heap, THREADS * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
     for (size_t i = 0; i < lines; i++)
         x->b.rows.sequence[i].slot = i < x->places ? i * own : x->places * own + (i - x->places) * prompt;
@@ -4257,10 +4256,11 @@ static void ready_lines(Sampler *x, size_t lines) {
     for (size_t i = 0; i < ABREAST; i++) n[i] = V;
     PARALLEL(lines * V) for (size_t at = 0; at < lines; at += few) {
         size_t rows = lines - at < few ? lines - at : few;
-        float top[ABREAST], *p = x->p + at * V, *tempered = x->tempered + at * V;
+        float top[ABREAST], *p = x->p + at * V;
         const float *logits = x->b.logits + at * V;
-        if (tempered != p) exponentials(logits, tempered, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
         exponentials(logits, p, V, rows, n, 1.0f, x->top + at, x->sum + at);
+        if (x->tempered_sum == x->sum) continue;
+        exponentials(logits, p, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
     }
 }
 
@@ -4270,7 +4270,7 @@ static void advance(Sampler *x, Place *at) {
     Answer *a = &q->answer[at->answer];
     size_t V = x->m->c.V;
     float *logits = x->b.logits + at->line * V, u = uniform(draw(x->s.seed, DRAW_SAMPLE, q->key, at->answer, a->n));
-    int id = draw_token(&x->s, logits, V, u, x->tempered + at->line * V, x->tempered_sum[at->line],
+    int id = draw_token(&x->s, logits, V, u, x->p + at->line * V, x->tempered_sum[at->line],
         x->heap + (size_t)THREAD * V);
     a->logprob -= log64(x->sum[at->line]) - (double)(logits[id] - x->top[at->line]);
     at->token = id;
