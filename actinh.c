@@ -3359,18 +3359,6 @@ static void pack_weights(const Param *p) {
         load_tile(p, 0, n, p->rows - n < PANEL ? p->rows - n : PANEL, 0, p->cols, p->panel + n * p->cols);
 }
 
-/* Panels of B = X [K][N] as it stands: for dW = dy' x. */
-static void pack_straight(const float *x, size_t K, size_t N, float *panels) {
-    PARALLEL(N * K) for (size_t n = 0; n < N; n += PANEL) {
-        size_t width = N - n < PANEL ? N - n : PANEL;
-        for (size_t k = 0; k < K; k++) {
-            float *to = panels + n * K + k * PANEL;
-            memcpy(to, x + k * N + n, width * sizeof *to);
-            for (size_t j = width; j < PANEL; j++) to[j] = 0.0f;
-        }
-    }
-}
-
 /* Half of this machine's memory, as far as it can be asked. */
 static double memory_for_panels(const Env *e) {
 #ifdef _SC_PHYS_PAGES
@@ -3509,23 +3497,21 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
     linears(&one, 1, low);
 }
 
-/* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several
- * matrices. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
- * x, dx [R][cols], dy [R][rows]; low: u, du, and u in panels, see new_acts() */
-static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx,
-    int add, float *low) {
+/* dW += dy' x, rows in order; dx (+)= W' dy. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
+ * x, dx [R][cols], dy [R][rows]; low: u, du, see Acts */
+static void linear_back(const Param *p, const float *x, size_t R, const float *dy, float *dx, int add, float *low) {
+    const Param in = { .w = (float *)(uintptr_t)x, .rows = R, .cols = p->cols };
     const Product both[] = { { dy, p->rows, 1, NULL, p, 1, dx, p->cols, R, p->cols, p->rows, add },
-        { dy, 1, p->rows, x_panels, NULL, 0, p->g, p->cols, p->rows, p->cols, R, 1 } };
+        { dy, 1, p->rows, NULL, &in, 1, p->g, p->cols, p->rows, p->cols, R, 1 } };
     multiply(both, p->g ? 2 : 1);
     if (!p->a) return;
     size_t n = R * p->a->rows;
-    float *u = low, *du = low + n, *panels = low + 2 * n;
+    float *u = low, *du = low + n;
     linear(p->a, x, R, u, NULL);
     for (size_t i = 0; i < n; i++) u[i] *= p->scale;
-    pack_straight(u, R, p->a->rows, panels);
-    linear_back(p->b, u, panels, R, dy, du, 0, NULL);
+    linear_back(p->b, u, R, dy, du, 0, NULL);
     for (size_t i = 0; i < n; i++) du[i] *= p->scale;
-    linear_back(p->a, x, x_panels, R, du, dx, 1, NULL);
+    linear_back(p->a, x, R, du, dx, 1, NULL);
 }
 
 /* Positions as rotations: the pair (x[i], x[i + D/2]) of each head turns by position * theta^(-2i/D); x [R][heads][D].
@@ -3913,9 +3899,8 @@ typedef struct {                 /* numbers of a layer: those that its backward 
     float *in, *h, *out;         /* [R top][H] [R top][F] [R top][H] */
     Product *product;            /* [2 E] those that are done at once */
     float *scratch;              /* for attention, a part a thread */
-    float *low;                  /* LoRA's: [2][R top][rank], and as much as one of these in panels */
+    float *low;                  /* LoRA's: [2][R top][rank] */
     float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight;      /* gradients, of the shapes above */
-    float *packed;               /* the widest of all in panels, while training */
 } Acts;
 
 enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };   /* for the backward: all that it needs, or x (the rest made again) */
@@ -3934,15 +3919,15 @@ typedef struct {                 /* the rows in flight, and all that a forward m
 
 /* a [L + 1], for R rows: what is kept is each layer's own, all else is shared. */
 static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
-    size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H;
+    size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D;
     NEW(a->n, R * c->H); NEW(a->k, R * KD); NEW(a->v, R * KD); NEW(a->y, R * c->H);
     NEW(a->in, S * c->H); NEW(a->h, S * c->F); NEW(a->out, S * c->H); NEW(a->product, 2 * c->E);
     NEW(a->scratch, THREADS * attention_room(c, keep != KEEP_NONE));
-    if (c->rank) NEW(a->low, S * (2 * c->rank + panel_size(c->rank, 1)));
+    if (c->rank) NEW(a->low, S * 2 * c->rank);
     if (keep) {
         NEW(a->dx, R * c->H); NEW(a->dy, R * c->H); NEW(a->dq, R * QD); NEW(a->dk, R * KD); NEW(a->dv, R * KD);
         NEW(a->dh, S * c->F); NEW(a->dgate, S * c->F); NEW(a->dup, S * c->F);
-        NEW(a->dprob, R * c->E); NEW(a->dweight, S); NEW(a->packed, S * ((wide > QD ? wide : QD) + PANEL));
+        NEW(a->dprob, R * c->E); NEW(a->dweight, S);
     }
     for (size_t l = 0; l <= c->L; l++, a++) {
         if (l) *a = a[-1];
@@ -4031,19 +4016,16 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, const R
             *wh = c->E > 1 ? dup : h;                        /* w h, where dup will be; one expert alone has weight 1 */
         swiglu(gate, up, n * c->F, h);
         if (c->E > 1) weigh_rows(h, a->from + at, a->weight, n, c->F, wh);
-        pack_straight(wh, n, c->F, a->packed);
-        linear_back(&p->down, wh, a->packed, n, out, dh, 0, a->low);       /* dh: for now u */
+        linear_back(&p->down, wh, n, out, dh, 0, a->low);       /* dh: for now u */
         if (c->E > 1) weigh_rows_back(h, a->from + at, a->weight, n, c->F, dh, a->dweight);
         swiglu_back(gate, up, n * c->F, dh, dgate, dup);
-        pack_straight(in, n, c->H, a->packed);
-        linear_back(&p->gate, in, a->packed, n, dgate, out, 0, a->low);    /* out: now dn of each place */
-        linear_back(&p->up, in, a->packed, n, dup, out, 1, a->low);
+        linear_back(&p->gate, in, n, dgate, out, 0, a->low);    /* out: now dn of each place */
+        linear_back(&p->up, in, n, dup, out, 1, a->low);
     }
     mix(c, a->out, a->place, NULL, R, dn);
     if (c->E == 1) return;
     route_back(c, a->prob, a->pick, a->weight, a->dweight, rows, balance, a->dprob, aux);
-    pack_straight(a->n, R, c->H, a->packed);
-    linear_back(&w->router, a->n, a->packed, R, a->dprob, dn, 1, a->low);
+    linear_back(&w->router, a->n, R, a->dprob, dn, 1, a->low);
 }
 
 /* One layer: its x to the next one's (which is the same place when nothing is kept). */
@@ -4079,16 +4061,14 @@ static void layer_backward(const Batch *b, size_t l, float balance) {
     else rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
     mixture_back(c, w, a, &b->rows, balance, a->dx, a->dy, &b->aux[l]);
     rmsnorm_back(a->mid, &w->norm2, R, c->H, c->eps, a->dy, a->dx);
-    pack_straight(a->att, R, c->Q * c->D, a->packed);
-    linear_back(&w->o, a->att, a->packed, R, a->dx, a->dq, 0, a->low);       /* dq: for now the gradient of `att` */
+    linear_back(&w->o, a->att, R, a->dx, a->dq, 0, a->low);       /* dq: for now the gradient of `att` */
     attention_back(c, &b->rows, &b->kv, l, a->q, a->dq, a->dq, a->dk, a->dv, a->scratch);
     rope(b->m, b->rows.pos, R, c->Q, a->dq, -1.0f);
     rope(b->m, b->rows.pos, R, c->K, a->dk, -1.0f);
     rmsnorm(a->x, w->norm1.w, R, c->H, c->eps, a->n);
-    pack_straight(a->n, R, c->H, a->packed);
-    linear_back(&w->q, a->n, a->packed, R, a->dq, a->dy, 0, a->low);
-    linear_back(&w->k, a->n, a->packed, R, a->dk, a->dy, 1, a->low);
-    linear_back(&w->v, a->n, a->packed, R, a->dv, a->dy, 1, a->low);
+    linear_back(&w->q, a->n, R, a->dq, a->dy, 0, a->low);
+    linear_back(&w->k, a->n, R, a->dk, a->dy, 1, a->low);
+    linear_back(&w->v, a->n, R, a->dv, a->dy, 1, a->low);
     rmsnorm_back(a->x, &w->norm1, R, c->H, c->eps, a->dy, a->dx);
 }
 
@@ -4114,8 +4094,7 @@ static void backward(const Batch *b, float balance) {
     const Config *c = &m->c;
     const Acts *a = b->acts, *last = a + c->L;
     size_t H = c->H, n = b->n_wanted;
-    pack_straight(b->final, n, H, a->packed);
-    linear_back(&m->head, b->final, a->packed, n, b->logits, a->dy, 0, a->low);
+    linear_back(&m->head, b->final, n, b->logits, a->dy, 0, a->low);
     gather_rows(last->x, b->wanted, 1, n, H, a->y);
     memset(a->n, 0, n * H * sizeof *a->n);
     rmsnorm_back(a->y, &m->norm, n, H, c->eps, a->dy, a->n);
@@ -7685,9 +7664,9 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
     static const char *const ways[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8",
         "tune --lora 8 --recompute" };
     const Config *c = &m->c;
-    size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
-        layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
-            + c->top * (4 * c->F + (wide > QD ? wide : QD) + PANEL + 1) + c->E + c->V;
+    size_t QD = c->Q * c->D, KD = c->K * c->D, rank = c->rank ? c->rank : 8,
+        layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E,
+        once = (6 + 2 * c->top) * c->H + QD + 4 * KD + c->top * (4 * c->F + 1) + c->E + c->V;
     double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, made = 0, panels = 0, pairs = 0,
         all = c->tied ? (double)(c->V * c->H) / 4 : 0;       /* a tied head's gradient */
     for (const Block *x = e->blocks; x; x = x->next) program += (double)x->size;
