@@ -1062,19 +1062,19 @@ static int json_field(Env *e, const char *file, Span json, const char *key, doub
         is_whole ? "whole " : "", low, high, SHOWN(v));
 }
 
-/* Fields that mean something only when they say more than no. */
-static int refuse_fields(Env *e, const char *file, Span json, const char *const *names) {
+/* Each field must have one of the values, or with "" among them be missing. unset: what says no more than no. */
+static const char *const unset[] = { "", "null", "false", "{}", "[]", NULL };
+static int expect_fields(Env *e, const char *file, Span json, const char *const *names, const char *const *values) {
+    Buf only = { 0 };
     for (; *names; names++) {
-        Span v = json_get(json, *names);
-        if (v.n && !same(v, "null") && !same(v, "false") && !same(v, "{}") && !same(v, "[]"))
-            return fail(e, "%s, field \"%s\": is not supported, found %.*s", file, *names, SHOWN(v));
+        const Span found = json_get(json, *names);
+        const char *const *v = values;
+        while (*v && !same(found, *v)) v++;
+        if (*v) continue;
+        for (v = values; *v; v++) put_json(e, &only, "%s%s", only.n ? " or " : "", *v);
+        return fail(e, "%s, field \"%s\": only %s is supported, found %.*s", file, *names, only.s, SHOWN(found));
     }
     return 0;
-}
-
-static int expect_field(Env *e, const char *file, Span json, const char *key, const char *only) {
-    Span v = json_get(json, key);
-    return same(v, only) ? 0 : fail(e, "%s, field \"%s\": %s was expected, found %.*s", file, key, only, SHOWN(v));
 }
 
 static int read_json(Env *e, const char *path, Span *json) {
@@ -1680,7 +1680,7 @@ static int read_tokenizer_json(Env *e, const char *path, Span json, Tokenizer *t
 static int read_gguf_pieces(Env *e, const char *path, Span file, Tokenizer *t) {
     Buf json = {0}, text = {0};
     TRY(gguf_fields(e, path, file, &json, &file));
-    TRY(expect_field(e, path, whole(&json), "tokenizer.ggml.model", "\"llama\""));
+    TRY(expect_fields(e, path, whole(&json), NAMES("tokenizer.ggml.model"), NAMES("\"llama\"")));
     t->no_prefix = same(json_get(whole(&json), "tokenizer.ggml.add_space_prefix"), "0");
     const Span pieces = json_get(whole(&json), "tokenizer.ggml.tokens");
     const Span scores = json_get(whole(&json), "tokenizer.ggml.scores");
@@ -2196,9 +2196,9 @@ static size_t count_parameters(const Model *m, size_t *active) {
 
 /* ============================================= Weight files ==========================================================
  * Each reader fills one table of (name, type, shape, bytes) with Hugging Face's names, or all GGUF's;
- * bind_param() then asks the table. A new kind of file is a reader here, a branch of load_model(), and its
- * files in depends_on_model(). A new type of number is a line of storage[], before GROUPS, and a case of
- * widen(): GGUF files can then hold it.
+ * bind_param() then asks the table. A new kind of file is a reader here and a branch of load_model(), and if it is more
+ * than one file of list_files(). A new type of number is a line of storage[], before GROUPS, and a case of widen():
+ * GGUF files can then hold it.
  *
  * Format notes. safetensors: 8 bytes length of a JSON header (little-endian), the header {name: {dtype, shape,
  * data_offsets}}, then the data; offsets count from the header's end. llama2.c (.bin, version 0): seven int32 (hidden,
@@ -2337,12 +2337,12 @@ static int own_weights(Env *e, Param *p) {
     return 0;
 }
 
-/* The numbers of a JSON array, two at most: how many; -1 where they are none, or not from 0 to 2^53. */
+/* The sizes or offsets of a JSON array, two at most: how many; -1 where they are none. */
 static int json_pair(Span list, double pair[2]) {
     size_t at = 0;
     int n = 0;
     for (Member m; json_next(list, &at, &m); n++)
-        if (n == 2 || !json_number(m.value, &pair[n]) || !(pair[n] >= 0 && pair[n] < 9e15)) return -1;
+        if (n == 2 || !number_in(m.value, 0, (double)(SIZE_MAX / 2), 1, &pair[n])) return -1;
     return n ? n : -1;
 }
 
@@ -2444,17 +2444,16 @@ static int read_shape(Env *e, const char *path, Span fields, int gguf, Config *c
 static int read_config(Env *e, const char *path, Config *c) {
     Span text;
     TRY(read_json(e, path, &text));
-    const Span type = json_get(text, "model_type"), rope = json_get(text, "rope_parameters");
-    const int mixtral = same(type, "\"mixtral\"");
-    if (!mixtral && !same(type, "\"llama\""))
-        return fail(e, "%s, field \"model_type\": llama or mixtral was expected, found %.*s", path, SHOWN(type));
+    const int mixtral = same(json_get(text, "model_type"), "\"mixtral\"");
+    TRY(expect_fields(e, path, text, NAMES("model_type"), NAMES("\"llama\"", "\"mixtral\"")));
     *c = (Config){ .E = mixtral ? 8 : 1, .top = mixtral ? 2 : 1, .ctx = 2048, .eps = 1e-6f,
         .theta = mixtral ? 1e6f : 1e4f, .aux = 0.001f };
     TRY(read_shape(e, path, text, 0, c));
     c->tied = same(json_get(text, "tie_word_embeddings"), "true");
-    if (json_get(text, "hidden_act").n) TRY(expect_field(e, path, text, "hidden_act", "\"silu\""));
-    if (json_get(rope, "rope_type").n) TRY(expect_field(e, path, rope, "rope_type", "\"default\""));
-    TRY(refuse_fields(e, path, text, NAMES("rope_scaling", "attention_bias", "mlp_bias", "quantization_config")));
+    TRY(expect_fields(e, path, text, NAMES("hidden_act"), NAMES("", "\"silu\"")));
+    TRY(expect_fields(e, path, json_get(text, "rope_parameters"), NAMES("rope_type"), NAMES("", "\"default\"")));
+    TRY(expect_fields(e, path, text, NAMES("rope_scaling", "attention_bias", "mlp_bias", "quantization_config"),
+        unset));
     double window = (double)c->ctx;
     TRY(json_field(e, path, text, "sliding_window", 1, 1 << 24, 1, &window));
     if (window < (double)c->ctx) c->ctx = (size_t)window;    /* up to there the window changes nothing */
@@ -2560,9 +2559,8 @@ static int read_gguf(Env *e, const char *path, Table *t, Config *c) {
     TRY(load_file(e, path, &t->file));
     TRY(gguf_fields(e, path, t->file, &fields, &rest));
     const Span all = whole(&fields);
-    TRY(expect_field(e, path, all, "general.architecture", "\"llama\""));          /* which Mixtral is, too */
-    if (json_get(all, "llama.rope.scaling.type").n)
-        TRY(expect_field(e, path, all, "llama.rope.scaling.type", "\"none\""));
+    TRY(expect_fields(e, path, all, NAMES("general.architecture"), NAMES("\"llama\"")));   /* which Mixtral is, too */
+    TRY(expect_fields(e, path, all, NAMES("llama.rope.scaling.type"), NAMES("", "\"none\"")));
     TRY(json_field(e, path, all, "general.alignment", 1, 1 << 20, 1, &align));
     again = rest;
     TRY(gguf_tensors(e, t, &rest, 0));
@@ -2659,15 +2657,12 @@ static int load_adapter(Env *e, Model *m, const char *dir) {
     Span text;
     Table t = { 0 };
     TRY(read_json(e, path, &text));
-    TRY(expect_field(e, path, text, "peft_type", "\"LORA\""));
-    TRY(refuse_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
-        "alpha_pattern", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "target_parameters")));
-    const Span init = json_get(text, "init_lora_weights");   /* "pissa", "olora" and others change the base as well */
-    for (const char *const *kept = NAMES("true", "false", "null", "\"gaussian\"", "\"orthogonal\"", "\"eva\"");
-        init.n; kept++) {
-        if (!*kept) return fail(e, "%s, field \"init_lora_weights\": is not supported, found %.*s", path, SHOWN(init));
-        if (same(init, *kept)) break;
-    }
+    TRY(expect_fields(e, path, text, NAMES("peft_type"), NAMES("\"LORA\"")));
+    TRY(expect_fields(e, path, text, NAMES("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "rank_pattern",
+        "alpha_pattern", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "target_parameters"),
+        unset));
+    TRY(expect_fields(e, path, text, NAMES("init_lora_weights"),       /* "pissa", "olora" .. change the base as well */
+        NAMES("", "true", "false", "null", "\"gaussian\"", "\"orthogonal\"", "\"eva\"")));
     TRY(json_field(e, path, text, "r", 1, 65536, 1, &rank));
     TRY(json_field(e, path, text, "lora_alpha", 0, 1e6, 0, &alpha));
     m->c.rank = (size_t)rank; m->alpha = narrow(alpha); m->rslora = same(json_get(text, "use_rslora"), "true");
@@ -2699,32 +2694,35 @@ static const char *tokenizer_beside(Env *e, const char *model) {
 }
 
 /* Where a model is: a Hugging Face folder, a .gguf, a llama2.c .bin, or a lone config.json (random weights);
- * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one named, or the one beside it. */
-typedef struct { const char *given, *path, *adapter, *tokenizer, **shard; size_t shards, cap; } Source;
+ * BASE+ADAPTER: the one with a PEFT folder beside it. Its tokenizer is the one named, or the one beside it. file: of a
+ * folder config.json and the files of the weights. */
+typedef struct { const char *given, *path, *adapter, *tokenizer, **file; size_t files, cap; } Source;
 
-/* The files of a folder's weights: model.safetensors, or those that model.safetensors.index.json names. */
-static int list_shards(Env *e, Source *s) {
+/* The weights are in model.safetensors, or in what model.safetensors.index.json names. */
+static int list_files(Env *e, Source *s) {
     const char *index = join(e, s->path, "/", "model.safetensors.index.json");
+    Names seen = { 0 };
     Span text;
-    TRY(room(e, &s->shard, 0, &s->cap, sizeof *s->shard));
-    s->shard[0] = "model.safetensors";
-    if (!index || !is_file(index)) { s->shards = 1; return e->error[0] ? -1 : 0; }
+    size_t at = 0;
+    TRY(room(e, &s->file, 1, &s->cap, sizeof *s->file));
+    s->file[0] = "config.json"; s->file[1] = "model.safetensors";
+    s->files = 2;
+    if (!index || !is_file(index)) return e->error[0] ? -1 : 0;
     TRY(read_json(e, index, &text));
     text = json_get(text, "weight_map");
-    size_t at = 0, k;
+    s->files = 1;
     for (Member m; json_next(text, &at, &m);) {
+        if (seen_before(e, &seen, m.value)) continue;
         const char *name = json_text(e, m.value);
         if (e->error[0]) return -1;
         if (!*name || strpbrk(name, "/\\:") || strcmp(name, "..") == 0)
             return fail(e, "%s: tensor %.*s: the name of a file beside it was expected, found %.*s", index,
                 SHOWN(m.key), SHOWN(m.value));
-        for (k = 0; k < s->shards && strcmp(s->shard[k], name); k++) ;
-        if (k < s->shards) continue;
-        if (k == 10000) return fail(e, "%s: field \"weight_map\": names more than %zu files", index, k);
-        TRY(room(e, &s->shard, s->shards, &s->cap, sizeof *s->shard));
-        s->shard[s->shards++] = name;
+        TRY(room(e, &s->file, s->files, &s->cap, sizeof *s->file));
+        s->file[s->files++] = name;
     }
-    return s->shards ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
+    if (e->error[0]) return -1;
+    return s->files > 1 ? 0 : fail(e, "%s: field \"weight_map\": names of files were expected", index);
 }
 
 static int find_model(Env *e, const char *path, const char *tokenizer, Source *s) {
@@ -2735,7 +2733,7 @@ static int find_model(Env *e, const char *path, const char *tokenizer, Source *s
     if (!lora || !own) return -1;
     if (is_file(lora) && !is_file(own)) return fail(e, "%s: is an adapter, BASE+%s was expected", path, path);
     s->tokenizer = tokenizer ? tokenizer : tokenizer_beside(e, s->path);
-    return s->tokenizer ? 0 : -1;
+    return !s->tokenizer ? -1 : is_dir(s->path) ? list_files(e, s) : 0;
 }
 
 static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t seed, Model *m) {
@@ -2748,10 +2746,9 @@ static int load_model(Env *e, const char *path, const char *tokenizer, uint64_t 
     if (bin) TRY(read_llama2c(e, s.path, &t, m));
     else if (ends(s.path, ".gguf")) TRY(read_gguf(e, s.path, &t, &m->c));
     else if (lone) TRY(read_config(e, s.path, &m->c));
-    else if (is_dir(s.path)) {
-        TRY(read_config(e, join(e, s.path, "/", "config.json"), &m->c));
-        TRY(list_shards(e, &s));
-        for (size_t i = 0; i < s.shards; i++) TRY(read_safetensors(e, join(e, s.path, "/", s.shard[i]), &t));
+    else if (s.files) {
+        TRY(read_config(e, join(e, s.path, "/", s.file[0]), &m->c));
+        for (size_t i = 1; i < s.files; i++) TRY(read_safetensors(e, join(e, s.path, "/", s.file[i]), &t));
     } else return fail(e, "%s: a model is a folder with config.json and safetensors, a .gguf, a llama2.c .bin, or a "
         "config.json", s.given);
     if (!m->layer) TRY(shape_model(e, m));
@@ -3338,18 +3335,6 @@ static void pack_weights(const Param *p) {
         load_tile(p, 0, n, p->rows - n < PANEL ? p->rows - n : PANEL, 0, p->cols, p->panel + n * p->cols);
 }
 
-/* Panels of B = X [K][N] as it stands: for dW = dy' x. */
-static void pack_straight(const float *x, size_t K, size_t N, float *panels) {
-    PARALLEL(N * K) for (size_t n = 0; n < N; n += PANEL) {
-        size_t width = N - n < PANEL ? N - n : PANEL;
-        for (size_t k = 0; k < K; k++) {
-            float *to = panels + n * K + k * PANEL;
-            memcpy(to, x + k * N + n, width * sizeof *to);
-            for (size_t j = width; j < PANEL; j++) to[j] = 0.0f;
-        }
-    }
-}
-
 /* Half of this machine's memory, as far as it can be asked. */
 static double memory_for_panels(const Env *e) {
 #ifdef _SC_PHYS_PAGES
@@ -3488,23 +3473,21 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
     linears(&one, 1, low);
 }
 
-/* dW += dy' x, rows in order; dx (+)= W' dy. x comes in panels too (pack_straight), for it often serves several
- * matrices. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
- * x, dx [R][cols], dy [R][rows]; low: u, du, and u in panels, see new_acts() */
-static void linear_back(const Param *p, const float *x, const float *x_panels, size_t R, const float *dy, float *dx,
-    int add, float *low) {
+/* dW += dy' x, rows in order; dx (+)= W' dy. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
+ * x, dx [R][cols], dy [R][rows]; low: u, du, see Acts */
+static void linear_back(const Param *p, const float *x, size_t R, const float *dy, float *dx, int add, float *low) {
+    const Param in = { .w = (float *)(uintptr_t)x, .rows = R, .cols = p->cols };
     const Product both[] = { { dy, p->rows, 1, NULL, p, 1, dx, p->cols, R, p->cols, p->rows, add },
-        { dy, 1, p->rows, x_panels, NULL, 0, p->g, p->cols, p->rows, p->cols, R, 1 } };
+        { dy, 1, p->rows, NULL, &in, 1, p->g, p->cols, p->rows, p->cols, R, 1 } };
     multiply(both, p->g ? 2 : 1);
     if (!p->a) return;
     size_t n = R * p->a->rows;
-    float *u = low, *du = low + n, *panels = low + 2 * n;
+    float *u = low, *du = low + n;
     linear(p->a, x, R, u, NULL);
     for (size_t i = 0; i < n; i++) u[i] *= p->scale;
-    pack_straight(u, R, p->a->rows, panels);
-    linear_back(p->b, u, panels, R, dy, du, 0, NULL);
+    linear_back(p->b, u, R, dy, du, 0, NULL);
     for (size_t i = 0; i < n; i++) du[i] *= p->scale;
-    linear_back(p->a, x, x_panels, R, du, dx, 1, NULL);
+    linear_back(p->a, x, R, du, dx, 1, NULL);
 }
 
 /* Positions as rotations: the pair (x[i], x[i + D/2]) of each head turns by position * theta^(-2i/D); x [R][heads][D].
@@ -3892,9 +3875,8 @@ typedef struct {                 /* numbers of a layer: those that its backward 
     float *in, *h, *out;         /* [R top][H] [R top][F] [R top][H] */
     Product *product;            /* [2 E] those that are done at once */
     float *scratch;              /* for attention, a part a thread */
-    float *low;                  /* LoRA's: [2][R top][rank], and as much as one of these in panels */
+    float *low;                  /* LoRA's: [2][R top][rank] */
     float *dx, *dy, *dq, *dk, *dv, *dh, *dgate, *dup, *dprob, *dweight;      /* gradients, of the shapes above */
-    float *packed;               /* the widest of all in panels, while training */
 } Acts;
 
 enum { KEEP_NONE, KEEP_ALL, KEEP_INPUTS };   /* for the backward: all that it needs, or x (the rest made again) */
@@ -3913,15 +3895,15 @@ typedef struct {                 /* the rows in flight, and all that a forward m
 
 /* a [L + 1], for R rows: what is kept is each layer's own, all else is shared. */
 static int new_acts(Env *e, const Config *c, size_t R, int keep, Acts *a) {
-    size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H;
+    size_t S = R * c->top, QD = c->Q * c->D, KD = c->K * c->D;
     NEW(a->n, R * c->H); NEW(a->k, R * KD); NEW(a->v, R * KD); NEW(a->y, R * c->H);
     NEW(a->in, S * c->H); NEW(a->h, S * c->F); NEW(a->out, S * c->H); NEW(a->product, 2 * c->E);
     NEW(a->scratch, THREADS * attention_room(c, keep != KEEP_NONE));
-    if (c->rank) NEW(a->low, S * (2 * c->rank + panel_size(c->rank, 1)));
+    if (c->rank) NEW(a->low, S * 2 * c->rank);
     if (keep) {
         NEW(a->dx, R * c->H); NEW(a->dy, R * c->H); NEW(a->dq, R * QD); NEW(a->dk, R * KD); NEW(a->dv, R * KD);
         NEW(a->dh, S * c->F); NEW(a->dgate, S * c->F); NEW(a->dup, S * c->F);
-        NEW(a->dprob, R * c->E); NEW(a->dweight, S); NEW(a->packed, S * ((wide > QD ? wide : QD) + PANEL));
+        NEW(a->dprob, R * c->E); NEW(a->dweight, S);
     }
     for (size_t l = 0; l <= c->L; l++, a++) {
         if (l) *a = a[-1];
@@ -4010,19 +3992,16 @@ static void mixture_back(const Config *c, const Layer *w, const Acts *a, const R
             *wh = c->E > 1 ? dup : h;                        /* w h, where dup will be; one expert alone has weight 1 */
         swiglu(gate, up, n * c->F, h);
         if (c->E > 1) weigh_rows(h, a->from + at, a->weight, n, c->F, wh);
-        pack_straight(wh, n, c->F, a->packed);
-        linear_back(&p->down, wh, a->packed, n, out, dh, 0, a->low);       /* dh: for now u */
+        linear_back(&p->down, wh, n, out, dh, 0, a->low);       /* dh: for now u */
         if (c->E > 1) weigh_rows_back(h, a->from + at, a->weight, n, c->F, dh, a->dweight);
         swiglu_back(gate, up, n * c->F, dh, dgate, dup);
-        pack_straight(in, n, c->H, a->packed);
-        linear_back(&p->gate, in, a->packed, n, dgate, out, 0, a->low);    /* out: now dn of each place */
-        linear_back(&p->up, in, a->packed, n, dup, out, 1, a->low);
+        linear_back(&p->gate, in, n, dgate, out, 0, a->low);    /* out: now dn of each place */
+        linear_back(&p->up, in, n, dup, out, 1, a->low);
     }
     mix(c, a->out, a->place, NULL, R, dn);
     if (c->E == 1) return;
     route_back(c, a->prob, a->pick, a->weight, a->dweight, rows, balance, a->dprob, aux);
-    pack_straight(a->n, R, c->H, a->packed);
-    linear_back(&w->router, a->n, a->packed, R, a->dprob, dn, 1, a->low);
+    linear_back(&w->router, a->n, R, a->dprob, dn, 1, a->low);
 }
 
 /* One layer: its x to the next one's (which is the same place when nothing is kept). */
@@ -4058,16 +4037,14 @@ static void layer_backward(const Batch *b, size_t l, float balance) {
     else rmsnorm(a->mid, w->norm2.w, R, c->H, c->eps, a->n);
     mixture_back(c, w, a, &b->rows, balance, a->dx, a->dy, &b->aux[l]);
     rmsnorm_back(a->mid, &w->norm2, R, c->H, c->eps, a->dy, a->dx);
-    pack_straight(a->att, R, c->Q * c->D, a->packed);
-    linear_back(&w->o, a->att, a->packed, R, a->dx, a->dq, 0, a->low);       /* dq: for now the gradient of `att` */
+    linear_back(&w->o, a->att, R, a->dx, a->dq, 0, a->low);       /* dq: for now the gradient of `att` */
     attention_back(c, &b->rows, &b->kv, l, a->q, a->dq, a->dq, a->dk, a->dv, a->scratch);
     rope(b->m, b->rows.pos, R, c->Q, a->dq, -1.0f);
     rope(b->m, b->rows.pos, R, c->K, a->dk, -1.0f);
     rmsnorm(a->x, w->norm1.w, R, c->H, c->eps, a->n);
-    pack_straight(a->n, R, c->H, a->packed);
-    linear_back(&w->q, a->n, a->packed, R, a->dq, a->dy, 0, a->low);
-    linear_back(&w->k, a->n, a->packed, R, a->dk, a->dy, 1, a->low);
-    linear_back(&w->v, a->n, a->packed, R, a->dv, a->dy, 1, a->low);
+    linear_back(&w->q, a->n, R, a->dq, a->dy, 0, a->low);
+    linear_back(&w->k, a->n, R, a->dk, a->dy, 1, a->low);
+    linear_back(&w->v, a->n, R, a->dv, a->dy, 1, a->low);
     rmsnorm_back(a->x, &w->norm1, R, c->H, c->eps, a->dy, a->dx);
 }
 
@@ -4093,8 +4070,7 @@ static void backward(const Batch *b, float balance) {
     const Config *c = &m->c;
     const Acts *a = b->acts, *last = a + c->L;
     size_t H = c->H, n = b->n_wanted;
-    pack_straight(b->final, n, H, a->packed);
-    linear_back(&m->head, b->final, a->packed, n, b->logits, a->dy, 0, a->low);
+    linear_back(&m->head, b->final, n, b->logits, a->dy, 0, a->low);
     gather_rows(last->x, b->wanted, 1, n, H, a->y);
     memset(a->n, 0, n * H * sizeof *a->n);
     rmsnorm_back(a->y, &m->norm, n, H, c->eps, a->dy, a->n);
@@ -4165,10 +4141,9 @@ typedef struct {
     Sampling s;
     size_t places, rooms;
     Batch b;                     /* the answer in place i is sequence i, the prompt in room i is sequence places + i */
-    float *p, *tempered;         /* [places + rooms][V] each: the logits' exp less the largest, the same over the
-                                  * temperature (p itself where that is 1) */
-    float *top;                          /* [places + rooms] each */
-    double *sum, *tempered_sum;
+    float *p;                    /* [places + rooms][V] the exp of the logits over the temperature, less the largest */
+    float *top;                  /* [places + rooms] each: of the logits the largest, the sum of the exp without .. */
+    double *sum, *tempered_sum;  /* .. and with the temperature (the same place where that is 1) */
     Merge *heap;                 /* [threads][V] */
     Place *place;                /* [places] */
     Question **room;             /* [rooms] NULL: free */
@@ -4194,8 +4169,8 @@ static int size_sampler(Env *e, Sampler *x, size_t longest) {
     lines = x->places + x->rooms;
     TRY(make_batch(e, x->m, x->places + (longest > 512 ? longest : 512), lines, slots, lines, KEEP_NONE, &x->b));
     NEW(x->p, lines * c->V); NEW(x->top, lines); NEW(x->sum, lines);
-    x->tempered = x->p; x->tempered_sum = x->sum;
-    if (x->s.temperature > 0 && x->s.temperature != 1) { NEW(x->tempered, lines * c->V); NEW(x->tempered_sum, lines); }
+    x->tempered_sum = x->sum;
+    if (x->s.temperature > 0 && x->s.temperature != 1) NEW(x->tempered_sum, lines);
     NEW(x->heap, THREADS * c->V); NEW(x->place, x->places); NEW(x->room, x->rooms);
     for (size_t i = 0; i < lines; i++)
         x->b.rows.sequence[i].slot = i < x->places ? i * own : x->places * own + (i - x->places) * prompt;
@@ -4236,10 +4211,11 @@ static void ready_lines(Sampler *x, size_t lines) {
     for (size_t i = 0; i < ABREAST; i++) n[i] = V;
     PARALLEL(lines * V) for (size_t at = 0; at < lines; at += few) {
         size_t rows = lines - at < few ? lines - at : few;
-        float top[ABREAST], *p = x->p + at * V, *tempered = x->tempered + at * V;
+        float top[ABREAST], *p = x->p + at * V;
         const float *logits = x->b.logits + at * V;
-        if (tempered != p) exponentials(logits, tempered, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
         exponentials(logits, p, V, rows, n, 1.0f, x->top + at, x->sum + at);
+        if (x->tempered_sum == x->sum) continue;
+        exponentials(logits, p, V, rows, n, x->s.temperature, top, x->tempered_sum + at);
     }
 }
 
@@ -4249,7 +4225,7 @@ static void advance(Sampler *x, Place *at) {
     Answer *a = &q->answer[at->answer];
     size_t V = x->m->c.V;
     float *logits = x->b.logits + at->line * V, u = uniform(draw(x->s.seed, DRAW_SAMPLE, q->key, at->answer, a->n));
-    int id = draw_token(&x->s, logits, V, u, x->tempered + at->line * V, x->tempered_sum[at->line],
+    int id = draw_token(&x->s, logits, V, u, x->p + at->line * V, x->tempered_sum[at->line],
         x->heap + (size_t)THREAD * V);
     a->logprob -= log64(x->sum[at->line]) - (double)(logits[id] - x->top[at->line]);
     at->token = id;
@@ -6984,11 +6960,8 @@ static int depends_on_model(Env *e, Call *c, int copied) {
         TRY(depends_below(e, c, "adapter", s.adapter, "adapter_model.safetensors"));
         TRY(depends_below(e, c, "adapter", s.adapter, "adapter_config.json"));
     }
-    if (is_dir(s.path)) {
-        TRY(depends_below(e, c, "model", s.path, "config.json"));
-        TRY(list_shards(e, &s));
-    } else TRY(depends(e, c, "model", s.path, NULL));
-    for (size_t i = 0; i < s.shards; i++) TRY(depends_below(e, c, "model", s.path, s.shard[i]));
+    if (!s.files) TRY(depends(e, c, "model", s.path, NULL));
+    for (size_t i = 0; i < s.files; i++) TRY(depends_below(e, c, "model", s.path, s.file[i]));
     if (s.tokenizer == s.path) return 0;
     TRY(depends(e, c, "tokenizer", s.tokenizer, NULL));
     for (size_t i = 0; copied && i < COUNT(tokenizer_files); i++) {     /* what save_tokenizer_files() copies with it */
@@ -7623,9 +7596,9 @@ static void put_memory(Env *e, Buf *b, const Model *m) {
     static const char *const ways[] = { "sample -n 10", "tune", "tune --recompute", "tune --lora 8",
         "tune --lora 8 --recompute" };
     const Config *c = &m->c;
-    size_t QD = c->Q * c->D, KD = c->K * c->D, wide = c->F > c->H ? c->F : c->H, rank = c->rank ? c->rank : 8,
-        layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E, once = (6 + 2 * c->top) * c->H + QD + 4 * KD
-            + c->top * (4 * c->F + (wide > QD ? wide : QD) + PANEL + 1) + c->E + c->V;
+    size_t QD = c->Q * c->D, KD = c->K * c->D, rank = c->rank ? c->rank : 8,
+        layer = c->H + 2 * (QD + KD + c->top * (c->F + 2)) + c->E,
+        once = (6 + 2 * c->top) * c->H + QD + 4 * KD + c->top * (4 * c->F + 1) + c->E + c->V;
     double bytes[N_TYPES] = { 0 }, program = 2.4e6, weights = 0, made = 0, panels = 0, pairs = 0,
         all = c->tied ? (double)(c->V * c->H) / 4 : 0;       /* a tied head's gradient */
     for (const Block *x = e->blocks; x; x = x->next) program += (double)x->size;

@@ -159,7 +159,7 @@ static void lora_set_up(Pair *t) {               /* a frozen W, in place, and a 
     t->p.a->rows = t->p.b->cols = rank; t->p.a->cols = H; t->p.b->rows = N;
     t->p.a->w = numbers(&t->e, rank * H, 1); t->p.a->g = get(&t->e, rank * H, sizeof(Number));
     t->p.b->w = numbers(&t->e, rank * N, 1); t->p.b->g = get(&t->e, rank * N, sizeof(Number));
-    t->low = get(&t->e, R * (2 * rank + PANEL), sizeof(Number));
+    t->low = get(&t->e, R * 2 * rank, sizeof(Number));
     input(t, "x", numbers(&t->e, R * H, 1), NULL, R * H);
     input(t, "A", t->p.a->w, t->p.a->g, rank * H);
     input(t, "B", t->p.b->w, t->p.b->g, rank * N);
@@ -170,9 +170,7 @@ static Number linear_loss(Pair *t) {
     return seeded(t);
 }
 static void linear_gradient(Pair *t) {
-    Number *panels = get(&t->e, panel_size(H, R), sizeof *panels);
-    pack_straight(t->in[0].x, R, H, panels);
-    linear_back(&t->p, t->in[0].x, panels, R, t->seed, t->in[0].g, 1, t->low);       /* added to the zeros there */
+    linear_back(&t->p, t->in[0].x, R, t->seed, t->in[0].g, 1, t->low);               /* added to the zeros there */
 }
 
 static void rope_set_up(Pair *t) {
@@ -363,11 +361,10 @@ static Number route_loss(Pair *t) {
     return seeded(t) + t->balance * balance_loss(t->c, t->scratch, t->pick, t->rows.first, 2);
 }
 static void route_gradient(Pair *t) {
-    Number *dz = get(&t->e, R * 5, sizeof *dz), *panels = get(&t->e, panel_size(H, R), sizeof *panels);
+    Number *dz = get(&t->e, R * 5, sizeof *dz);
     double aux = 0;
     route_back(t->c, t->scratch, t->pick, t->y, t->seed, &t->rows, t->balance, dz, &aux);
-    pack_straight(t->in[0].x, R, H, panels);
-    linear_back(&t->p, t->in[0].x, panels, R, dz, t->in[0].g, 0, NULL);
+    linear_back(&t->p, t->in[0].x, R, dz, t->in[0].g, 0, NULL);
 }
 
 /* ------------------------------------------------ model ------------------------------------------------- */

@@ -854,9 +854,8 @@ static void test_product(void) {
             pack_weights(&p);
         } else {
             p.w = b; p.rows = K; p.cols = N;
-            pack_straight(b, K, N, panels);
         }
-        const Product one = { a, row, col, any_of(2) ? panels : NULL, &p, !turned, c, ldc, M, N, K, add };
+        const Product one = { a, row, col, turned && any_of(2) ? panels : NULL, &p, !turned, c, ldc, M, N, K, add };
         multiply(&one, 1);
         product_textbook(a, row, col, b, N, d, ldc, M, N, K, add);
         one_of(&m, memcmp(c, d, M * ldc * sizeof *c) == 0,
