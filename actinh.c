@@ -6312,7 +6312,7 @@ static int join_example(Profile *w, Part *p, const Record *r, Example *x) {
     TRY(encode(&p->own, &w->m->t, 1, &front));
     if (!strcmp(key_of(p, "bos"), "yes") || front.n == 0) TRY(put_id(w->e, &both, BOS));
     x->from = both.n + front.n;
-    put_json(w->e, &both.text, "%r%r", r->prompt, r->completion);
+    put(w->e, &both.text, r->prompt.s, r->prompt.n); put(w->e, &both.text, r->completion.s, r->completion.n);
     TRY(encode(w->e, &w->m->t, 1, &both));
     drop(w->e, both.text.s);
     x->id = both.id; x->n = both.n;
