@@ -3473,7 +3473,7 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
     linears(&one, 1, low);
 }
 
-/* dW += dy' x, rows in order; dx (+)= W' dy. With LoRA likewise dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
+/* dW += dy' x, rows in order; dx (+)= W' dy. With LoRA also dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
  * x, dx [R][cols], dy [R][rows]; low: u, du, see Acts */
 static void linear_back(const Param *p, const float *x, size_t R, const float *dy, float *dx, int add, float *low) {
     const Param in = { .w = (float *)(uintptr_t)x, .rows = R, .cols = p->cols };

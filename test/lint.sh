@@ -75,7 +75,9 @@ const Acts *a = b->acts, *last = a + c->L	a batch has its model: new_batch
 question[i]->left = x->s.k	the list holds n questions
 TRY(find_model(e, c->file[0]	the verb takes a file at least: check_files
 c->n_files >= v->least	parse_call found the verb
-"%s: no records", c->file[0]	gather takes a file at least: check_files
+c->n_files + 1 == v->most	likewise
+return strncmp(s, prefix, strlen(prefix)) == 0	a call has as many names as n_files says: parse_call, check_files
+size_t least = n[0], i, j	sums() is given a row at least, and its length
 put_interval(e, b, d, lo, hi, f->n)	bootstrap sets them wherever it returns 0
 float *x = w ? w + at : part;	part is filled by the line below before anything reads it
 against %10.4f  difference	its arguments are set wherever bootstrap() returns 0
