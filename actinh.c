@@ -6884,7 +6884,7 @@ static int parse_call(Env *e, const Verb *verbs, const char *name, const char *c
  * by its name, size and SHA-256. It holds no time, no host, and a path only where an option or a suite does,
  * so equal work has equal receipts. FILE's receipt is FILE.receipt, a folder's is receipt.json in it.
  *
- *     {"actinh":"receipt","spec":4,"arithmetic":"92625b8d59c116c7","verb":"select","options":{..},
+ *     {"actinh":"receipt","spec":5,"arithmetic":"92625b8d59c116c7","verb":"select","options":{..},
  *      "in":[{"as":"scored","name":"scored.jsonl","bytes":5120,"sha256":".."}],
  *      "out":[{"name":"chosen.jsonl","bytes":512,"sha256":".."}]}
  *
@@ -7848,9 +7848,9 @@ static int load_recipe(Env *e, const Verb *verbs, const char *file, const char *
     *r = (Recipe){ .dir = dir, .verbs = verbs };
     TRY(find_data(e, file, &r->file));
     TRY(load_settings(e, r->file, &r->s, &r->n));
-    for (const Setting *s = r->s; s < r->s + r->n; s++)
-        if (!setting(recipe_keys, COUNT(recipe_keys), "", s->key, NULL))
-            return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, s->line, s->key);
+    for (size_t i = 0; i < r->n; i++)
+        if (!setting(recipe_keys, COUNT(recipe_keys), "", r->s[i].key, NULL))
+            return fail(e, "%s, line %zu: there is no key \"%s\" in a recipe", r->file, r->s[i].line, r->s[i].key);
     TRY(parse_list(e, r, "teachers", 1, r->teacher, COUNT(r->teacher) - 1));
     TRY(parse_list(e, r, "students", 1, r->student, COUNT(r->student) - 1));
     TRY(parse_list(e, r, "choices", 0, r->choice, COUNT(r->choice) - 1));

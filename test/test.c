@@ -710,7 +710,7 @@ static void test_tokenizer(const char *path) {
             else s[text.n++] = (char)any_of(256);
         }
         if (ids_of(&e, &t, text, prefix, &ids, &n) < 0) { check(0, "%s", e.error); return; }
-        same_ids = encode_slowly(&t, text, prefix, slowly) == n && memcmp(ids, slowly, n * sizeof *ids) == 0;
+        same_ids = encode_slowly(&t, text, prefix, slowly) == n && (n == 0 || memcmp(ids, slowly, n * sizeof *ids) == 0);
         one_of(&slow, same_ids, "encode() differs from the obvious loop for \"%.*s\"", (int)text.n, s);
         decode(&e, &t, ids, n, prefix, &back);
         one_of(&trip, back.n == text.n && memcmp(back.s ? back.s : s, s, text.n) == 0,
