@@ -3473,8 +3473,8 @@ static void linear(const Param *p, const float *x, size_t R, float *y, float *lo
     linears(&one, 1, low);
 }
 
-/* dW += dy' x, rows in order; dx (+)= W' dy. With LoRA also dB += dy' u, du = scale B' dy, dA += du' x, dx += A' du.
- * x, dx [R][cols], dy [R][rows]; low: u, du, see Acts */
+/* dW += dy' x, rows in order, x being read as it stands, as W is; dx (+)= W' dy. With LoRA also dB += dy' u,
+ * du = scale B' dy, dA += du' x, dx += A' du. x, dx [R][cols], dy [R][rows]; low: u, du, see Acts */
 static void linear_back(const Param *p, const float *x, size_t R, const float *dy, float *dx, int add, float *low) {
     const Param in = { .w = (float *)(uintptr_t)x, .rows = R, .cols = p->cols };
     const Product both[] = { { dy, p->rows, 1, NULL, p, 1, dx, p->cols, R, p->cols, p->rows, add },
@@ -7060,6 +7060,12 @@ static int file_is(Env *e, const char *path, Span text) {
     return path && is_file(path) && load_file(e, path, &s) == 0 && equal(s, text);
 }
 
+/* Is a file the first result that its receipt names? out: what stands there behind "out":[ */
+static int is_made(Env *e, const char *path, Span out) {
+    const Span hash = behind(&out, span("\"sha256\":\""));
+    return hash.n < 64 ? 0 : has_hash(e, path, copy(e, hash.s, 64));
+}
+
 /* After the work: hashes what was written and writes the receipt. */
 static int end_result(Env *e, Call *c) {
     if (!c->done) TRY(put_files(e, &c->receipt, c->made, c->n_made, "]}\n"));
@@ -7366,14 +7372,13 @@ static int sort_shards(Env *e, Call *c) {
         Buf plain = { 0 };
         if (path && is_file(path)) TRY(read_json(e, path, &text));
         Span more = behind(&text, span(",\"shard\":\"")), number = upto(&more, '"'),
-            out = behind(&more, span("\"out\":[")), hash = behind(&out, span("\"sha256\":\""));
+            out = behind(&more, span("\"out\":["));
         if (f && !number.n != !all.of)
             return fail(e, "%s: is not a shard (it has no receipt that says so), but %s is", number.n ? first : file,
                 number.n ? file : first);
         if (!number.n) continue;
-        if (parse_share(number, &part) < 0 || hash.n < 64) return fail(e, "%s: is not the receipt of a shard", path);
-        if (has_hash(e, file, copy(e, hash.s, 64)) <= 0)
-            return fail(e, "%s: was changed after its receipt was written", file);
+        if (parse_share(number, &part) < 0 || !out.n) return fail(e, "%s: is not the receipt of a shard", path);
+        if (is_made(e, file, out) <= 0) return fail(e, "%s: was changed after its receipt was written", file);
         put_json(e, &plain, "%r%r'out':[", text, more);
         if (f == 0) { all = part; c->receipt = plain; NEW(shard, all.of); }
         if (part.of != all.of) return fail(e, "%s: is one of %zu shards, %s one of %zu", file, part.of, first, all.of);
@@ -8534,10 +8539,9 @@ static int redo_run(Env *e, Claim *x, const Call *c) {
         if (!named) wrong = "is not named";
         else if (!is_file(in->path) || has_hash(e, in->path, named) <= 0) wrong = "is not where it belongs";
         else if (ends(in->name, ".figures.receipt")) {
-            Span text, out, hash;
+            Span text;
             TRY(load_file(e, in->path, &text));
-            out = behind(&text, span("\"out\":[")); hash = behind(&out, span("\"sha256\":\""));
-            if (hash.n < 64 || has_hash(e, copy(e, in->path, strlen(in->path) - 8), copy(e, hash.s, 64)) <= 0)
+            if (is_made(e, copy(e, in->path, strlen(in->path) - 8), behind(&text, span("\"out\":["))) <= 0)
                 wrong = "speaks of other figures than lie beside it";
         }
         if (!wrong) continue;
@@ -8572,8 +8576,8 @@ static int redo(Env *e, const Audit *a, const Verb *verbs, Claim *x, const char 
     x->in_part = a->step || (a->spot && bit & (TUNE | SAMPLE));
     TRY(x->in_part ? redo_some(e, a, x, &c) : bit == RUN ? redo_run(e, x, &c) : c.verb->f(e, &c));
     if (x->in_part && x->state != SAME) return 0;
-    for (const Entry *f = first; f < end; f++)
-        if (!x->in_part && !is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
+    for (const Entry *f = first; f < end && !x->in_part; f++)
+        if (!is_file(join(e, out, "/", f->name))) return fail(e, "\"%s\" is not made by it", f->name);
     TRY(walk(e, &made, out, 0, 0));
     qsort(made.known, made.n_known, sizeof *made.known, by_path);
     for (size_t i = 0; i < made.n_known; i++) TRY(compare(e, x, base_name(made.known[i].path), made.known[i].path));

@@ -5,7 +5,7 @@
 # forward 44), a shared prefix (sampling), micro-batches, LoRA beside every matrix. test/golden.txt holds the digests: they
 # are the same for every compiler, processor and number of threads, and move only with `spec` in actinh.c.
 set -e
-A=$1 T=${2:-1} own=$3 D=$(mktemp -d)
+A=${1:-./actinh} T=${2:-1} own=$3 D=$(mktemp -d)
 trap 'rm -rf "$D"' EXIT
 hash_of() { for f in "$@"; do { sha256sum "$f" 2>/dev/null || shasum -a 256 "$f"; } | cut -c1-64 | tr '\n' ' '; echo "${f##*/}"; done; }
 q() { "$A" "$@" --threads "$T" --quiet; }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # verify.sh ACTINH: a small run is verified whole, then one bit, digit or word of it is changed at a time, and verify must
 # name just that. Closes with "N passed, N failed".
-A=$1 passed=0 failed=0 D=$(mktemp -d)
+A=${1:-./actinh} passed=0 failed=0 D=$(mktemp -d)
 case $A in /*) ;; *) A=$PWD/$A ;; esac
 trap 'rm -rf "$D"' EXIT
 export TMPDIR=$D
